@@ -1,1 +1,8 @@
-//! machinery
+//! What every other room is built from: values and texts of the Kubernetes API that need no cluster.
+//!
+//! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
+
+pub mod field;
+pub mod random;
+pub mod status;
+pub mod time;

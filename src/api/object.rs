@@ -1,0 +1,200 @@
+//! One value that can be an object of any kind, and the trait that takes it apart again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::Metadata;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::kind::Kind;
+
+/// A text that is copied often and changed never.
+pub type Name = Arc<str>;
+
+/// Which object of a kind: its namespace (empty for cluster-scoped kinds) and name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// The namespace; empty for cluster-scoped kinds.
+    pub namespace: Name,
+    /// The name.
+    pub name: Name,
+}
+
+impl ObjectKey {
+    /// The key of `name` in `namespace`.
+    pub fn new(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// The key of the object that carries `metadata`.
+    #[must_use]
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        Self::new(metadata.namespace.as_deref().unwrap_or(""), metadata.name.as_deref().unwrap_or(""))
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+    }
+}
+
+impl fmt::Debug for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A type that is one of the kinds of the table.
+pub trait Resource:
+    Metadata<Ty = ObjectMeta> + Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Default + 'static
+{
+    /// Its row in the table.
+    const KIND: Kind;
+
+    /// As a value that can be any kind.
+    fn into_object(this: Arc<Self>) -> Object;
+
+    /// From a value that can be any kind; `None` when it is another.
+    fn from_object(object: &Object) -> Option<&Arc<Self>>;
+
+    /// The object's key.
+    fn key(&self) -> ObjectKey {
+        ObjectKey::of(self.metadata())
+    }
+
+    /// The object's name; empty before it has one.
+    fn name(&self) -> &str {
+        self.metadata().name.as_deref().unwrap_or("")
+    }
+
+    /// The object's namespace; empty for cluster-scoped kinds.
+    fn namespace(&self) -> &str {
+        self.metadata().namespace.as_deref().unwrap_or("")
+    }
+
+    /// The object's uid; empty before it is stored.
+    fn uid(&self) -> &str {
+        self.metadata().uid.as_deref().unwrap_or("")
+    }
+
+    /// Whether deletion was asked for.
+    fn is_deleting(&self) -> bool {
+        self.metadata().deletion_timestamp.is_some()
+    }
+}
+
+macro_rules! objects {
+    ($($kind:ident),* $(,)?) => {
+        /// An object of any kind, shared and cheap to clone.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "the names are the API's own")]
+        pub enum Object { $($kind(Arc<$kind>)),* }
+
+        impl Object {
+            /// The object's kind.
+            #[must_use]
+            pub const fn kind(&self) -> Kind {
+                match self { $(Self::$kind(_) => Kind::$kind),* }
+            }
+
+            /// The object's metadata.
+            #[must_use]
+            pub fn metadata(&self) -> &ObjectMeta {
+                match self { $(Self::$kind(object) => object.metadata()),* }
+            }
+
+            /// The object's metadata, to be changed; copies the object when it is shared.
+            pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
+                match self { $(Self::$kind(object) => Arc::make_mut(object).metadata_mut()),* }
+            }
+
+            /// Reads an object of `kind` from JSON whose shape was checked before.
+            ///
+            /// # Errors
+            /// What the deserializer says when the shape is wrong all the same.
+            pub fn from_value(kind: Kind, value: Value) -> Result<Self, serde_json::Error> {
+                Ok(match kind { $(Kind::$kind => Self::$kind(Arc::new(serde_json::from_value(value)?))),* })
+            }
+
+            /// The object as JSON, with `apiVersion` and `kind`.
+            #[must_use]
+            pub fn to_value(&self) -> Value {
+                let value = match self { $(Self::$kind(object) => serde_json::to_value(&**object)),* };
+                // Kubernetes objects have text keys and finite numbers only, which always make JSON.
+                value.unwrap_or(Value::Null)
+            }
+
+            /// Whether both are one and the same allocation: equal without a look.
+            #[must_use]
+            pub fn ptr_eq(&self, other: &Self) -> bool {
+                match (self, other) {
+                    $((Self::$kind(a), Self::$kind(b)) => Arc::ptr_eq(a, b),)*
+                    _ => false,
+                }
+            }
+        }
+
+        $(impl Resource for $kind {
+            const KIND: Kind = Kind::$kind;
+
+            fn into_object(this: Arc<Self>) -> Object {
+                Object::$kind(this)
+            }
+
+            fn from_object(object: &Object) -> Option<&Arc<Self>> {
+                if let Object::$kind(object) = object { Some(object) } else { None }
+            }
+        }
+
+        impl From<$kind> for Object {
+            fn from(object: $kind) -> Self {
+                Self::$kind(Arc::new(object))
+            }
+        })*
+    };
+}
+
+objects! {
+    ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount, Service, ControllerRevision, Deployment,
+    ReplicaSet, Lease, EndpointSlice,
+}
+
+impl Object {
+    /// The object's key.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey::of(self.metadata())
+    }
+
+    /// The object as the type `K`, or `None` when it is of another kind.
+    #[must_use]
+    pub fn downcast<K: Resource>(&self) -> Option<&Arc<K>> {
+        K::from_object(self)
+    }
+
+    /// The object's uid; empty before it is stored.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        self.metadata().uid.as_deref().unwrap_or("")
+    }
+
+    /// Whether deletion was asked for.
+    #[must_use]
+    pub fn is_deleting(&self) -> bool {
+        self.metadata().deletion_timestamp.is_some()
+    }
+}
+
+/// The owner that manages an object, if any: `metav1.GetControllerOf`.
+#[must_use]
+pub fn controller_of(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
+}
