@@ -1,1 +1,3 @@
+//! The cluster.
+
 fn main() {}

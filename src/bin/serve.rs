@@ -1,1 +1,3 @@
+//! The serve.
+
 fn main() {}
