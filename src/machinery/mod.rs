@@ -4,5 +4,6 @@
 
 pub mod field;
 pub mod random;
+pub mod schema;
 pub mod status;
 pub mod time;
