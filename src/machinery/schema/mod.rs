@@ -187,17 +187,13 @@ impl StructRef {
 /// The struct of a kind: `lookup("apps/v1", "Deployment")`. `None` for kinds that are not built in.
 #[must_use]
 pub fn lookup(api_version: &str, kind: &str) -> Option<&'static Struct> {
-    TABLE
-        .iter()
-        .find(|s| s.is_kind && s.name == kind && s.api_version == api_version)
+    TABLE.iter().find(|s| s.is_kind && s.name == kind && s.api_version == api_version)
 }
 
 /// The struct of a Go name in a package: `named("meta", "ObjectMeta")`.
 #[must_use]
 pub fn named(package: &str, name: &str) -> Option<&'static Struct> {
-    TABLE
-        .iter()
-        .find(|s| s.name == name && s.package == package)
+    TABLE.iter().find(|s| s.name == name && s.package == package)
 }
 
 /// Every built-in kind.
@@ -209,10 +205,7 @@ impl Struct {
     /// The field of a JSON name. Names are compared with case, as the API server does.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
-        self.fields
-            .binary_search_by(|f| f.name.cmp(name))
-            .ok()
-            .map(|i| &self.fields[i])
+        self.fields.binary_search_by(|f| f.name.cmp(name)).ok().map(|i| &self.fields[i])
     }
 
     /// All fields, by JSON name.
@@ -344,9 +337,7 @@ impl Custom {
 
 /// The Go package name as messages print it: the last part of an apiVersion.
 fn version_of(api_version: &str) -> &str {
-    api_version
-        .rsplit_once('/')
-        .map_or(api_version, |(_, version)| version)
+    api_version.rsplit_once('/').map_or(api_version, |(_, version)| version)
 }
 
 #[cfg(test)]

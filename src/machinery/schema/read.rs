@@ -53,18 +53,10 @@ pub(super) fn read(sources: &[&'static str]) -> Vec<Struct> {
     table
 }
 
-fn new_struct(
-    names: &Names,
-    package: &'static str,
-    name: &'static str,
-    marks: &[&'static str],
-) -> Struct {
+fn new_struct(names: &Names, package: &'static str, name: &'static str, marks: &[&'static str]) -> Struct {
     let is_kind = marks.contains(&"kind");
     let fields = if is_kind {
-        vec![
-            names.field(package, "apiVersion string"),
-            names.field(package, "kind string"),
-        ]
+        vec![names.field(package, "apiVersion string"), names.field(package, "kind string")]
     } else {
         Vec::new()
     };
@@ -79,10 +71,7 @@ fn new_struct(
 }
 
 fn collect_names(sources: &[&'static str]) -> Names {
-    let mut names = Names {
-        by_package: BTreeMap::new(),
-        api_versions: BTreeMap::new(),
-    };
+    let mut names = Names { by_package: BTreeMap::new(), api_versions: BTreeMap::new() };
     let mut structs = 0;
     for source in sources {
         let mut package = "";
@@ -148,10 +137,7 @@ impl Names {
         }
         if let Some(rest) = text.strip_prefix("map[") {
             let (key, value) = rest.split_once(']').expect("a map's key ends with ]");
-            return Type::Map(
-                Box::new(self.ty(package, key)),
-                Box::new(self.ty(package, value)),
-            );
+            return Type::Map(Box::new(self.ty(package, key)), Box::new(self.ty(package, value)));
         }
         if let Some((package, name)) = text.split_once('.') {
             return Type::String(Some((package, name)));
@@ -200,9 +186,7 @@ fn apply_mark(field: &mut Field, mark: &'static str) {
             field.patch.merge = true;
             field.patch.merge_key = Some(key);
         }
-        Some(("map", keys)) => {
-            field.topology = Topology::Map(keys.split(',').map(map_key).collect())
-        }
+        Some(("map", keys)) => field.topology = Topology::Map(keys.split(',').map(map_key).collect()),
         _ => match mark {
             "required" => field.required = true,
             "merge" => field.patch.merge = true,
@@ -217,13 +201,7 @@ fn apply_mark(field: &mut Field, mark: &'static str) {
 
 fn map_key(text: &'static str) -> MapKey {
     match text.split_once('=') {
-        Some((name, default)) => MapKey {
-            name,
-            default: Some(default),
-        },
-        None => MapKey {
-            name: text,
-            default: None,
-        },
+        Some((name, default)) => MapKey { name, default: Some(default) },
+        None => MapKey { name: text, default: None },
     }
 }

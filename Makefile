@@ -1,0 +1,59 @@
+# Kubetab's commands. The two that matter: `make serve` and `make test`.
+# Each step installs what it needs and is missing (scripts/setup.sh); a second run installs nothing.
+
+# The path below which the page will be served. "./" works below any path.
+PUBLIC_URL ?= ./
+PORT ?= 8080
+# Narrows `make e2e`, `make wasm-test` and `make bench`: make e2e ONLY=share
+ONLY ?=
+
+run := scripts/run
+wasm := --target wasm32-unknown-unknown --profile web
+
+.PHONY: help serve dist test setup setup-test fmt clippy native-test wasm-test e2e sizes bench screenshot clean
+
+help: ## Lists the commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+
+serve: dist ## Builds the release page and serves it at http://127.0.0.1:8080
+	@node scripts/serve.mjs dist $(PORT)
+
+dist: setup ## Builds the release page into dist/ (PUBLIC_URL=/path/ for a fixed path)
+	@$(run) "Building the page into dist/" scripts/dist.sh "$(PUBLIC_URL)"
+
+# In this order what fails fast comes first; the tests of the built page come last.
+test: setup-test ## Formatting, clippy, native, wasm and browser tests, download sizes
+	@$(MAKE) --no-print-directory fmt clippy native-test wasm-test dist e2e
+
+fmt: ## Checks the formatting
+	@$(run) "Checking the formatting" cargo fmt --check
+
+clippy: ## Lints for this machine and for wasm32; warnings are errors
+	@$(run) "Linting for this machine" cargo clippy --quiet --all-targets --features serve -- -D warnings
+	@$(run) "Linting the browser tests" cargo clippy --quiet --test e2e --features serve -- -D warnings
+	@$(run) "Linting for wasm32" cargo clippy --quiet $(wasm) --lib --bin page --bin cluster --test wasm -- -D warnings
+
+native-test: ## Runs the native tests
+	@$(run) "Testing natively" cargo test --features serve
+
+wasm-test: ## Runs the tests that need WebAssembly, in headless Chromium
+	@CHROMEDRIVER="$$(command -v chromedriver)" $(run) "Testing in WebAssembly" cargo test $(wasm) --test wasm -- $(ONLY)
+
+e2e: ## Drives the page in dist/ in headless Chromium (make dist first)
+	@$(run) "Testing the built page in Chromium" cargo test --features serve --test e2e -- --test-threads=1 --nocapture $(ONLY)
+
+bench: ## Runs the benchmarks
+	@$(run) "Measuring" cargo bench --features serve -- $(ONLY)
+
+screenshot: dist ## Takes the README's screenshot of the built page
+	@$(MAKE) --no-print-directory e2e ONLY=readme_screenshot
+	@cp target/screenshots/readme.png assets/screenshot.png && echo "wrote assets/screenshot.png"
+
+setup: ## Installs what the build needs
+	@scripts/setup.sh
+
+setup-test: ## Installs what the tests need, too
+	@scripts/setup.sh test
+
+clean: ## Removes what was built
+	rm -rf target dist node_modules

@@ -1,0 +1,8 @@
+//! Drives the built page in headless Chromium. `make test` builds the page and runs these;
+//! alone: `make dist e2e`, one of them: `make e2e ONLY=part_of_its_name`.
+//!
+//! Screenshots go to `target/screenshots/`; a failing test leaves one there as well.
+
+mod harness;
+mod sizes;
+mod start;
