@@ -2,6 +2,8 @@
 
 mod kind;
 mod object;
+pub mod strategy;
+pub mod table;
 
 pub use kind::{Kind, KindInfo, Subresource};
 pub use object::{Name, Object, ObjectKey, Resource, controller_of};
