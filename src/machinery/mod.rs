@@ -3,6 +3,11 @@
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
 pub mod field;
+pub mod intstr;
+pub mod labels;
+pub mod names;
+pub mod quantity;
+pub mod quote;
 pub mod random;
 pub mod schema;
 pub mod status;

@@ -11,7 +11,7 @@ pub struct Random {
 /// The letters of generated names: no vowels, so that no word appears by chance, and no 0, 1 or 3.
 ///
 /// `k8s.io/apimachinery/pkg/util/rand`.
-const SAFE_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+pub const SAFE_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 impl Random {
     /// A generator whose every answer follows from `seed`.
