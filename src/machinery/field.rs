@@ -2,9 +2,11 @@
 //!
 //! Follows `k8s.io/apimachinery/pkg/util/validation/field`: the same wording, so that messages equal the API server's.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
 use serde_json::Value;
+
+pub use super::quote::quote as go_quote;
 
 /// A path such as `spec.containers[0].ports[1].name`, built from the outside in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -223,34 +225,4 @@ fn go_value(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         other => other.to_string(),
     }
-}
-
-/// A text as Go's `%q` prints it.
-#[must_use]
-pub fn go_quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            other if other.is_control() => {
-                // Writing to a String cannot fail.
-                let _ = match u32::from(other) {
-                    7 => write!(quoted, "\\a"),
-                    8 => write!(quoted, "\\b"),
-                    11 => write!(quoted, "\\v"),
-                    12 => write!(quoted, "\\f"),
-                    code if code < 0x80 => write!(quoted, "\\x{code:02x}"),
-                    code => write!(quoted, "\\u{code:04x}"),
-                };
-            }
-            other => quoted.push(other),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
