@@ -1,1 +1,20 @@
-//! client
+//! How a component meets the rest of the cluster: caches that lag, a queue of work, and requests.
+//!
+//! Follows `k8s.io/client-go` (`tools/cache`, `util/workqueue`, `tools/record`) and
+//! `kubernetes/pkg/controller/controller_utils.go`. Components share nothing but the API server.
+
+mod expectations;
+mod handle;
+mod informer;
+mod limiter;
+mod process;
+mod recorder;
+mod workqueue;
+
+pub use expectations::Expectations;
+pub use handle::{Client, ClientError, Identity};
+pub use informer::{InformerEvent, Informers, WatchSelector, WatchSpec};
+pub use limiter::TokenBucket;
+pub use process::{Controller, Process, Requeue, Token};
+pub use recorder::{EventType, Recorder};
+pub use workqueue::{QueueKey, WorkQueue};

@@ -1,1 +1,297 @@
-//! etcd
+//! The revisioned, multi-version store behind the API server.
+//!
+//! Follows etcd's data model (`etcd.io/docs/v3.6/learning/data_model`): one counter for the whole store, ranges at any
+//! revision that is not compacted, compare-and-swap, and watches from a revision. Beyond etcd, every commit says what
+//! caused it: the record that rewinding and explanations read.
+//!
+//! The store is a persistent value: a clone shares everything with its original.
+
+mod cause;
+
+use std::ops::Bound;
+
+use imbl::{OrdMap, Vector};
+
+use crate::api::{Kind, Name, Object, ObjectKey};
+use crate::machinery::time::Time;
+
+pub use cause::{Cause, Why};
+
+/// A point in the store's history. The first write makes revision 1.
+pub type Revision = u64;
+
+/// One change of one object.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// The revision that the change made.
+    pub revision: Revision,
+    /// When.
+    pub time: Time,
+    /// Which object.
+    pub key: ObjectKey,
+    /// The object before; `None` when it was created.
+    pub before: Option<Object>,
+    /// The object after; `None` when it was deleted.
+    pub after: Option<Object>,
+    /// Who wrote, and why.
+    pub cause: Cause,
+}
+
+impl Commit {
+    /// The object that the change leaves, or the last state of one that it removed.
+    ///
+    /// # Panics
+    /// Never: a commit has at least one of the two.
+    #[must_use]
+    pub fn object(&self) -> &Object {
+        self.after.as_ref().or(self.before.as_ref()).expect("a commit changes an object")
+    }
+
+    /// The kind of the object that changed.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.object().kind()
+    }
+}
+
+/// Why the store refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// The object is not there.
+    NotFound,
+    /// The object is there already.
+    AlreadyExists,
+    /// The object is at another revision than the one compared with.
+    Conflict,
+    /// The revision is older than what is kept.
+    Compacted,
+    /// The revision has not happened yet.
+    Future,
+}
+
+/// The store.
+#[derive(Clone, Debug)]
+pub struct Etcd {
+    revision: Revision,
+    compacted: Revision,
+    objects: Vec<OrdMap<ObjectKey, Object>>,
+    log: Vector<Commit>,
+}
+
+impl Default for Etcd {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Etcd {
+    /// How many commits are kept for rewinding and explanations; the oldest go first.
+    pub const COMMITS_MAX: usize = 200_000;
+
+    /// An empty store at revision 0.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { revision: 0, compacted: 0, objects: vec![OrdMap::new(); Kind::ALL.len()], log: Vector::new() }
+    }
+
+    /// The revision of the newest commit.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The revision up to which history was given up for watches and ranges.
+    #[must_use]
+    pub const fn compacted(&self) -> Revision {
+        self.compacted
+    }
+
+    /// The object under `key` now.
+    #[must_use]
+    pub fn get(&self, kind: Kind, key: &ObjectKey) -> Option<&Object> {
+        self.objects[kind.index()].get(key)
+    }
+
+    /// All objects of a kind now, in the order of their keys; those of one namespace when it is given.
+    pub fn range<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Object)> + 'a {
+        self.range_after(kind, namespace, None)
+    }
+
+    /// As [`Self::range`], beginning behind `after`.
+    pub fn range_after<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: Option<&'a str>,
+        after: Option<ObjectKey>,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Object)> + 'a {
+        let start = match (after, namespace) {
+            (Some(key), _) => Bound::Excluded(key),
+            (None, Some(namespace)) => Bound::Included(ObjectKey::new(namespace, "")),
+            (None, None) => Bound::Unbounded,
+        };
+        self.objects[kind.index()]
+            .range((start, Bound::Unbounded))
+            .take_while(move |(key, _)| namespace.is_none_or(|namespace| &*key.namespace == namespace))
+    }
+
+    /// How many objects of a kind there are.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> usize {
+        self.objects[kind.index()].len()
+    }
+
+    /// All objects of a kind as they were at `revision`.
+    ///
+    /// # Errors
+    /// [`StoreError::Compacted`] or [`StoreError::Future`] when that revision cannot be told.
+    pub fn at(&self, kind: Kind, revision: Revision) -> Result<OrdMap<ObjectKey, Object>, StoreError> {
+        self.check_revision(revision)?;
+        let mut objects = self.objects[kind.index()].clone();
+        for commit in self.log.iter().rev().take_while(|commit| commit.revision > revision) {
+            if commit.kind() != kind {
+                continue;
+            }
+            match &commit.before {
+                Some(before) => objects.insert(commit.key.clone(), before.clone()),
+                None => objects.remove(&commit.key),
+            };
+        }
+        Ok(objects)
+    }
+
+    fn check_revision(&self, revision: Revision) -> Result<(), StoreError> {
+        if revision > self.revision {
+            Err(StoreError::Future)
+        } else if revision < self.compacted {
+            Err(StoreError::Compacted)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes `object`, which must not exist. It gets the new revision as its `resourceVersion`.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`].
+    pub fn create(&mut self, time: Time, mut object: Object, cause: Cause) -> Result<Object, StoreError> {
+        let key = object.key();
+        if self.get(object.kind(), &key).is_some() {
+            return Err(StoreError::AlreadyExists);
+        }
+        self.stamp(&mut object);
+        self.commit(time, key, None, Some(object.clone()), cause);
+        Ok(object)
+    }
+
+    /// Writes `object` over the one at `expected`. It gets the new revision as its `resourceVersion`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], or [`StoreError::Conflict`] when the stored object is not `expected` any more.
+    pub fn update(
+        &mut self,
+        time: Time,
+        expected: &Object,
+        mut object: Object,
+        cause: Cause,
+    ) -> Result<Object, StoreError> {
+        let key = object.key();
+        let before = self.compare(&key, expected)?;
+        self.stamp(&mut object);
+        self.commit(time, key, Some(before), Some(object.clone()), cause);
+        Ok(object)
+    }
+
+    /// Removes the object at `expected` and returns it with the revision of its removal, as a watch tells it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] or [`StoreError::Conflict`].
+    pub fn delete(&mut self, time: Time, expected: &Object, cause: Cause) -> Result<Object, StoreError> {
+        let key = expected.key();
+        let before = self.compare(&key, expected)?;
+        let mut last = before.clone();
+        self.stamp(&mut last);
+        self.commit(time, key, Some(before), None, cause);
+        Ok(last)
+    }
+
+    fn compare(&self, key: &ObjectKey, expected: &Object) -> Result<Object, StoreError> {
+        let before = self.get(expected.kind(), key).ok_or(StoreError::NotFound)?;
+        if before.metadata().resource_version == expected.metadata().resource_version {
+            Ok(before.clone())
+        } else {
+            Err(StoreError::Conflict)
+        }
+    }
+
+    fn stamp(&mut self, object: &mut Object) {
+        self.revision += 1;
+        object.metadata_mut().resource_version = Some(self.revision.to_string());
+    }
+
+    fn commit(&mut self, time: Time, key: ObjectKey, before: Option<Object>, after: Option<Object>, cause: Cause) {
+        let commit = Commit { revision: self.revision, time, key, before, after, cause };
+        let objects = &mut self.objects[commit.kind().index()];
+        match &commit.after {
+            Some(after) => objects.insert(commit.key.clone(), after.clone()),
+            None => objects.remove(&commit.key),
+        };
+        self.log.push_back(commit);
+        if self.log.len() > Self::COMMITS_MAX
+            && let Some(oldest) = self.log.pop_front()
+        {
+            self.compacted = self.compacted.max(oldest.revision);
+        }
+    }
+
+    /// Gives up history before `revision` for watches and ranges. The commits stay readable through [`Self::commits`].
+    ///
+    /// # Errors
+    /// [`StoreError::Compacted`] when that was done already, [`StoreError::Future`] when it has not happened.
+    pub fn compact(&mut self, revision: Revision) -> Result<(), StoreError> {
+        self.check_revision(revision)?;
+        self.compacted = revision;
+        Ok(())
+    }
+
+    /// The commits after `revision` for a watch that starts there, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Compacted`] when some of them may be gone.
+    pub fn watch(&self, revision: Revision) -> Result<impl Iterator<Item = &Commit>, StoreError> {
+        if revision < self.compacted {
+            return Err(StoreError::Compacted);
+        }
+        Ok(self.commits(revision))
+    }
+
+    /// The kept commits after `revision`, oldest first, whether compacted or not.
+    pub fn commits(&self, revision: Revision) -> impl Iterator<Item = &Commit> {
+        let start = self.log.front().map_or(0, |oldest| {
+            usize::try_from((revision + 1).saturating_sub(oldest.revision)).unwrap_or(usize::MAX)
+        });
+        self.log.iter().skip(start.min(self.log.len()))
+    }
+
+    /// The commit that made `revision`, while it is kept.
+    #[must_use]
+    pub fn commit_at(&self, revision: Revision) -> Option<&Commit> {
+        let oldest = self.log.front()?.revision;
+        self.log.get(usize::try_from(revision.checked_sub(oldest)?).ok()?)
+    }
+
+    /// All commits of one object, newest first.
+    pub fn history<'a>(&'a self, kind: Kind, key: &'a ObjectKey) -> impl Iterator<Item = &'a Commit> + 'a {
+        self.log.iter().rev().filter(move |commit| commit.kind() == kind && &commit.key == key)
+    }
+
+    /// The namespaces that hold an object of `kind`, each once, in order.
+    pub fn namespaces(&self, kind: Kind) -> Vec<Name> {
+        let mut namespaces: Vec<Name> = self.objects[kind.index()].keys().map(|key| key.namespace.clone()).collect();
+        namespaces.dedup();
+        namespaces
+    }
+}

@@ -1,0 +1,358 @@
+//! The hand that a process is lent while it acts: requests, events, timers and chance.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use crate::api::{Kind, Name, Object, ObjectKey, Resource, Subresource};
+use crate::apiserver::{
+    ApiServer, Body, DeleteOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
+};
+use crate::etcd::{Cause, Revision, Why};
+use crate::machinery::random::Random;
+use crate::machinery::status::{Reason, Status};
+use crate::machinery::time::Time;
+
+use super::limiter::TokenBucket;
+use super::process::Token;
+use super::recorder::{EventType, Recorder};
+
+/// Who a process is to the API server.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The actor of its writes and the component of its events: `deployment-controller`, `kubelet`.
+    pub component: Name,
+    /// The machine it runs on, for `source.host` of its events; empty for the control plane.
+    pub host: Name,
+    /// The authenticated user.
+    pub user: User,
+}
+
+/// Why a request of a process did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientError {
+    /// The API server said no.
+    Api(Status),
+    /// The client's own rate limit: nothing may be sent before this moment.
+    Throttled(Time),
+    /// The API server cannot be reached from here.
+    Unreachable,
+}
+
+impl ClientError {
+    /// Whether the object was not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Api(status) if status.is_not_found())
+    }
+
+    /// Whether another write came first.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api(status) if status.is_conflict())
+    }
+
+    /// Whether the object was already there.
+    #[must_use]
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Self::Api(status) if status.is_already_exists())
+    }
+
+    /// The API server's answer, if it gave one.
+    #[must_use]
+    pub const fn status(&self) -> Option<&Status> {
+        if let Self::Api(status) = self { Some(status) } else { None }
+    }
+}
+
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        Self::Api(status)
+    }
+}
+
+impl std::fmt::Display for ClientError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Api(status) => status.fmt(f),
+            Self::Throttled(until) => write!(f, "client rate limiter: nothing may be sent before {until}"),
+            Self::Unreachable => f.write_str("the API server cannot be reached"),
+        }
+    }
+}
+
+/// What a process may do while it runs. Lent for one delivery or one wake.
+pub struct Client<'a> {
+    /// What time it is.
+    pub now: Time,
+    /// Chance.
+    pub random: &'a mut Random,
+    api: &'a mut ApiServer,
+    identity: &'a Identity,
+    recorder: &'a mut Recorder,
+    limiter: Option<&'a mut TokenBucket>,
+    wakes: &'a mut Vec<(Time, Token)>,
+    connected: bool,
+    trigger: Option<Revision>,
+    why: Why,
+    requests: u32,
+}
+
+impl<'a> Client<'a> {
+    /// A hand for the process that `identity` names; `connected` is whether it can reach the API server.
+    #[allow(clippy::too_many_arguments, reason = "one borrow for each part of the cluster that a process may touch")]
+    pub fn new(
+        now: Time,
+        random: &'a mut Random,
+        api: &'a mut ApiServer,
+        identity: &'a Identity,
+        recorder: &'a mut Recorder,
+        wakes: &'a mut Vec<(Time, Token)>,
+        connected: bool,
+        trigger: Option<Revision>,
+    ) -> Self {
+        Self {
+            now,
+            random,
+            api,
+            identity,
+            recorder,
+            limiter: None,
+            wakes,
+            connected,
+            trigger,
+            why: Why::default(),
+            requests: 0,
+        }
+    }
+
+    /// The same hand under another name and with a rate limit: a controller within its manager.
+    pub fn act_as<'b>(&'b mut self, identity: &'b Identity, limiter: Option<&'b mut TokenBucket>) -> Client<'b> {
+        Client {
+            now: self.now,
+            random: self.random,
+            api: self.api,
+            identity,
+            recorder: self.recorder,
+            limiter,
+            wakes: self.wakes,
+            connected: self.connected,
+            trigger: self.trigger,
+            why: Why::default(),
+            requests: 0,
+        }
+    }
+
+    /// Which revision made the process act: recorded as the trigger of its writes.
+    pub fn triggered_by(&mut self, trigger: Option<Revision>) {
+        self.trigger = trigger;
+    }
+
+    /// Why the coming writes are made: recorded with each of them.
+    pub fn because(&mut self, why: Why) {
+        self.why = why;
+    }
+
+    /// How many requests were sent through this hand.
+    #[must_use]
+    pub const fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        self.identity
+    }
+
+    /// Wakes the process at `time` with `token`.
+    pub fn wake_at(&mut self, time: Time, token: Token) {
+        self.wakes.push((time.max(self.now), token));
+    }
+
+    fn send(&mut self, target: Target, verb: Verb) -> Result<Response, ClientError> {
+        if !self.connected {
+            return Err(ClientError::Unreachable);
+        }
+        if let Some(limiter) = &mut self.limiter {
+            limiter.take(self.now).map_err(ClientError::Throttled)?;
+        }
+        self.requests += 1;
+        let cause = Cause {
+            actor: self.identity.component.clone(),
+            trigger: self.trigger,
+            why: self.why.clone(),
+        };
+        let request = Request { user: self.identity.user.clone(), cause, target, verb };
+        Ok(self.api.handle(self.now, self.random, request)?.response)
+    }
+
+    fn object<K: Resource>(response: Response) -> Result<Arc<K>, ClientError> {
+        match response {
+            Response::Object(object) => object
+                .downcast::<K>()
+                .cloned()
+                .ok_or_else(|| Status::internal("the answer is of another kind than was asked for").into()),
+            _ => Err(Status::internal("the answer is no object").into()),
+        }
+    }
+
+    /// Reads the object of a key from the API server, past the cache.
+    ///
+    /// # Errors
+    /// Any refusal; `NotFound` above all.
+    pub fn get<K: Resource>(&mut self, key: &ObjectKey) -> Result<Arc<K>, ClientError> {
+        let response = self.send(Target::object(K::KIND, key), Verb::Get)?;
+        Self::object(response)
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// Any refusal.
+    pub fn create<K: Resource>(&mut self, object: K) -> Result<Arc<K>, ClientError> {
+        let target = Target::collection(K::KIND, object.namespace());
+        let body = Body::Object(K::into_object(Arc::new(object)));
+        let response = self.send(target, Verb::Create { body, options: WriteOptions::default() })?;
+        Self::object(response)
+    }
+
+    fn put<K: Resource>(&mut self, object: K, subresource: Option<Subresource>) -> Result<Arc<K>, ClientError> {
+        let target = Target { subresource, ..Target::object(K::KIND, &object.key()) };
+        let body = Body::Object(K::into_object(Arc::new(object)));
+        let response = self.send(target, Verb::Update { body, options: WriteOptions::default() })?;
+        Self::object(response)
+    }
+
+    /// Replaces an object; its `resourceVersion`, when it has one, must still be the stored one.
+    ///
+    /// # Errors
+    /// Any refusal; `Conflict` above all.
+    pub fn update<K: Resource>(&mut self, object: K) -> Result<Arc<K>, ClientError> {
+        self.put(object, None)
+    }
+
+    /// Replaces an object's status.
+    ///
+    /// # Errors
+    /// Any refusal; `Conflict` above all.
+    pub fn update_status<K: Resource>(&mut self, object: K) -> Result<Arc<K>, ClientError> {
+        self.put(object, Some(Subresource::Status))
+    }
+
+    fn patched<K: Resource>(
+        &mut self,
+        key: &ObjectKey,
+        subresource: Option<Subresource>,
+        patch: Patch,
+    ) -> Result<Arc<K>, ClientError> {
+        let target = Target { subresource, ..Target::object(K::KIND, key) };
+        let response = self.send(target, Verb::Patch { patch, options: WriteOptions::default() })?;
+        Self::object(response)
+    }
+
+    /// Patches an object with a strategic merge patch.
+    ///
+    /// # Errors
+    /// Any refusal.
+    pub fn patch<K: Resource>(&mut self, key: &ObjectKey, patch: Value) -> Result<Arc<K>, ClientError> {
+        self.patched(key, None, Patch::Strategic(patch))
+    }
+
+    /// Patches an object's status with a strategic merge patch.
+    ///
+    /// # Errors
+    /// Any refusal.
+    pub fn patch_status<K: Resource>(&mut self, key: &ObjectKey, patch: Value) -> Result<Arc<K>, ClientError> {
+        self.patched(key, Some(Subresource::Status), Patch::Strategic(patch))
+    }
+
+    /// Asks for an object to be deleted.
+    ///
+    /// # Errors
+    /// Any refusal; `NotFound` above all.
+    pub fn delete(&mut self, kind: Kind, key: &ObjectKey, options: DeleteOptions) -> Result<(), ClientError> {
+        self.send(Target::object(kind, key), Verb::Delete(options)).map(|_| ())
+    }
+
+    /// Binds a pod to a node.
+    ///
+    /// # Errors
+    /// Any refusal; `Conflict` when the pod is bound already.
+    pub fn bind(&mut self, pod: &Pod, node: &str) -> Result<(), ClientError> {
+        let target = Target { subresource: Some(Subresource::Binding), ..Target::object(Kind::Pod, &pod.key()) };
+        let binding = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": pod.uid()},
+            "target": {"kind": "Node", "name": node},
+        });
+        self.send(target, Verb::Create { body: Body::Json(binding), options: WriteOptions::default() }).map(|_| ())
+    }
+
+    /// Any other request: a list, a subresource of an object.
+    ///
+    /// # Errors
+    /// Any refusal.
+    pub fn request(&mut self, target: Target, verb: Verb) -> Result<Response, ClientError> {
+        self.send(target, verb)
+    }
+
+    /// Records an event about an object, as `record.EventRecorder`. Events are best effort: a refusal is dropped, and
+    /// the client's rate limit does not apply to them.
+    pub fn event<K: Resource>(&mut self, object: &K, event_type: EventType, reason: &str, message: &str) {
+        self.event_about(&crate::client::recorder::reference(object), event_type, reason, message);
+    }
+
+    /// As [`Self::event`], about an object reference, for instance to a part of an object (`fieldPath`).
+    pub fn event_about(
+        &mut self,
+        about: &k8s_openapi::api::core::v1::ObjectReference,
+        event_type: EventType,
+        reason: &str,
+        message: &str,
+    ) {
+        let Some(write) = self.recorder.record(self.now, self.identity, about, event_type, reason, message) else {
+            return;
+        };
+        self.write_event(write);
+    }
+
+    /// Records an event in the form of `events.k8s.io/v1`, as the scheduler does: with an `action`, and counted in
+    /// series.
+    pub fn event_v1<K: Resource>(
+        &mut self,
+        object: &K,
+        event_type: EventType,
+        reason: &str,
+        action: &str,
+        note: &str,
+    ) {
+        let about = crate::client::recorder::reference(object);
+        let Some(write) = self.recorder.record_v1(self.now, self.identity, &about, event_type, reason, action, note)
+        else {
+            return;
+        };
+        self.write_event(write);
+    }
+
+    fn write_event(&mut self, write: super::recorder::EventWrite) {
+        use super::recorder::EventWrite;
+        let limiter = self.limiter.take();
+        let trigger = self.trigger;
+        let answer = match write {
+            EventWrite::Create(event) => self.create(*event).map(|_| ()),
+            EventWrite::Patch(key, patch) => {
+                self.patched::<k8s_openapi::api::core::v1::Event>(&key, None, Patch::Strategic(patch)).map(|_| ())
+            }
+        };
+        self.limiter = limiter;
+        self.trigger = trigger;
+        // Upstream drops an event that is refused too; nobody waits for it.
+        debug_assert!(
+            !matches!(&answer, Err(ClientError::Api(status)) if status.reason() == Reason::Invalid),
+            "a component wrote an invalid event: {answer:?}"
+        );
+    }
+}
