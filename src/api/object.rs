@@ -57,7 +57,7 @@ pub trait Resource:
     Metadata<Ty = ObjectMeta> + Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Default + 'static
 {
     /// Its row in the table.
-    const KIND: Kind;
+    const OBJECT_KIND: Kind;
 
     /// As a value that can be any kind.
     fn into_object(this: Arc<Self>) -> Object;
@@ -143,7 +143,7 @@ macro_rules! objects {
         }
 
         $(impl Resource for $kind {
-            const KIND: Kind = Kind::$kind;
+            const OBJECT_KIND: Kind = Kind::$kind;
 
             fn into_object(this: Arc<Self>) -> Object {
                 Object::$kind(this)

@@ -1,1 +1,120 @@
-//! apiserver
+//! The API server: the only door to the store.
+//!
+//! A request is authenticated by whoever brings it in, then decoded, defaulted, admitted, validated and stored, as in
+//! `k8s.io/apiserver/pkg/registry/generic/registry/store.go`. Nothing here knows of simulated time beyond the moment
+//! that each request is told.
+
+mod admission;
+mod allocator;
+mod decode;
+mod delete;
+mod fields;
+mod pod;
+mod read;
+mod request;
+mod scale;
+mod write;
+
+use crate::api::{Kind, ObjectKey, Subresource};
+use crate::etcd::{Cause, Etcd};
+use crate::machinery::random::Random;
+use crate::machinery::status::Status;
+use crate::machinery::time::Time;
+
+use allocator::Allocator;
+pub use fields::selectable_fields;
+pub use request::{
+    Answer, Body, DeleteOptions, FieldValidation, List, ListOptions, Patch, Propagation, Request, Response, Target,
+    User, Verb, VersionMatch, WriteOptions,
+};
+
+/// The API server with its store.
+#[derive(Clone, Debug)]
+pub struct ApiServer {
+    etcd: Etcd,
+    allocator: Allocator,
+}
+
+impl Default for ApiServer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a request carries through the server.
+pub(crate) struct Context<'a> {
+    now: Time,
+    random: &'a mut Random,
+    user: User,
+    cause: Cause,
+    warnings: Vec<String>,
+}
+
+impl ApiServer {
+    /// A server in front of an empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { etcd: Etcd::new(), allocator: Allocator::default() }
+    }
+
+    /// The store, to be read.
+    #[must_use]
+    pub const fn etcd(&self) -> &Etcd {
+        &self.etcd
+    }
+
+    /// Gives up history older than `revision` for watches, as the server does every five minutes.
+    pub fn compact(&mut self, revision: crate::etcd::Revision) {
+        // A revision that was compacted already needs nothing.
+        let _ = self.etcd.compact(revision.min(self.etcd.revision()));
+    }
+
+    /// Answers a request at the moment `now`.
+    ///
+    /// # Errors
+    /// The refusal, as a client would receive it.
+    pub fn handle(&mut self, now: Time, random: &mut Random, request: Request) -> Result<Answer, Status> {
+        let Request { user, cause, target, verb } = request;
+        if let Some(subresource) = target.subresource
+            && !target.kind.has(subresource)
+        {
+            return Err(Status::new(
+                crate::machinery::status::Reason::NotFound,
+                "the server could not find the requested resource",
+            ));
+        }
+        let mut context = Context { now, random, user, cause, warnings: Vec::new() };
+        let response = match (target.subresource, verb) {
+            (None | Some(Subresource::Status), Verb::Get) => self.get(&target).map(Response::Object),
+            (None, Verb::List(options)) => self.list(&target, &options).map(Response::List),
+            (None, Verb::Create { body, options }) => self.create(&mut context, &target, body, &options),
+            (None | Some(Subresource::Status | Subresource::Finalize), Verb::Update { body, options }) => {
+                self.update(&mut context, &target, body, &options)
+            }
+            (None | Some(Subresource::Status), Verb::Patch { patch, options }) => {
+                self.patch(&mut context, &target, &patch, &options)
+            }
+            (None, Verb::Delete(options)) => self.delete(&mut context, &target.key(), target.kind, &options),
+            (None, Verb::DeleteCollection(options, list)) => {
+                self.delete_collection(&mut context, &target, &options, &list)
+            }
+            (Some(Subresource::Scale), verb) => self.scale(&mut context, &target, verb),
+            (Some(Subresource::Binding), Verb::Create { body, options }) => {
+                self.bind(&mut context, &target, body, &options)
+            }
+            (Some(Subresource::Eviction), Verb::Create { body, options }) => {
+                self.evict(&mut context, &target, body, &options)
+            }
+            (Some(Subresource::EphemeralContainers | Subresource::Resize), verb) => {
+                self.pod_subresource(&mut context, &target, verb)
+            }
+            _ => Err(Status::method_not_allowed()),
+        }?;
+        Ok(Answer { response, warnings: context.warnings })
+    }
+
+    fn not_found(kind: Kind, key: &ObjectKey) -> Status {
+        let info = kind.info();
+        Status::not_found(info.group, info.plural, &key.name)
+    }
+}

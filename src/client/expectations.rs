@@ -58,9 +58,9 @@ impl Expectations {
     /// Whether nothing is waited for, so that the cache can be believed.
     #[must_use]
     pub fn satisfied(&self, key: &QueueKey, now: Time) -> bool {
-        self.entries.get(key).is_none_or(|entry| {
-            (entry.adds <= 0 && entry.deletes.is_empty()) || now.since(entry.since) > Self::TIMEOUT
-        })
+        self.entries
+            .get(key)
+            .is_none_or(|entry| (entry.adds <= 0 && entry.deletes.is_empty()) || now.since(entry.since) > Self::TIMEOUT)
     }
 
     /// Forgets a key whose object is gone.

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use crate::api::{Kind, Name, Object, ObjectKey, Resource, Subresource};
-use crate::apiserver::{
-    ApiServer, Body, DeleteOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
-};
+use crate::api::{Kind, Name, ObjectKey, Resource, Subresource};
+use crate::apiserver::{ApiServer, Body, DeleteOptions, Patch, Request, Response, Target, User, Verb, WriteOptions};
 use crate::etcd::{Cause, Revision, Why};
 use crate::machinery::random::Random;
 use crate::machinery::status::{Reason, Status};
@@ -82,6 +80,17 @@ impl std::fmt::Display for ClientError {
     }
 }
 
+/// A wish to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WakeUp {
+    /// When.
+    pub time: Time,
+    /// What the process gave to remember why.
+    pub token: Token,
+    /// Whether it goes on for ever in a cluster at rest.
+    pub background: bool,
+}
+
 /// What a process may do while it runs. Lent for one delivery or one wake.
 pub struct Client<'a> {
     /// What time it is.
@@ -92,7 +101,7 @@ pub struct Client<'a> {
     identity: &'a Identity,
     recorder: &'a mut Recorder,
     limiter: Option<&'a mut TokenBucket>,
-    wakes: &'a mut Vec<(Time, Token)>,
+    wakes: &'a mut Vec<WakeUp>,
     connected: bool,
     trigger: Option<Revision>,
     why: Why,
@@ -108,7 +117,7 @@ impl<'a> Client<'a> {
         api: &'a mut ApiServer,
         identity: &'a Identity,
         recorder: &'a mut Recorder,
-        wakes: &'a mut Vec<(Time, Token)>,
+        wakes: &'a mut Vec<WakeUp>,
         connected: bool,
         trigger: Option<Revision>,
     ) -> Self {
@@ -168,7 +177,13 @@ impl<'a> Client<'a> {
 
     /// Wakes the process at `time` with `token`.
     pub fn wake_at(&mut self, time: Time, token: Token) {
-        self.wakes.push((time.max(self.now), token));
+        self.wakes.push(WakeUp { time: time.max(self.now), token, background: false });
+    }
+
+    /// As [`Self::wake_at`], for what goes on for ever in a cluster at rest, such as heartbeats: a cluster that waits
+    /// for nothing else is idle.
+    pub fn wake_in_background(&mut self, time: Time, token: Token) {
+        self.wakes.push(WakeUp { time: time.max(self.now), token, background: true });
     }
 
     fn send(&mut self, target: Target, verb: Verb) -> Result<Response, ClientError> {
@@ -179,11 +194,7 @@ impl<'a> Client<'a> {
             limiter.take(self.now).map_err(ClientError::Throttled)?;
         }
         self.requests += 1;
-        let cause = Cause {
-            actor: self.identity.component.clone(),
-            trigger: self.trigger,
-            why: self.why.clone(),
-        };
+        let cause = Cause { actor: self.identity.component.clone(), trigger: self.trigger, why: self.why.clone() };
         let request = Request { user: self.identity.user.clone(), cause, target, verb };
         Ok(self.api.handle(self.now, self.random, request)?.response)
     }
@@ -203,7 +214,7 @@ impl<'a> Client<'a> {
     /// # Errors
     /// Any refusal; `NotFound` above all.
     pub fn get<K: Resource>(&mut self, key: &ObjectKey) -> Result<Arc<K>, ClientError> {
-        let response = self.send(Target::object(K::KIND, key), Verb::Get)?;
+        let response = self.send(Target::object(K::OBJECT_KIND, key), Verb::Get)?;
         Self::object(response)
     }
 
@@ -212,14 +223,14 @@ impl<'a> Client<'a> {
     /// # Errors
     /// Any refusal.
     pub fn create<K: Resource>(&mut self, object: K) -> Result<Arc<K>, ClientError> {
-        let target = Target::collection(K::KIND, object.namespace());
+        let target = Target::collection(K::OBJECT_KIND, object.namespace());
         let body = Body::Object(K::into_object(Arc::new(object)));
         let response = self.send(target, Verb::Create { body, options: WriteOptions::default() })?;
         Self::object(response)
     }
 
     fn put<K: Resource>(&mut self, object: K, subresource: Option<Subresource>) -> Result<Arc<K>, ClientError> {
-        let target = Target { subresource, ..Target::object(K::KIND, &object.key()) };
+        let target = Target { subresource, ..Target::object(K::OBJECT_KIND, &object.key()) };
         let body = Body::Object(K::into_object(Arc::new(object)));
         let response = self.send(target, Verb::Update { body, options: WriteOptions::default() })?;
         Self::object(response)
@@ -247,7 +258,7 @@ impl<'a> Client<'a> {
         subresource: Option<Subresource>,
         patch: Patch,
     ) -> Result<Arc<K>, ClientError> {
-        let target = Target { subresource, ..Target::object(K::KIND, key) };
+        let target = Target { subresource, ..Target::object(K::OBJECT_KIND, key) };
         let response = self.send(target, Verb::Patch { patch, options: WriteOptions::default() })?;
         Self::object(response)
     }
@@ -321,14 +332,7 @@ impl<'a> Client<'a> {
 
     /// Records an event in the form of `events.k8s.io/v1`, as the scheduler does: with an `action`, and counted in
     /// series.
-    pub fn event_v1<K: Resource>(
-        &mut self,
-        object: &K,
-        event_type: EventType,
-        reason: &str,
-        action: &str,
-        note: &str,
-    ) {
+    pub fn event_v1<K: Resource>(&mut self, object: &K, event_type: EventType, reason: &str, action: &str, note: &str) {
         let about = crate::client::recorder::reference(object);
         let Some(write) = self.recorder.record_v1(self.now, self.identity, &about, event_type, reason, action, note)
         else {

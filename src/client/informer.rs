@@ -135,7 +135,7 @@ impl Cache {
     ) -> impl Iterator<Item = &'a Object> + 'a {
         index
             .range((Name::from(first), ObjectKey::new("", ""))..)
-            .take_while(move |(name, _)| &**name == first)
+            .take_while(move |(name, _)| **name == *first)
             .filter_map(|(_, key)| self.objects.get(key))
     }
 }
@@ -179,7 +179,7 @@ impl Informers {
     /// The object of a key, as last heard of.
     #[must_use]
     pub fn get<K: Resource>(&self, key: &ObjectKey) -> Option<&std::sync::Arc<K>> {
-        self.object(K::KIND, key)?.downcast()
+        self.object(K::OBJECT_KIND, key)?.downcast()
     }
 
     /// The object of a key, of any kind.
@@ -190,21 +190,21 @@ impl Informers {
 
     /// All objects of a kind in the order of their keys.
     pub fn list<K: Resource>(&self) -> impl Iterator<Item = &std::sync::Arc<K>> {
-        self.caches[K::KIND.index()].objects.values().filter_map(Object::downcast)
+        self.caches[K::OBJECT_KIND.index()].objects.values().filter_map(Object::downcast)
     }
 
     /// All objects of a kind in a namespace, in the order of their names.
     pub fn list_in<'a, K: Resource>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a std::sync::Arc<K>> {
-        self.caches[K::KIND.index()]
+        self.caches[K::OBJECT_KIND.index()]
             .objects
             .range(ObjectKey::new(namespace, "")..)
-            .take_while(move |(key, _)| &*key.namespace == namespace)
+            .take_while(move |(key, _)| *key.namespace == *namespace)
             .filter_map(|(_, object)| object.downcast())
     }
 
     /// All objects of a kind whose controlling owner has this uid.
     pub fn controlled_by<'a, K: Resource>(&'a self, uid: &'a str) -> impl Iterator<Item = &'a std::sync::Arc<K>> {
-        let cache = &self.caches[K::KIND.index()];
+        let cache = &self.caches[K::OBJECT_KIND.index()];
         cache.under(&cache.by_controller, uid).filter_map(Object::downcast)
     }
 

@@ -12,7 +12,7 @@ mod recorder;
 mod workqueue;
 
 pub use expectations::Expectations;
-pub use handle::{Client, ClientError, Identity};
+pub use handle::{Client, ClientError, Identity, WakeUp};
 pub use informer::{InformerEvent, Informers, WatchSelector, WatchSpec};
 pub use limiter::TokenBucket;
 pub use process::{Controller, Process, Requeue, Token};

@@ -52,12 +52,7 @@ pub trait Controller: Debug {
     ///
     /// # Errors
     /// Any failed request: the key comes back after its back-off.
-    fn sync(
-        &mut self,
-        key: &QueueKey,
-        listers: &Informers,
-        client: &mut Client<'_>,
-    ) -> Result<Requeue, ClientError>;
+    fn sync(&mut self, key: &QueueKey, listers: &Informers, client: &mut Client<'_>) -> Result<Requeue, ClientError>;
 
     /// How often it wants [`Self::tick`], if at all.
     fn period(&self) -> Option<Duration> {

@@ -37,8 +37,8 @@ impl EventType {
 /// What a reference to an object says of it.
 pub fn reference<K: Resource>(object: &K) -> ObjectReference {
     ObjectReference {
-        api_version: Some(K::KIND.api_version()),
-        kind: Some(K::KIND.info().kind.to_owned()),
+        api_version: Some(K::OBJECT_KIND.api_version()),
+        kind: Some(K::OBJECT_KIND.info().kind.to_owned()),
         name: object.metadata().name.clone(),
         namespace: object.metadata().namespace.clone(),
         resource_version: object.metadata().resource_version.clone(),
@@ -111,8 +111,7 @@ impl Recorder {
         }
         let group = format!("{object}|{}|{reason}", event_type.as_str());
         let combined = self.combines(now, &group, message);
-        let message =
-            if combined { format!("(combined from similar events): {message}") } else { message.to_owned() };
+        let message = if combined { format!("(combined from similar events): {message}") } else { message.to_owned() };
         let identity_key = if combined { group } else { format!("{group}|{message}") };
         if let Some(seen) = self.seen.get_mut(&identity_key) {
             seen.count += 1;
@@ -149,8 +148,7 @@ impl Recorder {
         action: &str,
         note: &str,
     ) -> Option<EventWrite> {
-        let identity_key =
-            format!("{}|{}|{reason}|{action}|{note}", object_text(identity, about), event_type.as_str());
+        let identity_key = format!("{}|{}|{reason}|{action}|{note}", object_text(identity, about), event_type.as_str());
         if let Some(seen) = self.seen.get_mut(&identity_key)
             && now.since(seen.last) < SERIES_IDLE
         {

@@ -270,9 +270,10 @@ impl Etcd {
 
     /// The kept commits after `revision`, oldest first, whether compacted or not.
     pub fn commits(&self, revision: Revision) -> impl Iterator<Item = &Commit> {
-        let start = self.log.front().map_or(0, |oldest| {
-            usize::try_from((revision + 1).saturating_sub(oldest.revision)).unwrap_or(usize::MAX)
-        });
+        let start = self
+            .log
+            .front()
+            .map_or(0, |oldest| usize::try_from((revision + 1).saturating_sub(oldest.revision)).unwrap_or(usize::MAX));
         self.log.iter().skip(start.min(self.log.len()))
     }
 

@@ -39,11 +39,7 @@ pub fn scaled_value(value: &IntOrString, total: i32, round: Round) -> Result<i32
 ///
 /// # Errors
 /// When the value is missing, or a string that is not a percentage.
-pub fn scaled_value_of(
-    value: Option<&IntOrString>,
-    total: i32,
-    round: Round,
-) -> Result<i32, String> {
+pub fn scaled_value_of(value: Option<&IntOrString>, total: i32, round: Round) -> Result<i32, String> {
     match value {
         Some(value) => scaled_value(value, total, round),
         None => Err("nil value for IntOrString".to_owned()),
@@ -78,17 +74,10 @@ pub fn parse_int(text: &str) -> Result<i64, String> {
 fn parse_integer(function: &str, text: &str) -> Result<i64, String> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let well_formed = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let problem = if well_formed {
-        "value out of range"
-    } else {
-        "invalid syntax"
-    };
+    let problem = if well_formed { "value out of range" } else { "invalid syntax" };
     match text.parse() {
         Ok(number) if well_formed => Ok(number),
-        _ => Err(format!(
-            "strconv.{function}: parsing {}: {problem}",
-            quote(text)
-        )),
+        _ => Err(format!("strconv.{function}: parsing {}: {problem}", quote(text))),
     }
 }
 
@@ -102,10 +91,7 @@ pub fn to_text(value: &IntOrString) -> String {
 
 /// Reads a command line's value: a number if it looks like one, otherwise a string (`intstr.Parse`).
 pub fn from_text(text: &str) -> IntOrString {
-    match atoi(text)
-        .ok()
-        .and_then(|number| i32::try_from(number).ok())
-    {
+    match atoi(text).ok().and_then(|number| i32::try_from(number).ok()) {
         Some(number) => IntOrString::Int(number),
         None => IntOrString::String(text.to_owned()),
     }
@@ -132,12 +118,8 @@ mod tests {
             (
                 text("%"),
                 100,
-                Err(
-                    "invalid value for IntOrString: invalid value \"%\": strconv.Atoi: parsing \"\": invalid syntax",
-                ),
-                Err(
-                    "invalid value for IntOrString: invalid value \"%\": strconv.Atoi: parsing \"\": invalid syntax",
-                ),
+                Err("invalid value for IntOrString: invalid value \"%\": strconv.Atoi: parsing \"\": invalid syntax"),
+                Err("invalid value for IntOrString: invalid value \"%\": strconv.Atoi: parsing \"\": invalid syntax"),
             ),
             (
                 text("90#"),
@@ -148,21 +130,10 @@ mod tests {
         ];
         for (value, total, up, down) in cases {
             let owned = |expected: Result<i32, &str>| expected.map_err(str::to_owned);
-            assert_eq!(
-                scaled_value(&value, total, Round::Up),
-                owned(up),
-                "{value:?} up"
-            );
-            assert_eq!(
-                scaled_value(&value, total, Round::Down),
-                owned(down),
-                "{value:?} down"
-            );
+            assert_eq!(scaled_value(&value, total, Round::Up), owned(up), "{value:?} up");
+            assert_eq!(scaled_value(&value, total, Round::Down), owned(down), "{value:?} down");
         }
-        assert_eq!(
-            scaled_value_of(None, 1, Round::Up),
-            Err("nil value for IntOrString".to_owned())
-        );
+        assert_eq!(scaled_value_of(None, 1, Round::Up), Err("nil value for IntOrString".to_owned()));
     }
 
     #[test]

@@ -83,32 +83,30 @@ impl Requirement {
         let mut errors = Vec::new();
         errors.extend(label_key_error("key", key));
         let counted = match operator {
-            Operator::In | Operator::NotIn => values
-                .is_empty()
-                .then_some("for 'in', 'notin' operators, values set can't be empty"),
+            Operator::In | Operator::NotIn => {
+                values.is_empty().then_some("for 'in', 'notin' operators, values set can't be empty")
+            }
             Operator::Equals | Operator::DoubleEquals | Operator::NotEquals => {
                 (values.len() != 1).then_some("exact-match compatibility requires one single value")
             }
-            Operator::Exists | Operator::DoesNotExist => (!values.is_empty())
-                .then_some("values set must be empty for exists and does not exist"),
-            Operator::GreaterThan | Operator::LessThan => (values.len() != 1)
-                .then_some("for 'Gt', 'Lt' operators, exactly one value is required"),
+            Operator::Exists | Operator::DoesNotExist => {
+                (!values.is_empty()).then_some("values set must be empty for exists and does not exist")
+            }
+            Operator::GreaterThan | Operator::LessThan => {
+                (values.len() != 1).then_some("for 'Gt', 'Lt' operators, exactly one value is required")
+            }
         };
         if let Some(message) = counted {
-            let shown = if values.is_empty() {
-                "null".to_owned()
-            } else {
-                Value::from(values.clone()).to_string()
-            };
+            let shown = if values.is_empty() { "null".to_owned() } else { Value::from(values.clone()).to_string() };
             errors.push(format!("values: Invalid value: {shown}: {message}"));
         }
         if matches!(operator, Operator::GreaterThan | Operator::LessThan) {
-            let not_integers = values
-                .iter()
-                .enumerate()
-                .filter(|(_, value)| parse_int(value).is_err());
+            let not_integers = values.iter().enumerate().filter(|(_, value)| parse_int(value).is_err());
             errors.extend(not_integers.map(|(index, value)| {
-                format!("values[{index}]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer", quote(value))
+                format!(
+                    "values[{index}]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer",
+                    quote(value)
+                )
             }));
         }
         for (index, value) in values.iter().enumerate() {
@@ -116,11 +114,7 @@ impl Requirement {
         }
         match aggregate(errors) {
             Some(error) => Err(error),
-            None => Ok(Self {
-                key: key.to_owned(),
-                operator,
-                values,
-            }),
+            None => Ok(Self { key: key.to_owned(), operator, values }),
         }
     }
 
@@ -144,9 +138,7 @@ impl Requirement {
         let label = labels.label(&self.key);
         let has_value = |label: &str| self.values.iter().any(|value| value == label);
         match self.operator {
-            Operator::In | Operator::Equals | Operator::DoubleEquals => {
-                label.is_some_and(has_value)
-            }
+            Operator::In | Operator::Equals | Operator::DoubleEquals => label.is_some_and(has_value),
             Operator::NotIn | Operator::NotEquals => !label.is_some_and(has_value),
             Operator::Exists => label.is_some(),
             Operator::DoesNotExist => label.is_none(),
@@ -194,9 +186,7 @@ pub struct Selector {
 impl Selector {
     /// Matches everything (`labels.Everything`).
     pub const fn everything() -> Self {
-        Self {
-            requirements: Some(Vec::new()),
-        }
+        Self { requirements: Some(Vec::new()) }
     }
 
     /// Matches nothing (`labels.Nothing`).
@@ -207,9 +197,7 @@ impl Selector {
     /// All of `requirements`, which are sorted by key.
     pub fn new(mut requirements: Vec<Requirement>) -> Self {
         requirements.sort_by(|left, right| left.key.cmp(&right.key));
-        Self {
-            requirements: Some(requirements),
-        }
+        Self { requirements: Some(requirements) }
     }
 
     /// Reads a selector as `kubectl get -l` takes it (`labels.Parse`).
@@ -227,9 +215,7 @@ impl Selector {
             operator: Operator::Equals,
             values: vec![value.clone()],
         };
-        Self {
-            requirements: Some(labels.iter().map(requirement).collect()),
-        }
+        Self { requirements: Some(labels.iter().map(requirement).collect()) }
     }
 
     /// What an API object's selector means (`LabelSelectorAsSelector`): a missing one matches
@@ -243,11 +229,7 @@ impl Selector {
         };
         let mut requirements = Vec::new();
         for (key, value) in selector.match_labels.iter().flatten() {
-            requirements.push(Requirement::new(
-                key,
-                Operator::Equals,
-                vec![value.clone()],
-            )?);
+            requirements.push(Requirement::new(key, Operator::Equals, vec![value.clone()])?);
         }
         for expression in selector.match_expressions.iter().flatten() {
             let operator = match expression.operator.as_str() {
@@ -256,10 +238,7 @@ impl Selector {
                 "Exists" => Operator::Exists,
                 "DoesNotExist" => Operator::DoesNotExist,
                 other => {
-                    return Err(format!(
-                        "{} is not a valid pod selector operator",
-                        quote(other)
-                    ));
+                    return Err(format!("{} is not a valid pod selector operator", quote(other)));
                 }
             };
             let values = expression.values.clone().unwrap_or_default();
@@ -270,11 +249,9 @@ impl Selector {
 
     /// Whether `labels` satisfy every requirement.
     pub fn matches(&self, labels: &(impl Labels + ?Sized)) -> bool {
-        self.requirements.as_ref().is_some_and(|requirements| {
-            requirements
-                .iter()
-                .all(|requirement| requirement.matches(labels))
-        })
+        self.requirements
+            .as_ref()
+            .is_some_and(|requirements| requirements.iter().all(|requirement| requirement.matches(labels)))
     }
 
     /// Whether nothing is asked for. The selector that matches nothing is not empty.
@@ -306,10 +283,7 @@ impl Selector {
 
     /// The only value that the label `key` may have, if the selector fixes it.
     pub fn requires_exact_match(&self, key: &str) -> Option<&str> {
-        let requirement = self
-            .requirements()
-            .iter()
-            .find(|requirement| requirement.key == key)?;
+        let requirement = self.requirements().iter().find(|requirement| requirement.key == key)?;
         match (requirement.operator, &requirement.values[..]) {
             (Operator::Equals | Operator::DoubleEquals | Operator::In, [value]) => Some(value),
             _ => None,
@@ -341,16 +315,8 @@ pub fn format_label_selector(selector: Option<&LabelSelector>) -> String {
 
 /// Labels as tables show them, `a=1,b=2` or `<none>` (`labels.FormatLabels`).
 pub fn format_labels(labels: Option<&BTreeMap<String, String>>) -> String {
-    let pairs: Vec<String> = labels
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    if pairs.is_empty() {
-        "<none>".to_owned()
-    } else {
-        pairs.join(",")
-    }
+    let pairs: Vec<String> = labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+    if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
 
 /// Reads a selector text into the API's form (`ParseToLabelSelector`).
@@ -358,19 +324,14 @@ pub fn format_labels(labels: Option<&BTreeMap<String, String>>) -> String {
 /// # Errors
 /// Upstream's text when it cannot be read or uses an operator that the API does not have.
 pub fn parse_to_label_selector(text: &str) -> Result<LabelSelector, String> {
-    let selector = Selector::parse(text)
-        .map_err(|error| format!("couldn't parse the selector string \"{text}\": {error}"))?;
+    let selector =
+        Selector::parse(text).map_err(|error| format!("couldn't parse the selector string \"{text}\": {error}"))?;
     let mut match_labels = BTreeMap::new();
     let mut match_expressions = Vec::new();
     for requirement in selector.requirements.into_iter().flatten() {
         let operator = match requirement.operator {
             Operator::Equals | Operator::DoubleEquals => {
-                match_labels.extend(
-                    requirement
-                        .values
-                        .into_iter()
-                        .map(|value| (requirement.key.clone(), value)),
-                );
+                match_labels.extend(requirement.values.into_iter().map(|value| (requirement.key.clone(), value)));
                 continue;
             }
             Operator::In => "In",
@@ -414,8 +375,7 @@ pub fn parse_map(text: &str) -> Result<BTreeMap<String, String>, String> {
             return Err(format!("invalid selector: [{}]", pair.join(" ")));
         };
         let (key, value) = (key.trim(), value.trim());
-        let error =
-            label_key_error("<nil>", key).or_else(|| label_value_error(&format!("[{key}]"), value));
+        let error = label_key_error("<nil>", key).or_else(|| label_value_error(&format!("[{key}]"), value));
         if let Some(error) = error {
             return Err(error);
         }
@@ -426,24 +386,12 @@ pub fn parse_map(text: &str) -> Result<BTreeMap<String, String>, String> {
 
 fn label_key_error(path: &str, key: &str) -> Option<String> {
     let errors = names::is_qualified_name(key);
-    (!errors.is_empty()).then(|| {
-        format!(
-            "{path}: Invalid value: {}: {}",
-            quote(key),
-            errors.join("; ")
-        )
-    })
+    (!errors.is_empty()).then(|| format!("{path}: Invalid value: {}: {}", quote(key), errors.join("; ")))
 }
 
 fn label_value_error(path: &str, value: &str) -> Option<String> {
     let errors = names::is_label_value(value);
-    (!errors.is_empty()).then(|| {
-        format!(
-            "{path}: Invalid value: {}: {}",
-            quote(value),
-            errors.join("; ")
-        )
-    })
+    (!errors.is_empty()).then(|| format!("{path}: Invalid value: {}: {}", quote(value), errors.join("; ")))
 }
 
 /// Several errors as one text, as Go's aggregate prints them: alone as it is, others in brackets.
@@ -516,17 +464,11 @@ fn scan(text: &str) -> Vec<(Token, String)> {
             continue;
         }
         if !is_special(bytes[position]) {
-            while position < bytes.len()
-                && !is_special(bytes[position])
-                && !is_blank(bytes[position])
-            {
+            while position < bytes.len() && !is_special(bytes[position]) && !is_blank(bytes[position]) {
                 position += 1;
             }
             let word = &text[begin..position];
-            tokens.push((
-                known_token(word).unwrap_or(Token::Identifier),
-                word.to_owned(),
-            ));
+            tokens.push((known_token(word).unwrap_or(Token::Identifier), word.to_owned()));
             continue;
         }
         // Every special symbol is a token; two of them may be one, too.
@@ -556,10 +498,7 @@ struct Parser {
 
 impl Parser {
     fn new(text: &str) -> Self {
-        Self {
-            tokens: scan(text),
-            position: 0,
-        }
+        Self { tokens: scan(text), position: 0 }
     }
 
     fn lookahead(&self, context: Context) -> (Token, String) {
@@ -584,32 +523,25 @@ impl Parser {
         loop {
             match self.lookahead(Context::Values) {
                 (Token::Identifier | Token::DoesNotExist, _) => {
-                    let requirement = self
-                        .requirement()
-                        .map_err(|error| format!("unable to parse requirement: {error}"))?;
+                    let requirement =
+                        self.requirement().map_err(|error| format!("unable to parse requirement: {error}"))?;
                     requirements.push(requirement);
                     match self.consume(Context::Values) {
                         (Token::EndOfString, _) => return Ok(requirements),
                         (Token::Comma, _) => {
                             let (next, literal) = self.lookahead(Context::Values);
                             if !matches!(next, Token::Identifier | Token::DoesNotExist) {
-                                return Err(format!(
-                                    "found '{literal}', expected: identifier after ','"
-                                ));
+                                return Err(format!("found '{literal}', expected: identifier after ','"));
                             }
                         }
                         (_, literal) => {
-                            return Err(format!(
-                                "found '{literal}', expected: ',' or 'end of string'"
-                            ));
+                            return Err(format!("found '{literal}', expected: ',' or 'end of string'"));
                         }
                     }
                 }
                 (Token::EndOfString, _) => return Ok(requirements),
                 (_, literal) => {
-                    return Err(format!(
-                        "found '{literal}', expected: !, identifier, or 'end of string'"
-                    ));
+                    return Err(format!("found '{literal}', expected: !, identifier, or 'end of string'"));
                 }
             }
         }
@@ -630,10 +562,7 @@ impl Parser {
         if negated {
             return Requirement::new(&key, Operator::DoesNotExist, Vec::new());
         }
-        if matches!(
-            self.lookahead(Context::Values).0,
-            Token::EndOfString | Token::Comma
-        ) {
+        if matches!(self.lookahead(Context::Values).0, Token::EndOfString | Token::Comma) {
             return Requirement::new(&key, Operator::Exists, Vec::new());
         }
         let operator = self.operator()?;
@@ -656,9 +585,7 @@ impl Parser {
             (Token::GreaterThan, _) => Operator::GreaterThan,
             (Token::LessThan, _) => Operator::LessThan,
             (_, literal) => {
-                return Err(format!(
-                    "found '{literal}', expected: in, notin, =, ==, !=, gt, lt"
-                ));
+                return Err(format!("found '{literal}', expected: in, notin, =, ==, !=, gt, lt"));
             }
         })
     }
@@ -681,9 +608,7 @@ impl Parser {
                 self.consume(Context::Values);
                 Ok(vec![String::new()])
             }
-            _ => Err(format!(
-                "found '{literal}', expected: ',', ')' or identifier"
-            )),
+            _ => Err(format!("found '{literal}', expected: ',', ')' or identifier")),
         }
     }
 
@@ -723,10 +648,7 @@ impl Parser {
     }
 
     fn exact_value(&mut self) -> Result<String, String> {
-        if matches!(
-            self.lookahead(Context::Values).0,
-            Token::EndOfString | Token::Comma
-        ) {
+        if matches!(self.lookahead(Context::Values).0, Token::EndOfString | Token::Comma) {
             return Ok(String::new());
         }
         match self.consume(Context::Values) {
@@ -768,25 +690,15 @@ mod tests {
             ("x =\t1", "x=1"),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                Selector::parse(text).expect(text).to_string(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Selector::parse(text).expect(text).to_string(), expected, "{text}");
         }
     }
 
     #[test]
     fn refuses_with_upstreams_words() {
         let cases = [
-            (
-                "bad selector!!",
-                "unable to parse requirement: found 'selector', expected: in, notin, =, ==, !=, gt, lt",
-            ),
-            (
-                "a in (b",
-                "unable to parse requirement: found '', expected: ',' or ')'",
-            ),
+            ("bad selector!!", "unable to parse requirement: found 'selector', expected: in, notin, =, ==, !=, gt, lt"),
+            ("a in (b", "unable to parse requirement: found '', expected: ',' or ')'"),
             (
                 "x=a||y=b",
                 "unable to parse requirement: values[0][x]: Invalid value: \"a||y\": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
@@ -798,14 +710,8 @@ mod tests {
                 "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators, the value must be an integer",
             ),
             ("a,", "found '', expected: identifier after ','"),
-            (
-                ",a",
-                "found ',', expected: !, identifier, or 'end of string'",
-            ),
-            (
-                "a in b",
-                "unable to parse requirement: found 'b' expected: '('",
-            ),
+            (",a", "found ',', expected: !, identifier, or 'end of string'"),
+            ("a in b", "unable to parse requirement: found 'b' expected: '('"),
             (
                 "-a",
                 "unable to parse requirement: <nil>: Invalid value: \"-a\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
@@ -819,30 +725,8 @@ mod tests {
     #[test]
     fn matches_labels() {
         let all = labels("a=1,b=x");
-        let yes = [
-            "",
-            "a=1",
-            "a=1,b=x",
-            "a in (1,2)",
-            "a notin (2)",
-            "c!=1",
-            "!c",
-            "a",
-            "a>0",
-            "a<2",
-            "c notin (1)",
-        ];
-        let no = [
-            "a=2",
-            "c",
-            "!a",
-            "a!=1",
-            "a in (2)",
-            "a>1",
-            "b>1",
-            "c=",
-            "a notin (1,2)",
-        ];
+        let yes = ["", "a=1", "a=1,b=x", "a in (1,2)", "a notin (2)", "c!=1", "!c", "a", "a>0", "a<2", "c notin (1)"];
+        let no = ["a=2", "c", "!a", "a!=1", "a in (2)", "a>1", "b>1", "c=", "a notin (1,2)"];
         for text in yes {
             assert!(Selector::parse(text).expect(text).matches(&all), "{text}");
         }
@@ -850,14 +734,8 @@ mod tests {
             assert!(!Selector::parse(text).expect(text).matches(&all), "{text}");
         }
         assert!(!Selector::nothing().matches(&all));
-        assert!(
-            Selector::parse("!a")
-                .expect("valid")
-                .matches(&None::<BTreeMap<String, String>>)
-        );
-        assert!(
-            Selector::from_map(&all).matches(&serde_json::json!({"a": "1", "b": "x", "c": ""}))
-        );
+        assert!(Selector::parse("!a").expect("valid").matches(&None::<BTreeMap<String, String>>));
+        assert!(Selector::from_map(&all).matches(&serde_json::json!({"a": "1", "b": "x", "c": ""})));
     }
 
     #[test]

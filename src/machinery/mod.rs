@@ -3,6 +3,7 @@
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
 pub mod field;
+pub mod fields;
 pub mod intstr;
 pub mod labels;
 pub mod names;

@@ -76,11 +76,7 @@ pub struct Quantity {
 
 impl Quantity {
     /// Zero, written `0`.
-    pub const ZERO: Self = Self {
-        mantissa: 0,
-        scale: 0,
-        format: Format::DecimalSI,
-    };
+    pub const ZERO: Self = Self { mantissa: 0, scale: 0, format: Format::DecimalSI };
 
     /// A whole number (`NewQuantity`).
     pub const fn new(value: i64, format: Format) -> Self {
@@ -94,11 +90,7 @@ impl Quantity {
 
     /// `value × 10^scale`.
     pub const fn scaled(value: i64, scale: i32, format: Format) -> Self {
-        Self {
-            mantissa: value as i128,
-            scale,
-            format,
-        }
+        Self { mantissa: value as i128, scale, format }
     }
 
     /// Reads a quantity (`ParseQuantity`).
@@ -185,11 +177,7 @@ impl Quantity {
     /// How many `10^scale` the number is, rounded away from zero. Beyond 64 bits it stops at the
     /// limit.
     pub fn scaled_value(self, scale: i32) -> i64 {
-        let limit = if self.mantissa < 0 {
-            i64::MIN
-        } else {
-            i64::MAX
-        };
+        let limit = if self.mantissa < 0 { i64::MIN } else { i64::MAX };
         if self.scale >= scale {
             return power_of_ten(self.scale - scale)
                 .and_then(|factor| self.mantissa.checked_mul(factor))
@@ -239,10 +227,7 @@ impl Quantity {
     /// The number with its sign turned.
     #[must_use]
     pub const fn negated(self) -> Self {
-        Self {
-            mantissa: self.mantissa.saturating_neg(),
-            ..self
-        }
+        Self { mantissa: self.mantissa.saturating_neg(), ..self }
     }
 
     /// Compares with a whole number.
@@ -283,8 +268,7 @@ impl Ord for Quantity {
         if self.scale < other.scale {
             return other.cmp(self).reverse();
         }
-        let widened = power_of_ten(self.scale - other.scale)
-            .and_then(|factor| self.mantissa.checked_mul(factor));
+        let widened = power_of_ten(self.scale - other.scale).and_then(|factor| self.mantissa.checked_mul(factor));
         match widened {
             Some(mantissa) => mantissa.cmp(&other.mantissa),
             // Too large to be written at the other's scale, hence larger than anything there.
@@ -299,24 +283,17 @@ impl fmt::Display for Quantity {
         if self.is_zero() {
             return formatter.write_str("0");
         }
-        if self.format == Format::BinarySI
-            && (self.cmp_int(-1024).is_le() || self.cmp_int(1024).is_ge())
-        {
+        if self.format == Format::BinarySI && (self.cmp_int(-1024).is_le() || self.cmp_int(1024).is_ge()) {
             let mut whole = *self;
             if whole.round_up(0)
-                && let Some(mut value) =
-                    power_of_ten(whole.scale).and_then(|factor| whole.mantissa.checked_mul(factor))
+                && let Some(mut value) = power_of_ten(whole.scale).and_then(|factor| whole.mantissa.checked_mul(factor))
             {
                 let mut suffix = 0;
                 while value % 1024 == 0 {
                     value /= 1024;
                     suffix += 1;
                 }
-                return write!(
-                    formatter,
-                    "{value}{}",
-                    BINARY_SUFFIXES.get(suffix).unwrap_or(&"")
-                );
+                return write!(formatter, "{value}{}", BINARY_SUFFIXES.get(suffix).unwrap_or(&""));
             }
         }
         let (mut mantissa, mut scale) = self.reduced();
@@ -326,9 +303,7 @@ impl fmt::Display for Quantity {
         }
         write!(formatter, "{mantissa}")?;
         if self.format != Format::DecimalExponent {
-            let known = DECIMAL_SUFFIXES
-                .iter()
-                .find(|(_, exponent)| *exponent == scale);
+            let known = DECIMAL_SUFFIXES.iter().find(|(_, exponent)| *exponent == scale);
             formatter.write_str(known.map_or("", |(suffix, _)| suffix))
         } else if scale == 0 {
             Ok(())
@@ -354,18 +329,8 @@ impl From<Quantity> for ApiQuantity {
 const BINARY_SUFFIXES: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 /// With their power of ten.
-const DECIMAL_SUFFIXES: [(&str, i32); 10] = [
-    ("n", -9),
-    ("u", -6),
-    ("m", -3),
-    ("", 0),
-    ("k", 3),
-    ("M", 6),
-    ("G", 9),
-    ("T", 12),
-    ("P", 15),
-    ("E", 18),
-];
+const DECIMAL_SUFFIXES: [(&str, i32); 10] =
+    [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 
 fn power_of_ten(exponent: i32) -> Option<i128> {
     10i128.checked_pow(u32::try_from(exponent).ok()?)
@@ -378,14 +343,7 @@ fn divide_away_from_zero(mantissa: i128, places: i32) -> (i128, bool) {
     };
     let exact = mantissa % divisor == 0;
     let quotient = mantissa / divisor;
-    (
-        if exact {
-            quotient
-        } else {
-            quotient + mantissa.signum()
-        },
-        exact,
-    )
+    (if exact { quotient } else { quotient + mantissa.signum() }, exact)
 }
 
 /// Both mantissas at one scale: the finer one, or the coarser where the finer would not fit.
@@ -400,8 +358,7 @@ fn aligned(left: Quantity, right: Quantity) -> (i128, i128, i32) {
         let (right, left, scale) = aligned(right, left);
         return (left, right, scale);
     }
-    let widened =
-        power_of_ten(left.scale - right.scale).and_then(|factor| left.mantissa.checked_mul(factor));
+    let widened = power_of_ten(left.scale - right.scale).and_then(|factor| left.mantissa.checked_mul(factor));
     match widened {
         Some(mantissa) => (mantissa, right.mantissa, right.scale),
         None => {
@@ -414,16 +371,11 @@ fn aligned(left: Quantity, right: Quantity) -> (i128, i128, i32) {
 /// The quick way for what almost all quantities are: a few digits and a plain suffix.
 fn parse_simple(text: &str) -> Option<Quantity> {
     let bytes = text.as_bytes();
-    let digits = bytes
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if digits == 0 || digits > 9 {
         return None;
     }
-    let number = bytes[..digits]
-        .iter()
-        .fold(0i64, |number, digit| number * 10 + i64::from(digit - b'0'));
+    let number = bytes[..digits].iter().fold(0i64, |number, digit| number * 10 + i64::from(digit - b'0'));
     let (value, scale, format) = match &bytes[digits..] {
         b"" => (number, 0, Format::DecimalSI),
         b"m" => (number, MILLI, Format::DecimalSI),
@@ -472,19 +424,11 @@ fn split(text: &str) -> Result<Parts<'_>, ParseError> {
     if !exponent.chars().all(is_digit) {
         return Err(ParseError::Format);
     }
-    Ok(Parts {
-        positive,
-        whole: if whole.is_empty() { "0" } else { whole },
-        fraction,
-        suffix,
-    })
+    Ok(Parts { positive, whole: if whole.is_empty() { "0" } else { whole }, fraction, suffix })
 }
 
 fn split_while(text: &str, mut keep: impl FnMut(char) -> bool) -> (&str, &str) {
-    text.split_at(
-        text.find(|character| !keep(character))
-            .unwrap_or(text.len()),
-    )
+    text.split_at(text.find(|character| !keep(character)).unwrap_or(text.len()))
 }
 
 /// What a suffix means: the exponent is of two for binary suffixes and of ten otherwise.
@@ -542,37 +486,22 @@ fn parse_decimal(parts: &Parts<'_>, exponent: i32, format: Format) -> Parsed {
         scale: scale.saturating_add(cut as i32),
         format,
     };
-    Parsed {
-        quantity,
-        keeps_text,
-    }
+    Parsed { quantity, keeps_text }
 }
 
 fn parse_binary(parts: &Parts<'_>, exponent: i32) -> Parsed {
     assert!((10..=60).contains(&exponent), "one of the binary suffixes");
     // Twenty digits are already more than any binary quantity may be.
-    let whole = if parts.whole.len() > 20 {
-        BINARY_MAX
-    } else {
-        parts.whole.parse().unwrap_or(0)
-    };
+    let whole = if parts.whole.len() > 20 { BINARY_MAX } else { parts.whole.parse().unwrap_or(0) };
     let whole_value = whole << exponent;
     // Upstream's fast form, in which it may keep the text, holds about fifteen digits.
     let digits_max = 14 - (f64::from(exponent) * 0.3) as i32;
-    let keeps_text =
-        parts.fraction.is_empty() && parts.whole.len() as i32 <= digits_max && whole & 7 != 0;
+    let keeps_text = parts.fraction.is_empty() && parts.whole.len() as i32 <= digits_max && whole & 7 != 0;
     let nanos = fraction_nanos(parts.fraction, exponent);
     if whole_value > BINARY_MAX || (whole_value == BINARY_MAX && nanos > 0) {
-        return Parsed {
-            quantity: Quantity::new(i64::MAX, Format::BinarySI),
-            keeps_text: false,
-        };
+        return Parsed { quantity: Quantity::new(i64::MAX, Format::BinarySI), keeps_text: false };
     }
-    let mut quantity = Quantity {
-        mantissa: whole_value,
-        scale: 0,
-        format: Format::BinarySI,
-    };
+    let mut quantity = Quantity { mantissa: whole_value, scale: 0, format: Format::BinarySI };
     if nanos > 0 {
         quantity.mantissa = whole_value * 1_000_000_000 + nanos;
         quantity.scale = NANO;
@@ -583,10 +512,7 @@ fn parse_binary(parts: &Parts<'_>, exponent: i32) -> Parsed {
             quantity = Quantity::new(i64::MAX, Format::BinarySI);
         }
     }
-    Parsed {
-        quantity,
-        keeps_text,
-    }
+    Parsed { quantity, keeps_text }
 }
 
 /// Billionths in `0.fraction × 2^exponent`, rounded up.
@@ -614,17 +540,7 @@ mod tests {
 
     #[test]
     fn both_parsers_agree() {
-        for number in [
-            "0",
-            "1",
-            "7",
-            "8",
-            "100",
-            "1000",
-            "1024",
-            "1536",
-            "123456789",
-        ] {
+        for number in ["0", "1", "7", "8", "100", "1000", "1024", "1536", "123456789"] {
             for suffix in ["", "m", "Ki", "Mi", "Gi", "k", "M", "G"] {
                 let text = format!("{number}{suffix}");
                 let simple = parse_simple(&text).expect("simple");
@@ -692,17 +608,10 @@ mod tests {
             ("1.", "1."),
             // Beyond 64 bits.
             ("100000000000000000000", "100E"),
-            (
-                "123456789012345678901234567890m",
-                "123456789012345678901234567890m",
-            ),
+            ("123456789012345678901234567890m", "123456789012345678901234567890m"),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                Quantity::canonicalize(text).expect(text),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Quantity::canonicalize(text).expect(text), expected, "{text}");
         }
     }
 
@@ -729,11 +638,7 @@ mod tests {
             ("1Ki5", suffix),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                Quantity::parse(text).expect_err(text).to_string(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Quantity::parse(text).expect_err(text).to_string(), expected, "{text}");
         }
     }
 
@@ -785,17 +690,8 @@ mod tests {
     #[test]
     fn manifests_may_give_numbers() {
         assert_eq!(Quantity::parse_json(&serde_json::json!(2)), Ok(parse("2")));
-        assert_eq!(
-            Quantity::parse_json(&serde_json::json!(0.5)),
-            Ok(parse("500m"))
-        );
-        assert_eq!(
-            Quantity::parse_json(&serde_json::json!(" 1Gi ")),
-            Ok(parse("1Gi"))
-        );
-        assert_eq!(
-            Quantity::parse_json(&serde_json::json!(true)),
-            Err(ParseError::Format)
-        );
+        assert_eq!(Quantity::parse_json(&serde_json::json!(0.5)), Ok(parse("500m")));
+        assert_eq!(Quantity::parse_json(&serde_json::json!(" 1Gi ")), Ok(parse("1Gi")));
+        assert_eq!(Quantity::parse_json(&serde_json::json!(true)), Err(ParseError::Format));
     }
 }

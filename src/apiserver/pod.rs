@@ -1,0 +1,176 @@
+//! The subresources of pods that change something: binding, eviction, ephemeral containers, resize.
+//!
+//! `kubernetes/pkg/registry/core/pod/storage`.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use serde_json::Value;
+
+use crate::api::{Kind, Object, Resource};
+use crate::machinery::status::{Details, Reason, Status};
+
+use super::{ApiServer, Body, Context, DeleteOptions, Response, Target, Verb, WriteOptions, decode};
+
+impl ApiServer {
+    fn pod(&self, target: &Target) -> Result<Arc<Pod>, Status> {
+        let object = self.get(target)?;
+        object.downcast::<Pod>().cloned().ok_or_else(Status::method_not_allowed)
+    }
+
+    fn json(body: Body) -> Result<Value, Status> {
+        match body {
+            Body::Json(value) => Ok(value),
+            Body::Object(_) => Err(Status::bad_request("the request's body is of another kind")),
+        }
+    }
+
+    pub(super) fn bind(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> Result<Response, Status> {
+        let binding = Self::json(body)?;
+        let node = binding["target"]["name"].as_str().unwrap_or("").to_owned();
+        let pod = self.pod(target)?;
+        check_binding(&pod, &binding, &node)?;
+        let mut bound = (*pod).clone();
+        let spec = bound.spec.get_or_insert_default();
+        spec.node_name = Some(node);
+        let generation = bound.metadata.generation;
+        let status = bound.status.get_or_insert_default();
+        let conditions = status.conditions.get_or_insert_default();
+        set_condition(conditions, "PodScheduled", "True", None, generation, context.now);
+        let annotations = binding["metadata"]["annotations"].as_object();
+        for (key, value) in annotations.into_iter().flatten() {
+            let value = value.as_str().unwrap_or("").to_owned();
+            bound.metadata.annotations.get_or_insert_default().insert(key.clone(), value);
+        }
+        if !options.dry_run {
+            self.etcd
+                .update(context.now, &Object::Pod(pod.clone()), Object::from(bound), context.cause.clone())
+                .map_err(|error| super::write::store_error(Kind::Pod, &pod.key(), &error))?;
+        }
+        Ok(Response::Value(serde_json::json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
+        })))
+    }
+
+    /// Deletes a pod as politely as its disruption budgets ask for; none exist among the kinds that are served.
+    pub(super) fn evict(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> Result<Response, Status> {
+        let eviction = Self::json(body)?;
+        let pod = self.pod(target)?;
+        let wanted = &eviction["deleteOptions"];
+        let delete = DeleteOptions {
+            grace_period_seconds: wanted["gracePeriodSeconds"].as_i64(),
+            uid: wanted["preconditions"]["uid"].as_str().map(str::to_owned),
+            dry_run: options.dry_run,
+            ..DeleteOptions::default()
+        };
+        if !delete.dry_run && !pod.is_deleting() {
+            let mut disrupted = (*pod).clone();
+            let generation = disrupted.metadata.generation;
+            let conditions = disrupted.status.get_or_insert_default().conditions.get_or_insert_default();
+            let why = Some(("EvictionByEvictionAPI", "Eviction API: evicting"));
+            set_condition(conditions, "DisruptionTarget", "True", why, generation, context.now);
+            self.etcd
+                .update(context.now, &Object::Pod(pod.clone()), Object::from(disrupted), context.cause.clone())
+                .map_err(|error| super::write::store_error(Kind::Pod, &pod.key(), &error))?;
+        }
+        self.delete(context, &target.key(), Kind::Pod, &delete)?;
+        Ok(Response::Value(serde_json::json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
+        })))
+    }
+
+    pub(super) fn pod_subresource(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+        verb: Verb,
+    ) -> Result<Response, Status> {
+        let pod = self.pod(target)?;
+        let existing = Object::Pod(pod);
+        let (value, options) = match verb {
+            Verb::Get => return Ok(Response::Object(existing)),
+            Verb::Update { body, options } => (Self::json(body)?, options),
+            Verb::Patch { patch, options } => {
+                (super::write::patched(Kind::Pod, &existing.to_value(), &patch)?, options)
+            }
+            _ => return Err(Status::method_not_allowed()),
+        };
+        let body = Body::Json(value);
+        let mut object = decode::object(Kind::Pod, body, options.field_validation, &mut context.warnings)?;
+        crate::api::strategy::default(&mut object);
+        self.replace(context, target, &existing, object, &options)
+    }
+}
+
+fn check_binding(pod: &Pod, binding: &Value, node: &str) -> Result<(), Status> {
+    let name = pod.name();
+    let conflict = |message: String| {
+        let details = Details { name: name.to_owned(), kind: "pods/binding".to_owned(), ..Details::default() };
+        Err(Status::with_details(
+            Reason::Conflict,
+            format!("Operation cannot be fulfilled on pods/binding {name:?}: {message}"),
+            details,
+        ))
+    };
+    if let Some(uid) = binding["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty())
+        && uid != pod.uid()
+    {
+        return conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", pod.uid()));
+    }
+    if pod.is_deleting() {
+        return conflict(format!("pod {name} is being deleted, cannot be assigned to a host"));
+    }
+    let spec = pod.spec.as_ref();
+    if let Some(assigned) = spec.and_then(|spec| spec.node_name.as_deref()).filter(|node| !node.is_empty()) {
+        return conflict(format!("pod {name} is already assigned to node {assigned:?}"));
+    }
+    if spec.and_then(|spec| spec.scheduling_gates.as_ref()).is_some_and(|gates| !gates.is_empty()) {
+        return conflict(format!("pod {name} has non-empty .spec.schedulingGates"));
+    }
+    if node.is_empty() {
+        return Err(Status::bad_request("binding target's name is missing"));
+    }
+    Ok(())
+}
+
+/// Sets a condition; its transition time moves only when its status does.
+fn set_condition(
+    conditions: &mut Vec<PodCondition>,
+    condition_type: &str,
+    status: &str,
+    why: Option<(&str, &str)>,
+    generation: Option<i64>,
+    now: crate::machinery::time::Time,
+) {
+    let (reason, message) = why.unzip();
+    let mut condition = PodCondition {
+        type_: condition_type.to_owned(),
+        status: status.to_owned(),
+        reason: reason.map(str::to_owned),
+        message: message.map(str::to_owned),
+        last_transition_time: Some(now.to_meta()),
+        observed_generation: generation,
+        ..PodCondition::default()
+    };
+    match conditions.iter_mut().find(|known| known.type_ == condition_type) {
+        Some(known) => {
+            if known.status == condition.status {
+                condition.last_transition_time.clone_from(&known.last_transition_time);
+            }
+            *known = condition;
+        }
+        None => conditions.push(condition),
+    }
+}

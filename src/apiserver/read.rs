@@ -1,0 +1,138 @@
+//! Get and list.
+
+use crate::api::{Object, ObjectKey};
+use crate::etcd::{Etcd, Revision, StoreError};
+use crate::machinery::fields::Selector as FieldSelector;
+use crate::machinery::labels::Selector;
+use crate::machinery::status::{Reason, Status};
+
+use super::fields::field_value;
+use super::{ApiServer, List, ListOptions, Target, VersionMatch};
+
+/// The parsed selectors of a list.
+pub(super) struct Filter {
+    labels: Selector,
+    fields: FieldSelector,
+}
+
+impl Filter {
+    pub(super) fn parse(target: &Target, options: &ListOptions) -> Result<Self, Status> {
+        let labels = Selector::parse(&options.label_selector)
+            .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+        let fields = FieldSelector::parse(&options.field_selector).map_err(Status::bad_request)?;
+        for requirement in fields.requirements() {
+            super::fields::check_label(target.kind, requirement.field())?;
+        }
+        Ok(Self { labels, fields })
+    }
+
+    pub(super) fn selects(&self, object: &Object) -> bool {
+        (self.labels.is_empty() || self.labels.matches(&labels_of(object)))
+            && self.fields.requirements().iter().all(|requirement| {
+                requirement.matches_value(&field_value(object, requirement.field()).unwrap_or_default())
+            })
+    }
+}
+
+fn labels_of(object: &Object) -> std::collections::BTreeMap<String, String> {
+    object.metadata().labels.clone().unwrap_or_default()
+}
+
+/// Where a page of a list ended: `revision:namespace/name`, in hexadecimal so that nobody takes it apart.
+fn encode_token(revision: Revision, key: &ObjectKey) -> String {
+    let text = format!("{revision}:{}/{}", key.namespace, key.name);
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn decode_token(token: &str) -> Option<(Revision, ObjectKey)> {
+    let bytes: Option<Vec<u8>> =
+        (0..token.len()).step_by(2).map(|at| u8::from_str_radix(token.get(at..at + 2)?, 16).ok()).collect();
+    let text = String::from_utf8(bytes?).ok()?;
+    let (revision, key) = text.split_once(':')?;
+    let (namespace, name) = key.split_once('/')?;
+    Some((revision.parse().ok()?, ObjectKey::new(namespace, name)))
+}
+
+impl ApiServer {
+    pub(super) fn get(&self, target: &Target) -> Result<Object, Status> {
+        let key = target.key();
+        self.etcd.get(target.kind, &key).cloned().ok_or_else(|| Self::not_found(target.kind, &key))
+    }
+
+    pub(super) fn list(&self, target: &Target, options: &ListOptions) -> Result<List, Status> {
+        let filter = Filter::parse(target, options)?;
+        let (revision, after) = self.list_revision(options)?;
+        let namespace = Some(&*target.namespace).filter(|namespace| !namespace.is_empty());
+        let past;
+        let objects: Box<dyn Iterator<Item = (&ObjectKey, &Object)>> = if revision == self.etcd.revision() {
+            Box::new(self.etcd.range_after(target.kind, namespace, after))
+        } else {
+            past = at_revision(&self.etcd, target, revision)?;
+            Box::new(past.iter().filter(move |(key, _)| {
+                namespace.is_none_or(|namespace| &*key.namespace == namespace)
+                    && after.as_ref().is_none_or(|after| *key > after)
+            }))
+        };
+        let mut selected = objects.filter(|(_, object)| filter.selects(object));
+        let limit = if options.limit == 0 { usize::MAX } else { options.limit };
+        let mut items = Vec::new();
+        let mut last: Option<ObjectKey> = None;
+        for (key, object) in selected.by_ref().take(limit) {
+            last = Some(key.clone());
+            items.push(object.clone());
+        }
+        let remaining = if options.limit == 0 { 0 } else { selected.count() };
+        let continue_token = match last {
+            Some(key) if remaining > 0 => encode_token(revision, &key),
+            _ => String::new(),
+        };
+        // The server does not count what selectors would leave out.
+        let unselected = options.label_selector.is_empty() && options.field_selector.is_empty();
+        let remaining = (remaining > 0 && unselected).then_some(remaining);
+        Ok(List { kind: target.kind, items, revision, continue_token, remaining })
+    }
+
+    /// The revision that a list is to be answered at, and where it begins.
+    fn list_revision(&self, options: &ListOptions) -> Result<(Revision, Option<ObjectKey>), Status> {
+        if !options.continue_token.is_empty() {
+            let (revision, after) = decode_token(&options.continue_token)
+                .ok_or_else(|| Status::bad_request("continue key is not valid: illegal base64 data"))?;
+            if revision < self.etcd.compacted() {
+                return Err(Status::expired(
+                    "The provided continue parameter is too old to display a consistent list result. You can start a \
+                     new list without the continue parameter, or use the continue token in this response to retrieve \
+                     the remainder of the results. Continuing with the provided token results in an inconsistent \
+                     list - objects that were created, modified, or deleted between the time the first chunk was \
+                     returned and now may show up in the list.",
+                ));
+            }
+            return Ok((revision, Some(after)));
+        }
+        let newest = self.etcd.revision();
+        if options.resource_version.is_empty() || options.resource_version == "0" {
+            return Ok((newest, None));
+        }
+        let wanted: Revision = options.resource_version.parse().map_err(|_| {
+            Status::bad_request(format!(
+                "resourceVersion: Invalid value: {:?}: strconv.ParseUint: parsing {:?}: invalid syntax",
+                options.resource_version, options.resource_version
+            ))
+        })?;
+        if wanted > newest {
+            return Err(Status::new(
+                Reason::Timeout,
+                format!("Too large resource version: {wanted}, current: {newest}"),
+            ));
+        }
+        let exact = options.version_match == Some(VersionMatch::Exact)
+            || (options.version_match.is_none() && options.limit > 0);
+        Ok((if exact { wanted } else { newest }, None))
+    }
+}
+
+fn at_revision(etcd: &Etcd, target: &Target, revision: Revision) -> Result<imbl::OrdMap<ObjectKey, Object>, Status> {
+    etcd.at(target.kind, revision).map_err(|error| match error {
+        StoreError::Future => Status::new(Reason::Timeout, format!("Too large resource version: {revision}")),
+        _ => Status::expired(format!("The resourceVersion for the provided list is too old: {revision}")),
+    })
+}

@@ -1,0 +1,138 @@
+//! The `scale` subresource of what has replicas.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::api::Object;
+use crate::machinery::labels::format_label_selector;
+use crate::machinery::status::Status;
+
+use super::write::patched;
+use super::{ApiServer, Body, Context, Response, Target, Verb, WriteOptions};
+
+/// The parts of a workload that a `Scale` shows.
+struct Parts {
+    wanted: i32,
+    actual: i32,
+    selector: String,
+}
+
+fn parts(object: &Object) -> Result<Parts, Status> {
+    match object {
+        Object::Deployment(deployment) => {
+            let spec = deployment.spec.as_ref();
+            Ok(Parts {
+                wanted: spec.and_then(|spec| spec.replicas).unwrap_or(0),
+                actual: deployment.status.as_ref().and_then(|status| status.replicas).unwrap_or(0),
+                selector: format_label_selector(spec.map(|spec| &spec.selector)),
+            })
+        }
+        Object::ReplicaSet(set) => {
+            let spec = set.spec.as_ref();
+            Ok(Parts {
+                wanted: spec.and_then(|spec| spec.replicas).unwrap_or(0),
+                actual: set.status.as_ref().map_or(0, |status| status.replicas),
+                selector: format_label_selector(spec.map(|spec| &spec.selector)),
+            })
+        }
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+fn set_wanted(object: &mut Object, replicas: i32) {
+    match object {
+        Object::Deployment(deployment) => {
+            Arc::make_mut(deployment).spec.get_or_insert_default().replicas = Some(replicas);
+        }
+        Object::ReplicaSet(set) => {
+            Arc::make_mut(set).spec.get_or_insert_default().replicas = Some(replicas);
+        }
+        _ => {}
+    }
+}
+
+/// The object's `autoscaling/v1` Scale.
+fn scale_of(object: &Object) -> Result<Value, Status> {
+    let parts = parts(object)?;
+    let metadata = object.metadata();
+    let mut spec = json!({});
+    if parts.wanted != 0 {
+        spec["replicas"] = parts.wanted.into();
+    }
+    let mut status = json!({ "replicas": parts.actual });
+    if !parts.selector.is_empty() {
+        status["selector"] = parts.selector.into();
+    }
+    Ok(json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+            "resourceVersion": metadata.resource_version,
+            "creationTimestamp": metadata.creation_timestamp,
+        },
+        "spec": spec,
+        "status": status,
+    }))
+}
+
+impl ApiServer {
+    pub(super) fn scale(&mut self, context: &mut Context<'_>, target: &Target, verb: Verb) -> Result<Response, Status> {
+        let object = self.get(target)?;
+        let scale = scale_of(&object)?;
+        let (wanted, options) = match verb {
+            Verb::Get => return Ok(Response::Value(scale)),
+            Verb::Update { body: Body::Json(value), options } => (value, options),
+            Verb::Patch { patch, options } => (patch_scale(&scale, &patch)?, options),
+            _ => return Err(Status::method_not_allowed()),
+        };
+        let updated = self.set_scale(context, target, &object, &wanted, &options)?;
+        Ok(Response::Value(scale_of(&updated)?))
+    }
+
+    fn set_scale(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+        object: &Object,
+        wanted: &Value,
+        options: &WriteOptions,
+    ) -> Result<Object, Status> {
+        let replicas = match &wanted["spec"]["replicas"] {
+            Value::Null => 0,
+            value => value.as_i64().and_then(|replicas| i32::try_from(replicas).ok()).ok_or_else(|| {
+                Status::bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is no int32")
+            })?,
+        };
+        if replicas < 0 {
+            let name = target.name.to_string();
+            let error = crate::machinery::field::FieldError::invalid(
+                &crate::machinery::field::Path::new("spec").child("replicas"),
+                replicas,
+                "must be greater than or equal to 0",
+            );
+            return Err(Status::invalid("autoscaling", "Scale", &name, &vec![error]));
+        }
+        let mut changed = object.clone();
+        set_wanted(&mut changed, replicas);
+        if let Some(version) = wanted["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty()) {
+            changed.metadata_mut().resource_version = Some(version.to_owned());
+        }
+        let target = Target { subresource: None, ..target.clone() };
+        match self.replace(context, &target, object, changed, options)? {
+            Response::Object(object) => Ok(object),
+            _ => Err(Status::internal("an update answered with something else")),
+        }
+    }
+}
+
+fn patch_scale(scale: &Value, patch: &super::Patch) -> Result<Value, Status> {
+    // A Scale has no lists, so a strategic merge is a plain one.
+    match patch {
+        super::Patch::Strategic(merge) => Ok(super::write::merged(scale, merge)),
+        other => patched(crate::api::Kind::Deployment, scale, other),
+    }
+}

@@ -1,0 +1,329 @@
+//! Create, update and patch.
+
+use serde_json::Value;
+
+use crate::api::{Kind, Object, ObjectKey, strategy};
+use crate::etcd::StoreError;
+use crate::machinery::status::Status;
+
+use super::{ApiServer, Body, Context, FieldValidation, Patch, Response, Target, WriteOptions, admission, decode};
+
+/// `OptimisticLockErrorMsg` of `k8s.io/apiserver/pkg/registry/generic/registry`.
+const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
+
+/// How long the random end of a generated name is.
+const NAME_SUFFIX_LENGTH: usize = 5;
+/// The longest name that `generateName` makes.
+const GENERATED_NAME_BYTES_MAX: usize = 63;
+
+impl ApiServer {
+    pub(super) fn create(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> Result<Response, Status> {
+        let mut object = decode::object(target.kind, body, options.field_validation, &mut context.warnings)?;
+        check_namespace(target, &mut object)?;
+        strategy::default(&mut object);
+        self.name_object(context, &mut object);
+        admission::admit_create(&self.etcd, context, &mut object)?;
+        prepare_metadata_for_create(context, &mut object);
+        strategy::prepare_for_create(&mut object);
+        self.allocator.allocate(&self.etcd, &mut object, None, context.random)?;
+        let errors = strategy::validate(&object);
+        if !errors.is_empty() {
+            return Err(invalid(&object, &errors));
+        }
+        context.warnings.extend(strategy::warnings(&object, None));
+        strategy::canonicalize(&mut object);
+        let key = object.key();
+        if let Some(existing) = self.etcd.get(target.kind, &key) {
+            return Err(already_exists(existing));
+        }
+        if options.dry_run {
+            return Ok(Response::Object(object));
+        }
+        let created = self
+            .etcd
+            .create(context.now, object, context.cause.clone())
+            .map_err(|error| store_error(target.kind, &key, &error))?;
+        Ok(Response::Object(created))
+    }
+
+    /// Gives an object that only has a `generateName` its name.
+    fn name_object(&self, context: &mut Context<'_>, object: &mut Object) {
+        let metadata = object.metadata();
+        let (None | Some(""), Some(base)) = (metadata.name.as_deref(), metadata.generate_name.clone()) else {
+            return;
+        };
+        if base.is_empty() {
+            return;
+        }
+        let room = GENERATED_NAME_BYTES_MAX - NAME_SUFFIX_LENGTH;
+        let cut = base.char_indices().map(|(at, _)| at).take_while(|&at| at <= room).last().unwrap_or(0);
+        let base = if base.len() > room { &base[..cut] } else { &base };
+        // The generator tries again when a name is taken, as the server does since 1.32.
+        for _ in 0..8 {
+            let name = format!("{base}{}", context.random.suffix(NAME_SUFFIX_LENGTH));
+            let key = ObjectKey::new(object.metadata().namespace.as_deref().unwrap_or(""), name.as_str());
+            let taken = self.etcd.get(object.kind(), &key).is_some();
+            object.metadata_mut().name = Some(name);
+            if !taken {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn update(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> Result<Response, Status> {
+        let mut object = decode::object(target.kind, body, options.field_validation, &mut context.warnings)?;
+        check_namespace(target, &mut object)?;
+        check_name(target, &mut object)?;
+        strategy::default(&mut object);
+        let Some(existing) = self.etcd.get(target.kind, &target.key()).cloned() else {
+            if allows_create_on_update(target.kind) && target.subresource.is_none() {
+                return self.create(context, target, Body::Object(object), options);
+            }
+            return Err(Self::not_found(target.kind, &target.key()));
+        };
+        self.replace(context, target, &existing, object, options)
+    }
+
+    /// Puts `object` in the place of `existing`: `rest.BeforeUpdate` and what follows it.
+    pub(super) fn replace(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+        existing: &Object,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<Response, Status> {
+        check_preconditions(target.kind, existing, &object)?;
+        keep_system_metadata(&mut object, existing);
+        strategy::prepare_for_update(&mut object, existing, target.subresource);
+        if target.subresource.is_none() {
+            admission::admit_update(&self.etcd, context, &mut object, existing)?;
+            self.allocator.allocate(&self.etcd, &mut object, Some(existing), context.random)?;
+        }
+        let errors = strategy::validate_update(&object, existing, target.subresource);
+        if !errors.is_empty() {
+            return Err(invalid(&object, &errors));
+        }
+        if target.subresource.is_none() {
+            context.warnings.extend(strategy::warnings(&object, Some(existing)));
+        }
+        strategy::canonicalize(&mut object);
+        object.metadata_mut().resource_version.clone_from(&existing.metadata().resource_version);
+        // A write that changes nothing is answered, but makes no revision.
+        if &object == existing || options.dry_run {
+            return Ok(Response::Object(object));
+        }
+        let key = object.key();
+        if self.is_done_deleting(&object) {
+            let removed = self
+                .etcd
+                .delete(context.now, existing, context.cause.clone())
+                .map_err(|error| store_error(target.kind, &key, &error))?;
+            self.allocator.release(&removed);
+            return Ok(Response::Object(object));
+        }
+        let updated = self
+            .etcd
+            .update(context.now, existing, object, context.cause.clone())
+            .map_err(|error| store_error(target.kind, &key, &error))?;
+        Ok(Response::Object(updated))
+    }
+
+    /// Whether an object under deletion has nothing left to wait for, so that this update removes it.
+    fn is_done_deleting(&self, object: &Object) -> bool {
+        let metadata = object.metadata();
+        metadata.deletion_timestamp.is_some()
+            && metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+            && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
+            && !has_namespace_finalizers(object)
+    }
+
+    pub(super) fn patch(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+        patch: &Patch,
+        options: &WriteOptions,
+    ) -> Result<Response, Status> {
+        let existing = self.get(target)?;
+        let value = patched(target.kind, &existing.to_value(), patch)?;
+        let validation = match options.field_validation {
+            FieldValidation::Strict => FieldValidation::Strict,
+            _ => options.field_validation,
+        };
+        let mut object = decode::object(target.kind, Body::Json(value), validation, &mut context.warnings)?;
+        check_name(target, &mut object)?;
+        check_namespace(target, &mut object)?;
+        strategy::default(&mut object);
+        self.replace(context, target, &existing, object, options)
+    }
+}
+
+/// Applies a patch to an object's JSON.
+pub(super) fn patched(_kind: Kind, value: &Value, patch: &Patch) -> Result<Value, Status> {
+    match patch {
+        Patch::Json(_) => Err(Status::bad_request("json patch is on its way")),
+        Patch::Merge(merge) | Patch::Strategic(merge) => Ok(merged(value, merge)),
+    }
+}
+
+/// RFC 7396.
+pub(super) fn merged(value: &Value, merge: &Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (value, merge) else { return merge.clone() };
+    let mut result = old.clone();
+    for (key, change) in new {
+        if change.is_null() {
+            result.shift_remove(key);
+        } else {
+            let inner = merged(old.get(key).unwrap_or(&Value::Null), change);
+            result.insert(key.clone(), inner);
+        }
+    }
+    Value::Object(result)
+}
+
+pub(super) fn invalid(object: &Object, errors: &crate::machinery::field::ErrorList) -> Status {
+    let info = object.kind().info();
+    Status::invalid(info.group, info.kind, object.metadata().name.as_deref().unwrap_or(""), errors)
+}
+
+fn already_exists(existing: &Object) -> Status {
+    let info = existing.kind().info();
+    let name = existing.metadata().name.as_deref().unwrap_or("");
+    if existing.is_deleting() {
+        let message = format!("object is being deleted: {} {name:?} already exists", existing.kind().resource());
+        let details = Status::already_exists(info.group, info.plural, name).details().clone();
+        return Status::with_details(crate::machinery::status::Reason::AlreadyExists, message, details);
+    }
+    Status::already_exists(info.group, info.plural, name)
+}
+
+pub(super) fn store_error(kind: Kind, key: &ObjectKey, error: &StoreError) -> Status {
+    let info = kind.info();
+    match error {
+        StoreError::NotFound => Status::not_found(info.group, info.plural, &key.name),
+        StoreError::AlreadyExists => Status::already_exists(info.group, info.plural, &key.name),
+        StoreError::Conflict => Status::conflict(info.group, info.plural, &key.name, MODIFIED),
+        StoreError::Compacted | StoreError::Future => Status::expired("The resourceVersion is not available."),
+    }
+}
+
+/// The object's namespace must be the one of the address; it may be left out.
+fn check_namespace(target: &Target, object: &mut Object) -> Result<(), Status> {
+    let metadata = object.metadata_mut();
+    if !target.kind.info().namespaced {
+        metadata.namespace = None;
+        return Ok(());
+    }
+    match metadata.namespace.as_deref() {
+        None | Some("") => {
+            metadata.namespace = Some(target.namespace.to_string());
+            Ok(())
+        }
+        Some(namespace) if namespace == &*target.namespace => Ok(()),
+        Some(_) => Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        )),
+    }
+}
+
+/// The object's name must be the one of the address.
+fn check_name(target: &Target, object: &mut Object) -> Result<(), Status> {
+    let metadata = object.metadata_mut();
+    match metadata.name.as_deref() {
+        None | Some("") => Err(Status::bad_request("name must be provided")),
+        Some(name) if name == &*target.name => Ok(()),
+        Some(name) => Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.name
+        ))),
+    }
+}
+
+fn allows_create_on_update(kind: Kind) -> bool {
+    matches!(kind, Kind::Service | Kind::Lease | Kind::Event)
+}
+
+fn check_preconditions(kind: Kind, existing: &Object, object: &Object) -> Result<(), Status> {
+    let info = kind.info();
+    let (old, new) = (existing.metadata(), object.metadata());
+    let name = old.name.as_deref().unwrap_or("");
+    if let Some(uid) = new.uid.as_deref().filter(|uid| !uid.is_empty())
+        && Some(uid) != old.uid.as_deref()
+    {
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            old.uid.as_deref().unwrap_or("")
+        );
+        return Err(Status::conflict(info.group, info.plural, name, &why));
+    }
+    match new.resource_version.as_deref() {
+        None | Some("" | "0") => Ok(()),
+        version if version == old.resource_version.as_deref() => Ok(()),
+        Some(version) if version.parse::<u64>().is_err() => Err(Status::bad_request(format!(
+            "metadata.resourceVersion: Invalid value: {version:?}: must be an unsigned integer"
+        ))),
+        Some(_) => Err(Status::conflict(info.group, info.plural, name, MODIFIED)),
+    }
+}
+
+/// What a client cannot change about an object: `rest.BeforeUpdate`.
+fn keep_system_metadata(object: &mut Object, existing: &Object) {
+    let old = existing.metadata();
+    let new = object.metadata_mut();
+    new.uid.clone_from(&old.uid);
+    new.creation_timestamp.clone_from(&old.creation_timestamp);
+    new.deletion_timestamp.clone_from(&old.deletion_timestamp);
+    new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
+    new.generation = old.generation;
+    new.generate_name.clone_from(&old.generate_name);
+    if new.managed_fields.is_none() {
+        new.managed_fields.clone_from(&old.managed_fields);
+    }
+    drop_empty_collections(new);
+}
+
+/// An empty map or list in metadata is stored as none, as protobuf does.
+fn drop_empty_collections(metadata: &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) {
+    metadata.labels = metadata.labels.take().filter(|labels| !labels.is_empty());
+    metadata.annotations = metadata.annotations.take().filter(|annotations| !annotations.is_empty());
+    metadata.finalizers = metadata.finalizers.take().filter(|finalizers| !finalizers.is_empty());
+    metadata.owner_references = metadata.owner_references.take().filter(|owners| !owners.is_empty());
+}
+
+fn prepare_metadata_for_create(context: &mut Context<'_>, object: &mut Object) {
+    let now = context.now.to_meta();
+    let uid = context.random.uuid();
+    let metadata = object.metadata_mut();
+    metadata.uid = Some(uid);
+    metadata.creation_timestamp = Some(now);
+    metadata.deletion_timestamp = None;
+    metadata.deletion_grace_period_seconds = None;
+    metadata.resource_version = None;
+    metadata.self_link = None;
+    metadata.generation = None;
+    drop_empty_collections(metadata);
+}
+
+pub(super) fn has_namespace_finalizers(object: &Object) -> bool {
+    match object {
+        Object::Namespace(namespace) => namespace
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.finalizers.as_ref())
+            .is_some_and(|finalizers| !finalizers.is_empty()),
+        _ => false,
+    }
+}
