@@ -12,7 +12,9 @@ export PATH="$kubetab_root/node_modules/.bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PA
 
 # The directory in which this rustc keeps the standard library for wasm32.
 wasm_std_of() { printf '%s/lib/rustlib/wasm32-unknown-unknown/lib' "$("$1" --print sysroot 2>/dev/null)"; }
-has_wasm_std() { command -v "$1" >/dev/null && compgen -G "$(wasm_std_of "$1")/libstd-*.rlib" >/dev/null; }
+
+# Whether it is there, with the LLVM bitcode in it that link-time optimisation needs.
+has_wasm_std() { command -v "$1" >/dev/null && grep -qs '\.llvmbc' "$(wasm_std_of "$1")"/libcore-*.rlib; }
 
 debian_rust() { dpkg-query -W -f '${Status}' rustc-web 2>/dev/null | grep -q 'install ok installed'; }
 

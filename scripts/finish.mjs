@@ -107,6 +107,8 @@ const tags = [
   `<script type="module" src="${publicUrl}${page.scriptName}"></script>`,
 ].join("\n");
 const before = await readFile(html, "utf8");
-const after = before.replace("</head>", `${tags}\n</head>`);
-if (after === before) throw new Error("index.html has no </head> to put the script tags before");
+const after = before
+  .replace(/<link data-trunk rel="rust"[^>]*>\n*/g, "")
+  .replace("</head>", `${tags}\n</head>`);
+if (!after.includes(tags)) throw new Error("index.html has no </head> to put the script tags before");
 await writeFile(html, after);

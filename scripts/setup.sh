@@ -80,10 +80,13 @@ build_wasm_std() {
   : > "$crate/src/lib.rs"
   (
     cd "$crate"
-    RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$crate/target" cargo build --release \
+    export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-C embed-bitcode=yes" CARGO_TARGET_DIR="$crate/target"
+    cargo build --release \
       -Z build-std=std,panic_abort,panic_unwind,proc_macro,test --target wasm32-unknown-unknown
   ) || die "the standard library for wasm32-unknown-unknown did not build" \
            "Look at cargo's message above. Without Debian: rustup target add wasm32-unknown-unknown"
+  # Two builds of it beside each other would be one too many for rustc.
+  as_root rm -rf "$destination"
   as_root mkdir -p "$destination"
   find "$crate/target/wasm32-unknown-unknown/release/deps" -name '*.rlib' ! -name 'libthrowaway-*' -print0 \
     | as_root xargs -0 cp -t "$destination"
