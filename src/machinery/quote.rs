@@ -1,4 +1,6 @@
-//! Go's way of quoting a string, which upstream's messages use wherever they print `%q`.
+//! Go's ways of printing strings and values, which upstream's messages are made of: `%q` and `%v`.
+
+use serde_json::{Number, Value};
 
 /// Quotes `text` as Go's `strconv.Quote` does.
 ///
@@ -47,9 +49,60 @@ fn is_printable(character: char) -> bool {
     character == ' ' || !(character.is_control() || character.is_whitespace() || invisible)
 }
 
+/// Prints a JSON value as Go's `%v` does once it is decoded: `map[a:1 b:[x y]]`, `<nil>`.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => plain_number(number),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(plain).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(fields) => {
+            let mut keys: Vec<&String> = fields.keys().collect();
+            keys.sort_unstable();
+            let pairs: Vec<String> = keys.into_iter().map(|key| format!("{key}:{}", plain(&fields[key]))).collect();
+            format!("map[{}]", pairs.join(" "))
+        }
+    }
+}
+
+/// Prints a number as Go's `%v` does: integers plainly, floats with the fewest digits and with an
+/// exponent when they are very small or large.
+pub fn plain_number(number: &Number) -> String {
+    match number.as_f64() {
+        Some(float) if number.is_f64() => plain_float(float),
+        _ => number.to_string(),
+    }
+}
+
+fn plain_float(float: f64) -> String {
+    let magnitude = float.abs();
+    if magnitude == 0.0 || (1e-4..1e21).contains(&magnitude) {
+        return float.to_string();
+    }
+    let text = format!("{float:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    format!("{mantissa}e{sign}{digits:0>2}")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::quote;
+    use serde_json::json;
+
+    use super::{plain, quote};
+
+    #[test]
+    fn prints_values_as_go_does() {
+        let value = json!({"name": "only", "$patch": "odd", "list": [1, 1.5, true, null], "f": 1e21, "g": 0.00001});
+        assert_eq!(plain(&value), "map[$patch:odd f:1e+21 g:1e-05 list:[1 1.5 true <nil>] name:only]");
+    }
 
     #[test]
     fn quotes_as_go_does() {

@@ -13,6 +13,7 @@ use super::field::{ErrorList, FieldError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names are metav1.StatusReason's own and say all there is to say")]
 pub enum Reason {
+    #[serde(rename = "")]
     Unknown,
     Unauthorized,
     Forbidden,
@@ -250,6 +251,12 @@ impl Status {
             "message": self.0.message,
             "reason": self.0.reason,
         });
+        if self.0.reason == Reason::Unknown
+            && let Some(fields) = value.as_object_mut()
+        {
+            // Upstream leaves an empty reason out, and kubectl then prints none.
+            fields.shift_remove("reason");
+        }
         if self.0.details != Details::default() {
             value["details"] = serde_json::to_value(&self.0.details).unwrap_or_default();
         }
