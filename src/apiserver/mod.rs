@@ -45,7 +45,6 @@ impl Default for ApiServer {
 pub(crate) struct Context<'a> {
     now: Time,
     random: &'a mut Random,
-    user: User,
     cause: Cause,
     warnings: Vec<String>,
 }
@@ -74,7 +73,7 @@ impl ApiServer {
     /// # Errors
     /// The refusal, as a client would receive it.
     pub fn handle(&mut self, now: Time, random: &mut Random, request: Request) -> Result<Answer, Status> {
-        let Request { user, cause, target, verb } = request;
+        let Request { cause, target, verb, .. } = request;
         if let Some(subresource) = target.subresource
             && !target.kind.has(subresource)
         {
@@ -83,7 +82,7 @@ impl ApiServer {
                 "the server could not find the requested resource",
             ));
         }
-        let mut context = Context { now, random, user, cause, warnings: Vec::new() };
+        let mut context = Context { now, random, cause, warnings: Vec::new() };
         let response = match (target.subresource, verb) {
             (None | Some(Subresource::Status), Verb::Get) => self.get(&target).map(Response::Object),
             (None, Verb::List(options)) => self.list(&target, &options).map(Response::List),

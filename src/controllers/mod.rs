@@ -4,5 +4,15 @@
 //! name and a rate-limited client of its own.
 
 mod manager;
+mod service_account;
+
+use crate::client::Controller;
 
 pub use manager::ControllerManager;
+pub use service_account::ServiceAccountController;
+
+/// The controllers that a cluster runs, in the order in which they start.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
+    vec![Box::new(ServiceAccountController)]
+}

@@ -1,0 +1,76 @@
+//! What a new cluster has before its user comes: namespaces, and the processes.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::api::{Kind, Name, Object};
+use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
+use crate::client::Identity;
+use crate::controllers::ControllerManager;
+use crate::etcd::{Cause, Why};
+
+use super::cluster::Cluster;
+use super::processes::{ProcessId, Program};
+
+/// The namespaces that the API server makes by itself.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+impl Cluster {
+    pub(super) fn bootstrap(&mut self) {
+        for name in NAMESPACES {
+            self.create_namespace(name);
+        }
+        self.create_kubernetes_service();
+        let identity = control_plane("kube-controller-manager");
+        let manager = ControllerManager::new(crate::controllers::all());
+        self.add_process(ProcessId::ControllerManager, Program::ControllerManager(Arc::new(manager)), identity);
+    }
+
+    fn create_namespace(&mut self, name: &str) {
+        let namespace = Namespace {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        self.create_own(Kind::Namespace, "", Body::Object(Object::from(namespace)));
+    }
+
+    fn create_kubernetes_service(&mut self) {
+        let service = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {
+                "name": "kubernetes",
+                "namespace": "default",
+                "labels": { "component": "apiserver", "provider": "kubernetes" },
+            },
+            "spec": {
+                "type": "ClusterIP",
+                "clusterIP": "10.96.0.1",
+                "ports": [{ "name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443 }],
+            },
+        });
+        self.create_own(Kind::Service, "default", Body::Json(service));
+    }
+
+    fn create_own(&mut self, kind: Kind, namespace: &str, body: Body) {
+        let request = Request {
+            user: User::new("system:apiserver", &["system:masters"]),
+            cause: Cause::new("kube-apiserver", Why::plain("The API server makes what every cluster has.")),
+            target: Target::collection(kind, namespace),
+            verb: Verb::Create { body, options: WriteOptions::default() },
+        };
+        let answer = self.request(request);
+        assert!(answer.is_ok(), "a new cluster takes what every cluster has: {answer:?}");
+    }
+}
+
+/// The identity of a part of the control plane.
+pub(super) fn control_plane(name: &str) -> Identity {
+    Identity {
+        component: Name::from(name),
+        host: Name::from(""),
+        user: User::new(format!("system:{name}"), &["system:authenticated"]),
+    }
+}

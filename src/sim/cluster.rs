@@ -1,0 +1,437 @@
+//! The cluster and how it moves on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+
+use crate::api::{Kind, Object};
+use crate::apiserver::{Answer, ApiServer, Request};
+use crate::client::{Client, Identity, InformerEvent, Process, Recorder, Token, WatchSelector};
+use crate::etcd::Revision;
+use crate::machinery::random::Random;
+use crate::machinery::status::Status;
+use crate::machinery::time::Time;
+
+use super::activity::{Activity, ActivityLog};
+use super::hash::StateHasher;
+use super::processes::{ProcessId, ProcessState, Program, Slot, Subscriptions};
+use super::profile::Profile;
+use super::queue::{Event, EventQueue, Scheduled};
+
+/// How long the API server keeps history for watches: `--etcd-compaction-interval`.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
+
+/// A whole Kubernetes cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub(super) profile: Arc<Profile>,
+    pub(super) now: Time,
+    pub(super) random: Random,
+    pub(super) api: ApiServer,
+    queue: EventQueue,
+    pub(super) processes: OrdMap<ProcessId, Slot>,
+    subscriptions: Subscriptions,
+    activity: ActivityLog,
+    steps: u64,
+    compact_at: Time,
+    compact_to: Revision,
+}
+
+/// What one step of the cluster was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// A process was told what there is, and watches from now on.
+    List(Kind),
+    /// A watch event reached a process.
+    Deliver(Revision),
+    /// A timer of a process ran down, and it did its work.
+    Wake(Token),
+}
+
+/// One step of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub time: Time,
+    /// Who acted.
+    pub process: ProcessId,
+    /// What happened to them.
+    pub kind: StepKind,
+    /// The revision before; what they wrote are the commits after it.
+    pub revision_before: Revision,
+}
+
+impl Cluster {
+    /// A cluster in which nothing has happened yet: its processes are about to start.
+    #[must_use]
+    pub fn new(profile: Profile, seed: u64) -> Self {
+        let now = profile.start;
+        let mut cluster = Self {
+            profile: Arc::new(profile),
+            now,
+            random: Random::new(seed),
+            api: ApiServer::new(),
+            queue: EventQueue::default(),
+            processes: OrdMap::new(),
+            subscriptions: Subscriptions::default(),
+            activity: ActivityLog::default(),
+            steps: 0,
+            compact_at: now + COMPACTION_INTERVAL,
+            compact_to: 0,
+        };
+        cluster.bootstrap();
+        cluster
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// What the cluster was like when it began.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The API server, to be read.
+    #[must_use]
+    pub const fn api(&self) -> &ApiServer {
+        &self.api
+    }
+
+    /// The watch events that reached processes lately.
+    #[must_use]
+    pub const fn activity(&self) -> &ActivityLog {
+        &self.activity
+    }
+
+    /// How many steps were made since the cluster began.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Sends a request of a user's, now.
+    ///
+    /// # Errors
+    /// The API server's refusal.
+    pub fn request(&mut self, request: Request) -> Result<Answer, Status> {
+        let before = self.api.etcd().revision();
+        let answer = self.api.handle(self.now, &mut self.random, request);
+        self.spread(before);
+        answer
+    }
+
+    /// Makes one step, however far ahead it is. `None` when nothing will ever happen.
+    pub fn step(&mut self) -> Option<Step> {
+        loop {
+            let (time, scheduled) = self.queue.pop()?;
+            debug_assert!(time >= self.now, "time never runs backwards");
+            self.now = self.now.max(time);
+            self.compact();
+            if let Some(step) = self.run(scheduled) {
+                self.steps += 1;
+                return Some(step);
+            }
+        }
+    }
+
+    /// When the next step is due.
+    #[must_use]
+    pub fn next_step_at(&self) -> Option<Time> {
+        self.queue.next_time()
+    }
+
+    /// Makes all steps up to `until`, and lets time come so far.
+    pub fn run_until(&mut self, until: Time) {
+        while self.queue.next_time().is_some_and(|time| time <= until) {
+            self.step();
+        }
+        self.now = self.now.max(until);
+    }
+
+    /// Runs for a while.
+    pub fn run_for(&mut self, duration: Duration) {
+        self.run_until(self.now + duration);
+    }
+
+    /// Runs until nothing is left but what goes on for ever (heartbeats, probes of what is healthy), or until `limit`.
+    /// Says whether it became idle.
+    pub fn run_until_idle(&mut self, limit: Time) -> bool {
+        while !self.queue.is_idle() {
+            match self.queue.next_time() {
+                Some(time) if time <= limit => self.step(),
+                _ => break,
+            };
+        }
+        self.queue.is_idle()
+    }
+
+    /// Whether nothing is left to do but what goes on for ever.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.queue.is_idle()
+    }
+
+    /// A number that two clusters share when they are in the same state.
+    ///
+    /// It covers the store, the clock, chance and the order of all events to come.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        let mut hasher = StateHasher::new();
+        hasher.number(self.now.as_micros());
+        hasher.number(self.random.state());
+        hasher.number(self.api.etcd().revision());
+        for &kind in Kind::ALL {
+            for (_, object) in self.api.etcd().range(kind, None) {
+                hasher.bytes(object.to_value().to_string().as_bytes());
+            }
+        }
+        for (time, sequence) in self.queue.keys() {
+            hasher.number(time.as_micros());
+            hasher.number(*sequence);
+        }
+        hasher.finish()
+    }
+
+    /// Gives up old history, as the API server does every five minutes.
+    fn compact(&mut self) {
+        if self.now < self.compact_at {
+            return;
+        }
+        self.api.compact(self.compact_to);
+        self.compact_to = self.api.etcd().revision();
+        self.compact_at = self.now + COMPACTION_INTERVAL;
+    }
+
+    /// Adds a process and starts it.
+    pub(super) fn add_process(&mut self, id: ProcessId, program: Program, identity: Identity) {
+        let state = ProcessState { running: false, connected: true };
+        let slot = Slot {
+            program,
+            identity,
+            recorder: Recorder::default(),
+            state,
+            epoch: 0,
+            watches: Arc::default(),
+            horizon: OrdMap::new(),
+            sent: OrdMap::new(),
+        };
+        self.processes.insert(id.clone(), slot);
+        self.start_process(&id);
+    }
+
+    /// Starts a process that does not run. It has forgotten everything and lists anew.
+    pub(super) fn start_process(&mut self, id: &ProcessId) {
+        let Some(slot) = self.processes.get_mut(id).filter(|slot| !slot.state.running) else { return };
+        slot.state.running = true;
+        slot.epoch += 1;
+        slot.watches = slot.program.process().watches().into();
+        slot.horizon = OrdMap::new();
+        slot.sent = OrdMap::new();
+        let (epoch, watches) = (slot.epoch, slot.watches.clone());
+        let at = self.now + self.profile.latencies.list();
+        self.act(id, None, |process, client| process.start(client));
+        for spec in watches.iter() {
+            let event = Event::List { process: id.clone(), epoch, kind: spec.kind, selector: spec.selector.clone() };
+            self.queue.push(at, event, false);
+        }
+    }
+
+    /// Stops a process at once, as a machine that loses its power does.
+    pub(super) fn stop_process(&mut self, id: &ProcessId) {
+        if let Some(slot) = self.processes.get_mut(id) {
+            slot.state.running = false;
+            slot.epoch += 1;
+            self.subscriptions.remove(id, &slot.watches);
+        }
+    }
+
+    /// Stops a process and forgets it.
+    pub(super) fn remove_process(&mut self, id: &ProcessId) {
+        self.stop_process(id);
+        self.processes.remove(id);
+    }
+
+    /// Cuts a process off from the API server, or joins it again: then its watches go on where they broke off.
+    pub(super) fn connect_process(&mut self, id: &ProcessId, connected: bool) {
+        let Some(slot) = self.processes.get_mut(id).filter(|slot| slot.state.connected != connected) else { return };
+        slot.state.connected = connected;
+        if !connected {
+            return;
+        }
+        let (sent, watches) = (slot.sent.clone(), slot.watches.clone());
+        let oldest = watches.iter().filter_map(|spec| sent.get(&spec.kind)).min().copied();
+        let missed: Vec<(Kind, Revision)> = oldest
+            .into_iter()
+            .flat_map(|oldest| self.api.etcd().commits(oldest))
+            .map(|commit| (commit.kind(), commit.revision))
+            .filter(|(kind, revision)| sent.get(kind).is_some_and(|sent| revision > sent))
+            .collect();
+        for (kind, revision) in missed {
+            self.send(id, kind, revision, false);
+        }
+    }
+
+    /// Whether a process runs and is connected.
+    #[must_use]
+    pub fn process_state(&self, id: &ProcessId) -> Option<ProcessState> {
+        self.processes.get(id).map(|slot| slot.state)
+    }
+
+    fn run(&mut self, scheduled: Scheduled) -> Option<Step> {
+        let event = scheduled.event;
+        let (id, epoch) = match &event {
+            Event::List { process, epoch, .. }
+            | Event::Deliver { process, epoch, .. }
+            | Event::Wake { process, epoch, .. } => (process.clone(), *epoch),
+        };
+        let slot = self.processes.get(&id).filter(|slot| slot.state.running && slot.epoch == epoch)?;
+        let connected = slot.state.connected;
+        let revision_before = self.api.etcd().revision();
+        let kind = match event {
+            Event::List { kind, selector, .. } => {
+                self.list(&id, kind, &selector, connected);
+                StepKind::List(kind)
+            }
+            Event::Deliver { revision, .. } => {
+                if !connected {
+                    return None;
+                }
+                self.deliver(&id, revision)?;
+                StepKind::Deliver(revision)
+            }
+            Event::Wake { token, .. } => {
+                self.act(&id, None, |process, client| process.wake(token, client));
+                StepKind::Wake(token)
+            }
+        };
+        Some(Step { time: self.now, process: id, kind, revision_before })
+    }
+
+    /// Answers a process's list and lets its watch begin; tries again later when it cannot be reached.
+    fn list(&mut self, id: &ProcessId, kind: Kind, selector: &WatchSelector, connected: bool) {
+        let Some(slot) = self.processes.get_mut(id) else { return };
+        if !connected {
+            let event = Event::List { process: id.clone(), epoch: slot.epoch, kind, selector: selector.clone() };
+            return self.queue.push(self.now + Duration::from_secs(1), event, true);
+        }
+        slot.sent.insert(kind, self.api.etcd().revision());
+        self.subscriptions.add(id, kind, selector);
+        let listed: Vec<InformerEvent> = self
+            .api
+            .etcd()
+            .range(kind, None)
+            .filter(|(_, object)| selector.selects(object))
+            .map(|(key, object)| InformerEvent {
+                kind,
+                key: key.clone(),
+                before: None,
+                after: Some(object.clone()),
+                revision: revision_of(object),
+            })
+            .collect();
+        for event in listed {
+            self.act(id, Some(event.revision), |process, client| process.deliver(&event, client));
+        }
+    }
+
+    fn deliver(&mut self, id: &ProcessId, revision: Revision) -> Option<()> {
+        let slot = self.processes.get_mut(id)?;
+        let event = slot.view(self.api.etcd().commit_at(revision)?)?;
+        slot.sent.insert(event.kind, revision);
+        self.activity.push(Activity { time: self.now, process: id.clone(), revision });
+        self.act(id, Some(revision), |process, client| process.deliver(&event, client));
+        Some(())
+    }
+
+    /// Lets a process act, and spreads what came of it: timers and watch events.
+    pub(super) fn act(
+        &mut self,
+        id: &ProcessId,
+        trigger: Option<Revision>,
+        action: impl FnOnce(&mut dyn Process, &mut Client<'_>),
+    ) {
+        let before = self.api.etcd().revision();
+        let Some(slot) = self.processes.get_mut(id) else { return };
+        let epoch = slot.epoch;
+        let mut wakes = Vec::new();
+        let mut client = Client::new(
+            self.now,
+            &mut self.random,
+            &mut self.api,
+            &slot.identity,
+            &mut slot.recorder,
+            &mut wakes,
+            slot.state.connected,
+            trigger,
+        );
+        action(slot.program.process(), &mut client);
+        for wake in wakes {
+            let event = Event::Wake { process: id.clone(), epoch, token: wake.token };
+            self.queue.push(wake.time, event, wake.background);
+        }
+        self.spread(before);
+    }
+
+    /// Sends the commits after `before` to whoever watches them.
+    pub(super) fn spread(&mut self, before: Revision) {
+        if self.api.etcd().revision() == before {
+            return;
+        }
+        let concerned: Vec<(Kind, Revision, bool, Vec<ProcessId>)> = self
+            .api
+            .etcd()
+            .commits(before)
+            .map(|commit| {
+                let watchers = self.subscriptions.watchers(commit);
+                (commit.kind(), commit.revision, is_heartbeat(commit), watchers)
+            })
+            .collect();
+        for (kind, revision, background, watchers) in concerned {
+            for id in watchers {
+                self.send(&id, kind, revision, background);
+            }
+        }
+    }
+
+    /// Puts a watch event on its way to a process.
+    fn send(&mut self, id: &ProcessId, kind: Kind, revision: Revision, background: bool) {
+        let latencies = &self.profile.latencies;
+        let Some(slot) = self.processes.get_mut(id).filter(|slot| slot.state.running && slot.state.connected) else {
+            return;
+        };
+        let spread = self.random.below(latencies.watch_us_spread + 1);
+        let arrival = self.now + Duration::from_micros(latencies.watch_us_min + spread);
+        let arrival = slot.horizon.get(&kind).map_or(arrival, |&horizon| arrival.max(horizon));
+        slot.horizon.insert(kind, arrival);
+        let event = Event::Deliver { process: id.clone(), epoch: slot.epoch, revision };
+        self.queue.push(arrival, event, background);
+    }
+}
+
+fn revision_of(object: &Object) -> Revision {
+    object.metadata().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+/// Whether a commit is only a sign of life, which a cluster at rest goes on giving.
+fn is_heartbeat(commit: &crate::etcd::Commit) -> bool {
+    match (&commit.before, &commit.after) {
+        (Some(Object::Lease(_)), Some(Object::Lease(_))) => true,
+        (_, Some(Object::Event(_))) => true,
+        (Some(Object::Node(before)), Some(Object::Node(after))) => {
+            let states = |node: &k8s_openapi::api::core::v1::Node| -> Vec<(String, String)> {
+                let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+                conditions.map(|condition| (condition.type_.clone(), condition.status.clone())).collect()
+            };
+            before.spec == after.spec
+                && before.metadata.labels == after.metadata.labels
+                && before.metadata.deletion_timestamp == after.metadata.deletion_timestamp
+                && states(before) == states(after)
+        }
+        _ => false,
+    }
+}

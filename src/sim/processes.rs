@@ -1,0 +1,137 @@
+//! The processes of a cluster: who they are, and whether they run and can reach the API server.
+
+use std::fmt;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+
+use crate::api::{Kind, Name, Object};
+use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
+use crate::controllers::ControllerManager;
+use crate::etcd::{Commit, Revision};
+use crate::machinery::time::Time;
+
+/// A process's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProcessId {
+    /// kube-controller-manager.
+    ControllerManager,
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ControllerManager => f.write_str("kube-controller-manager"),
+        }
+    }
+}
+
+/// The programs that a process can run, shared with earlier copies of the cluster until they change.
+#[derive(Clone, Debug)]
+pub(super) enum Program {
+    ControllerManager(Arc<ControllerManager>),
+}
+
+impl Program {
+    pub(super) fn process(&mut self) -> &mut dyn Process {
+        match self {
+            Self::ControllerManager(program) => Arc::<ControllerManager>::make_mut(program),
+        }
+    }
+}
+
+/// Whether a process runs and can reach the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessState {
+    /// Whether it runs.
+    pub running: bool,
+    /// Whether it can reach the API server.
+    pub connected: bool,
+}
+
+/// A process with what the cluster knows of it.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub program: Program,
+    pub identity: Identity,
+    pub recorder: Recorder,
+    pub state: ProcessState,
+    /// Counts its starts, so that what was meant for an earlier life is not delivered.
+    pub epoch: u32,
+    pub watches: Arc<[WatchSpec]>,
+    /// Per kind, when the last delivery on its way arrives: watch events never overtake each other.
+    pub horizon: OrdMap<Kind, Time>,
+    /// Per kind, the newest revision that was sent, from which a broken watch goes on.
+    pub sent: OrdMap<Kind, Revision>,
+}
+
+impl Slot {
+    /// How the process sees a commit through its watches.
+    pub(super) fn view(&self, commit: &Commit) -> Option<crate::client::InformerEvent> {
+        let kind = commit.kind();
+        self.watches.iter().filter(|spec| spec.kind == kind).find_map(|spec| spec.view(commit))
+    }
+}
+
+/// What part of a kind's changes a process is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    All,
+    Node(Name),
+    Name(Name),
+}
+
+/// Who watches what, arranged so that a change finds its watchers without asking each of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subscriptions {
+    watchers: OrdMap<(Kind, Subject), OrdSet<ProcessId>>,
+}
+
+impl Subscriptions {
+    fn subject(selector: &WatchSelector) -> Subject {
+        match selector {
+            WatchSelector::All => Subject::All,
+            WatchSelector::OnNode(node) => Subject::Node(node.clone()),
+            WatchSelector::Named(name) => Subject::Name(name.clone()),
+        }
+    }
+
+    pub(super) fn add(&mut self, process: &ProcessId, kind: Kind, selector: &WatchSelector) {
+        let key = (kind, Self::subject(selector));
+        self.watchers.entry(key).or_default().insert(process.clone());
+    }
+
+    pub(super) fn remove(&mut self, process: &ProcessId, watches: &[WatchSpec]) {
+        for spec in watches {
+            if let Some(watchers) = self.watchers.get_mut(&(spec.kind, Self::subject(&spec.selector))) {
+                watchers.remove(process);
+            }
+        }
+    }
+
+    /// The processes that a commit concerns.
+    pub(super) fn watchers(&self, commit: &Commit) -> Vec<ProcessId> {
+        let kind = commit.kind();
+        let mut subjects = vec![Subject::All, Subject::Name(commit.key.name.clone())];
+        for object in [&commit.before, &commit.after].into_iter().flatten() {
+            if let Some(node) = node_of(object) {
+                let subject = Subject::Node(Name::from(node));
+                if !subjects.contains(&subject) {
+                    subjects.push(subject);
+                }
+            }
+        }
+        let mut watchers: Vec<ProcessId> =
+            subjects.into_iter().filter_map(|subject| self.watchers.get(&(kind, subject))).flatten().cloned().collect();
+        watchers.sort();
+        watchers.dedup();
+        watchers
+    }
+}
+
+fn node_of(object: &Object) -> Option<&str> {
+    match object {
+        Object::Pod(pod) => pod.spec.as_ref()?.node_name.as_deref().filter(|node| !node.is_empty()),
+        _ => None,
+    }
+}

@@ -1,0 +1,65 @@
+//! What a cluster is like before anybody acts on it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machinery::time::Time;
+
+/// How long things take on their way. All in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Latencies {
+    /// The least time that a watch event takes to reach a process.
+    pub watch_us_min: u64,
+    /// How much longer it may take.
+    pub watch_us_spread: u64,
+    /// What a list takes when a process starts.
+    pub list_us: u64,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self { watch_us_min: 1_500, watch_us_spread: 3_000, list_us: 10_000 }
+    }
+}
+
+impl Latencies {
+    pub(super) const fn list(&self) -> Duration {
+        Duration::from_micros(self.list_us)
+    }
+}
+
+/// A cluster's beginning: with the seed and the log of actions, all that a session needs to be played again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Profile {
+    /// When the cluster begins.
+    pub start: Time,
+    /// How many worker nodes it begins with.
+    pub nodes: u32,
+    /// What their names begin with; a number follows.
+    pub node_prefix: String,
+    /// CPU of each, as a quantity.
+    pub node_cpu: String,
+    /// Memory of each, as a quantity.
+    pub node_memory: String,
+    /// How many pods each takes.
+    pub node_pods: u32,
+    /// How long things take on their way.
+    pub latencies: Latencies,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            start: Time::DEFAULT_START,
+            nodes: 3,
+            node_prefix: "node-".to_owned(),
+            node_cpu: "4".to_owned(),
+            node_memory: "8Gi".to_owned(),
+            node_pods: 110,
+            latencies: Latencies::default(),
+        }
+    }
+}
