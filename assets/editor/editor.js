@@ -43,8 +43,8 @@ function squiggle(colour) {
 function appearance(dark) {
   const c = colours(dark);
   const theme = EditorView.theme({
-    "&": { color: c.ink, backgroundColor: c.background, height: "100%", fontSize: "var(--editor-font-size, 13px)" },
-    "&.cm-focused": { outline: `2px solid ${c.brand}`, outlineOffset: "-2px" },
+    "&": { color: c.ink, backgroundColor: c.background, height: "100%", fontSize: "var(--editor-font-size, 13px)", border: "2px solid transparent" },
+    "&.cm-focused": { outline: "none", borderColor: c.brand },
     ".cm-scroller": { fontFamily: "var(--editor-font, ui-monospace, 'JetBrains Mono', Menlo, Consolas, monospace)", lineHeight: "1.55" },
     ".cm-content": { caretColor: c.ink },
     ".cm-cursor": { borderLeftColor: c.ink },

@@ -206,12 +206,13 @@ impl Tab {
         self.until(&format!("{css} says {part:?}"), &expression).await;
     }
 
-    /// Pretends that the user prefers something: `"prefers-color-scheme"` is `"dark"` or
-    /// `"light"`, `"prefers-reduced-motion"` is `"reduce"` or `"no-preference"`.
-    pub async fn prefer(&self, feature: &str, value: &str) {
-        let parameters = json!({ "features": [{ "name": feature, "value": value }] });
+    /// Pretends that the user prefers these, and nothing else: `"prefers-color-scheme"` is
+    /// `"dark"` or `"light"`, `"prefers-reduced-motion"` is `"reduce"` or `"no-preference"`.
+    pub async fn prefer(&self, preferences: &[(&str, &str)]) {
+        let features = preferences.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+        let parameters = json!({ "features": features.collect::<Vec<_>>() });
         let result = self.cdp().send_raw("Emulation.setEmulatedMedia", parameters).await;
-        result.unwrap_or_else(|error| panic!("{feature}: {error}"));
+        result.unwrap_or_else(|error| panic!("{preferences:?}: {error}"));
     }
 
     /// Milliseconds from navigation to the first contentful paint, and to the mark
@@ -279,22 +280,17 @@ async fn start(mut command: Command, sign: &str) -> (Child, String) {
 
 fn capabilities(screen: Screen, profile: &Path) -> ChromeCapabilities {
     let mut capabilities = DesiredCapabilities::chrome();
-    let (width, height) = match screen {
-        Screen::Desktop => (1440, 900),
-        Screen::Phone => (390, 844),
-    };
-    // Headless Chromium has no title bar, so the window's size is the page's.
-    let window = format!("--window-size={width},{height}");
     let profile = format!("--user-data-dir={}", profile.display());
-    let flags = webdriver_flags();
-    for flag in flags.iter().map(String::as_str).chain([window.as_str(), profile.as_str(), "--lang=en"]) {
+    for flag in webdriver_flags().iter().map(String::as_str).chain([profile.as_str(), "--lang=en"]) {
         capabilities.add_arg(flag).expect("a flag is text");
     }
-    if screen == Screen::Phone {
-        let metrics = json!({ "width": width, "height": height, "pixelRatio": 2.0, "touch": true });
-        let emulation = json!({ "deviceMetrics": metrics });
-        capabilities.add_experimental_option("mobileEmulation", emulation).expect("it is JSON");
-    }
+    // Of the page itself: a window's size would include the browser's own bars.
+    let metrics = match screen {
+        Screen::Desktop => json!({ "width": 1440, "height": 900, "pixelRatio": 1.0, "mobile": false, "touch": false }),
+        Screen::Phone => json!({ "width": 390, "height": 844, "pixelRatio": 2.0, "mobile": true, "touch": true }),
+    };
+    let emulation = json!({ "deviceMetrics": metrics });
+    capabilities.add_experimental_option("mobileEmulation", emulation).expect("it is JSON");
     capabilities.set_browser_log_level(LoggingPrefsLogLevel::All).expect("a level is JSON");
     capabilities
 }

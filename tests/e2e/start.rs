@@ -33,10 +33,11 @@ fn comes_up_on_a_phone() {
 fn comes_up_in_the_dark_without_motion() {
     run("comes_up_in_the_dark_without_motion", async |world| {
         let tab = world.browser(Screen::Desktop).await;
-        tab.prefer("prefers-color-scheme", "dark").await;
-        tab.prefer("prefers-reduced-motion", "reduce").await;
+        tab.prefer(&[("prefers-color-scheme", "dark"), ("prefers-reduced-motion", "reduce")]).await;
         tab.goto(world.address("")).await.expect("the page opens");
         wait_for_all(&tab).await;
+        assert_eq!(tab.evaluate("matchMedia('(prefers-color-scheme: dark)').matches").await, true);
+        assert_eq!(tab.evaluate("matchMedia('(prefers-reduced-motion: reduce)').matches").await, true);
         tab.screenshot("start-dark").await;
     });
 }
