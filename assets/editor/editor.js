@@ -4,7 +4,7 @@
 // through src/page/editor.rs. Lines and columns count from 1, columns in characters
 // (Unicode scalar values), as the engine counts them.
 import { autocompletion, completionKeymap } from "@codemirror/autocomplete";
-import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
+import { defaultKeymap, history, historyKeymap, indentWithTab, isolateHistory } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
 import {
   bracketMatching, foldGutter, foldKeymap, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting,
@@ -61,7 +61,7 @@ function appearance(dark) {
     ".cm-diagnostic-error": { borderLeftColor: c.error },
     ".cm-diagnostic-warning": { borderLeftColor: c.warning },
     ".cm-diagnostic-info": { borderLeftColor: c.info },
-    ".cm-diagnostic-hint": { color: c.soft, marginTop: "4px" },
+    ".cm-diagnostic-explained": { color: c.soft, marginTop: "4px" },
     ".cm-lintRange-error": squiggle(c.error),
     ".cm-lintRange-warning": squiggle(c.warning),
     ".cm-lintRange-info": squiggle(c.info),
@@ -100,7 +100,7 @@ function diagnosticAt(document, { line, column, endLine, endColumn, severity, me
       text.append(message);
       if (hint) {
         const second = globalThis.document.createElement("div");
-        second.className = "cm-diagnostic-hint";
+        second.className = "cm-diagnostic-explained";
         second.textContent = hint;
         text.append(second);
       }
@@ -164,7 +164,10 @@ export function create(parent, { text = "", dark = false, onChange, onApply, lab
     /** Replaces the text as one change that can be undone. */
     setText(content) {
       if (content === view.state.doc.toString()) return;
-      view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: content }, annotations: fromPage.of(true) });
+      view.dispatch({
+        changes: { from: 0, to: view.state.doc.length, insert: content },
+        annotations: [fromPage.of(true), isolateHistory.of("full")],
+      });
     },
     /** Shows another file; one that was open before comes back with its undo history. */
     open(name, content) {

@@ -111,7 +111,7 @@ impl World {
         server.arg(project().join("scripts/serve.mjs")).arg(&dist).args(["0", BASE]);
         let (server, line) = start(server, "http://").await;
         let site = line[line.find("http://").expect("found above")..].trim().to_owned();
-        let mut driver = Command::new(std::env::var("CHROMEDRIVER").unwrap_or("chromedriver".into()));
+        let mut driver = Command::new("chromedriver");
         driver.arg("--port=0");
         let (driver_process, line) = start(driver, "started successfully on port ").await;
         let port: String = line.chars().filter(char::is_ascii_digit).collect();
@@ -246,8 +246,8 @@ impl Tab {
     }
 
     async fn console_errors(&self) -> Vec<String> {
-        let expected = self.expected_errors.borrow();
         let entries = self.get_log("browser").await.unwrap_or_default();
+        let expected = self.expected_errors.borrow();
         let unexpected = entries
             .into_iter()
             .filter(|entry| entry.level == "SEVERE" && !expected.iter().any(|part| entry.message.contains(part)));

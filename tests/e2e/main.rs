@@ -3,6 +3,7 @@
 //!
 //! Screenshots go to `target/screenshots/`; a failing test leaves one there as well.
 
+mod editor;
 mod harness;
 mod sizes;
 mod start;
