@@ -4,7 +4,9 @@
 
 pub mod field;
 pub mod fields;
+pub mod go_json;
 pub mod intstr;
+pub mod jsonpath;
 pub mod labels;
 pub mod names;
 pub mod patch;
