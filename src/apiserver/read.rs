@@ -17,8 +17,7 @@ pub(super) struct Filter {
 
 impl Filter {
     pub(super) fn parse(target: &Target, options: &ListOptions) -> Result<Self, Status> {
-        let labels = Selector::parse(&options.label_selector)
-            .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+        let labels = Selector::parse(&options.label_selector).map_err(Status::bad_request)?;
         let fields = FieldSelector::parse(&options.field_selector).map_err(Status::bad_request)?;
         for requirement in fields.requirements() {
             super::fields::check_label(target.kind, requirement.field())?;

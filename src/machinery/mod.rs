@@ -2,6 +2,7 @@
 //!
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
+pub mod duration;
 pub mod field;
 pub mod fields;
 pub mod go_json;
