@@ -2,6 +2,7 @@
 //!
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
+pub mod base64;
 pub mod duration;
 pub mod field;
 pub mod fields;
@@ -17,3 +18,4 @@ pub mod random;
 pub mod schema;
 pub mod status;
 pub mod time;
+pub mod yaml;
