@@ -1,8 +1,7 @@
 //! What kubectl says of a text that cannot be read.
 //!
 //! go-yaml is libyaml in Go, so its complaints are libyaml's. The parser that finds the tokens here words and sometimes
-//! finds them otherwise; so on a mistake the text is given to libyaml itself (within `serde_yaml`), and only where that
-//! finds nothing wrong the other's words are told.
+//! finds them otherwise, and takes some texts that libyaml refuses; so each text is given to libyaml itself first.
 
 use std::fmt;
 
@@ -70,13 +69,10 @@ impl Error {
         self
     }
 
-    /// The error of a document that begins at `start` and in which the parser stumbled.
-    pub(super) fn scan(text: &str, start: Position, error: &ScanError) -> Self {
+    /// The parser's error in a document that begins at `start`, for the few texts that go-yaml would read.
+    pub(super) fn scan(start: Position, error: &ScanError) -> Self {
         if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
             return Self::yaml(marked(start, error.marker()), &format!("exceeded max depth of {MAX_DEPTH}"));
-        }
-        if let Some(error) = libyaml_error(text, start) {
-            return error;
         }
         let position = marked(start, error.marker());
         let line = error.marker().line();
@@ -90,6 +86,29 @@ pub(super) fn marked(start: Position, mark: &granit_parser::Marker) -> Position 
     let line = start.line + mark.line().saturating_sub(1);
     let column = if mark.line() <= 1 { start.column + mark.col() } else { mark.col() + 1 };
     Position { line, column, offset: start.offset + mark.byte_offset().unwrap_or(0) }
+}
+
+/// What go-yaml's scanner and parser say of the first document of a text that begins at `start`.
+pub(super) fn go_yaml_error(text: &str, start: Position) -> Option<Error> {
+    other_version(text, start).or_else(|| libyaml_error(text, start))
+}
+
+/// go-yaml reads version 1.1 only, unlike libyaml. It names the line of the directive, which has none when it is the first.
+fn other_version(text: &str, start: Position) -> Option<Error> {
+    let prologue = |line: &&str| line.trim().is_empty() || line.starts_with(['#', '%']);
+    let lines = text.trim_start_matches('\u{feff}').lines().take_while(prologue);
+    for (line, directive) in lines.enumerate() {
+        let Some(version) = directive.strip_prefix("%YAML") else { continue };
+        let version = version.split('#').next().unwrap_or("").trim();
+        let is_number =
+            version.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        if is_number && version != "1.1" {
+            let place = if line > 0 { format!("line {line}: ") } else { String::new() };
+            let position = advance(start, &text[..line_offset(text, line)]);
+            return Some(Error::yaml(position, &format!("{place}found incompatible YAML document")));
+        }
+    }
+    None
 }
 
 /// libyaml's complaint in go-yaml's form, which names the line by counting from 0 where the parser complains and from 1

@@ -2,7 +2,7 @@
 //!
 //! What a text means follows `k8s.io/apimachinery/pkg/util/yaml` (how a stream is cut into documents, JSON first) and
 //! `sigs.k8s.io/yaml` with its go-yaml v2 (YAML 1.1 scalars, merge keys, the last of two equal keys wins, keys become
-//! text). The tokens come from `granit-parser`. Keys of the result are sorted, as Go's JSON encoder sorts them: the order
+//! text). The tokens come from `granit-parser`, after libyaml (within `serde_yaml`) had its say on whether the text is YAML at all. Keys of the result are sorted, as Go's JSON encoder sorts them: the order
 //! in which the API server meets fields, and so the order of its complaints, depends on it.
 //!
 //! Not taken over: go-yaml's limits, which are too wide for a browser tab; see the constants here.
@@ -83,6 +83,9 @@ pub fn read_one(text: &str) -> Result<Document, Error> {
 /// Reads one YAML document that begins at `start` of the whole text. Lines in messages count from the document's own
 /// begin, as kubectl's do; positions count from the text's.
 fn read_yaml(text: &str, start: Position) -> Result<Document, Error> {
+    if let Some(error) = error::go_yaml_error(text, start) {
+        return Err(error);
+    }
     let tree = tree::parse(text, start)?;
     convert::convert(&tree)
 }

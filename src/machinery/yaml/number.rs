@@ -53,10 +53,10 @@ pub(super) fn float_value(value: f64) -> Option<Value> {
     Number::from_f64(value).map(Value::Number)
 }
 
-/// A JSON number's text as Kubernetes keeps it: an int64 where it is one, otherwise a float.
+/// A JSON number's text as kubectl sends it on: an int64 where it is one or a whole float is, otherwise a float.
 pub(super) fn json_number(text: &str) -> Option<Value> {
     if let Ok(whole) = text.parse::<i64>() {
         return Some(Value::from(whole));
     }
-    text.parse::<f64>().ok().and_then(Number::from_f64).map(Value::Number)
+    text.parse().ok().and_then(float_value)
 }

@@ -82,10 +82,22 @@ impl Spans {
         (spans, path.len())
     }
 
-    /// The place to show for this field: its key where it has one, otherwise its value.
+    /// The place to show for this field: its key where it has one; of an item that takes several lines the first key;
+    /// otherwise the value.
     #[must_use]
     pub fn anchor(&self) -> Span {
-        self.key.unwrap_or(self.value)
+        if let Some(key) = self.key {
+            return key;
+        }
+        let first = match &self.children {
+            Children::Fields(fields) => fields.values().map(Self::anchor).min(),
+            Children::Items(items) => items.first().map(Self::anchor),
+            Children::None => None,
+        };
+        match first {
+            Some(first) if self.value.start.line != self.value.end.line => first,
+            _ => self.value,
+        }
     }
 
     /// What stands one step down, with the step, in the order of keys or indices.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle, Tag};
 
 use super::error::marked;
+use super::stream::advance;
 use super::{Error, MAX_DEPTH, Position, Span};
 
 /// A node's place in its tree.
@@ -48,7 +49,7 @@ pub(super) fn parse(text: &str, start: Position) -> Result<Tree, Error> {
     let tree = Tree { nodes: Vec::new(), root: None, start };
     let mut builder = Builder { text, tree, open: Vec::new(), anchors: BTreeMap::new() };
     for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| Error::scan(text, start, &error))?;
+        let (event, span) = event.map_err(|error| Error::scan(start, &error))?;
         let span = Span { start: marked(start, &span.start), end: marked(start, &span.end) };
         if !builder.event(event, span)? {
             break;
@@ -69,15 +70,11 @@ impl Builder<'_> {
     /// Takes one event; false once the document has ended.
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<bool, Error> {
         match event {
-            Event::DocumentStart(_, version) => {
-                let is_other = version.is_some_and(|version| (version.major, version.minor) != (1, 1));
-                if is_other {
-                    return Err(self.incompatible());
-                }
-            }
             Event::DocumentEnd | Event::StreamEnd => return Ok(false),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let span = if is_block { self.without_blank_end(span) } else { span };
                 let kind = Kind::Scalar { text: text.into_owned(), plain, tag: tag.as_deref().map(full_tag) };
                 self.add(kind, span, anchor);
             }
@@ -118,9 +115,31 @@ impl Builder<'_> {
         if self.open.len() >= MAX_DEPTH {
             return Err(Error::yaml(span.start, &format!("exceeded max depth of {MAX_DEPTH}")));
         }
+        let is_dashed = style == StructureStyle::Block && matches!(kind, Kind::Sequence(_));
+        let span = if is_dashed { self.from_dash(span) } else { span };
         let id = self.add(kind, span, anchor);
         self.open.push((id, style));
         Ok(())
+    }
+
+    /// A sequence that is not indented is said to begin behind its first dash.
+    fn from_dash(&self, span: Span) -> Span {
+        let offset = span.start.offset - self.tree.start.offset;
+        let before = self.text[..offset].trim_end_matches(' ');
+        if self.text[offset..].starts_with('-') || !before.ends_with('-') {
+            return span;
+        }
+        let back = offset + 1 - before.len();
+        let start =
+            Position { line: span.start.line, column: span.start.column - back, offset: span.start.offset - back };
+        Span { start, end: span.end }
+    }
+
+    /// A block scalar is said to reach to the next token; its text ends with the last line that is not blank.
+    fn without_blank_end(&self, span: Span) -> Span {
+        let base = self.tree.start.offset;
+        let text = self.text.get(span.start.offset - base..span.end.offset - base).unwrap_or("");
+        Span { start: span.start, end: advance(span.start, text.trim_end()) }
     }
 
     /// A collection in brackets ends with them; one in block style ends with its last item, not before the next token.
@@ -142,15 +161,6 @@ impl Builder<'_> {
         let base = self.tree.start.offset;
         let token = self.text.get(span.start.offset - base..span.end.offset - base).unwrap_or("");
         token.trim_start_matches('*').to_owned()
-    }
-
-    /// go-yaml reads version 1.1 only; it names the line of the directive, which has none when it is the first.
-    fn incompatible(&self) -> Error {
-        let line = self.text.lines().position(|line| line.starts_with("%YAML")).unwrap_or(0);
-        let place = if line > 0 { format!("line {line}: ") } else { String::new() };
-        let before: usize = self.text.split_inclusive('\n').take(line).map(str::len).sum();
-        let position = super::stream::advance(self.tree.start, &self.text[..before]);
-        Error::yaml(position, &format!("{place}found incompatible YAML document"))
     }
 }
 
