@@ -82,24 +82,12 @@ fn places() {
     check(0, "spec.containers[0].ports[0]", expect!["16:9 {containerPort: 80, protocol: TCP}"]);
     check(0, ".spec.containers[name=\"c\"].ports[containerPort=80,protocol=\"TCP\"].protocol", expect!["16:39 TCP"]);
     check(0, "spec", expect!["10:3 spec"]);
-    check(
-        0,
-        "status",
-        expect!["5:3 apiVersion"],
-    );
-    check(
-        0,
-        "",
-        expect!["5:3 apiVersion"],
-    );
+    check(0, "status", expect!["5:3 apiVersion"]);
+    check(0, "", expect!["5:3 apiVersion"]);
     check(0, "<nil>", expect!["nowhere"]);
     check(1, "metadata.name", expect!["17:20 q"]);
     check(2, "spec.ports[0].nodePort", expect!["19:73 1"]);
-    check(
-        3,
-        "data[a.txt]",
-        expect!["27:5 text"],
-    );
+    check(3, "data[a.txt]", expect!["27:5 text"]);
 }
 
 #[test]

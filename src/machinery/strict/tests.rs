@@ -252,7 +252,8 @@ fn type_meta_must_be_text() {
 fn keys_that_appear_twice() {
     let text = r#"{"a": {"b.c": 1, "b.c": 2}, "l": [{"x": 1, "x": 1, "x": 2}], "a": 1}"#;
     let document = yaml::read_json(text).expect("it is JSON");
-    expect![[r#"duplicate field "a.b.c", duplicate field "l[0].x", duplicate field "a""#]].assert_eq(&super::duplicate_errors(&document).join(", "));
+    expect![[r#"duplicate field "a.b.c", duplicate field "l[0].x", duplicate field "a""#]]
+        .assert_eq(&super::duplicate_errors(&document).join(", "));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! go-yaml is libyaml in Go, so its complaints are libyaml's. The parser that finds the tokens here words and sometimes
 //! finds them otherwise, and takes some texts that libyaml refuses; so each text is given to libyaml itself first.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use granit_parser::{ErrorKind, ScanError};
@@ -75,8 +76,7 @@ impl Error {
             return Self::yaml(marked(start, error.marker()), &format!("exceeded max depth of {MAX_DEPTH}"));
         }
         let position = marked(start, error.marker());
-        let line = error.marker().line();
-        let place = if line > 1 { format!("line {line}: ") } else { String::new() };
+        let place = scanner_place(error.marker().line().saturating_sub(1));
         Self::yaml(position, &format!("{place}{}", error.kind()))
     }
 }
@@ -103,7 +103,7 @@ fn other_version(text: &str, start: Position) -> Option<Error> {
         let is_number =
             version.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
         if is_number && version != "1.1" {
-            let place = if line > 0 { format!("line {line}: ") } else { String::new() };
+            let place = parser_place(line);
             let position = advance(start, &text[..line_offset(text, line)]);
             return Some(Error::yaml(position, &format!("{place}found incompatible YAML document")));
         }
@@ -111,30 +111,41 @@ fn other_version(text: &str, start: Position) -> Option<Error> {
     None
 }
 
-/// libyaml's complaint in go-yaml's form, which names the line by counting from 0 where the parser complains and from 1
-/// where the scanner does, and names none for the very first.
+/// libyaml's complaint in go-yaml's form.
 fn libyaml_error(text: &str, start: Position) -> Option<Error> {
-    let document = serde_yaml::Deserializer::from_str(text).next()?;
+    // kubectl reads line by line and so always sees a last line break, which matters to where an open quote ends.
+    let ended = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
+    let document = serde_yaml::Deserializer::from_str(&ended).next()?;
     let error = IgnoredAny::deserialize(document).err()?;
     let debug = format!("{error:?}");
     let is_parser = debug.starts_with("Error { kind: PARSER") || debug.starts_with("Error { kind: COMPOSER");
     if !is_parser && !debug.starts_with("Error { kind: SCANNER") && !debug.starts_with("Error { kind: READER") {
         return None;
     }
+    let message = error.to_string();
+    let end = [" at line ", " at position ", ", while "].iter().filter_map(|mark| message.find(mark)).min();
+    let problem = &message[..end.unwrap_or(message.len())];
+    if let Some((_, offset)) = message.split_once(" at position ") {
+        // Only a character that YAML does not have is told by its byte; go-yaml names no line for it.
+        let offset = offset.split(',').next().and_then(|offset| offset.parse().ok()).unwrap_or(0);
+        let before = text.get(..offset).unwrap_or(text);
+        return Some(Error::yaml(advance(start, before), problem));
+    }
     let location = error.location()?;
-    let text_of = error.to_string();
-    let end = [" at line ", " at position ", ", while "].iter().filter_map(|mark| text_of.find(mark)).min();
-    let problem = &text_of[..end.unwrap_or(text_of.len())];
     let line = location.line() - 1;
-    let place = match line {
-        0 => String::new(),
-        line if is_parser => format!("line {line}: "),
-        line => format!("line {}: ", line + 1),
-    };
+    let place = if is_parser { parser_place(line) } else { scanner_place(line) };
     let offset = line_offset(text, line) + column_offset(text, line, location.column() - 1);
-    let column = if line == 0 { start.column + location.column() - 1 } else { location.column() };
-    let position = Position { line: start.line + line, column, offset: start.offset + offset };
-    Some(Error::yaml(position, &format!("{place}{problem}")))
+    Some(Error::yaml(advance(start, &text[..offset]), &format!("{place}{problem}")))
+}
+
+/// How go-yaml names a line, counted from 0, in a complaint of its parser: by that very number, and the first not at all.
+pub(super) fn parser_place(line: usize) -> String {
+    if line == 0 { String::new() } else { format!("line {line}: ") }
+}
+
+/// How go-yaml names a line, counted from 0, in a complaint of its scanner.
+pub(super) fn scanner_place(line: usize) -> String {
+    if line == 0 { String::new() } else { format!("line {}: ", line + 1) }
 }
 
 /// The byte at which a line (counted from 0) begins; the text's end when there are fewer.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle, Tag};
 
-use super::error::marked;
+use super::error::{marked, parser_place, scanner_place};
 use super::stream::advance;
 use super::{Error, MAX_DEPTH, Position, Span};
 
@@ -75,6 +75,7 @@ impl Builder<'_> {
                 let plain = style == ScalarStyle::Plain;
                 let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
                 let span = if is_block { self.without_blank_end(span) } else { span };
+                self.check_dialect(style, span)?;
                 let kind = Kind::Scalar { text: text.into_owned(), plain, tag: tag.as_deref().map(full_tag) };
                 self.add(kind, span, anchor);
             }
@@ -122,6 +123,29 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// What go-yaml v2 refuses and libyaml, which it was made from, takes by now: a question mark within a plain scalar in
+    /// brackets, which begins a key there, and an escaped slash.
+    fn check_dialect(&self, style: ScalarStyle, span: Span) -> Result<(), Error> {
+        let base = self.tree.start.offset;
+        let source = self.text.get(span.start.offset - base..span.end.offset - base).unwrap_or("");
+        let flow = self.open.iter().rev().find(|(_, style)| *style == StructureStyle::Flow);
+        if let (ScalarStyle::Plain, Some((outer, _)), Some(at)) = (style, flow, source.find('?').filter(|&at| at > 0)) {
+            let outer_start = self.tree.nodes[*outer].span.start.offset - base;
+            let end = if self.text[outer_start..].starts_with('{') { '}' } else { ']' };
+            let position = advance(span.start, &source[..at]);
+            let place = parser_place(position.line - self.tree.start.line);
+            return Err(Error::yaml(position, &format!("{place}did not find expected ',' or '{end}'")));
+        }
+        if style == ScalarStyle::DoubleQuoted
+            && let Some(at) = escaped_slash(source)
+        {
+            let position = advance(span.start, &source[..at]);
+            let place = scanner_place(position.line - self.tree.start.line);
+            return Err(Error::yaml(position, &format!("{place}found unknown escape character")));
+        }
+        Ok(())
+    }
+
     /// A sequence that is not indented is said to begin behind its first dash.
     fn from_dash(&self, span: Span) -> Span {
         let offset = span.start.offset - self.tree.start.offset;
@@ -166,6 +190,17 @@ impl Builder<'_> {
 
 fn unknown_anchor(name: &str, span: Span) -> Error {
     Error::yaml(span.start, &format!("unknown anchor '{name}' referenced"))
+}
+
+/// Where a quoted text escapes a slash.
+fn escaped_slash(source: &str) -> Option<usize> {
+    let mut bytes = source.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        if byte == b'\\' && bytes.next().is_some_and(|(_, escaped)| escaped == b'/') {
+            return Some(at);
+        }
+    }
+    None
 }
 
 fn full_tag(tag: &Tag) -> String {
