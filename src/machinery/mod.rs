@@ -8,6 +8,7 @@ pub mod field;
 pub mod fields;
 pub mod go_json;
 pub mod intstr;
+pub mod ip;
 pub mod jsonpath;
 pub mod labels;
 pub mod manifest;
