@@ -91,7 +91,7 @@ impl ApiServer {
                 self.update(&mut context, &target, body, &options)
             }
             (None | Some(Subresource::Status), Verb::Patch { patch, options }) => {
-                self.patch(&mut context, &target, &patch, &options)
+                self.patch(&mut context, &target, patch, &options)
             }
             (None, Verb::Delete(options)) => self.delete(&mut context, &target.key(), target.kind, &options),
             (None, Verb::DeleteCollection(options, list)) => {

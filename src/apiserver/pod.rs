@@ -103,7 +103,7 @@ impl ApiServer {
             Verb::Get => return Ok(Response::Object(existing)),
             Verb::Update { body, options } => (Self::json(body)?, options),
             Verb::Patch { patch, options } => {
-                (super::write::patched(Kind::Pod, &existing.to_value(), &patch)?, options)
+                (super::write::patched(Kind::Pod, existing.to_value(), patch)?, options)
             }
             _ => return Err(Status::method_not_allowed()),
         };

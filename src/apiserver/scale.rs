@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::api::Object;
+use crate::api::{Kind, Object};
 use crate::machinery::labels::format_label_selector;
 use crate::machinery::status::Status;
 
 use super::write::patched;
-use super::{ApiServer, Body, Context, Response, Target, Verb, WriteOptions};
+use super::{ApiServer, Body, Context, Patch, Response, Target, Verb, WriteOptions};
 
 /// The parts of a workload that a `Scale` shows.
 struct Parts {
@@ -86,7 +86,7 @@ impl ApiServer {
         let (wanted, options) = match verb {
             Verb::Get => return Ok(Response::Value(scale)),
             Verb::Update { body: Body::Json(value), options } => (value, options),
-            Verb::Patch { patch, options } => (patch_scale(&scale, &patch)?, options),
+            Verb::Patch { patch, options } => (patch_scale(scale, patch)?, options),
             _ => return Err(Status::method_not_allowed()),
         };
         let updated = self.set_scale(context, target, &object, &wanted, &options)?;
@@ -129,10 +129,8 @@ impl ApiServer {
     }
 }
 
-fn patch_scale(scale: &Value, patch: &super::Patch) -> Result<Value, Status> {
-    // A Scale has no lists, so a strategic merge is a plain one.
-    match patch {
-        super::Patch::Strategic(merge) => Ok(super::write::merged(scale, merge)),
-        other => patched(crate::api::Kind::Deployment, scale, other),
-    }
+/// A Scale has no lists, so a strategic merge is a plain one.
+fn patch_scale(scale: Value, patch: Patch) -> Result<Value, Status> {
+    let patch = if let Patch::Strategic(merge) = patch { Patch::Merge(merge) } else { patch };
+    patched(Kind::Deployment, scale, patch)
 }

@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::api::{Kind, Object, ObjectKey, strategy};
 use crate::etcd::StoreError;
 use crate::machinery::status::Status;
+use crate::machinery::{patch, schema};
 
-use super::{ApiServer, Body, Context, FieldValidation, Patch, Response, Target, WriteOptions, admission, decode};
+use super::{ApiServer, Body, Context, Patch, Response, Target, WriteOptions, admission, decode};
 
 /// `OptimisticLockErrorMsg` of `k8s.io/apiserver/pkg/registry/generic/registry`.
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
@@ -154,16 +155,13 @@ impl ApiServer {
         &mut self,
         context: &mut Context<'_>,
         target: &Target,
-        patch: &Patch,
+        patch: Patch,
         options: &WriteOptions,
     ) -> Result<Response, Status> {
         let existing = self.get(target)?;
-        let value = patched(target.kind, &existing.to_value(), patch)?;
-        let validation = match options.field_validation {
-            FieldValidation::Strict => FieldValidation::Strict,
-            _ => options.field_validation,
-        };
-        let mut object = decode::object(target.kind, Body::Json(value), validation, &mut context.warnings)?;
+        let value = patched(target.kind, existing.to_value(), patch)?;
+        let body = Body::Json(value);
+        let mut object = decode::object(target.kind, body, options.field_validation, &mut context.warnings)?;
         check_name(target, &mut object)?;
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
@@ -172,26 +170,20 @@ impl ApiServer {
 }
 
 /// Applies a patch to an object's JSON.
-pub(super) fn patched(_kind: Kind, value: &Value, patch: &Patch) -> Result<Value, Status> {
-    match patch {
-        Patch::Json(_) => Err(Status::bad_request("json patch is on its way")),
-        Patch::Merge(merge) | Patch::Strategic(merge) => Ok(merged(value, merge)),
-    }
-}
-
-/// RFC 7396.
-pub(super) fn merged(value: &Value, merge: &Value) -> Value {
-    let (Value::Object(old), Value::Object(new)) = (value, merge) else { return merge.clone() };
-    let mut result = old.clone();
-    for (key, change) in new {
-        if change.is_null() {
-            result.shift_remove(key);
-        } else {
-            let inner = merged(old.get(key).unwrap_or(&Value::Null), change);
-            result.insert(key.clone(), inner);
+pub(super) fn patched(kind: Kind, value: Value, patch: Patch) -> Result<Value, Status> {
+    let result = match patch {
+        Patch::Json(operations) => {
+            patch::json::decode(&operations).and_then(|operations| patch::json::apply(value, &operations))
         }
-    }
-    Value::Object(result)
+        Patch::Merge(merge) => patch::merge::apply(value, merge),
+        Patch::Strategic(merge) => {
+            let info = kind.info();
+            let schema = schema::lookup(&kind.api_version(), info.kind)
+                .ok_or_else(|| Status::internal("the kind has no schema"))?;
+            patch::strategic::apply(value, merge, schema)
+        }
+    };
+    Ok(result?)
 }
 
 pub(super) fn invalid(object: &Object, errors: &crate::machinery::field::ErrorList) -> Status {

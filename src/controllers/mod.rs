@@ -3,16 +3,21 @@
 //! Follows `kubernetes/cmd/kube-controller-manager`: one process, shared caches, and for each controller a queue, a
 //! name and a rate-limited client of its own.
 
+mod claim;
 mod manager;
+pub mod pod_control;
+mod replicaset;
 mod service_account;
 
 use crate::client::Controller;
 
 pub use manager::ControllerManager;
+pub use claim::claim;
+pub use replicaset::ReplicaSetController;
 pub use service_account::ServiceAccountController;
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
-    vec![Box::new(ServiceAccountController)]
+    vec![Box::new(ServiceAccountController), Box::<ReplicaSetController>::default()]
 }

@@ -1,0 +1,189 @@
+//! `kubectl apply`: what was said last, what is said now and what is there become one.
+//!
+//! Follows `k8s.io/kubectl/pkg/cmd/apply` (client-side, with the `last-applied-configuration` annotation).
+
+use serde_json::{Map, Value};
+
+use crate::api::{Kind, ObjectKey};
+use crate::apiserver::{
+    Body, FieldValidation, Patch, Request, Response, Target, User, Verb, WriteOptions,
+};
+use crate::etcd::{Cause, Why};
+use crate::machinery::patch::{self, changes_identity};
+use crate::machinery::schema;
+use crate::machinery::status::Status;
+use crate::sim::Cluster;
+
+/// Where kubectl remembers what was applied: `v1.LastAppliedConfigAnnotation`.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was not there and was created.
+    Created,
+    /// It was there and was changed.
+    Configured,
+    /// It was there and already so.
+    Unchanged,
+}
+
+impl Applied {
+    /// kubectl's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// An object that was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Result {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its key.
+    pub key: ObjectKey,
+    /// What became of it.
+    pub applied: Applied,
+    /// What the server wants the user to know besides.
+    pub warnings: Vec<String>,
+}
+
+/// How a manifest is applied.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The namespace of objects that name none.
+    pub namespace: String,
+    /// Do everything but store.
+    pub dry_run: bool,
+}
+
+/// Which kind a manifest is of.
+///
+/// # Errors
+/// kubectl's own error when the cluster knows no such kind.
+pub fn kind_of(manifest: &Value) -> std::result::Result<Kind, Status> {
+    let text = |field: &str| manifest[field].as_str().unwrap_or("").to_owned();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    Kind::from_manifest(&api_version, &kind).ok_or_else(|| {
+        Status::bad_request(format!(
+            "resource mapping not found for name: {:?} namespace: {:?} from \"STDIN\": no matches for kind {kind:?} \
+             in version {api_version:?}\nensure CRDs are installed first",
+            manifest["metadata"]["name"].as_str().unwrap_or(""),
+            manifest["metadata"]["namespace"].as_str().unwrap_or(""),
+        ))
+    })
+}
+
+/// Applies one manifest.
+///
+/// # Errors
+/// The API server's refusal.
+pub fn apply(cluster: &mut Cluster, manifest: &Value, options: &Options) -> std::result::Result<Result, Status> {
+    let kind = kind_of(manifest)?;
+    let mut modified = manifest.clone();
+    let namespace = if kind.info().namespaced {
+        let namespace = manifest["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty());
+        let namespace = namespace.unwrap_or(&options.namespace).to_owned();
+        modified["metadata"]["namespace"] = namespace.clone().into();
+        namespace
+    } else {
+        String::new()
+    };
+    let name = manifest["metadata"]["name"].as_str().unwrap_or("").to_owned();
+    let key = ObjectKey::new(namespace.as_str(), name.as_str());
+    let cause = Cause::new("kubectl", Why::new("You applied {} {}.", [kind.to_string(), name]));
+    remember_applied(&mut modified);
+    let write = WriteOptions {
+        dry_run: options.dry_run,
+        field_validation: FieldValidation::Strict,
+        field_manager: Some("kubectl-client-side-apply".into()),
+    };
+    let send = |cluster: &mut Cluster, target: Target, verb: Verb| {
+        cluster.request(Request { user: User::admin(), cause: cause.clone(), target, verb })
+    };
+    let current = match send(cluster, Target::object(kind, &key), Verb::Get) {
+        Ok(answer) => answer.response.to_value(),
+        Err(status) if status.is_not_found() => {
+            let target = Target::collection(kind, namespace);
+            let answer = send(cluster, target, Verb::Create { body: Body::Json(modified), options: write })?;
+            return Ok(Result { kind, key, applied: Applied::Created, warnings: answer.warnings });
+        }
+        Err(status) => return Err(status),
+    };
+    let changes = three_way(kind, &modified, &current)?;
+    let mut warnings = Vec::new();
+    if current["metadata"]["annotations"][LAST_APPLIED].is_null() {
+        warnings.push(missing_annotation(kind, &key));
+    }
+    if changes.as_object().is_none_or(Map::is_empty) {
+        return Ok(Result { kind, key, applied: Applied::Unchanged, warnings });
+    }
+    let verb = Verb::Patch { patch: Patch::Strategic(changes), options: write };
+    let answer = send(cluster, Target::object(kind, &key), verb)?;
+    warnings.extend(answer.warnings);
+    let after = match &answer.response {
+        Response::Object(object) => object.metadata().resource_version.clone(),
+        _ => None,
+    };
+    let same = after.as_deref() == current["metadata"]["resourceVersion"].as_str() && !options.dry_run;
+    Ok(Result { kind, key, applied: if same { Applied::Unchanged } else { Applied::Configured }, warnings })
+}
+
+fn missing_annotation(kind: Kind, key: &ObjectKey) -> String {
+    format!(
+        "resource {}/{} is missing the {LAST_APPLIED} annotation which is required by kubectl apply. kubectl apply \
+         should only be used on resources created declaratively by either kubectl create --save-config or kubectl \
+         apply. The missing annotation will be patched automatically.",
+        kind.info().plural,
+        key.name
+    )
+}
+
+/// Writes what is applied into the annotation that remembers it: `util.GetModifiedConfiguration`.
+fn remember_applied(modified: &mut Value) {
+    if let Some(annotations) = modified["metadata"]["annotations"].as_object_mut() {
+        annotations.shift_remove(LAST_APPLIED);
+    } else {
+        modified["metadata"]["annotations"] = Value::Object(Map::new());
+    }
+    let mut text = sorted(modified).to_string();
+    text.push('\n');
+    modified["metadata"]["annotations"][LAST_APPLIED] = text.into();
+}
+
+/// The value with the keys of all maps in order, as Go prints JSON.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            keys.into_iter().map(|key| (key.clone(), sorted(&map[key]))).collect::<Map<_, _>>().into()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The patch that brings `current` to `modified`, given what `current` remembers of the last time.
+fn three_way(kind: Kind, modified: &Value, current: &Value) -> std::result::Result<Value, Status> {
+    let original = current["metadata"]["annotations"][LAST_APPLIED].as_str();
+    let original: Option<Value> = original.and_then(|text| serde_json::from_str(text).ok());
+    let schema = schema::lookup(&kind.api_version(), kind.info().kind)
+        .ok_or_else(|| Status::internal("the kind has no schema"))?;
+    let empty = Map::new();
+    let object = |value: &'_ Value| value.as_object().cloned().unwrap_or_default();
+    let original = original.as_ref().map(object);
+    let changes = patch::diff::create_three_way(
+        original.as_ref().unwrap_or(&empty),
+        &object(modified),
+        &object(current),
+        schema,
+    )?;
+    debug_assert!(!changes_identity(&changes), "apply keeps an object's identity: {changes}");
+    Ok(changes)
+}
