@@ -102,9 +102,7 @@ impl ApiServer {
         let (value, options) = match verb {
             Verb::Get => return Ok(Response::Object(existing)),
             Verb::Update { body, options } => (Self::json(body)?, options),
-            Verb::Patch { patch, options } => {
-                (super::write::patched(Kind::Pod, existing.to_value(), patch)?, options)
-            }
+            Verb::Patch { patch, options } => (super::write::patched(Kind::Pod, existing.to_value(), patch)?, options),
             _ => return Err(Status::method_not_allowed()),
         };
         let body = Body::Json(value);

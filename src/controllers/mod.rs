@@ -11,8 +11,8 @@ mod service_account;
 
 use crate::client::Controller;
 
-pub use manager::ControllerManager;
 pub use claim::claim;
+pub use manager::ControllerManager;
 pub use replicaset::ReplicaSetController;
 pub use service_account::ServiceAccountController;
 

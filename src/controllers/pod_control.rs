@@ -94,11 +94,7 @@ pub fn is_available(pod: &Pod, min_ready: Duration, now: Time) -> bool {
 }
 
 /// How long until the next ready pod becomes available: `FindMinNextPodAvailabilityCheck`.
-pub fn next_availability<'a>(
-    pods: impl Iterator<Item = &'a Pod>,
-    min_ready: Duration,
-    now: Time,
-) -> Option<Duration> {
+pub fn next_availability<'a>(pods: impl Iterator<Item = &'a Pod>, min_ready: Duration, now: Time) -> Option<Duration> {
     pods.filter_map(ready_since).map(|since| since + min_ready).filter(|at| *at > now).min().map(|at| at.since(now))
 }
 

@@ -5,9 +5,7 @@
 use serde_json::{Map, Value};
 
 use crate::api::{Kind, ObjectKey};
-use crate::apiserver::{
-    Body, FieldValidation, Patch, Request, Response, Target, User, Verb, WriteOptions,
-};
+use crate::apiserver::{Body, FieldValidation, Patch, Request, Response, Target, User, Verb, WriteOptions};
 use crate::etcd::{Cause, Why};
 use crate::machinery::patch::{self, changes_identity};
 use crate::machinery::schema;

@@ -7,12 +7,14 @@ mod activity;
 mod bootstrap;
 mod cluster;
 mod hash;
+mod machines;
 mod processes;
 mod profile;
 mod queue;
 
 pub use activity::{Activity, ActivityLog};
 pub use cluster::{Cluster, Step, StepKind};
+pub use machines::{MachineError, NodeSpec, NodeTaint};
 pub use processes::{ProcessId, ProcessState};
 pub use profile::{Latencies, Profile};
 

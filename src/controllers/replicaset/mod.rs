@@ -313,11 +313,8 @@ impl Controller for ReplicaSetController {
         let active = all.iter().filter(|pod| is_active(pod)).cloned();
         let active = claim(&*set, &selector, active, client)?;
         let terminating = listers.controlled_by::<Pod>(set.uid()).filter(|pod| is_terminating(pod)).count();
-        let managed = if trusts_cache && !set.is_deleting() {
-            self.manage(key, &set, &active, listers, client)
-        } else {
-            Ok(())
-        };
+        let managed =
+            if trusts_cache && !set.is_deleting() { self.manage(key, &set, &active, listers, client) } else { Ok(()) };
         if let Err(error @ ClientError::Throttled(_)) = managed {
             return Err(error);
         }

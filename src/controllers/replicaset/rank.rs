@@ -58,12 +58,13 @@ fn compare_ages(a: (&Pod, Option<Time>), b: (&Pod, Option<Time>), now: Time) -> 
 fn compare(a: (&Rank, &Pod), b: (&Rank, &Pod), now: Time) -> Ordering {
     let created = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(Time::from);
     let ready = |pod: &Pod| ready_since(pod);
-    a.0.cmp(b.0)
-        .then_with(|| compare_ages((a.1, ready(a.1)), (b.1, ready(b.1)), now).unwrap_or_else(|| {
+    a.0.cmp(b.0).then_with(|| {
+        compare_ages((a.1, ready(a.1)), (b.1, ready(b.1)), now).unwrap_or_else(|| {
             max_restarts(b.1)
                 .cmp(&max_restarts(a.1))
                 .then_with(|| compare_ages((a.1, created(a.1)), (b.1, created(b.1)), now).unwrap_or(Ordering::Equal))
-        }))
+        })
+    })
 }
 
 fn deletion_cost(pod: &Pod) -> i32 {
@@ -80,11 +81,8 @@ pub(super) fn pods_to_delete(active: &[Arc<Pod>], related: &[Arc<Pod>], count: u
     for pod in related.iter().filter(|pod| !node_name(pod).is_empty()) {
         *crowds.entry(node_name(pod)).or_default() += 1;
     }
-    let mut ranked: Vec<(Rank, &Arc<Pod>)> = active
-        .iter()
-        .map(|pod| (rank(pod, crowds.get(node_name(pod)).copied().unwrap_or(0)), pod))
-        .collect();
+    let mut ranked: Vec<(Rank, &Arc<Pod>)> =
+        active.iter().map(|pod| (rank(pod, crowds.get(node_name(pod)).copied().unwrap_or(0)), pod)).collect();
     ranked.sort_by(|(a, pod), (b, other)| compare((a, pod), (b, other), now));
     ranked.into_iter().take(count).map(|(_, pod)| pod.clone()).collect()
 }
-
