@@ -99,16 +99,24 @@ impl GoDuration {
             return text;
         }
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-        match () {
-            () if seconds < 60 * 2 => format!("{seconds}s"),
-            () if minutes < 10 => two_units(minutes, "m", seconds % 60, "s"),
-            () if minutes < 60 * 3 => format!("{minutes}m"),
-            () if hours < 8 => two_units(hours, "h", minutes % 60, "m"),
-            () if hours < 48 => format!("{hours}h"),
-            () if hours < 24 * 8 => two_units(days, "d", hours % 24, "h"),
-            () if hours < 24 * 365 * 2 => format!("{days}d"),
-            () if hours < 24 * 365 * 8 => two_units(days / 365, "y", days % 365, "d"),
-            () => format!("{}y", days / 365),
+        if seconds < 60 * 2 {
+            format!("{seconds}s")
+        } else if minutes < 10 {
+            two_units(minutes, "m", seconds % 60, "s")
+        } else if minutes < 60 * 3 {
+            format!("{minutes}m")
+        } else if hours < 8 {
+            two_units(hours, "h", minutes % 60, "m")
+        } else if hours < 48 {
+            format!("{hours}h")
+        } else if hours < 24 * 8 {
+            two_units(days, "d", hours % 24, "h")
+        } else if days < 365 * 2 {
+            format!("{days}d")
+        } else if days < 365 * 8 {
+            two_units(days / 365, "y", days % 365, "d")
+        } else {
+            format!("{}y", days / 365)
         }
     }
 
@@ -119,12 +127,16 @@ impl GoDuration {
             return text;
         }
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-        match () {
-            () if seconds < 60 => format!("{seconds}s"),
-            () if minutes < 60 => format!("{minutes}m"),
-            () if hours < 24 => format!("{hours}h"),
-            () if days < 365 => format!("{days}d"),
-            () => format!("{}y", days / 365),
+        if seconds < 60 {
+            format!("{seconds}s")
+        } else if minutes < 60 {
+            format!("{minutes}m")
+        } else if hours < 24 {
+            format!("{hours}h")
+        } else if days < 365 {
+            format!("{days}d")
+        } else {
+            format!("{}y", days / 365)
         }
     }
 }
@@ -142,9 +154,9 @@ impl fmt::Display for GoDuration {
         let sign = if self.0 < 0 { "-" } else { "" };
         let (unit, name) = match nanos {
             0 => return formatter.write_str("0s"),
-            ..1_000 => (1, "ns"),
-            ..1_000_000 => (MICROSECOND.unsigned_abs(), "µs"),
-            ..1_000_000_000 => (MILLISECOND.unsigned_abs(), "ms"),
+            1..1_000 => (1, "ns"),
+            1_000..1_000_000 => (MICROSECOND.unsigned_abs(), "µs"),
+            1_000_000..1_000_000_000 => (MILLISECOND.unsigned_abs(), "ms"),
             _ => {
                 let (minutes, rest) = (nanos / MINUTE.unsigned_abs(), nanos % MINUTE.unsigned_abs());
                 let seconds = decimal(rest, SECOND.unsigned_abs());

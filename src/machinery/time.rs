@@ -55,6 +55,30 @@ impl Time {
         meta::MicroTime(timestamp(self.0))
     }
 
+    /// The text of a `metav1.Time`: `2026-01-01T00:00:00Z`.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        timestamp(self.0).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// The text of a `metav1.MicroTime`: `2026-01-01T00:00:00.000000Z`.
+    #[must_use]
+    pub fn to_rfc3339_micro(self) -> String {
+        timestamp(self.0).strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    }
+
+    /// As `kubectl describe` prints a time: `Thu, 01 Jan 2026 00:00:00 +0000`.
+    #[must_use]
+    pub fn to_rfc1123z(self) -> String {
+        timestamp(self.0).strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    }
+
+    /// Reads the text of a `metav1.Time` or `metav1.MicroTime`, in any time zone.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self::from_timestamp)
+    }
+
     /// From a time in an object; times before the epoch become the epoch.
     #[must_use]
     pub fn from_timestamp(time: Timestamp) -> Self {
@@ -113,5 +137,20 @@ impl fmt::Display for Time {
 impl fmt::Debug for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        let time = Time::from_micros(Time::DEFAULT_START.as_micros() + 1_500_000);
+        assert_eq!(time.to_rfc3339(), "2026-01-01T00:00:01Z");
+        assert_eq!(time.to_rfc3339_micro(), "2026-01-01T00:00:01.500000Z");
+        assert_eq!(time.to_rfc1123z(), "Thu, 01 Jan 2026 00:00:01 +0000");
+        assert_eq!(Time::parse("2026-01-01T09:00:01.5+09:00"), Some(time));
+        assert_eq!(Time::parse("yesterday"), None);
     }
 }
