@@ -66,6 +66,7 @@ fn scan(text: &str) -> Vec<(Token, String)> {
         }
         // Every special symbol is a token; two of them may be one, too.
         while position < bytes.len()
+            && is_special(bytes[position])
             && let Some(token) = known_token(&text[begin..=position])
         {
             longest = token;
