@@ -170,8 +170,9 @@ fn orders() {
     let names = |list: &[&str]| -> Value { list.iter().map(|name| json!({"name": name, "image": name})).collect() };
     let order = |list: &[&str]| -> Value { list.iter().map(|name| json!({"name": name})).collect() };
     let original = pod(json!({"containers": names(&["a", "b", "c", "d"])}));
+    type Names = &'static [&'static str];
     // The patch's items, the order it demands, the order that results.
-    let cases: [(&[&str], Option<&[&str]>, &[&str]); 6] = [
+    let cases: [(Names, Option<Names>, Names); 6] = [
         (&["e"], None, &["e", "a", "b", "c", "d"]),
         (&["c", "e"], None, &["a", "b", "c", "e", "d"]),
         (&["e", "c"], None, &["e", "a", "b", "c", "d"]),
