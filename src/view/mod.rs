@@ -1,1 +1,21 @@
-//! view
+//! Plain data for the page: what is drawn, what happened and why. There is no browser in here.
+//!
+//! The worker makes these values from the cluster, the page draws them; both sides share the types through
+//! [`protocol`]. Nothing here changes a cluster.
+
+pub mod events;
+pub mod inspect;
+pub mod layout;
+pub mod node;
+pub mod pod;
+pub mod scene;
+pub mod sentence;
+pub mod service;
+pub mod subject;
+pub mod timeline;
+pub mod why;
+pub mod workload;
+pub mod yaml;
+
+pub use sentence::Sentence;
+pub use subject::{Actor, Selection, Subject};

@@ -1,0 +1,188 @@
+//! A session as text: small enough for an address, or readable as a file.
+//!
+//! `v1/` and the session's log as JSON, deflated with a checksum (zlib), in base64 for addresses (RFC 4648 §5, without padding). What comes
+//! from a stranger is bounded before it is unpacked and checked before it is played.
+
+use std::fmt;
+
+use miniz_oxide::deflate::compress_to_vec_zlib;
+use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_zlib_with_limit};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What every link of this form begins with.
+pub const PREFIX: &str = "v1/";
+/// The longest link that is read, in characters. Browsers allow far more, chat programs far less.
+pub const LINK_CHARS_MAX: usize = 2_000_000;
+/// The largest log that is unpacked, in bytes.
+pub const LOG_BYTES_MAX: usize = 8_000_000;
+
+/// How hard deflate tries: links are made rarely and should be short.
+const LEVEL: u8 = 9;
+
+/// Why a link could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkError {
+    /// It begins with a version that this page does not know.
+    Version(String),
+    /// It is longer than any link that this page makes.
+    TooLong,
+    /// It holds a character that does not belong into it, at this place (from 1).
+    Character(usize),
+    /// It was cut off or changed on its way.
+    Damaged,
+    /// It unpacks to more than a session may hold.
+    TooLarge,
+    /// What it unpacks to is no session.
+    NoSession(String),
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => write!(f, "the link is of version {version:?}, this page reads \"v1\""),
+            Self::TooLong => write!(f, "the link is longer than {LINK_CHARS_MAX} characters"),
+            Self::Character(place) => write!(f, "the link has a character at {place} that does not belong there"),
+            Self::Damaged => f.write_str("the link is damaged: it was probably cut off on its way"),
+            Self::TooLarge => write!(f, "the link unpacks to more than {LOG_BYTES_MAX} bytes"),
+            Self::NoSession(why) => write!(f, "the link holds no session: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+/// Packs a log into the text of a link, without the `#` before it.
+///
+/// # Panics
+/// Never: logs have text keys only, which always make JSON.
+pub fn pack<T: Serialize>(log: &T) -> String {
+    let json = serde_json::to_vec(log).expect("a log has text keys only");
+    let mut text = String::from(PREFIX);
+    encode(&compress_to_vec_zlib(&json, LEVEL), &mut text);
+    text
+}
+
+/// Reads the text of a link, with or without the `#` before it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn unpack<T: DeserializeOwned>(text: &str) -> Result<T, LinkError> {
+    let text = text.trim();
+    let text = text.strip_prefix('#').unwrap_or(text);
+    if text.len() > LINK_CHARS_MAX {
+        return Err(LinkError::TooLong);
+    }
+    let Some(body) = text.strip_prefix(PREFIX) else {
+        let version = text.split('/').next().unwrap_or_default();
+        return Err(LinkError::Version(version.chars().take(20).collect()));
+    };
+    let packed = decode(body, PREFIX.len())?;
+    let json = decompress_to_vec_zlib_with_limit(&packed, LOG_BYTES_MAX).map_err(|error| match error.status {
+        TINFLStatus::HasMoreOutput => LinkError::TooLarge,
+        _ => LinkError::Damaged,
+    })?;
+    serde_json::from_slice(&json).map_err(|error| LinkError::NoSession(error.to_string()))
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+fn encode(bytes: &[u8], text: &mut String) {
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().fold(0_u32, |group, &byte| group << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        for digit in 0..=chunk.len() {
+            let six_bits = (group >> (18 - 6 * digit)) & 0x3f;
+            text.push(char::from(ALPHABET[six_bits as usize]));
+        }
+    }
+}
+
+/// `offset` is how many characters of the link stand before `text`, for messages.
+fn decode(text: &str, offset: usize) -> Result<Vec<u8>, LinkError> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 3);
+    let mut group = 0_u32;
+    let mut bits = 0;
+    for (index, character) in text.bytes().enumerate() {
+        let value = match character {
+            b'A'..=b'Z' => character - b'A',
+            b'a'..=b'z' => character - b'a' + 26,
+            b'0'..=b'9' => character - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return Err(LinkError::Character(offset + index + 1)),
+        };
+        group = group << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from(group >> bits & 0xff).unwrap_or_default());
+        }
+    }
+    // A single character more than whole bytes need cannot come from an encoder.
+    if bits == 6 { Err(LinkError::Damaged) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::machinery::random::Random;
+
+    fn log() -> Value {
+        let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: 웹}\n".repeat(20);
+        json!({"seed": 7, "entries": [{"at": 1, "apply": {"files": [{"name": "web.yaml", "text": text}]}}]})
+    }
+
+    #[test]
+    fn what_was_packed_is_unpacked() {
+        for value in [log(), json!({}), json!([]), json!("a"), json!("ab"), json!("abc")] {
+            let link = pack(&value);
+            assert!(link.starts_with(PREFIX) && link.bytes().all(|byte| byte.is_ascii_graphic()), "{link}");
+            assert_eq!(unpack::<Value>(&link), Ok(value.clone()));
+            assert_eq!(unpack::<Value>(&format!(" #{link}\n")), Ok(value));
+        }
+        assert!(pack(&log()).len() < 250, "repeated text is packed: {}", pack(&log()).len());
+    }
+
+    #[test]
+    fn a_broken_link_says_what_is_wrong() {
+        let link = pack(&log());
+        let cut = &link[..link.len() - 9];
+        let bomb = {
+            let mut text = String::from(PREFIX);
+            encode(&compress_to_vec_zlib(&vec![b' '; LOG_BYTES_MAX + 1], 9), &mut text);
+            text
+        };
+        let long = format!("{PREFIX}{}", "A".repeat(LINK_CHARS_MAX));
+        let cases = [
+            ("", "the link is of version \"\", this page reads \"v1\""),
+            ("v9/abc", "the link is of version \"v9\", this page reads \"v1\""),
+            ("v1/ab%20c", "the link has a character at 6 that does not belong there"),
+            (cut, "the link is damaged: it was probably cut off on its way"),
+            (&bomb, "the link unpacks to more than 8000000 bytes"),
+            (&long, "the link is longer than 2000000 characters"),
+        ];
+        for (text, message) in cases {
+            let error = unpack::<Value>(text).expect_err("it is broken");
+            assert_eq!(error.to_string(), message);
+        }
+        let number = unpack::<String>(&pack(&1)).expect_err("a number is no text");
+        assert!(matches!(number, LinkError::NoSession(_)), "{number}");
+    }
+
+    #[test]
+    fn whatever_a_stranger_writes_is_answered_not_crashed() {
+        let mut random = Random::new(1);
+        let link = pack(&log()).into_bytes();
+        for _ in 0..2_000 {
+            let mut bytes = link.clone();
+            for _ in 0..=random.below(4) {
+                let place = usize::try_from(random.below(bytes.len() as u64)).expect("a place within the link");
+                bytes[place] = ALPHABET[usize::try_from(random.below(64)).expect("less than 64")];
+            }
+            // Either the very log, when the change fell on unused bits, or an error: nothing else, and no panic.
+            let _ = unpack::<Value>(&String::from_utf8(bytes).expect("ASCII"));
+        }
+    }
+}
