@@ -1,1 +1,139 @@
-//! scheduler
+//! kube-scheduler: finds a node for each pod that has none.
+//!
+//! Follows `pkg/scheduler` of kubernetes/kubernetes v1.36 with the default profile. What is pure stands in
+//! [`Scheduler`]: [`cache`] (nodes and their pods), [`queue`] (pods that wait), [`framework`] and [`plugins`] (filters
+//! and scores), [`schedule_one`] (a cycle), [`preemption`]. It is a value: time and chance are told, nothing is asked,
+//! and cloning shares everything. [`process`](self) wires it to the API server.
+//!
+//! Not simulated: extenders, several profiles, volumes (`VolumeBinding`, `VolumeZone`, `NodeVolumeLimits`,
+//! `VolumeRestrictions`), resource claims, pod groups, and the reuse of results for equal pods.
+
+pub mod affinity_term;
+pub mod cache;
+mod event_handlers;
+pub mod explanation;
+pub mod framework;
+pub mod listers;
+pub mod node_info;
+pub mod node_selector;
+pub mod plugins;
+pub mod pod_info;
+pub mod preemption;
+pub mod queue;
+pub mod resource;
+pub mod schedule_one;
+pub mod toleration;
+
+use std::sync::Arc;
+
+use crate::api::Name;
+use crate::machinery::time::Time;
+
+use cache::Cache;
+use explanation::{Explanation, Explanations};
+use framework::diagnosis::Diagnosis;
+use framework::events::{Change, ClusterEvent};
+use framework::score_table::ScoreTable;
+use listers::Listers;
+use pod_info::PodInfo;
+use queue::{QueuedPodInfo, SchedulingQueue};
+use schedule_one::Outcome;
+
+/// The name of the scheduler that pods get when they name none.
+pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
+
+/// The scheduler without its connection to the API server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Scheduler {
+    /// Its name: it schedules pods that ask for it.
+    pub name: Name,
+    /// How many nodes that would do are enough, in hundredths of all; `None` lets it depend on their number.
+    pub percentage_of_nodes_to_score: Option<u32>,
+    /// Other kinds than pods and nodes. Whoever feeds the scheduler keeps them up to date.
+    pub listers: Listers,
+    cache: Cache,
+    queue: SchedulingQueue,
+    explanations: Explanations,
+    next_start_node_index: usize,
+    cycle_count: u64,
+}
+
+impl Default for Scheduler {
+    fn default() -> Self {
+        Self {
+            name: DEFAULT_SCHEDULER_NAME.into(),
+            percentage_of_nodes_to_score: None,
+            listers: Listers::default(),
+            cache: Cache::default(),
+            queue: SchedulingQueue::default(),
+            explanations: Explanations::default(),
+            next_start_node_index: 0,
+            cycle_count: 0,
+        }
+    }
+}
+
+impl Scheduler {
+    /// Nodes and their pods as the scheduler believes them to be.
+    #[must_use]
+    pub const fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The pods that wait.
+    #[must_use]
+    pub const fn queue(&self) -> &SchedulingQueue {
+        &self.queue
+    }
+
+    /// Why pods are where they are.
+    #[must_use]
+    pub const fn explanations(&self) -> &Explanations {
+        &self.explanations
+    }
+
+    /// Moves pods whose waits are over.
+    pub fn flush(&mut self, now: Time) {
+        self.queue.flush(now);
+    }
+
+    /// The API server bound an assumed pod.
+    pub fn binding_succeeded(&mut self, uid: &str) {
+        self.queue.done(uid);
+    }
+
+    /// The API server did not bind an assumed pod: it counts on the node no more, and is tried again after a while.
+    pub fn binding_failed(&mut self, queued: &QueuedPodInfo, message: String, now: Time) -> Outcome {
+        let uid = queued.pod.uid.clone();
+        self.cache.forget_pod(&uid);
+        let change = Change::Pod(Some(Arc::clone(&queued.pod)), None);
+        let others = |waiting: &PodInfo| waiting.uid != uid;
+        self.queue.move_all(ClusterEvent::ASSIGNED_POD_DELETE, &change, now, &self.listers, others);
+        self.fail(queued, message, now)
+    }
+
+    /// Preemption for a pod could not be carried out: it is tried again at once.
+    pub fn preemption_failed(&mut self, uid: &str) {
+        self.queue.activate(uid);
+    }
+
+    fn explain(
+        &mut self,
+        pod: &PodInfo,
+        now: Time,
+        outcome: &Outcome,
+        diagnosis: Diagnosis,
+        scores: Option<ScoreTable>,
+    ) {
+        self.explanations.add(Explanation {
+            pod: pod.key.clone(),
+            uid: pod.uid.clone(),
+            cycle: self.cycle_count,
+            at: now,
+            node: outcome.node().cloned(),
+            message: outcome.message().map(str::to_owned),
+            diagnosis: Arc::new(diagnosis),
+            scores: scores.map(Arc::new),
+        });
+    }
+}

@@ -1,0 +1,272 @@
+//! What the scheduler believes of nodes and their pods, with pods that it placed but that are not bound yet.
+//!
+//! Follows `pkg/scheduler/backend/cache/cache.go`. Upstream takes a snapshot for each cycle because other threads
+//! change the cache meanwhile; here a cycle is one step, so the cache is its own snapshot.
+
+mod images;
+mod node_tree;
+mod pod_index;
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet, Vector};
+use k8s_openapi::api::core::v1::{ContainerImage, Node};
+
+use crate::api::{Name, Resource as _};
+
+use super::node_info::{NodeId, NodeInfo};
+use super::pod_info::PodInfo;
+use node_tree::{NodeTree, zone_key};
+
+pub use images::{ImageState, ImageStates};
+pub use pod_index::{PodGroup, PodIndex};
+
+#[derive(Clone, Debug)]
+struct CachedPod {
+    info: Arc<PodInfo>,
+    node: NodeId,
+    /// Placed by this scheduler, not yet seen bound.
+    assumed: bool,
+}
+
+/// Nodes and their pods. Cheap to clone: all is shared until it changes.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    slots: Vector<Arc<NodeInfo>>,
+    free: Vector<NodeId>,
+    by_name: OrdMap<Name, NodeId>,
+    tree: NodeTree,
+    order: Arc<[NodeId]>,
+    names: Arc<[Name]>,
+    pods: OrdMap<Name, CachedPod>,
+    index: PodIndex,
+    images: ImageStates,
+    with_affinity: OrdSet<NodeId>,
+    with_required_anti_affinity: OrdSet<NodeId>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            slots: Vector::new(),
+            free: Vector::new(),
+            by_name: OrdMap::new(),
+            tree: NodeTree::default(),
+            order: Arc::from([]),
+            names: Arc::from([]),
+            pods: OrdMap::new(),
+            index: PodIndex::default(),
+            images: ImageStates::default(),
+            with_affinity: OrdSet::new(),
+            with_required_anti_affinity: OrdSet::new(),
+        }
+    }
+}
+
+impl Cache {
+    /// How many nodes there are.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The nodes in the order in which they are looked at.
+    #[must_use]
+    pub fn order(&self) -> &[NodeId] {
+        &self.order
+    }
+
+    /// The names of the nodes in that order, to be kept with a cycle's results.
+    #[must_use]
+    pub fn names(&self) -> Arc<[Name]> {
+        Arc::clone(&self.names)
+    }
+
+    /// A node.
+    ///
+    /// # Panics
+    /// When the id is not of this cache.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> &Arc<NodeInfo> {
+        &self.slots[id.index()]
+    }
+
+    /// The node of a name, if its object is known.
+    #[must_use]
+    pub fn node_by_name(&self, name: &str) -> Option<&Arc<NodeInfo>> {
+        let info = self.node(*self.by_name.get(name)?);
+        info.node.is_some().then_some(info)
+    }
+
+    /// All nodes in the order in which they are looked at.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<NodeInfo>> {
+        self.order.iter().map(|id| self.node(*id))
+    }
+
+    /// One more than the largest index of a node, for tables by node.
+    #[must_use]
+    pub fn slot_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Nodes with pods that want others near or far.
+    pub fn nodes_with_affinity(&self) -> impl Iterator<Item = &Arc<NodeInfo>> {
+        self.with_affinity.iter().map(|id| self.node(*id)).filter(|info| info.node.is_some())
+    }
+
+    /// Nodes with pods that do not bear others.
+    pub fn nodes_with_required_anti_affinity(&self) -> impl Iterator<Item = &Arc<NodeInfo>> {
+        self.with_required_anti_affinity.iter().map(|id| self.node(*id)).filter(|info| info.node.is_some())
+    }
+
+    /// Pods by their labels.
+    #[must_use]
+    pub const fn index(&self) -> &PodIndex {
+        &self.index
+    }
+
+    /// Images by name.
+    #[must_use]
+    pub const fn images(&self) -> &ImageStates {
+        &self.images
+    }
+
+    /// A pod on a node, by its uid.
+    #[must_use]
+    pub fn pod(&self, uid: &str) -> Option<&Arc<PodInfo>> {
+        Some(&self.pods.get(uid)?.info)
+    }
+
+    /// Whether a pod was placed but is not seen bound yet.
+    #[must_use]
+    pub fn is_assumed(&self, uid: &str) -> bool {
+        self.pods.get(uid).is_some_and(|pod| pod.assumed)
+    }
+
+    fn slot(&mut self, name: &str) -> NodeId {
+        if let Some(id) = self.by_name.get(name) {
+            return *id;
+        }
+        let name = Name::from(name);
+        let id = match self.free.pop_front() {
+            Some(id) => {
+                self.slots.set(id.index(), Arc::new(NodeInfo::new(id, name.clone())));
+                id
+            }
+            None => {
+                let id = NodeId(u32::try_from(self.slots.len()).expect("fewer nodes than memory holds"));
+                self.slots.push_back(Arc::new(NodeInfo::new(id, name.clone())));
+                id
+            }
+        };
+        self.by_name.insert(name, id);
+        id
+    }
+
+    fn change(&mut self, id: NodeId, change: impl FnOnce(&mut NodeInfo)) {
+        let info = Arc::make_mut(&mut self.slots[id.index()]);
+        change(info);
+        let keep = |set: &mut OrdSet<NodeId>, is_member: bool| {
+            if is_member != set.contains(&id) {
+                if is_member {
+                    set.insert(id);
+                } else {
+                    set.remove(&id);
+                }
+            }
+        };
+        keep(&mut self.with_affinity, !info.pods_with_affinity.is_empty());
+        keep(&mut self.with_required_anti_affinity, !info.pods_with_required_anti_affinity.is_empty());
+        let is_unused = info.node.is_none() && info.pods.is_empty();
+        if is_unused {
+            let name = info.name.clone();
+            self.by_name.remove(&name);
+            self.free.push_back(id);
+        }
+    }
+
+    fn rebuild_order(&mut self) {
+        let names: Vec<Name> = self.tree.list();
+        self.order = names.iter().filter_map(|name| self.by_name.get(name).copied()).collect();
+        self.names = names.into();
+        assert_eq!(self.order.len(), self.names.len(), "every node of the tree has its place");
+    }
+
+    /// A node appeared or changed.
+    pub fn set_node(&mut self, node: Arc<Node>) {
+        let id = self.slot(node.name());
+        let before = Arc::clone(self.node(id));
+        fn images(node: &Node) -> Option<&Vec<ContainerImage>> {
+            node.status.as_ref()?.images.as_ref()
+        }
+        // Heartbeats come often and images change seldom.
+        if before.node.as_deref().is_none_or(|old| images(old) != images(&node)) {
+            if let Some(old) = &before.node {
+                self.images.remove(id, old);
+            }
+            self.images.add(id, &node);
+        }
+        self.change(id, |info| info.set_node(Some(node)));
+        let after = self.node(id);
+        let (old_zone, new_zone, name) = (zone_key(&before), zone_key(after), after.name.clone());
+        if before.node.is_none() || old_zone != new_zone {
+            if before.node.is_some() {
+                self.tree.remove(&old_zone, &name);
+            }
+            self.tree.add(new_zone, name);
+            self.rebuild_order();
+        }
+    }
+
+    /// A node is gone. Its pods stay until they are gone too.
+    pub fn remove_node(&mut self, name: &str) {
+        let Some(&id) = self.by_name.get(name) else { return };
+        let before = Arc::clone(self.node(id));
+        let Some(old) = &before.node else { return };
+        self.images.remove(id, old);
+        self.tree.remove(&zone_key(&before), name);
+        self.change(id, |info| info.set_node(None));
+        self.rebuild_order();
+    }
+
+    fn place(&mut self, info: Arc<PodInfo>, node: &str, assumed: bool) {
+        let id = self.slot(node);
+        self.index.add(&info, id);
+        self.change(id, |node| node.add_pod(Arc::clone(&info)));
+        self.pods.insert(info.uid.clone(), CachedPod { info, node: id, assumed });
+    }
+
+    fn take(&mut self, uid: &str) -> Option<CachedPod> {
+        let pod = self.pods.remove(uid)?;
+        self.index.remove(&pod.info, pod.node);
+        self.change(pod.node, |node| {
+            node.remove_pod(uid);
+        });
+        Some(pod)
+    }
+
+    /// A bound pod appeared or changed; it need not be assumed any longer.
+    pub fn set_pod(&mut self, info: Arc<PodInfo>) {
+        self.take(&info.uid);
+        let node = info.node_name().to_owned();
+        self.place(info, &node, false);
+    }
+
+    /// A bound pod is gone.
+    pub fn remove_pod(&mut self, uid: &str) {
+        self.take(uid);
+    }
+
+    /// Counts a pod on the node that was chosen for it, before it is bound.
+    pub fn assume_pod(&mut self, info: Arc<PodInfo>, node: &str) {
+        assert!(!self.pods.contains_key(&info.uid), "a pod is assumed once");
+        self.place(info, node, true);
+    }
+
+    /// Takes an assumption back: the pod could not be bound.
+    pub fn forget_pod(&mut self, uid: &str) {
+        if self.is_assumed(uid) {
+            self.take(uid);
+        }
+    }
+}

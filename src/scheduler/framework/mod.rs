@@ -1,0 +1,190 @@
+//! The points at which plugins take part in a scheduling cycle, and the order in which they do.
+//!
+//! Follows `pkg/scheduler/framework/runtime/framework.go`. Upstream finds plugins in a registry at run time; the
+//! profile here is fixed, so a match over [`Plugin`] is the registry. A plugin that comes later (volumes above all)
+//! adds a variant and an arm at each point where it takes part.
+
+pub mod cycle_state;
+pub mod diagnosis;
+pub mod events;
+pub mod plugin;
+pub mod score_table;
+pub mod status;
+
+use std::collections::BTreeSet;
+
+use crate::api::Name;
+
+use super::cache::Cache;
+use super::listers::Listers;
+use super::node_info::NodeInfo;
+use super::plugins::{
+    balanced_allocation, dynamic_resources, image_locality, inter_pod_affinity, node_affinity, node_name, node_ports,
+    node_resources_fit, node_unschedulable, pod_topology_spread, scheduling_gates, taint_toleration,
+};
+use super::pod_info::PodInfo;
+use cycle_state::CycleState;
+use events::{Change, ClusterEvent, QueueingHint};
+use plugin::{Plugin, PluginSet};
+use status::{Code, Reason, Rejection};
+
+/// What plugins read besides the pod and the node.
+#[derive(Clone, Copy, Debug)]
+pub struct Handle<'a> {
+    /// Nodes and their pods.
+    pub cache: &'a Cache,
+    /// Other kinds.
+    pub listers: &'a Listers,
+}
+
+/// What a plugin says of a pod before nodes are looked at.
+#[derive(Clone, Debug)]
+pub enum PreFilter {
+    /// Look at all nodes.
+    All,
+    /// Look at these nodes only.
+    Only(BTreeSet<Name>),
+    /// This plugin's filter has nothing to say.
+    Skip,
+    /// No node will do.
+    Reject(Rejection),
+}
+
+/// The nodes that PreFilter left.
+#[derive(Clone, Debug, Default)]
+pub struct PreFilterResult {
+    /// `None` for all.
+    pub nodes: Option<BTreeSet<Name>>,
+    /// The plugins that ruled nodes out.
+    pub plugins: PluginSet,
+}
+
+/// Asks whether a pod may enter the active queue; names the plugin that holds it back.
+#[must_use]
+pub fn run_pre_enqueue(pod: &PodInfo) -> Option<Plugin> {
+    scheduling_gates::pre_enqueue(pod).then_some(Plugin::SchedulingGates)
+}
+
+/// Lets plugins look at the pod, and collects which nodes and which filters can be left out.
+///
+/// # Errors
+/// The first plugin's no.
+pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreFilterResult, Rejection> {
+    let mut result = PreFilterResult::default();
+    for plugin in Plugin::PRE_FILTER {
+        let said = match plugin {
+            Plugin::NodeAffinity => node_affinity::pre_filter(state),
+            Plugin::NodePorts => node_ports::pre_filter(state),
+            Plugin::PodTopologySpread => pod_topology_spread::pre_filter(state, handle),
+            Plugin::InterPodAffinity => inter_pod_affinity::pre_filter(state, handle),
+            _ => PreFilter::All,
+        };
+        match said {
+            PreFilter::All => {}
+            PreFilter::Skip => state.skip_filter.insert(plugin),
+            PreFilter::Reject(rejection) => return Err(rejection),
+            PreFilter::Only(names) => {
+                result.plugins.insert(plugin);
+                result.nodes = Some(match result.nodes.take() {
+                    None => names,
+                    Some(known) => known.intersection(&names).cloned().collect(),
+                });
+            }
+        }
+        if result.nodes.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Err(ruled_out(result.plugins, " simultaneously"));
+        }
+    }
+    Ok(result)
+}
+
+/// The verdict about nodes that PreFilter ruled out.
+#[must_use]
+pub fn ruled_out(plugins: PluginSet, how: &str) -> Rejection {
+    let reason = Reason::Made(format!("node(s) didn't satisfy plugin(s) {plugins}{how}").into());
+    Rejection { plugin: None, code: Code::UnschedulableAndUnresolvable, reasons: std::iter::once(reason).collect() }
+}
+
+/// Asks plugin after plugin whether a node will do, until one refuses it.
+///
+/// # Errors
+/// The first plugin's no.
+pub fn run_filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
+    for plugin in Plugin::FILTER {
+        if state.skip_filter.contains(plugin) {
+            continue;
+        }
+        match plugin {
+            Plugin::NodeUnschedulable => node_unschedulable::filter(state, node)?,
+            Plugin::NodeName => node_name::filter(state, node)?,
+            Plugin::TaintToleration => taint_toleration::filter(state, node)?,
+            Plugin::NodeAffinity => node_affinity::filter(state, node)?,
+            Plugin::NodePorts => node_ports::filter(state, node)?,
+            Plugin::NodeResourcesFit => node_resources_fit::filter(state, node)?,
+            Plugin::PodTopologySpread => pod_topology_spread::filter(state, node)?,
+            Plugin::InterPodAffinity => inter_pod_affinity::filter(state, node)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Tells plugins that a pod was put on a node for the sake of a what-if, or taken from it.
+pub fn run_pre_filter_extension(state: &mut CycleState, pod: &PodInfo, node: &NodeInfo, delta: i64) {
+    if !state.skip_filter.contains(Plugin::PodTopologySpread) {
+        pod_topology_spread::count_pod(state, pod, node, delta);
+    }
+    if !state.skip_filter.contains(Plugin::InterPodAffinity) {
+        inter_pod_affinity::count_pod(state, pod, node, delta);
+    }
+}
+
+/// Lets a plugin compare nodes: 0 to 100 for each, or `None` when it has nothing to say of this pod.
+#[must_use]
+pub fn run_score(plugin: Plugin, state: &CycleState, handle: Handle<'_>, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
+    match plugin {
+        Plugin::TaintToleration => Some(taint_toleration::score(state, nodes)),
+        Plugin::NodeAffinity => node_affinity::score(state, nodes),
+        Plugin::NodeResourcesFit => Some(node_resources_fit::score(state, nodes)),
+        Plugin::PodTopologySpread => pod_topology_spread::score(state, handle, nodes),
+        Plugin::InterPodAffinity => inter_pod_affinity::score(state, handle, nodes),
+        Plugin::DynamicResources => Some(dynamic_resources::score(nodes)),
+        Plugin::NodeResourcesBalancedAllocation => balanced_allocation::score(state, nodes),
+        Plugin::ImageLocality => Some(image_locality::score(state, handle, nodes)),
+        _ => None,
+    }
+}
+
+/// Asks a plugin that refused a pod whether an event may change that; `None` when the event does not concern it.
+#[must_use]
+pub fn run_hint(
+    plugin: Plugin,
+    event: ClusterEvent,
+    pod: &PodInfo,
+    change: &Change,
+    listers: &Listers,
+) -> Option<QueueingHint> {
+    match plugin {
+        Plugin::SchedulingGates => scheduling_gates::hint(event, pod, change),
+        Plugin::NodeUnschedulable => node_unschedulable::hint(event, pod, change),
+        Plugin::NodeName => node_name::hint(event),
+        Plugin::TaintToleration => taint_toleration::hint(event, pod, change),
+        Plugin::NodeAffinity => node_affinity::hint(event, pod, change),
+        Plugin::NodePorts => node_ports::hint(event, pod, change),
+        Plugin::NodeResourcesFit => node_resources_fit::hint(event, pod, change),
+        Plugin::PodTopologySpread => pod_topology_spread::hint(event, pod, change, listers),
+        Plugin::InterPodAffinity => inter_pod_affinity::hint(event, pod, change, listers),
+        _ => None,
+    }
+}
+
+/// The largest score becomes 100 and the others follow; reversed, the largest becomes 0.
+///
+/// `pkg/scheduler/framework/plugins/helper/normalize_score.go`.
+pub fn default_normalize_score(reverse: bool, scores: &mut [i64]) {
+    let max = scores.iter().copied().max().unwrap_or(0);
+    for score in scores {
+        let scaled = if max == 0 { 0 } else { score_table::MAX_NODE_SCORE * *score / max };
+        *score = if reverse { score_table::MAX_NODE_SCORE - scaled } else { scaled };
+    }
+}

@@ -1,0 +1,107 @@
+//! What each plugin gave each node in one cycle.
+
+use std::sync::Arc;
+
+use crate::api::Name;
+
+use super::plugin::Plugin;
+
+/// The highest score of a plugin, before its weight.
+pub const MAX_NODE_SCORE: i64 = 100;
+
+/// The scores of one plugin.
+#[derive(Clone, Debug)]
+pub struct ScoreColumn {
+    /// Whose.
+    pub plugin: Plugin,
+    /// For each candidate, 0 to 100, before the weight.
+    scores: Vec<u8>,
+}
+
+/// Candidates and what each plugin gave them. A byte a score.
+#[derive(Clone, Debug)]
+pub struct ScoreTable {
+    names: Arc<[Name]>,
+    /// Positions of the candidates among all nodes.
+    candidates: Vec<u32>,
+    columns: Vec<ScoreColumn>,
+    totals: Vec<i32>,
+    chosen: usize,
+}
+
+impl ScoreTable {
+    /// A table without columns for the nodes at `candidates` among `names`.
+    #[must_use]
+    pub fn new(names: Arc<[Name]>, candidates: Vec<u32>) -> Self {
+        let totals = vec![0; candidates.len()];
+        Self { names, candidates, columns: Vec::new(), totals, chosen: 0 }
+    }
+
+    /// Adds what a plugin gave.
+    ///
+    /// # Panics
+    /// When a score is not between 0 and [`MAX_NODE_SCORE`]: a plugin's bug.
+    pub fn add(&mut self, plugin: Plugin, scores: &[i64]) {
+        assert_eq!(scores.len(), self.candidates.len(), "{plugin} scores every candidate");
+        let weight = plugin.weight();
+        let narrow = |score: &i64| {
+            assert!((0..=MAX_NODE_SCORE).contains(score), "{plugin} gives {score}");
+            *score as u8
+        };
+        for (total, score) in self.totals.iter_mut().zip(scores) {
+            *total += (score * weight) as i32;
+        }
+        self.columns.push(ScoreColumn { plugin, scores: scores.iter().map(narrow).collect() });
+    }
+
+    /// Says which candidate was taken.
+    pub fn choose(&mut self, row: usize) {
+        assert!(row < self.candidates.len(), "only a candidate is chosen");
+        self.chosen = row;
+    }
+
+    /// How many candidates there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.candidates.len()
+    }
+
+    /// Whether there is no candidate.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
+    }
+
+    /// The row of the candidate that was taken.
+    #[must_use]
+    pub const fn chosen(&self) -> usize {
+        self.chosen
+    }
+
+    /// The name of a candidate.
+    #[must_use]
+    pub fn name(&self, row: usize) -> &Name {
+        &self.names[self.candidates[row] as usize]
+    }
+
+    /// A candidate's total.
+    #[must_use]
+    pub fn total(&self, row: usize) -> i64 {
+        self.totals[row].into()
+    }
+
+    /// What each plugin gave a candidate, times the plugin's weight. Plugins that had nothing to say are absent.
+    pub fn weighted(&self, row: usize) -> impl Iterator<Item = (Plugin, i64)> {
+        self.columns.iter().map(move |column| (column.plugin, i64::from(column.scores[row]) * column.plugin.weight()))
+    }
+
+    /// The row of a node of this name.
+    #[must_use]
+    pub fn row(&self, name: &str) -> Option<usize> {
+        (0..self.len()).find(|row| &**self.name(*row) == name)
+    }
+
+    pub(crate) fn totals(&self) -> &[i32] {
+        &self.totals
+    }
+}

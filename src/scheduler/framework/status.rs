@@ -1,0 +1,80 @@
+//! How a plugin says no.
+
+use smallvec::SmallVec;
+
+use crate::api::Name;
+
+use super::plugin::Plugin;
+
+/// Why, in the words that the pod's condition and event use.
+#[derive(Clone, Debug)]
+pub enum Reason {
+    /// Words that are always the same.
+    Fixed(&'static str),
+    /// Words made for the occasion.
+    Made(Name),
+}
+
+impl Reason {
+    /// The words.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Fixed(text) => text,
+            Self::Made(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Reason {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Reason {}
+
+/// Whether taking other pods away could help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// It could.
+    Unschedulable,
+    /// It could not.
+    UnschedulableAndUnresolvable,
+}
+
+/// A plugin's no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Who says it; `None` for nodes that were ruled out together.
+    pub plugin: Option<Plugin>,
+    /// Whether preemption could help.
+    pub code: Code,
+    /// Why; several when several things are missing.
+    pub reasons: SmallVec<[Reason; 1]>,
+}
+
+impl Rejection {
+    /// A no that preemption could turn into a yes.
+    #[must_use]
+    pub fn unschedulable(plugin: Plugin, reason: &'static str) -> Self {
+        Self::new(plugin, Code::Unschedulable, reason)
+    }
+
+    /// A no that preemption could not change.
+    #[must_use]
+    pub fn unresolvable(plugin: Plugin, reason: &'static str) -> Self {
+        Self::new(plugin, Code::UnschedulableAndUnresolvable, reason)
+    }
+
+    fn new(plugin: Plugin, code: Code, reason: &'static str) -> Self {
+        Self { plugin: Some(plugin), code, reasons: SmallVec::from_iter([Reason::Fixed(reason)]) }
+    }
+
+    /// The reasons as one text.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let reasons: Vec<&str> = self.reasons.iter().map(Reason::as_str).collect();
+        reasons.join(", ")
+    }
+}

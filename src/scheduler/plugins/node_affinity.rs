@@ -1,0 +1,60 @@
+//! NodeAffinity: `nodeSelector` and node affinity, required and preferred.
+
+use crate::scheduler::framework::cycle_state::CycleState;
+use crate::scheduler::framework::events::{ActionType, Change, ClusterEvent, QueueingHint};
+use crate::scheduler::framework::plugin::Plugin;
+use crate::scheduler::framework::status::Rejection;
+use crate::scheduler::framework::{PreFilter, default_normalize_score};
+use crate::scheduler::node_info::NodeInfo;
+use crate::scheduler::node_selector::NodeNames;
+use crate::scheduler::pod_info::PodInfo;
+
+const REASON: &str = "node(s) didn't match Pod's node affinity/selector";
+const REASON_CONFLICT: &str = "pod affinity terms conflict";
+
+fn matches(pod: &PodInfo, node: &NodeInfo) -> bool {
+    pod.required_node_affinity.as_ref().is_none_or(|required| required.matches(node))
+}
+
+/// Leaves out all nodes that terms by name leave out.
+#[must_use]
+pub fn pre_filter(state: &CycleState) -> PreFilter {
+    let Some(required) = &state.pod.required_node_affinity else { return PreFilter::Skip };
+    match required.node_names() {
+        NodeNames::All => PreFilter::All,
+        NodeNames::Only(names) => PreFilter::Only(names.clone()),
+        NodeNames::Conflict => PreFilter::Reject(Rejection::unresolvable(Plugin::NodeAffinity, REASON_CONFLICT)),
+    }
+}
+
+/// Refuses nodes that do not match.
+///
+/// # Errors
+/// The refusal.
+pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
+    if matches(&state.pod, node) {
+        return Ok(());
+    }
+    Err(Rejection::unresolvable(Plugin::NodeAffinity, REASON))
+}
+
+/// The weights of the preferences that a node satisfies.
+#[must_use]
+pub fn score(state: &CycleState, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
+    let preferred = state.pod.preferred_node_affinity.as_ref()?;
+    let mut scores: Vec<i64> = nodes.iter().map(|node| preferred.score(node)).collect();
+    default_normalize_score(false, &mut scores);
+    Some(scores)
+}
+
+/// A node that matches now and did not before may help.
+#[must_use]
+pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change) -> Option<QueueingHint> {
+    match change {
+        Change::Node(old, Some(new)) if event.is_node(ActionType::ADD.or(ActionType::UPDATE_NODE_LABEL)) => {
+            let matched = old.as_ref().is_some_and(|old| matches(pod, old));
+            Some(QueueingHint::when(!matched && matches(pod, new)))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,331 @@
+//! One scheduling cycle: a pod, the nodes that would do, the best of them.
+//!
+//! Follows `pkg/scheduler/schedule_one.go`.
+
+use std::sync::Arc;
+
+use crate::api::Name;
+use crate::machinery::random::Random;
+use crate::machinery::time::Time;
+
+use super::Scheduler;
+use super::framework::cycle_state::CycleState;
+use super::framework::diagnosis::Diagnosis;
+use super::framework::plugin::{Plugin, PluginSet};
+use super::framework::score_table::ScoreTable;
+use super::framework::status::Rejection;
+use super::framework::{Handle, ruled_out, run_filter, run_pre_filter, run_pre_filter_extension, run_score};
+use super::node_info::NodeInfo;
+use super::plugins::{default_preemption, dynamic_resources};
+use super::pod_info::PodInfo;
+use super::preemption::{Candidate, Evaluator};
+use super::queue::{Nominator, QueuedPodInfo};
+
+/// With fewer nodes than this all are looked at, and of more at least so many.
+const MIN_FEASIBLE_NODES_TO_FIND: usize = 100;
+/// At least this share of nodes is to be found, in hundredths.
+const MIN_FEASIBLE_NODES_PERCENTAGE_TO_FIND: usize = 5;
+
+/// What one cycle came to.
+#[derive(Clone, Debug)]
+pub struct Cycle {
+    /// The pod as it stood in the queue.
+    pub queued: QueuedPodInfo,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a pod in a cycle.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A node was found, and the pod counts there already. It is to be bound now, and the scheduler to be told of it
+    /// by [`Scheduler::binding_succeeded`] or [`Scheduler::binding_failed`].
+    Assumed {
+        /// The node.
+        node: Name,
+    },
+    /// No node would do. The pod is back in the queue.
+    Unschedulable(Failure),
+    /// There was no need to schedule the pod: it is being deleted, or placed already.
+    Skipped {
+        /// Whether it is being deleted.
+        is_deleting: bool,
+    },
+}
+
+/// Why a pod was not scheduled, and what is to be done about it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The message of its condition and event.
+    pub message: String,
+    /// What becomes of `status.nominatedNodeName`; `None` leaves it as it is.
+    pub nomination: Option<Name>,
+    /// Pods that have to go, so that the pod can have their room.
+    pub preemption: Option<Candidate>,
+    /// Pods of lower priority that were nominated for the same node and lose that.
+    pub displaced: Vec<Arc<PodInfo>>,
+}
+
+/// A node was found.
+struct Placement {
+    node: Name,
+    scores: Option<ScoreTable>,
+}
+
+/// Asks the filters about a node on which nominated pods of at least equal priority are taken to run: the pod must
+/// fit with them, and without them too, since they may not come.
+///
+/// # Errors
+/// The first plugin's no.
+pub fn run_filter_with_nominated_pods(
+    state: &CycleState,
+    node: &NodeInfo,
+    nominator: &Nominator,
+) -> Result<(), Rejection> {
+    if !nominator.is_empty() {
+        let pod = &state.pod;
+        let mut others =
+            nominator.on(&node.name).filter(|other| other.priority >= pod.priority && other.uid != pod.uid).peekable();
+        if others.peek().is_some() {
+            let (mut state, mut node) = (state.clone(), node.clone());
+            for other in others {
+                node.add_pod(Arc::clone(other));
+                run_pre_filter_extension(&mut state, other, &node, 1);
+            }
+            run_filter(&state, &node)?;
+        }
+    }
+    run_filter(state, node)
+}
+
+/// How many nodes that would do are enough: `numFeasibleNodesToFind`.
+#[must_use]
+pub fn feasible_nodes_to_find(percentage: Option<u32>, node_count: usize) -> usize {
+    if node_count < MIN_FEASIBLE_NODES_TO_FIND {
+        return node_count;
+    }
+    let percentage = percentage.filter(|percentage| *percentage > 0).map_or_else(
+        || 50_usize.saturating_sub(node_count / 125).max(MIN_FEASIBLE_NODES_PERCENTAGE_TO_FIND),
+        |percentage| percentage as usize,
+    );
+    if percentage >= 100 {
+        return node_count;
+    }
+    (node_count * percentage / 100).max(MIN_FEASIBLE_NODES_TO_FIND)
+}
+
+impl Scheduler {
+    const fn handle(&self) -> Handle<'_> {
+        Handle { cache: &self.cache, listers: &self.listers }
+    }
+
+    /// Takes the next pod from the queue and looks for a node. `None` when no pod is to be tried.
+    pub fn schedule_one(&mut self, now: Time, random: &mut Random) -> Option<Cycle> {
+        let queued = self.queue.pop()?;
+        let pod = Arc::clone(&queued.pod);
+        if pod.terminating || self.cache.is_assumed(&pod.uid) {
+            self.queue.done(&pod.uid);
+            return Some(Cycle { outcome: Outcome::Skipped { is_deleting: pod.terminating }, queued });
+        }
+        self.cycle_count += 1;
+        let mut state = CycleState::new(Arc::clone(&pod));
+        let mut diagnosis = Diagnosis::new(self.cache.names());
+        if self.cache.node_count() == 0 {
+            let outcome = self.fail(&queued, "no nodes available to schedule pods".to_owned(), now);
+            self.explain(&pod, now, &outcome, diagnosis, None);
+            return Some(Cycle { queued, outcome });
+        }
+        match self.schedule_pod(&mut state, &mut diagnosis, random) {
+            Some(placement) => {
+                self.cache.assume_pod(Arc::clone(&pod), &placement.node);
+                self.queue.nominator_mut().remove(&pod.uid);
+                let outcome = Outcome::Assumed { node: placement.node };
+                self.explain(&pod, now, &outcome, diagnosis, placement.scores);
+                Some(Cycle { queued, outcome })
+            }
+            None => {
+                let outcome = self.give_up(&queued, &state, &mut diagnosis, now, random);
+                self.explain(&pod, now, &outcome, diagnosis, None);
+                Some(Cycle { queued, outcome })
+            }
+        }
+    }
+
+    fn schedule_pod(
+        &mut self,
+        state: &mut CycleState,
+        diagnosis: &mut Diagnosis,
+        random: &mut Random,
+    ) -> Option<Placement> {
+        let feasible = self.find_nodes_that_fit(state, diagnosis);
+        let handle = self.handle();
+        let node_at = |position: usize| handle.cache.node(handle.cache.order()[position]);
+        match feasible[..] {
+            [] => None,
+            [only] => Some(Placement { node: node_at(only).name.clone(), scores: None }),
+            _ => {
+                let nodes: Vec<&NodeInfo> = feasible.iter().map(|position| &**node_at(*position)).collect();
+                let candidates = feasible.iter().map(|position| *position as u32).collect();
+                let mut table = ScoreTable::new(handle.cache.names(), candidates);
+                for plugin in Plugin::SCORE {
+                    if let Some(scores) = run_score(plugin, state, handle, &nodes) {
+                        table.add(plugin, &scores);
+                    }
+                }
+                let chosen = select_host(&table, random);
+                table.choose(chosen);
+                Some(Placement { node: nodes[chosen].name.clone(), scores: Some(table) })
+            }
+        }
+    }
+
+    /// Positions of nodes that would do; what is wrong with the others stands in the diagnosis.
+    fn find_nodes_that_fit(&mut self, state: &mut CycleState, diagnosis: &mut Diagnosis) -> Vec<usize> {
+        let pre_filter = match run_pre_filter(state, self.handle()) {
+            Ok(result) => result,
+            Err(rejection) => {
+                diagnosis.pre_filter_message = rejection.message();
+                diagnosis.unschedulable_plugins.extend_with(rejection.plugin);
+                diagnosis.absent = Some(rejection);
+                return Vec::new();
+            }
+        };
+        if let Some(position) = self.evaluate_nominated_node(state, diagnosis) {
+            return vec![position];
+        }
+        let positions: Vec<usize> = match &pre_filter.nodes {
+            None => (0..self.cache.node_count()).collect(),
+            Some(names) => {
+                diagnosis.absent = Some(ruled_out(pre_filter.plugins, ""));
+                diagnosis.unschedulable_plugins = diagnosis.unschedulable_plugins.union(pre_filter.plugins);
+                let all = self.cache.names();
+                names.iter().filter_map(|name| all.iter().position(|known| known == name)).collect()
+            }
+        };
+        let feasible = self.find_nodes_that_pass_filters(state, diagnosis, &positions);
+        let processed = feasible.len() + diagnosis.rejected_count();
+        self.next_start_node_index = (self.next_start_node_index + processed) % self.cache.node_count();
+        feasible
+    }
+
+    /// The node that was cleared for the pod is tried before all others.
+    fn evaluate_nominated_node(&self, state: &CycleState, diagnosis: &mut Diagnosis) -> Option<usize> {
+        let name = state.pod.nominated_node_name();
+        let node = self.cache.node_by_name(name)?;
+        let position = self.cache.order().iter().position(|id| *id == node.id)?;
+        match run_filter_with_nominated_pods(state, node, self.queue.nominator()) {
+            Ok(()) => {
+                diagnosis.accept(position);
+                Some(position)
+            }
+            Err(rejection) => {
+                diagnosis.reject(position, rejection);
+                None
+            }
+        }
+    }
+
+    fn find_nodes_that_pass_filters(
+        &self,
+        state: &CycleState,
+        diagnosis: &mut Diagnosis,
+        positions: &[usize],
+    ) -> Vec<usize> {
+        let wanted = feasible_nodes_to_find(self.percentage_of_nodes_to_score, positions.len());
+        let mut feasible = Vec::with_capacity(wanted);
+        for index in 0..positions.len() {
+            // The search goes on where the last one ended, so that all nodes get their turn.
+            let position = positions[(self.next_start_node_index + index) % positions.len()];
+            let node = self.cache.node(self.cache.order()[position]);
+            match run_filter_with_nominated_pods(state, node, self.queue.nominator()) {
+                Ok(()) => {
+                    diagnosis.accept(position);
+                    feasible.push(position);
+                    if feasible.len() == wanted {
+                        break;
+                    }
+                }
+                Err(rejection) => diagnosis.reject(position, rejection),
+            }
+        }
+        feasible
+    }
+
+    /// No node would do: asks whether preemption helps, and puts the pod back into the queue.
+    fn give_up(
+        &mut self,
+        queued: &QueuedPodInfo,
+        state: &CycleState,
+        diagnosis: &mut Diagnosis,
+        now: Time,
+        random: &mut Random,
+    ) -> Outcome {
+        let pod = Arc::clone(&queued.pod);
+        let (mut nomination, mut preemption) = (None, None);
+        if diagnosis.pre_filter_message.is_empty() {
+            let evaluator = Evaluator { handle: self.handle(), nominator: self.queue.nominator(), now };
+            let result = default_preemption::post_filter(evaluator, state, diagnosis, random);
+            if !result.message.is_empty() {
+                diagnosis.post_filter_message =
+                    format!("{}, {}", dynamic_resources::POST_FILTER_MESSAGE, result.message);
+            }
+            (nomination, preemption) = (result.nomination, result.candidate);
+        } else {
+            diagnosis.post_filter_message = dynamic_resources::NOT_FOUND_MESSAGE.to_owned();
+        }
+        let displaced: Vec<Arc<PodInfo>> = match &preemption {
+            Some(candidate) => {
+                let nominated = self.queue.nominator().on(&candidate.node);
+                nominated.filter(|other| other.priority < pod.priority).cloned().collect()
+            }
+            None => Vec::new(),
+        };
+        self.queue.add_unschedulable(queued.clone(), diagnosis.unschedulable_plugins, now, &self.listers);
+        match &nomination {
+            Some(node) => self.queue.nominator_mut().nominate(pod, node),
+            None => {
+                let node = pod.nominated_node_name().to_owned();
+                self.queue.nominator_mut().nominate(pod, &node);
+            }
+        }
+        Outcome::Unschedulable(Failure { message: diagnosis.message(), nomination, preemption, displaced })
+    }
+
+    /// Something went wrong that is no plugin's no.
+    pub(super) fn fail(&mut self, queued: &QueuedPodInfo, message: String, now: Time) -> Outcome {
+        self.queue.add_unschedulable(queued.clone(), PluginSet::EMPTY, now, &self.listers);
+        Outcome::Unschedulable(Failure { message, nomination: None, preemption: None, displaced: Vec::new() })
+    }
+}
+
+/// The row with the largest total; among equals chance decides.
+fn select_host(table: &ScoreTable, random: &mut Random) -> usize {
+    let totals = table.totals();
+    let best = totals.iter().copied().max().unwrap_or(0);
+    let ties = totals.iter().filter(|total| **total == best).count();
+    let pick = if ties > 1 { random.below(ties as u64) as usize } else { 0 };
+    let mut rows = totals.iter().enumerate().filter(|(_, total)| **total == best);
+    rows.nth(pick).map_or(0, |(row, _)| row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_many_nodes_are_enough() {
+        let cases = [
+            (None, 10, 10),
+            (None, 99, 99),
+            (None, 100, 100),
+            (None, 1000, 420),
+            (None, 6000, 300),
+            (Some(30), 1000, 300),
+            (Some(1), 1000, 100),
+            (Some(100), 1000, 1000),
+        ];
+        for (percentage, nodes, expected) in cases {
+            assert_eq!(feasible_nodes_to_find(percentage, nodes), expected, "{percentage:?} of {nodes}");
+        }
+    }
+}
