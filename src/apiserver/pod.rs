@@ -41,6 +41,7 @@ impl ApiServer {
         spec.node_name = Some(node);
         let generation = bound.metadata.generation;
         let status = bound.status.get_or_insert_default();
+        status.nominated_node_name = None;
         let conditions = status.conditions.get_or_insert_default();
         set_condition(conditions, "PodScheduled", "True", None, generation, context.now);
         let annotations = binding["metadata"]["annotations"].as_object();

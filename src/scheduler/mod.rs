@@ -3,7 +3,7 @@
 //! Follows `pkg/scheduler` of kubernetes/kubernetes v1.36 with the default profile. What is pure stands in
 //! [`Scheduler`]: [`cache`] (nodes and their pods), [`queue`] (pods that wait), [`framework`] and [`plugins`] (filters
 //! and scores), [`schedule_one`] (a cycle), [`preemption`]. It is a value: time and chance are told, nothing is asked,
-//! and cloning shares everything. [`process`](self) wires it to the API server.
+//! and cloning shares everything. [`KubeScheduler`] wires it to the API server.
 //!
 //! Not simulated: extenders, several profiles, volumes (`VolumeBinding`, `VolumeZone`, `NodeVolumeLimits`,
 //! `VolumeRestrictions`), resource claims, pod groups, and the reuse of results for equal pods.
@@ -19,6 +19,7 @@ pub mod node_selector;
 pub mod plugins;
 pub mod pod_info;
 pub mod preemption;
+mod process;
 pub mod queue;
 pub mod resource;
 pub mod schedule_one;
@@ -27,6 +28,7 @@ pub mod toleration;
 use std::sync::Arc;
 
 use crate::api::Name;
+use crate::etcd::Revision;
 use crate::machinery::time::Time;
 
 use cache::Cache;
@@ -38,6 +40,8 @@ use listers::Listers;
 use pod_info::PodInfo;
 use queue::{QueuedPodInfo, SchedulingQueue};
 use schedule_one::Outcome;
+
+pub use process::{CYCLE_DURATION, KubeScheduler};
 
 /// The name of the scheduler that pods get when they name none.
 pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
@@ -90,6 +94,11 @@ impl Scheduler {
     #[must_use]
     pub const fn explanations(&self) -> &Explanations {
         &self.explanations
+    }
+
+    /// Says which revision the coming changes follow from: pods that they wake remember it.
+    pub const fn begin(&mut self, trigger: Option<Revision>) {
+        self.queue.begin(trigger);
     }
 
     /// Moves pods whose waits are over.

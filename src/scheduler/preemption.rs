@@ -238,8 +238,9 @@ impl<'a> Budgets<'a> {
             // A budget without a selector, or with an empty one, protects nothing here.
             Selector::from_label_selector(selector).ok().filter(|selector| !selector.is_empty())
         };
-        let allowed =
-            |budget: &PodDisruptionBudget| budget.status.as_ref().and_then(|status| status.disruptions_allowed).unwrap_or(0);
+        let allowed = |budget: &PodDisruptionBudget| {
+            budget.status.as_ref().and_then(|status| status.disruptions_allowed).unwrap_or(0)
+        };
         Self(budgets.filter_map(|budget| Some((&**budget, selector(budget)?, allowed(budget)))).collect())
     }
 

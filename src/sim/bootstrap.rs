@@ -10,6 +10,7 @@ use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
 use crate::client::Identity;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Cause, Why};
+use crate::scheduler::DEFAULT_SCHEDULER_NAME;
 
 use super::cluster::Cluster;
 use super::processes::{ProcessId, Program};
@@ -26,6 +27,9 @@ impl Cluster {
         let identity = control_plane("kube-controller-manager");
         let manager = ControllerManager::new(crate::controllers::all());
         self.add_process(ProcessId::ControllerManager, Program::ControllerManager(Arc::new(manager)), identity);
+        let mut identity = control_plane("kube-scheduler");
+        identity.component = Name::from(DEFAULT_SCHEDULER_NAME);
+        self.add_process(ProcessId::Scheduler, Program::Scheduler(Arc::default()), identity);
     }
 
     fn create_namespace(&mut self, name: &str) {

@@ -102,6 +102,15 @@ impl Cluster {
         &self.api
     }
 
+    /// The scheduler's own mind: what waits, and why pods are where they are. `None` when there is no scheduler.
+    #[must_use]
+    pub fn scheduler(&self) -> Option<&crate::scheduler::Scheduler> {
+        match &self.processes.get(&ProcessId::Scheduler)?.program {
+            Program::Scheduler(program) => Some(program.scheduler()),
+            _ => None,
+        }
+    }
+
     /// The watch events that reached processes lately.
     #[must_use]
     pub const fn activity(&self) -> &ActivityLog {

@@ -10,18 +10,22 @@ use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
 use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
+use crate::scheduler::KubeScheduler;
 
 /// A process's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProcessId {
     /// kube-controller-manager.
     ControllerManager,
+    /// kube-scheduler.
+    Scheduler,
 }
 
 impl fmt::Display for ProcessId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ControllerManager => f.write_str("kube-controller-manager"),
+            Self::Scheduler => f.write_str("kube-scheduler"),
         }
     }
 }
@@ -30,12 +34,14 @@ impl fmt::Display for ProcessId {
 #[derive(Clone, Debug)]
 pub(super) enum Program {
     ControllerManager(Arc<ControllerManager>),
+    Scheduler(Arc<KubeScheduler>),
 }
 
 impl Program {
     pub(super) fn process(&mut self) -> &mut dyn Process {
         match self {
             Self::ControllerManager(program) => Arc::<ControllerManager>::make_mut(program),
+            Self::Scheduler(program) => Arc::<KubeScheduler>::make_mut(program),
         }
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use imbl::{OrdMap, OrdSet};
 
 use crate::api::Name;
+use crate::etcd::Revision;
 use crate::machinery::time::Time;
 
 use super::framework::events::{Change, ClusterEvent, EventResource, QueueingHint, pod_changes};
@@ -46,6 +47,7 @@ pub struct SchedulingQueue {
     in_flight: InFlight,
     nominator: Nominator,
     sequence: u64,
+    trigger: Option<Revision>,
 }
 
 /// What is to become of a pod after an event.
@@ -84,18 +86,31 @@ impl SchedulingQueue {
         !self.active.is_empty() || !self.backoff.is_empty()
     }
 
+    /// When the wait of a pod in back-off is over.
+    #[must_use]
+    pub fn next_backoff_end(&self) -> Option<Time> {
+        let first = |parts: &OrdMap<(Time, QueueOrder), Name>| parts.get_min().map(|((expiry, _), _)| *expiry);
+        let soonest = first(&self.backoff).into_iter().chain(first(&self.error_backoff)).min();
+        soonest.map(|expiry| align(expiry) + BACKOFF_ORDERING_WINDOW)
+    }
+
+    /// When a pod has waited long enough for an event.
+    fn next_leftover(&self) -> Option<Time> {
+        let (since, _) = self.unschedulable.get_min()?;
+        let period = UNSCHEDULABLE_FLUSH_PERIOD.as_micros() as u64;
+        let due = (*since + POD_MAX_IN_UNSCHEDULABLE_PODS_DURATION).as_micros();
+        Some(Time::from_micros((due / period + 1) * period))
+    }
+
     /// When [`Self::flush`] has something to do next, without any event.
     #[must_use]
     pub fn next_flush(&self) -> Option<Time> {
-        let first = |parts: &OrdMap<(Time, QueueOrder), Name>| parts.get_min().map(|((expiry, _), _)| *expiry);
-        let backoff = first(&self.backoff).into_iter().chain(first(&self.error_backoff)).min();
-        let backoff = backoff.map(|expiry| align(expiry) + BACKOFF_ORDERING_WINDOW);
-        let leftover = self.unschedulable.get_min().map(|(since, _)| {
-            let period = UNSCHEDULABLE_FLUSH_PERIOD.as_micros() as u64;
-            let due = (*since + POD_MAX_IN_UNSCHEDULABLE_PODS_DURATION).as_micros();
-            Time::from_micros((due / period + 1) * period)
-        });
-        backoff.into_iter().chain(leftover).min()
+        self.next_backoff_end().into_iter().chain(self.next_leftover()).min()
+    }
+
+    /// Says which revision the coming changes follow from.
+    pub const fn begin(&mut self, trigger: Option<Revision>) {
+        self.trigger = trigger;
     }
 
     fn insert(&mut self, mut queued: Arc<QueuedPodInfo>, place: Place) {
@@ -142,6 +157,7 @@ impl SchedulingQueue {
         let gating_plugin = run_pre_enqueue(&queued.pod);
         let info = Arc::make_mut(&mut queued);
         info.gating_plugin = gating_plugin;
+        info.woken_by = self.trigger.or(info.woken_by);
         if let Some(plugin) = gating_plugin {
             info.unschedulable_plugins.insert(plugin);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::etcd::Revision;
 use crate::machinery::time::Time;
 
 use super::super::framework::plugin::{Plugin, PluginSet};
@@ -52,6 +53,8 @@ pub struct QueuedPodInfo {
     pub unschedulable_plugins: PluginSet,
     /// The plugin that keeps it out of the active queue.
     pub gating_plugin: Option<Plugin>,
+    /// The revision that woke it last, if one did.
+    pub woken_by: Option<Revision>,
     pub(super) sequence: u64,
 }
 
@@ -67,6 +70,7 @@ impl QueuedPodInfo {
             consecutive_errors_count: 0,
             unschedulable_plugins: PluginSet::EMPTY,
             gating_plugin: None,
+            woken_by: None,
             sequence,
         }
     }

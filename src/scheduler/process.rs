@@ -1,0 +1,341 @@
+//! The scheduler as a process of the cluster: watch events in, bindings, events and statuses out.
+//!
+//! A cycle takes [`CYCLE_DURATION`], one pod at a time, so that stepping through a cluster shows each decision.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, Service};
+use serde_json::{Value, json};
+
+use crate::api::{Kind, ObjectKey, Resource};
+use crate::apiserver::DeleteOptions;
+use crate::client::{Client, ClientError, EventType, InformerEvent, Process, Token, WatchSpec};
+use crate::etcd::Why;
+use crate::machinery::time::Time;
+
+use super::Scheduler;
+use super::plugins::default_binder;
+use super::pod_info::PodInfo;
+use super::preemption::Candidate;
+use super::queue::QueuedPodInfo;
+use super::schedule_one::{Cycle, Failure, Outcome};
+
+/// How long the scheduler thinks about a pod.
+pub const CYCLE_DURATION: Duration = Duration::from_millis(1);
+/// Notes of events are cut to so many bytes: `NoteLengthLimit`.
+const NOTE_LENGTH_MAX: usize = 1024;
+
+const CYCLE: Token = 0;
+const FLUSH: Token = 1;
+
+/// kube-scheduler.
+#[derive(Clone, Debug, Default)]
+pub struct KubeScheduler {
+    scheduler: Scheduler,
+    /// When the next cycle is due, if one is.
+    cycle_at: Option<Time>,
+    /// Until when the last cycle lasts.
+    busy_until: Time,
+    /// When the queue is looked through next, if it is.
+    flush_at: Option<Time>,
+}
+
+/// Why a pod is not scheduled, as `PodScheduled` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FailureReason {
+    Unschedulable,
+    SchedulerError,
+}
+
+impl FailureReason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unschedulable => "Unschedulable",
+            Self::SchedulerError => "SchedulerError",
+        }
+    }
+}
+
+impl KubeScheduler {
+    /// What it believes, what waits, and why pods are where they are.
+    #[must_use]
+    pub const fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Sees to it that the process is woken when there is something to do.
+    fn arm(&mut self, client: &mut Client<'_>) {
+        let queue = self.scheduler.queue();
+        if queue.has_work() && self.cycle_at.is_none() {
+            let at = self.busy_until.max(client.now) + CYCLE_DURATION;
+            self.cycle_at = Some(at);
+            client.wake_at(at, CYCLE);
+        }
+        let Some(at) = queue.next_flush().filter(|at| self.flush_at.is_none_or(|armed| *at < armed)) else { return };
+        self.flush_at = Some(at);
+        // Waiting for a better time may go on for ever; a back-off ends, unless there is no node at all.
+        let ends = queue.next_backoff_end() == Some(at) && self.scheduler.cache().node_count() > 0;
+        if ends {
+            client.wake_at(at, FLUSH);
+        } else {
+            client.wake_in_background(at, FLUSH);
+        }
+    }
+
+    fn run_cycle(&mut self, client: &mut Client<'_>) {
+        let Some(cycle) = self.scheduler.schedule_one(client.now, client.random) else { return };
+        let Cycle { queued, outcome } = cycle;
+        client.triggered_by(queued.woken_by);
+        match outcome {
+            Outcome::Assumed { node } => self.bind(client, &queued, &node),
+            Outcome::Unschedulable(failure) => {
+                self.handle_failure(client, &queued.pod, &failure, FailureReason::Unschedulable);
+            }
+            Outcome::Skipped { is_deleting: true } => {
+                let note = format!("skip schedule deleting pod: {}", queued.pod.key);
+                client.event_v1(&*queued.pod.pod, EventType::Warning, "FailedScheduling", "Scheduling", &note);
+            }
+            Outcome::Skipped { is_deleting: false } => {}
+        }
+    }
+
+    fn bind(&mut self, client: &mut Client<'_>, queued: &QueuedPodInfo, node: &str) {
+        let pod = &queued.pod;
+        client.because(self.why_bound(pod, node));
+        match client.bind(&pod.pod, node) {
+            Ok(()) => {
+                self.scheduler.binding_succeeded(&pod.uid);
+                let note = format!("Successfully assigned {} to {node}", pod.key);
+                client.event_v1(&*pod.pod, EventType::Normal, "Scheduled", "Binding", &note);
+            }
+            Err(error) => {
+                let message = default_binder::failure_message(&error.to_string());
+                let outcome = self.scheduler.binding_failed(queued, message, client.now);
+                if let Outcome::Unschedulable(failure) = outcome {
+                    self.handle_failure(client, pod, &failure, FailureReason::SchedulerError);
+                }
+            }
+        }
+    }
+
+    fn why_bound(&self, pod: &PodInfo, node: &str) -> Why {
+        let last = self.scheduler.explanations().last(&pod.uid);
+        match last.and_then(|last| last.scores.as_ref()) {
+            Some(scores) => Why::new(
+                "Node {} has the best score of {} nodes that would do for Pod {}: {} points.",
+                [
+                    node.to_owned(),
+                    scores.len().to_string(),
+                    pod.key.name.to_string(),
+                    scores.total(scores.chosen()).to_string(),
+                ],
+            ),
+            None => Why::new(
+                "Node {} is the only one that would do for Pod {}.",
+                [node.to_owned(), pod.key.name.to_string()],
+            ),
+        }
+    }
+
+    /// `handleSchedulingFailure`: tells of it in an event and in the pod's status.
+    fn handle_failure(
+        &mut self,
+        client: &mut Client<'_>,
+        pod: &Arc<PodInfo>,
+        failure: &Failure,
+        reason: FailureReason,
+    ) {
+        if let Some(candidate) = &failure.preemption {
+            self.preempt(client, pod, candidate, &failure.displaced);
+        }
+        client.because(Why::new("No node would do for Pod {}.", [pod.key.name.to_string()]));
+        let note = truncate(&failure.message);
+        client.event_v1(&*pod.pod, EventType::Warning, "FailedScheduling", "Scheduling", &note);
+        // The newest state that is known, since it decides what there is to change.
+        let known =
+            self.scheduler.queue().get(&pod.uid).map_or_else(|| Arc::clone(pod), |queued| Arc::clone(&queued.pod));
+        let condition = condition(&known.pod, "PodScheduled", "False", reason.as_str(), &failure.message, client.now);
+        let nomination = failure.nomination.as_ref().filter(|node| ***node != *known.nominated_node_name());
+        let mut status = serde_json::Map::new();
+        if let Some(condition) = condition {
+            status.insert("conditions".to_owned(), json!([condition]));
+        }
+        if let Some(node) = nomination {
+            status.insert("nominatedNodeName".to_owned(), name_or_null(node));
+        }
+        if !status.is_empty() {
+            // A status that cannot be written now is written after the next try.
+            let _ = patch_status(client, &known, Value::Object(status));
+        }
+    }
+
+    /// Makes room: lower pods that were to have the node lose their nomination, and the victims are deleted.
+    fn preempt(
+        &mut self,
+        client: &mut Client<'_>,
+        preemptor: &Arc<PodInfo>,
+        candidate: &Candidate,
+        displaced: &[Arc<PodInfo>],
+    ) {
+        let node = &candidate.node;
+        client.because(Why::new(
+            "Pod {} of higher priority needs the room on node {}.",
+            [preemptor.key.name.to_string(), node.to_string()],
+        ));
+        for other in displaced.iter().filter(|other| !other.nominated_node_name().is_empty()) {
+            // Not essential: the pod is tried elsewhere with or without it.
+            let _ = patch_status(client, other, json!({ "nominatedNodeName": null }));
+        }
+        for victim in candidate.victims.iter().filter(|victim| !victim.terminating) {
+            match self.preempt_one(client, preemptor, victim, node) {
+                Ok(()) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(_) => {
+                    self.scheduler.preemption_failed(&preemptor.uid);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn preempt_one(
+        &self,
+        client: &mut Client<'_>,
+        preemptor: &PodInfo,
+        victim: &PodInfo,
+        node: &str,
+    ) -> Result<(), ClientError> {
+        let message = format!("{}: preempting to accommodate a higher priority pod", self.scheduler.name);
+        let now = client.now;
+        let condition = condition(&victim.pod, "DisruptionTarget", "True", "PreemptionByScheduler", &message, now);
+        if let Some(condition) = condition {
+            patch_status(client, victim, json!({ "conditions": [condition] }))?;
+        }
+        client.delete(Kind::Pod, &victim.key, DeleteOptions::default())?;
+        let note = format!("Preempted by pod {} on node {node}", preemptor.uid);
+        client.event_v1(&*victim.pod, EventType::Normal, "Preempted", "Preempting", &note);
+        Ok(())
+    }
+
+    fn take_in(&mut self, event: &InformerEvent, now: Time) {
+        let key = event.key.clone();
+        let listers = &mut self.scheduler.listers;
+        match event.kind {
+            Kind::Pod => {
+                let (before, after) = both::<Pod>(event);
+                self.scheduler.pod_changed(before, after, now);
+            }
+            Kind::Node => {
+                let (before, after) = both::<Node>(event);
+                self.scheduler.node_changed(before, after, now);
+            }
+            Kind::Service => keep(&mut listers.services, key, both::<Service>(event).1),
+            Kind::ReplicaSet => keep(&mut listers.replica_sets, key, both::<ReplicaSet>(event).1),
+            Kind::Namespace => match both::<Namespace>(event).1 {
+                Some(namespace) => {
+                    let labels = namespace.metadata.labels.clone().unwrap_or_default();
+                    listers.namespaces.insert(key.name, Arc::new(labels));
+                }
+                None => drop(listers.namespaces.remove(&key.name)),
+            },
+            _ => {}
+        }
+    }
+}
+
+fn both<K: Resource>(event: &InformerEvent) -> (Option<&Arc<K>>, Option<&Arc<K>>) {
+    (
+        event.before.as_ref().and_then(|object| object.downcast::<K>()),
+        event.after.as_ref().and_then(|object| object.downcast::<K>()),
+    )
+}
+
+fn keep<K>(map: &mut imbl::OrdMap<ObjectKey, Arc<K>>, key: ObjectKey, object: Option<&Arc<K>>) {
+    match object {
+        Some(object) => drop(map.insert(key, Arc::clone(object))),
+        None => drop(map.remove(&key)),
+    }
+}
+
+fn name_or_null(name: &str) -> Value {
+    if name.is_empty() { Value::Null } else { name.into() }
+}
+
+fn patch_status(client: &mut Client<'_>, pod: &PodInfo, status: Value) -> Result<(), ClientError> {
+    let patch = json!({ "metadata": { "uid": &*pod.uid }, "status": status });
+    client.patch_status::<Pod>(&pod.key, patch).map(|_| ())
+}
+
+/// The condition to be written, or `None` when it stands there already. Its time moves only when its status does.
+fn condition(pod: &Pod, type_: &str, status: &str, reason: &str, message: &str, now: Time) -> Option<PodCondition> {
+    let known = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let known = known.into_iter().flatten().find(|condition| condition.type_ == type_);
+    let since = known.filter(|known| known.status == status).and_then(|known| known.last_transition_time.clone());
+    let condition = PodCondition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        last_transition_time: since.or_else(|| Some(now.to_meta())),
+        observed_generation: pod.metadata.generation,
+        last_probe_time: known.and_then(|known| known.last_probe_time.clone()),
+    };
+    (known != Some(&condition)).then_some(condition)
+}
+
+/// Cuts a note that is too long for an event.
+fn truncate(message: &str) -> String {
+    const SUFFIX: &str = " ...";
+    if message.len() <= NOTE_LENGTH_MAX {
+        return message.to_owned();
+    }
+    let end = (0..=NOTE_LENGTH_MAX - SUFFIX.len()).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}{SUFFIX}", &message[..end])
+}
+
+impl Process for KubeScheduler {
+    fn watches(&self) -> Vec<WatchSpec> {
+        // What pods are compared with comes before the pods.
+        [Kind::Namespace, Kind::Service, Kind::ReplicaSet, Kind::Node, Kind::Pod].map(WatchSpec::all).to_vec()
+    }
+
+    fn start(&mut self, _client: &mut Client<'_>) {
+        *self = Self::default();
+    }
+
+    fn deliver(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
+        self.scheduler.begin(Some(event.revision));
+        self.take_in(event, client.now);
+        self.arm(client);
+    }
+
+    fn wake(&mut self, token: Token, client: &mut Client<'_>) {
+        self.scheduler.begin(None);
+        match token {
+            CYCLE => {
+                self.cycle_at = None;
+                self.busy_until = client.now;
+                self.run_cycle(client);
+            }
+            _ => {
+                self.flush_at = None;
+                self.scheduler.flush(client.now);
+            }
+        }
+        self.arm(client);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_notes_are_cut() {
+        assert_eq!(truncate("short"), "short");
+        let cut = truncate(&"é".repeat(600));
+        assert!(cut.len() <= NOTE_LENGTH_MAX && cut.ends_with(" ..."), "{}", cut.len());
+    }
+}
