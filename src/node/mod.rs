@@ -1,1 +1,3 @@
-//! node
+//! The nodes of a cluster: the kubelet with its container runtime.
+
+pub mod kubelet;

@@ -1,0 +1,98 @@
+//! What the pods of a node share: the machine, the kubelet's managers and its timetable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use k8s_openapi::api::core::v1::{Node, Service};
+
+use crate::api::ObjectKey;
+use crate::machinery::time::Time;
+
+use super::agenda::{Agenda, Work};
+use super::backoff::Backoff;
+use super::config::NodeConfig;
+use super::images::ImageManager;
+use super::machine::Machine;
+
+/// How often the kubelet looks at what changed in the runtime: `plegRelistPeriod`.
+pub(super) const RELIST_PERIOD: Duration = Duration::from_secs(1);
+/// The first wait before a container that ended is started again: `initialNodeDecay`.
+const CRASH_BACKOFF_BASE: Duration = Duration::from_secs(10);
+/// The longest wait: `MaxContainerBackOff`.
+const CRASH_BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// A node from a pod's point of view.
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+    pub config: Arc<NodeConfig>,
+    pub machine: Machine,
+    pub agenda: Agenda,
+    pub images: ImageManager,
+    /// Containers that end too often.
+    pub crashes: Backoff,
+    pub services: OrdMap<ObjectKey, Arc<Service>>,
+    pub node: Option<Arc<Node>>,
+    /// When the kubelet started.
+    pub started_at: Time,
+}
+
+impl Host {
+    pub(super) fn new(config: Arc<NodeConfig>) -> Self {
+        let mut machine = Machine::default();
+        machine.set_pod_cidr(&config.pod_cidr);
+        Self {
+            config,
+            machine,
+            agenda: Agenda::default(),
+            images: ImageManager::new(),
+            crashes: Backoff::new(CRASH_BACKOFF_BASE, CRASH_BACKOFF_MAX),
+            services: OrdMap::new(),
+            node: None,
+            started_at: Time::default(),
+        }
+    }
+
+    /// The first relist later than `time`.
+    pub(super) fn relist_after(&self, time: Time) -> Time {
+        let period = RELIST_PERIOD.as_micros();
+        let ticks = time.since(self.started_at).as_micros() / period + 1;
+        self.started_at + RELIST_PERIOD * u32::try_from(ticks).unwrap_or(u32::MAX)
+    }
+
+    /// The first tick of the sync loop at `time` or later.
+    pub(super) fn tick_from(&self, time: Time) -> Time {
+        self.relist_after(Time::from_micros(time.as_micros().saturating_sub(1)))
+    }
+
+    /// Plans what follows from a change in the machine: its own next event, and the relist that will see this one.
+    pub(super) fn plan_machine(&mut self, now: Time) {
+        match self.machine.next_wake() {
+            Some(time) => self.agenda.set(Work::Machine, time.max(now), false),
+            None => self.agenda.cancel(Work::Machine),
+        }
+        if self.machine.has_changed() {
+            let relist = self.relist_after(now);
+            self.agenda.set_sooner(Work::Relist, relist, false);
+        }
+    }
+
+    /// The kubelet starts, on a machine that keeps what it has.
+    pub(super) fn restart(&mut self, now: Time) {
+        self.agenda = Agenda::default();
+        self.images = ImageManager::new();
+        self.crashes = Backoff::new(CRASH_BACKOFF_BASE, CRASH_BACKOFF_MAX);
+        self.services = OrdMap::new();
+        self.node = None;
+        self.started_at = now;
+        self.machine.advance(now);
+    }
+
+    /// What the API server says of the node.
+    pub(super) fn set_node(&mut self, node: Option<Arc<Node>>) {
+        if let Some(cidr) = node.as_ref().and_then(|node| node.spec.as_ref()?.pod_cidr.as_deref()) {
+            self.machine.set_pod_cidr(cidr);
+        }
+        self.node = node;
+    }
+}

@@ -1,0 +1,292 @@
+//! The kubelet: keeps the pods that are bound to its node as their specs want them, and tells how they and the node
+//! are.
+//!
+//! Follows `pkg/kubelet` of Kubernetes v1.36. It watches its own Node, the pods on it and all Services; ConfigMaps and
+//! Secrets are read when a pod is synced. The machine itself (images, sandboxes, containers) is part of its value.
+//!
+//! Not simulated: static pods, eviction under pressure, cgroups, device plugins, dynamic resources, persistent volumes.
+
+mod admission;
+mod agenda;
+mod backoff;
+mod config;
+mod container_status;
+mod environment;
+mod events;
+mod hooks;
+mod host;
+mod images;
+mod machine;
+mod node_status;
+mod pod_worker;
+mod prober;
+mod probing;
+mod restart;
+mod start;
+mod status;
+mod status_manager;
+mod sync;
+mod termination;
+mod volumes;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::NodeConfig;
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use k8s_openapi::api::core::v1::{Node, Pod, PodStatus, Service};
+
+use crate::api::{Kind, Name, Resource};
+use crate::apiserver::User;
+use crate::client::{Client, Identity, InformerEvent, Process, Token, WatchSelector, WatchSpec};
+
+use agenda::{PodId, Work};
+use events::Warning;
+use host::Host;
+use node_status::NodeKeeper;
+use pod_worker::{Stage, Worker};
+
+/// A kubelet with its machine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Kubelet {
+    host: Host,
+    keeper: NodeKeeper,
+    workers: OrdMap<PodId, Arc<Worker>>,
+    by_uid: OrdMap<Name, PodId>,
+    last_id: PodId,
+}
+
+impl Kubelet {
+    /// A kubelet on a machine on which nothing runs yet.
+    #[must_use]
+    pub fn new(config: NodeConfig) -> Self {
+        Self {
+            host: Host::new(Arc::new(config)),
+            keeper: NodeKeeper::default(),
+            workers: OrdMap::new(),
+            by_uid: OrdMap::new(),
+            last_id: 0,
+        }
+    }
+
+    /// What the machine is like.
+    #[must_use]
+    pub fn config(&self) -> &NodeConfig {
+        &self.host.config
+    }
+
+    /// Who this kubelet is to the API server.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let name = &self.host.config.name;
+        Identity {
+            component: Name::from("kubelet"),
+            host: Name::from(name.as_str()),
+            user: User::new(format!("system:node:{name}"), &["system:nodes", "system:authenticated"]),
+        }
+    }
+
+    /// Lets a pod's worker act, and forgets it when it is done for good.
+    fn with_worker(
+        &mut self,
+        id: PodId,
+        client: &mut Client<'_>,
+        act: impl FnOnce(&mut Worker, &mut Host, &mut Client<'_>),
+    ) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let worker = Arc::make_mut(worker);
+        act(worker, &mut self.host, client);
+        if worker.stage == Stage::Finished && worker.is_gone {
+            self.forget(id, client);
+        }
+    }
+
+    fn forget(&mut self, id: PodId, client: &Client<'_>) {
+        let Some(worker) = self.workers.remove(&id) else { return };
+        self.by_uid.remove(&worker.uid);
+        for work in [Work::Sync(id), Work::Step(id), Work::Reconcile(id)] {
+            self.host.agenda.cancel(work);
+        }
+        for index in 0..worker.probes.workers.len() {
+            self.host.agenda.cancel(Work::Probe(id, u16::try_from(index).unwrap_or(u16::MAX)));
+        }
+        self.host.images.forget(&worker.uid);
+        self.host.crashes.forget(&format!("{}_", worker.uid));
+        self.host.machine.remove_pod(&worker.uid);
+        self.host.plan_machine(client.now);
+    }
+
+    fn deliver_pod(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
+        let pod_of = |object: &Option<crate::api::Object>| object.as_ref().and_then(|o| o.downcast::<Pod>()).cloned();
+        let (before, after) = (pod_of(&event.before), pod_of(&event.after));
+        let replaced = before.as_ref().filter(|before| after.as_ref().is_none_or(|after| after.uid() != before.uid()));
+        if let Some(&id) = replaced.and_then(|pod| self.by_uid.get(pod.uid())) {
+            self.with_worker(id, client, |worker, host, client| {
+                worker.trigger = Some(event.revision);
+                worker.removed(host, client.now);
+            });
+        }
+        let Some(pod) = after else { return };
+        match self.by_uid.get(pod.uid()).copied() {
+            Some(id) => self.update_pod(id, &pod, event, client),
+            None => self.add_pod(pod, event, client),
+        }
+    }
+
+    fn update_pod(&mut self, id: PodId, pod: &Arc<Pod>, event: &InformerEvent, client: &mut Client<'_>) {
+        self.with_worker(id, client, |worker, host, client| {
+            let known = &worker.pod;
+            let same = known.spec == pod.spec
+                && known.metadata.labels == pod.metadata.labels
+                && known.metadata.annotations == pod.metadata.annotations
+                && known.metadata.deletion_timestamp == pod.metadata.deletion_timestamp
+                && known.metadata.deletion_grace_period_seconds == pod.metadata.deletion_grace_period_seconds;
+            if same {
+                worker.pod = pod.clone();
+                if pod.status.as_ref().is_some_and(|reported| worker.needs_reconcile(reported)) {
+                    host.agenda.set_sooner(Work::Reconcile(id), client.now + status_manager::SYNC_PERIOD, false);
+                }
+                return;
+            }
+            worker.trigger = Some(event.revision);
+            if worker.stage == Stage::Finished {
+                worker.pod = pod.clone();
+                client.triggered_by(worker.trigger);
+                worker.write_status(host, client);
+            } else {
+                worker.update(pod, host, client);
+            }
+        });
+    }
+
+    /// A pod that is new to this kubelet: `HandlePodAdditions`.
+    fn add_pod(&mut self, pod: Arc<Pod>, event: &InformerEvent, client: &mut Client<'_>) {
+        self.last_id += 1;
+        let id = self.last_id;
+        let phase = pod.status.as_ref().and_then(|status| status.phase.clone());
+        let is_over = matches!(phase.as_deref(), Some("Failed" | "Succeeded"));
+        let rejection = if is_over || pod.is_deleting() { None } else { self.rejection(&pod) };
+        let mut worker = Worker::new(id, pod.clone());
+        worker.trigger = Some(event.revision);
+        self.by_uid.insert(worker.uid.clone(), id);
+        self.workers.insert(id, Arc::new(worker));
+        self.with_worker(id, client, |worker, host, client| {
+            if let Some(rejection) = rejection {
+                worker.stage = Stage::Finished;
+                client.triggered_by(worker.trigger);
+                client.event(&*pod, Warning, &rejection.reason, &rejection.message);
+                let status = PodStatus {
+                    phase: Some("Failed".to_owned()),
+                    reason: Some(rejection.reason),
+                    message: Some(format!("Pod was rejected: {}", rejection.message)),
+                    qos_class: worker.status.qos_class.clone(),
+                    start_time: Some(client.now.to_meta()),
+                    observed_generation: pod.metadata.generation,
+                    ..PodStatus::default()
+                };
+                return worker.set_status(status, host, client);
+            }
+            if is_over {
+                worker.terminate(client.now);
+            }
+            worker.update(&pod, host, client);
+        });
+    }
+
+    /// Why the node does not take the pod, if it does not.
+    fn rejection(&self, pod: &Pod) -> Option<admission::Rejection> {
+        let others: Vec<&Pod> = self
+            .workers
+            .values()
+            .filter(|worker| worker.could_have_running_containers())
+            .map(|worker| &*worker.pod)
+            .collect();
+        let node = self.host.node.as_ref()?;
+        admission::reject(pod, &others, node, &self.host.config.full_capacity())
+    }
+
+    fn work(&mut self, work: Work, client: &mut Client<'_>) {
+        match work {
+            Work::Machine => self.advance_machine(client),
+            Work::Relist => {
+                for uid in self.host.machine.take_changed() {
+                    if let Some(&id) = self.by_uid.get(&uid) {
+                        self.with_worker(id, client, |worker, host, client| worker.request_sync(host, client.now));
+                    }
+                }
+            }
+            Work::Sync(id) => self.with_worker(id, client, Worker::sync),
+            Work::Step(id) => self.with_worker(id, client, Worker::step),
+            Work::Probe(id, index) => {
+                self.with_worker(id, client, |worker, host, client| worker.probe(usize::from(index), host, client))
+            }
+            Work::Reconcile(id) => self.with_worker(id, client, Worker::write_status),
+            Work::NodeStatus => self.keeper.sync_status(&mut self.host, client),
+            Work::Lease => self.keeper.renew_lease(&mut self.host, client),
+        }
+    }
+
+    /// Lets the machine come as far as the clock; whoever waits for a container's end goes on.
+    fn advance_machine(&mut self, client: &mut Client<'_>) {
+        self.host.machine.advance(client.now);
+        let changed: Vec<PodId> = self.host.machine.changed().filter_map(|uid| self.by_uid.get(uid)).copied().collect();
+        for id in changed {
+            if self.workers.get(&id).is_some_and(|worker| worker.waits_for_container()) {
+                self.host.agenda.set(Work::Step(id), client.now, false);
+            }
+        }
+        self.host.plan_machine(client.now);
+    }
+}
+
+impl Process for Kubelet {
+    fn watches(&self) -> Vec<WatchSpec> {
+        let name = Name::from(self.host.config.name.as_str());
+        vec![
+            WatchSpec { kind: Kind::Node, selector: WatchSelector::Named(name.clone()) },
+            WatchSpec::all(Kind::Service),
+            WatchSpec { kind: Kind::Pod, selector: WatchSelector::OnNode(name) },
+        ]
+    }
+
+    fn start(&mut self, client: &mut Client<'_>) {
+        // A kubelet that starts again remembers nothing; its machine still has what it has.
+        self.workers = OrdMap::new();
+        self.by_uid = OrdMap::new();
+        self.host.restart(client.now);
+        self.keeper.start(&mut self.host, client);
+        self.host.plan_machine(client.now);
+        self.host.agenda.arm(client);
+    }
+
+    fn deliver(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
+        match event.kind {
+            Kind::Pod => self.deliver_pod(event, client),
+            Kind::Service => match event.after.as_ref().and_then(|object| object.downcast::<Service>()) {
+                Some(service) => {
+                    self.host.services.insert(event.key.clone(), service.clone());
+                }
+                None => {
+                    self.host.services.remove(&event.key);
+                }
+            },
+            Kind::Node => {
+                let node = event.after.as_ref().and_then(|object| object.downcast::<Node>()).cloned();
+                self.host.set_node(node);
+            }
+            _ => {}
+        }
+        self.host.agenda.arm(client);
+    }
+
+    fn wake(&mut self, _token: Token, client: &mut Client<'_>) {
+        self.host.agenda.woken(client.now);
+        if let Some(work) = self.host.agenda.pop(client.now) {
+            self.work(work, client);
+        }
+        self.host.agenda.arm(client);
+    }
+}

@@ -1,0 +1,446 @@
+//! Bringing a pod's containers to what its spec wants, step by step, since most steps take their time.
+//!
+//! `pkg/kubelet/kuberuntime/kuberuntime_manager.go` (`SyncPod`) and `kuberuntime_container.go` (`startContainer`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+use crate::api::Name;
+use crate::client::Client;
+use crate::machinery::time::Time;
+
+use super::agenda::Work;
+use super::backoff::go_duration;
+use super::container_status::{StartFailure, as_container};
+use super::environment;
+use super::events::{self, Normal, Warning, format_pod};
+use super::hooks;
+use super::host::Host;
+use super::images::{Ensure, Pull};
+use super::machine::{ContainerConfig, ContainerPhase, PodRecord};
+use super::pod_worker::{Job, Worker};
+use super::restart::is_restartable_init;
+use super::sync::{Kill, KillReason, PodActions, compute_pod_actions};
+use super::termination::Killing;
+
+/// What making a sandbox takes: network and pause container.
+const SANDBOX_TIME: Duration = Duration::from_millis(200);
+/// What creating a container takes.
+const CREATE_TIME: Duration = Duration::from_millis(30);
+/// What starting a container takes.
+const START_TIME: Duration = Duration::from_millis(40);
+
+/// A container to be started.
+#[derive(Clone, Debug)]
+struct Starting {
+    container: Arc<Container>,
+    /// Whether the containers after it are not to be started when it cannot be.
+    is_essential: bool,
+}
+
+/// A step of a sync.
+#[derive(Clone, Debug)]
+enum Step {
+    Volumes,
+    KillPod,
+    Kill(Kill),
+    Sandbox(u32),
+    Start(Starting),
+}
+
+/// What a sync waits for.
+#[derive(Clone, Debug)]
+enum Doing {
+    Nothing,
+    Volumes,
+    Killing { killing: Killing, then_stop_sandboxes: bool },
+    Sandbox { attempt: u32, until: Time },
+    Pulling { starting: Starting, pull: Pull },
+    Creating { starting: Starting, image_ref: String, until: Time },
+    Launching { starting: Starting, id: Name, until: Time },
+    PostStart { starting: Starting, id: Name, until: Time, failed: bool },
+}
+
+/// A sync under way.
+#[derive(Clone, Debug)]
+pub(super) struct SyncJob {
+    steps: VecDeque<Step>,
+    doing: Doing,
+    /// What the runtime had when the sync began.
+    runtime: PodRecord,
+    failed: bool,
+    /// The soonest time at which something that waits may be tried again.
+    retry_at: Option<Time>,
+}
+
+impl SyncJob {
+    fn fail(&mut self, retry_at: Option<Time>) {
+        self.failed = true;
+        self.retry_at = self.retry_at.into_iter().chain(retry_at).min();
+    }
+
+    /// Whether the end of a container lets it go on.
+    pub(super) fn waits_for_container(&self) -> bool {
+        matches!(self.doing, Doing::Killing { .. })
+    }
+
+    /// A pod that is to end does not wait for its volumes; says whether it did.
+    pub(super) fn give_up_waiting_for_volumes(&mut self) -> bool {
+        let waited = matches!(self.doing, Doing::Volumes);
+        if waited {
+            self.steps.clear();
+            self.doing = Doing::Nothing;
+        }
+        waited
+    }
+}
+
+/// What came of a step.
+enum Progress {
+    /// Go on with the next.
+    Next,
+    /// Something has to end first; woken at this time, or when a container ends.
+    Wait(Option<Time>),
+}
+
+impl Worker {
+    /// Begins a sync, whose status was told already.
+    pub(super) fn begin_syncing(&mut self, runtime: PodRecord, host: &mut Host, client: &mut Client<'_>) {
+        let job = SyncJob {
+            steps: VecDeque::from([Step::Volumes]),
+            doing: Doing::Nothing,
+            runtime,
+            failed: false,
+            retry_at: None,
+        };
+        self.go_on_syncing(job, host, client);
+    }
+
+    /// Goes on with a sync until it has to wait or is done.
+    pub(super) fn go_on_syncing(&mut self, mut job: SyncJob, host: &mut Host, client: &mut Client<'_>) {
+        loop {
+            let doing = std::mem::replace(&mut job.doing, Doing::Nothing);
+            let progress = match doing {
+                Doing::Nothing => match job.steps.pop_front() {
+                    Some(step) => self.begin_step(step, &mut job, host, client),
+                    None => break,
+                },
+                doing => self.end_step(doing, &mut job, host, client),
+            };
+            if let Progress::Wait(until) = progress {
+                if let Some(until) = until {
+                    host.agenda.set(Work::Step(self.id), until, false);
+                }
+                self.job = Job::Syncing(Box::new(job));
+                host.plan_machine(client.now);
+                return;
+            }
+        }
+        self.complete_sync(job.failed, job.retry_at, host, client);
+    }
+
+    fn begin_step(&mut self, step: Step, job: &mut SyncJob, host: &mut Host, client: &mut Client<'_>) -> Progress {
+        let now = client.now;
+        match step {
+            Step::Volumes => self.mount_volumes(job, host, client),
+            Step::KillPod => {
+                let killing = Killing::all(&self.pod, &job.runtime, None);
+                job.doing = Doing::Killing { killing, then_stop_sandboxes: true };
+                Progress::Next
+            }
+            Step::Kill(kill) => {
+                let killing = Killing::one(&self.pod, kill);
+                job.doing = Doing::Killing { killing, then_stop_sandboxes: false };
+                Progress::Next
+            }
+            Step::Sandbox(attempt) => {
+                let until = now + SANDBOX_TIME;
+                job.doing = Doing::Sandbox { attempt, until };
+                Progress::Wait(Some(until))
+            }
+            Step::Start(starting) => self.begin_start(starting, job, host, client),
+        }
+    }
+
+    fn end_step(&mut self, doing: Doing, job: &mut SyncJob, host: &mut Host, client: &mut Client<'_>) -> Progress {
+        let now = client.now;
+        let pod = self.pod.clone();
+        match doing {
+            Doing::Nothing => Progress::Next,
+            Doing::Volumes => self.mount_volumes(job, host, client),
+            Doing::Killing { mut killing, then_stop_sandboxes } => match killing.go_on(&pod, host, client) {
+                Ok(()) => {
+                    if then_stop_sandboxes {
+                        host.machine.stop_sandboxes(&self.uid);
+                    }
+                    Progress::Next
+                }
+                Err(look_again) => {
+                    job.doing = Doing::Killing { killing, then_stop_sandboxes };
+                    Progress::Wait(look_again)
+                }
+            },
+            Doing::Sandbox { until, .. }
+            | Doing::Creating { until, .. }
+            | Doing::Launching { until, .. }
+            | Doing::PostStart { until, .. }
+            | Doing::Pulling { pull: Pull { until, .. }, .. }
+                if now < until =>
+            {
+                job.doing = doing;
+                Progress::Wait(Some(until))
+            }
+            Doing::Sandbox { attempt, .. } => {
+                let on_host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
+                host.machine.run_sandbox(&self.uid, attempt, on_host);
+                Progress::Next
+            }
+            Doing::Pulling { starting, pull } => {
+                match host.images.pulled(&pod, &starting.container, &pull, &mut host.machine, client) {
+                    Ok(image_ref) => self.create(starting, image_ref, job, now),
+                    Err(failure) => self.not_started(&starting, failure, None, job, client),
+                }
+            }
+            Doing::Creating { starting, image_ref, .. } => self.created(starting, image_ref, job, host, client),
+            Doing::Launching { starting, id, .. } => self.launched(starting, id, job, host, client),
+            Doing::PostStart { starting, id, failed, .. } => self.post_start_ended(&starting, id, failed, job, client),
+        }
+    }
+
+    /// Waits until the pod's volumes are there, then decides what to do.
+    fn mount_volumes(&mut self, job: &mut SyncJob, host: &mut Host, client: &mut Client<'_>) -> Progress {
+        let pod = self.pod.clone();
+        match self.volumes.mount(&pod, host, client) {
+            super::volumes::Mounted::All => {}
+            super::volumes::Mounted::Wait(until) => {
+                job.doing = Doing::Volumes;
+                return Progress::Wait(Some(until));
+            }
+            super::volumes::Mounted::TimedOut => {
+                job.fail(None);
+                job.steps.clear();
+                return Progress::Next;
+            }
+        }
+        self.start_probes(host, client);
+        let actions = compute_pod_actions(&pod, &job.runtime, &self.probes);
+        if actions.sandbox_changed && actions.create_sandbox.is_some() {
+            let message = "Pod sandbox changed, it will be killed and re-created.";
+            client.event_about(&events::pod_reference(&pod), Normal, "SandboxChanged", message);
+        }
+        job.steps = plan(&pod, actions);
+        Progress::Next
+    }
+
+    fn begin_start(
+        &mut self,
+        starting: Starting,
+        job: &mut SyncJob,
+        host: &mut Host,
+        client: &mut Client<'_>,
+    ) -> Progress {
+        let pod = self.pod.clone();
+        if let Some((failure, until)) = self.crash_backoff(&starting.container, job, host, client) {
+            return self.not_started(&starting, failure, Some(until), job, client);
+        }
+        match host.images.ensure(&pod, &starting.container, &host.machine, client) {
+            Ensure::Present(image_ref) => self.create(starting, image_ref, job, client.now),
+            Ensure::Pulling(pull) => {
+                let until = pull.until;
+                job.doing = Doing::Pulling { starting, pull };
+                Progress::Wait(Some(until))
+            }
+            Ensure::Failed(failure, until) => {
+                let message = format!("Error: {}", failure.reason);
+                events::about_container(client, &pod, &starting.container.name, Warning, "Failed", &message);
+                self.not_started(&starting, failure, until, job, client)
+            }
+        }
+    }
+
+    /// Whether a container that ended has to wait before it is started again: `doBackOff`.
+    fn crash_backoff(
+        &mut self,
+        container: &Container,
+        job: &SyncJob,
+        host: &mut Host,
+        client: &mut Client<'_>,
+    ) -> Option<(StartFailure, Time)> {
+        let ended = job
+            .runtime
+            .containers
+            .iter()
+            .find(|record| *record.name == *container.name && record.phase == ContainerPhase::Exited)?;
+        let finished = ended.finished_at.unwrap_or(client.now);
+        let key = format!("{}_{}_{}", self.uid, container.name, container.image.as_deref().unwrap_or(""));
+        let Some(until) = host.crashes.until_since(&key, finished, client.now) else {
+            host.crashes.next(&key, finished, client.now);
+            return None;
+        };
+        let pod = format_pod(&self.pod);
+        let message = format!("Back-off restarting failed container {} in pod {pod}", container.name);
+        events::about_container(client, &self.pod, &container.name, Warning, "BackOff", &message);
+        let wait = go_duration(host.crashes.get(&key));
+        let message = format!("back-off {wait} restarting failed container={} pod={pod}", container.name);
+        Some((StartFailure { reason: "CrashLoopBackOff", message }, until))
+    }
+
+    /// Remembers why a container was not started; without an init container nothing after it is.
+    fn not_started(
+        &mut self,
+        starting: &Starting,
+        failure: StartFailure,
+        retry_at: Option<Time>,
+        job: &mut SyncJob,
+        client: &mut Client<'_>,
+    ) -> Progress {
+        if failure.reason == "ErrImagePull" {
+            let name = &starting.container.name;
+            events::about_container(client, &self.pod, name, Warning, "Failed", "Error: ErrImagePull");
+        }
+        self.failures.insert(Name::from(starting.container.name.as_str()), failure);
+        job.fail(retry_at);
+        if starting.is_essential {
+            job.steps.clear();
+        }
+        Progress::Next
+    }
+
+    #[allow(clippy::unused_self, reason = "a step like the others")]
+    fn create(&self, starting: Starting, image_ref: String, job: &mut SyncJob, now: Time) -> Progress {
+        let until = now + CREATE_TIME;
+        job.doing = Doing::Creating { starting, image_ref, until };
+        Progress::Wait(Some(until))
+    }
+
+    fn created(
+        &mut self,
+        starting: Starting,
+        image_ref: String,
+        job: &mut SyncJob,
+        host: &mut Host,
+        client: &mut Client<'_>,
+    ) -> Progress {
+        let pod = self.pod.clone();
+        let name = starting.container.name.clone();
+        let restart_count = job.runtime.newest(&name).map_or(0, |record| record.restart_count + 1);
+        let config = match container_config(&pod, &starting.container, image_ref, restart_count, host, client) {
+            Ok(config) => config,
+            Err(message) => {
+                events::about_container(client, &pod, &name, Warning, "Failed", &format!("Error: {message}"));
+                let failure = StartFailure { reason: "CreateContainerConfigError", message };
+                return self.not_started(&starting, failure, None, job, client);
+            }
+        };
+        let id = host.machine.create_container(&self.uid, &config, client.now);
+        events::about_container(client, &pod, &name, Normal, "Created", "Container created");
+        let until = client.now + START_TIME;
+        job.doing = Doing::Launching { starting, id, until };
+        Progress::Wait(Some(until))
+    }
+
+    fn launched(
+        &mut self,
+        starting: Starting,
+        id: Name,
+        job: &mut SyncJob,
+        host: &mut Host,
+        client: &mut Client<'_>,
+    ) -> Progress {
+        let pod = self.pod.clone();
+        let name = starting.container.name.clone();
+        let command = starting.container.command.clone().unwrap_or_default();
+        if let Err(message) = host.machine.start_container(&id, client.now, &command) {
+            events::about_container(client, &pod, &name, Warning, "Failed", &format!("Error: {message}"));
+            let failure = StartFailure { reason: "RunContainerError", message };
+            return self.not_started(&starting, failure, None, job, client);
+        }
+        events::about_container(client, &pod, &name, Normal, "Started", "Container started");
+        let hook = starting.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
+        let Some(hook) = hook else {
+            self.failures.remove(name.as_str());
+            return Progress::Next;
+        };
+        let end = hooks::run(hook, &starting.container, &id, host, client.now);
+        let until = client.now + end.takes;
+        job.doing = Doing::PostStart { starting, id, until, failed: end.failed };
+        Progress::Wait(Some(until))
+    }
+
+    fn post_start_ended(
+        &mut self,
+        starting: &Starting,
+        id: Name,
+        failed: bool,
+        job: &mut SyncJob,
+        client: &mut Client<'_>,
+    ) -> Progress {
+        let name = Name::from(starting.container.name.as_str());
+        if !failed {
+            self.failures.remove(&name);
+            return Progress::Next;
+        }
+        events::about_container(client, &self.pod, &name, Warning, "FailedPostStartHook", "PostStartHook failed");
+        let failure = StartFailure { reason: "PostStartHookError", message: "PostStartHook failed".to_owned() };
+        let progress = self.not_started(starting, failure, None, job, client);
+        let message = "FailedPostStartHook".to_owned();
+        job.steps.push_front(Step::Kill(Kill { id, name, message, reason: KillReason::Other }));
+        progress
+    }
+}
+
+/// The steps of a sync after its volumes.
+fn plan(pod: &Pod, actions: PodActions) -> VecDeque<Step> {
+    let mut steps = VecDeque::new();
+    let Some(spec) = &pod.spec else { return steps };
+    if actions.kill_pod {
+        steps.push_back(Step::KillPod);
+    } else {
+        steps.extend(actions.kill.into_iter().map(Step::Kill));
+    }
+    steps.extend(actions.create_sandbox.map(Step::Sandbox));
+    if actions.kill_pod && actions.create_sandbox.is_none() {
+        return steps;
+    }
+    let start =
+        |container: Container, is_essential| Step::Start(Starting { container: Arc::new(container), is_essential });
+    for index in actions.ephemeral {
+        steps.extend(spec.ephemeral_containers.iter().flatten().nth(index).map(|one| start(as_container(one), false)));
+    }
+    for index in actions.init {
+        let container = spec.init_containers.iter().flatten().nth(index);
+        steps.extend(container.map(|one| start(one.clone(), !is_restartable_init(one))));
+    }
+    for index in actions.start {
+        steps.extend(spec.containers.get(index).map(|one| start(one.clone(), false)));
+    }
+    steps
+}
+
+/// What a container is made from: `generateContainerConfig`.
+fn container_config(
+    pod: &Pod,
+    container: &Container,
+    image_ref: String,
+    restart_count: u32,
+    host: &mut Host,
+    client: &mut Client<'_>,
+) -> Result<ContainerConfig, String> {
+    let env = environment::variables(pod, container, host, client)?;
+    let expand = |texts: &Option<Vec<String>>| -> Vec<String> {
+        texts.iter().flatten().map(|text| environment::expand(text, &env)).collect()
+    };
+    Ok(ContainerConfig {
+        name: container.name.clone(),
+        image: container.image.clone().unwrap_or_default(),
+        image_ref,
+        command: expand(&container.command),
+        args: expand(&container.args),
+        env,
+        annotations: pod.metadata.annotations.clone().unwrap_or_default(),
+        restart_count,
+    })
+}

@@ -1,0 +1,237 @@
+//! The volumes of a pod: what is in them, and waiting for what is not there yet.
+//!
+//! `pkg/kubelet/volumemanager` and `pkg/volume/{configmap,secret,downwardapi,projected,emptydir,hostpath}`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, Volume, VolumeProjection};
+
+use crate::api::Resource;
+use crate::client::Client;
+use crate::machinery::time::Time;
+
+use super::environment;
+use super::events::{self, Warning};
+use super::host::Host;
+
+/// The first wait after a volume could not be set up: `initialDurationBeforeRetry`.
+const RETRY_MIN: Duration = Duration::from_millis(500);
+/// The longest wait: `maxDurationBeforeRetry`.
+const RETRY_MAX: Duration = Duration::from_secs(122);
+/// How long a sync waits for the pod's volumes: `podAttachAndMountTimeout`.
+const TIMEOUT: Duration = Duration::from_secs(123);
+/// The trust anchor of the cluster, which each namespace's ConfigMap of this name holds.
+const ROOT_CA: &str = "kube-root-ca.crt";
+
+/// The files of a volume by their paths in it.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+/// What a volume is to the runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum VolumeContent {
+    /// Files that the API server holds; containers cannot write here.
+    Files(Files),
+    /// An empty folder that lives as long as the pod.
+    Empty,
+    /// A folder of the machine, which outlives the pod.
+    HostPath(String),
+}
+
+/// A pod's volumes on the node.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PodVolumes {
+    pub mounted: Arc<BTreeMap<String, VolumeContent>>,
+    /// Volumes that could not be set up: how long to wait, and until when.
+    failed: BTreeMap<String, (Duration, Time)>,
+    waiting_since: Option<Time>,
+}
+
+/// Whether a pod's volumes are there.
+pub(super) enum Mounted {
+    All,
+    /// Not yet: another try at this moment.
+    Wait(Time),
+    /// Not in time: the sync fails.
+    TimedOut,
+}
+
+impl PodVolumes {
+    /// Sets up what is not there yet, and renews what the API server holds.
+    pub(super) fn mount(&mut self, pod: &Pod, host: &mut Host, client: &mut Client<'_>) -> Mounted {
+        let now = client.now;
+        let volumes: Vec<Volume> = pod.spec.iter().flat_map(|spec| spec.volumes.clone().unwrap_or_default()).collect();
+        for volume in &volumes {
+            let waits = self.failed.get(&volume.name).is_some_and(|&(_, until)| now < until);
+            let settled =
+                matches!(self.mounted.get(&volume.name), Some(VolumeContent::Empty | VolumeContent::HostPath(_)));
+            if waits || settled {
+                continue;
+            }
+            self.set_up(pod, volume, host, client);
+        }
+        let unmounted: Vec<&str> = volumes
+            .iter()
+            .map(|volume| volume.name.as_str())
+            .filter(|&name| !self.mounted.contains_key(name))
+            .collect();
+        if unmounted.is_empty() {
+            self.waiting_since = None;
+            return Mounted::All;
+        }
+        let since = *self.waiting_since.get_or_insert(now);
+        if now.since(since) >= TIMEOUT {
+            self.waiting_since = None;
+            let message = format!(
+                "Unable to attach or mount volumes: unmounted volumes=[{0}], unattached volumes=[], failed to \
+                 process volumes=[]: context deadline exceeded",
+                unmounted.join(" ")
+            );
+            client.event_about(&events::pod_reference(pod), Warning, "FailedMount", &message);
+            return Mounted::TimedOut;
+        }
+        let next = self.failed.values().map(|&(_, until)| until).filter(|&until| until > now).min();
+        Mounted::Wait(next.unwrap_or(now + RETRY_MIN).min(since + TIMEOUT))
+    }
+
+    fn set_up(&mut self, pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) {
+        match content(pod, volume, host, client) {
+            Ok(content) => {
+                self.failed.remove(&volume.name);
+                if self.mounted.get(&volume.name) != Some(&content) {
+                    Arc::make_mut(&mut self.mounted).insert(volume.name.clone(), content);
+                }
+            }
+            // A volume that is there already stays as it was.
+            Err(_) if self.mounted.contains_key(&volume.name) => {}
+            Err(error) => {
+                let message = format!("MountVolume.SetUp failed for volume {:?} : {error}", volume.name);
+                client.event_about(&events::pod_reference(pod), Warning, "FailedMount", &message);
+                let before = self.failed.get(&volume.name).map(|&(wait, _)| wait);
+                let wait = before.map_or(RETRY_MIN, |wait| (wait * 2).min(RETRY_MAX));
+                self.failed.insert(volume.name.clone(), (wait, client.now + wait));
+            }
+        }
+    }
+}
+
+fn content(pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) -> Result<VolumeContent, String> {
+    let mut files = Files::new();
+    if let Some(source) = &volume.config_map {
+        config_map(pod, &source.name, source.items.as_deref(), source.optional, &mut files, client)?;
+    } else if let Some(source) = &volume.secret {
+        let name = source.secret_name.as_deref().unwrap_or("");
+        secret(pod, name, source.items.as_deref(), source.optional, &mut files, client)?;
+    } else if let Some(source) = &volume.downward_api {
+        downward(pod, source.items.as_deref().unwrap_or(&[]), host, &mut files)?;
+    } else if let Some(source) = &volume.projected {
+        for projection in source.sources.iter().flatten() {
+            project(pod, projection, host, &mut files, client)?;
+        }
+    } else if let Some(source) = &volume.host_path {
+        return Ok(VolumeContent::HostPath(source.path.clone()));
+    } else {
+        return Ok(VolumeContent::Empty);
+    }
+    Ok(VolumeContent::Files(files))
+}
+
+/// Puts the keys of `data` into files: all under their own names, or those asked for under the paths asked for.
+fn payload(
+    what: &str,
+    data: &BTreeMap<String, Vec<u8>>,
+    items: Option<&[KeyToPath]>,
+    optional: Option<bool>,
+    files: &mut Files,
+) -> Result<(), String> {
+    let Some(items) = items.filter(|items| !items.is_empty()) else {
+        files.extend(data.iter().map(|(key, bytes)| (key.clone(), bytes.clone())));
+        return Ok(());
+    };
+    for item in items {
+        match data.get(&item.key) {
+            Some(bytes) => {
+                files.insert(item.path.clone(), bytes.clone());
+            }
+            None if optional == Some(true) => {}
+            None => return Err(format!("references non-existent {what} key: {}", item.key)),
+        }
+    }
+    Ok(())
+}
+
+fn config_map(
+    pod: &Pod,
+    name: &str,
+    items: Option<&[KeyToPath]>,
+    optional: Option<bool>,
+    files: &mut Files,
+    client: &mut Client<'_>,
+) -> Result<(), String> {
+    let found = match environment::config_map(pod, name, optional, client) {
+        // Each namespace has it from the moment of its creation on.
+        Err(_) if name == ROOT_CA => {
+            let certificate = b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n".to_vec();
+            return payload("config", &BTreeMap::from([("ca.crt".to_owned(), certificate)]), items, optional, files);
+        }
+        found => found?,
+    };
+    let Some(found) = found else { return Ok(()) };
+    let mut data: BTreeMap<String, Vec<u8>> =
+        found.data.iter().flatten().map(|(key, text)| (key.clone(), text.clone().into_bytes())).collect();
+    data.extend(found.binary_data.iter().flatten().map(|(key, bytes)| (key.clone(), bytes.0.clone())));
+    payload("config", &data, items, optional, files).map_err(|error| format!("configmap {error}"))
+}
+
+fn secret(
+    pod: &Pod,
+    name: &str,
+    items: Option<&[KeyToPath]>,
+    optional: Option<bool>,
+    files: &mut Files,
+    client: &mut Client<'_>,
+) -> Result<(), String> {
+    let Some(found) = environment::secret(pod, name, optional, client)? else { return Ok(()) };
+    let data = found.data.iter().flatten().map(|(key, bytes)| (key.clone(), bytes.0.clone())).collect();
+    payload("secret", &data, items, optional, files)
+}
+
+fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], host: &Host, files: &mut Files) -> Result<(), String> {
+    for item in items {
+        let value = if let Some(field) = &item.field_ref {
+            environment::field_value(pod, field, host)?
+        } else if let Some(resource) = &item.resource_field_ref {
+            environment::resource_value(pod, &k8s_openapi::api::core::v1::Container::default(), resource, host)?
+        } else {
+            String::new()
+        };
+        files.insert(item.path.clone(), value.into_bytes());
+    }
+    Ok(())
+}
+
+fn project(
+    pod: &Pod,
+    projection: &VolumeProjection,
+    host: &Host,
+    files: &mut Files,
+    client: &mut Client<'_>,
+) -> Result<(), String> {
+    if let Some(source) = &projection.config_map {
+        config_map(pod, &source.name, source.items.as_deref(), source.optional, files, client)?;
+    }
+    if let Some(source) = &projection.secret {
+        secret(pod, &source.name, source.items.as_deref(), source.optional, files, client)?;
+    }
+    if let Some(source) = &projection.downward_api {
+        downward(pod, source.items.as_deref().unwrap_or(&[]), host, files)?;
+    }
+    if let Some(source) = &projection.service_account_token {
+        // A token that says whose it is and opens no door: authentication is not simulated.
+        let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
+        let token = format!("system:serviceaccount:{}:{account}/{}", pod.namespace(), pod.name());
+        files.insert(source.path.clone(), token.into_bytes());
+    }
+    Ok(())
+}
