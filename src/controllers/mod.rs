@@ -4,6 +4,7 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod deployment;
 mod manager;
 pub mod pod_control;
 mod replicaset;
@@ -12,6 +13,7 @@ mod service_account;
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use deployment::DeploymentController;
 pub use manager::ControllerManager;
 pub use replicaset::ReplicaSetController;
 pub use service_account::ServiceAccountController;
@@ -19,5 +21,5 @@ pub use service_account::ServiceAccountController;
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
-    vec![Box::new(ServiceAccountController), Box::<ReplicaSetController>::default()]
+    vec![Box::new(ServiceAccountController), Box::<ReplicaSetController>::default(), Box::new(DeploymentController)]
 }
