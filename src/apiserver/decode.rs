@@ -2,6 +2,9 @@
 
 use crate::api::{Kind, Object};
 use crate::machinery::status::Status;
+use crate::machinery::{schema, strict};
+
+use serde_json::Value;
 
 use super::{Body, FieldValidation};
 
@@ -19,12 +22,31 @@ pub(super) fn object(
         }
         Body::Json(value) => value,
     };
-    let _ = (validation, &warnings);
-    Object::from_value(kind, value).map_err(|error| {
-        let info = kind.info();
-        Status::bad_request(format!(
-            "{} in version {:?} cannot be handled as a {}: {error}",
-            info.kind, info.version, info.kind
-        ))
-    })
+    let info = kind.info();
+    let version = kind.api_version();
+    let schema = schema::lookup(&version, info.kind).ok_or_else(|| Status::internal("the kind has no schema"))?;
+    check_type(kind, &version, &value)?;
+    let refused = |error: &str| Status::bad_request(strict::cannot_be_handled(&version, info.kind, error));
+    let decoded = strict::decode(schema, &value).map_err(|error| refused(&error))?;
+    match validation {
+        FieldValidation::Strict => {
+            if let Some(error) = decoded.strict_error() {
+                return Err(refused(&error));
+            }
+        }
+        FieldValidation::Warn => warnings.extend(decoded.strict_errors),
+        FieldValidation::Ignore => {}
+    }
+    Object::from_value(kind, decoded.value).map_err(|error| refused(&error.to_string()))
+}
+
+/// The object must say of itself what the address says of it.
+fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
+    let (said_version, said_kind) = strict::type_meta(value).map_err(Status::bad_request)?;
+    if (said_version.is_empty() || said_version == version) && (said_kind.is_empty() || said_kind == kind.info().kind) {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!(
+        "the API version in the data ({said_version}) does not match the expected API version ({version})"
+    )))
 }

@@ -1,3 +1,13 @@
-//! Sessions: what was done to a cluster, as data that can be kept, shared and played again.
+//! A session: a cluster together with everything that was done to it, which is all it takes to have it again.
+//!
+//! `Session` = engine version + seed + profile + a list of (simulated time, action). Autosave, share links, undo, bug
+//! reports and recovery from a crash of the engine are all this log.
 
+mod action;
 pub mod link;
+mod log;
+mod play;
+
+pub use action::{Action, ActionError, ApplyError, File, NodeName, ObjectName, Outcome};
+pub use log::{LogEntry, LogError, SessionConfig, SessionLog};
+pub use play::Session;

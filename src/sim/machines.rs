@@ -3,7 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use k8s_openapi::api::core::v1::Pod;
 use serde::{Deserialize, Serialize};
+
+use crate::api::{Kind, Name, Object, ObjectKey};
+use crate::apiserver::{DeleteOptions, Request, Target, User, Verb};
+use crate::etcd::{Cause, Why};
+
+use super::cluster::Cluster;
+use super::processes::ProcessId;
 
 /// A taint of a new node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,3 +67,121 @@ impl fmt::Display for MachineError {
 }
 
 impl std::error::Error for MachineError {}
+
+impl Cluster {
+    fn machine(&self, name: &str) -> Result<ProcessId, MachineError> {
+        let id = ProcessId::Kubelet(Name::from(name));
+        if self.processes.contains_key(&id) { Ok(id) } else { Err(MachineError::NoSuchNode(name.to_owned())) }
+    }
+
+    /// A machine joins the cluster: its kubelet starts and registers it.
+    ///
+    /// # Errors
+    /// [`MachineError::NodeExists`] and [`MachineError::BadNode`].
+    pub fn add_node(&mut self, spec: &NodeSpec) -> Result<(), MachineError> {
+        Err(MachineError::BadNode(spec.name.clone()))
+    }
+
+    /// A machine is taken away for good, and its Node object with it.
+    ///
+    /// # Errors
+    /// [`MachineError::NoSuchNode`].
+    pub fn remove_node(&mut self, name: &str) -> Result<(), MachineError> {
+        let id = self.machine(name)?;
+        self.remove_process(&id);
+        let key = ObjectKey::new("", name);
+        let request = Request {
+            user: User::new("system:cloud-controller-manager", &["system:masters"]),
+            cause: Cause::new(
+                "cloud-controller-manager",
+                Why::new("The machine of node {} is gone.", [name.to_owned()]),
+            ),
+            target: Target::object(Kind::Node, &key),
+            verb: Verb::Delete(DeleteOptions::default()),
+        };
+        // Somebody may have deleted the object before the machine.
+        let _ = self.request(request);
+        Ok(())
+    }
+
+    /// A machine loses its power. Its Node object stays.
+    ///
+    /// # Errors
+    /// [`MachineError::NoSuchNode`].
+    pub fn stop_node(&mut self, name: &str) -> Result<(), MachineError> {
+        let id = self.machine(name)?;
+        self.stop_process(&id);
+        Ok(())
+    }
+
+    /// A machine that lost its power starts again, with nothing running on it.
+    ///
+    /// # Errors
+    /// [`MachineError::NoSuchNode`].
+    pub fn start_node(&mut self, name: &str) -> Result<(), MachineError> {
+        let id = self.machine(name)?;
+        self.start_process(&id);
+        Ok(())
+    }
+
+    /// A machine is cut off from the API server. What runs on it runs on.
+    ///
+    /// # Errors
+    /// [`MachineError::NoSuchNode`].
+    pub fn partition_node(&mut self, name: &str) -> Result<(), MachineError> {
+        let id = self.machine(name)?;
+        self.connect_process(&id, false);
+        Ok(())
+    }
+
+    /// A machine that was cut off reaches the API server again.
+    ///
+    /// # Errors
+    /// [`MachineError::NoSuchNode`].
+    pub fn heal_node(&mut self, name: &str) -> Result<(), MachineError> {
+        let id = self.machine(name)?;
+        self.connect_process(&id, true);
+        Ok(())
+    }
+
+    /// The machine that a pod is on.
+    fn machine_of(&self, pod: &ObjectKey) -> Result<ProcessId, MachineError> {
+        let object = self.api.etcd().get(Kind::Pod, pod).and_then(Object::downcast::<Pod>);
+        let node = object.and_then(|pod| pod.spec.as_ref()?.node_name.clone());
+        self.machine(&node.ok_or_else(|| MachineError::NoSuchPod(pod.name.to_string()))?)
+    }
+
+    /// A container's process dies; the pod's first container when none is named.
+    ///
+    /// # Errors
+    /// [`MachineError::NoSuchPod`] and [`MachineError::NoSuchContainer`].
+    pub fn crash_container(&mut self, pod: &ObjectKey, container: &str) -> Result<(), MachineError> {
+        self.machine_of(pod)?;
+        Err(MachineError::NoSuchContainer(container.to_owned()))
+    }
+
+    /// A container's probe fails from now on, or follows its own mind again.
+    ///
+    /// # Errors
+    /// [`MachineError::NoSuchPod`] and [`MachineError::NoSuchContainer`].
+    pub fn fail_probe(
+        &mut self,
+        pod: &ObjectKey,
+        container: &str,
+        probe: &str,
+        fails: bool,
+    ) -> Result<(), MachineError> {
+        self.machine_of(pod)?;
+        let _ = (probe, fails);
+        Err(MachineError::NoSuchContainer(container.to_owned()))
+    }
+
+    /// An image cannot be pulled on any machine from now on, or can be again.
+    ///
+    /// # Errors
+    /// None today; a registry that is itself a machine may have some.
+    pub fn break_image(&mut self, image: &str, broken: bool) -> Result<(), MachineError> {
+        let _ = (image, broken);
+        Ok(())
+    }
+}

@@ -19,6 +19,8 @@ pub enum ProcessId {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
+    /// The kubelet of a node, together with the machine that it runs on.
+    Kubelet(Name),
 }
 
 impl fmt::Display for ProcessId {
@@ -26,6 +28,7 @@ impl fmt::Display for ProcessId {
         match self {
             Self::ControllerManager => f.write_str("kube-controller-manager"),
             Self::Scheduler => f.write_str("kube-scheduler"),
+            Self::Kubelet(node) => write!(f, "kubelet/{node}"),
         }
     }
 }

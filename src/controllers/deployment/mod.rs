@@ -170,8 +170,4 @@ impl Rollout<'_, '_> {
         }
         if bounds::is_recreate(&self.deployment) { self.rollout_recreate(&sets) } else { self.rollout_rolling(&sets) }
     }
-
-    fn key(&self) -> ObjectKey {
-        self.deployment.key()
-    }
 }
