@@ -1,33 +1,109 @@
 //! What the API server does to an object of any kind between reading and storing it: the single entry.
 //!
 //! Follows `k8s.io/apiserver/pkg/registry/rest` (`BeforeCreate`, `BeforeUpdate`) and each kind's
-//! `pkg/registry/<group>/<kind>/strategy.go`. For a creation the server calls [`default`], [`prepare_for_create`],
-//! [`validate`], [`warnings`] and [`canonicalize`]; for an update [`default`], [`prepare_for_update`],
-//! [`validate_update`], [`warnings`] and [`canonicalize`]. All are pure: no clock, no store. What needs either (uid,
-//! creation time, cluster IPs, the existence of a namespace) is the caller's work, between these calls.
+//! `pkg/registry/<group>/<kind>/strategy.go`. A manifest is first brought into Go's form ([`super::form::tidy`]) and
+//! read. For a creation the server then calls [`default`], [`prepare_for_create`], [`validate`], [`warnings`] and
+//! [`canonicalize`]; for an update [`default`], [`prepare_for_update`], [`validate_update`], [`warnings`] and
+//! [`canonicalize`]. All are pure: no clock, no store. What needs either (uid, creation time, cluster IPs and node
+//! ports, the existence of a namespace) is the caller's work: before [`prepare_for_create`] for the metadata, between
+//! it and [`validate`] for a Service's addresses.
 
-use crate::machinery::field::ErrorList;
+use std::sync::Arc;
 
+use crate::machinery::field::{ErrorList, Path};
+use crate::machinery::names;
+
+use super::check::{invalid_each, text};
 use super::kind::Subresource;
 use super::object::Object;
+use super::{apps, coordination, core, discovery, meta};
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
-    let _ = object;
+    match object {
+        Object::EndpointSlice(object) => discovery::default(Arc::make_mut(object)),
+        Object::Deployment(object) => apps::deployment::default(Arc::make_mut(object)),
+        Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
+        Object::Node(object) => core::node::default(Arc::make_mut(object)),
+        Object::Pod(object) => core::pod::defaults::pod(Arc::make_mut(object)),
+        Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
+        Object::Secret(object) => core::config::default_secret(Arc::make_mut(object)),
+        Object::Service(object) => core::service::default(Arc::make_mut(object)),
+        Object::ConfigMap(_)
+        | Object::ControllerRevision(_)
+        | Object::Event(_)
+        | Object::Lease(_)
+        | Object::ServiceAccount(_) => {}
+    }
 }
 
 /// Clears what a client may not set at creation (status above all) and sets what every new object has.
 ///
-/// Name, namespace, uid and creation time are the caller's.
+/// Name, namespace, uid and creation time are the caller's, before this.
 pub fn prepare_for_create(object: &mut Object) {
-    let _ = object;
+    let metadata = object.metadata_mut();
+    metadata.deletion_timestamp = None;
+    metadata.deletion_grace_period_seconds = None;
+    metadata.self_link = None;
+    match object {
+        Object::EndpointSlice(object) => discovery::prepare_for_create(Arc::make_mut(object)),
+        Object::Deployment(object) => apps::deployment::prepare_for_create(Arc::make_mut(object)),
+        Object::Namespace(object) => core::namespace::prepare_for_create(Arc::make_mut(object)),
+        Object::Node(object) => core::node::prepare_for_create(Arc::make_mut(object)),
+        Object::Pod(object) => core::pod::strategy::prepare_for_create(Arc::make_mut(object)),
+        Object::ReplicaSet(object) => apps::replica_set::prepare_for_create(Arc::make_mut(object)),
+        Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
+        Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
+        Object::ConfigMap(_)
+        | Object::ControllerRevision(_)
+        | Object::Event(_)
+        | Object::Lease(_)
+        | Object::Secret(_) => {}
+    }
 }
 
 /// Everything that is wrong with a new object, in upstream's order.
 #[must_use]
 pub fn validate(object: &Object) -> ErrorList {
-    let _ = object;
-    ErrorList::new()
+    let errors = match object {
+        Object::ConfigMap(object) => core::config::validate_config_map(object),
+        Object::ControllerRevision(object) => apps::controller_revision::validate(object),
+        Object::Deployment(object) => apps::deployment::validate(object),
+        Object::EndpointSlice(object) => discovery::validate(object),
+        Object::Event(object) => core::event::validate(object),
+        Object::Lease(object) => coordination::validate(object),
+        Object::Namespace(object) => core::namespace::validate(object),
+        Object::Node(object) => core::node::validate(object),
+        Object::Pod(object) => core::pod::strategy::validate(object),
+        Object::ReplicaSet(object) => apps::replica_set::validate(object),
+        Object::Secret(object) => core::config::validate_secret(object),
+        Object::Service(object) => core::service::validate(object),
+        Object::ServiceAccount(object) => core::config::validate_service_account(object),
+    };
+    // What every kind's name must be at least is asked only when nothing else is wrong.
+    if errors.is_empty() { validate_name_in_address(object) } else { errors }
+}
+
+/// `ValidateObjectMetaAccessor` with `ValidatePathSegmentName`: what an address can carry.
+fn validate_name_in_address(object: &Object) -> ErrorList {
+    let namespaced = object.kind().info().namespaced;
+    let finalizers = meta::Finalizers::Qualified;
+    let mut errors = meta::validate_with(object.metadata(), namespaced, names::is_path_segment_name, finalizers);
+    let name = text(&object.metadata().name);
+    if errors.is_empty() {
+        invalid_each(&mut errors, &Path::new("metadata").child("name"), name, names::is_path_segment_name(name));
+    }
+    errors
+}
+
+/// Runs `$function` on both objects when they are of the kind `$kind`.
+macro_rules! both {
+    ($new:expr, $old:expr, { $($kind:ident => |$a:ident, $b:ident| $body:expr,)* }) => {
+        match ($new, $old) {
+            $((Object::$kind($a), Object::$kind($b)) => $body,)*
+            _ => unreachable!("an update never changes the kind"),
+        }
+    };
 }
 
 /// Takes over from `old` what an update of this sort may not change, and counts the generation.
@@ -38,7 +114,22 @@ pub fn validate(object: &Object) -> ErrorList {
 /// When both are not of one kind, which the server rules out before.
 pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Subresource>) {
     assert_eq!(new.kind(), old.kind(), "an update never changes the kind");
-    let _ = subresource;
+    meta::carry_over(new.metadata_mut(), old.metadata());
+    both!(new, old, {
+        ConfigMap => |_new, _old| (),
+        ControllerRevision => |_new, _old| (),
+        Deployment => |new, old| apps::deployment::prepare_for_update(Arc::make_mut(new), old, subresource),
+        EndpointSlice => |new, old| discovery::prepare_for_update(Arc::make_mut(new), old),
+        Event => |_new, _old| (),
+        Lease => |_new, _old| (),
+        Namespace => |new, old| core::namespace::prepare_for_update(Arc::make_mut(new), old, subresource),
+        Node => |new, old| core::node::prepare_for_update(Arc::make_mut(new), old, subresource),
+        Pod => |new, old| core::pod::strategy::prepare_for_update(Arc::make_mut(new), old, subresource),
+        ReplicaSet => |new, old| apps::replica_set::prepare_for_update(Arc::make_mut(new), old, subresource),
+        Secret => |new, old| core::config::prepare_secret_for_update(Arc::make_mut(new), old),
+        Service => |new, old| core::service::prepare_for_update(Arc::make_mut(new), old, subresource),
+        ServiceAccount => |new, _old| core::config::prepare_service_account(Arc::make_mut(new)),
+    });
 }
 
 /// Everything that is wrong with an update, in upstream's order.
@@ -48,18 +139,74 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
 #[must_use]
 pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresource>) -> ErrorList {
     assert_eq!(new.kind(), old.kind(), "an update never changes the kind");
-    let _ = subresource;
-    ErrorList::new()
+    if let Object::Service(service) = new {
+        // The allocator looks at a Service before anybody else does.
+        let errors = core::service::validate_families(service);
+        if !errors.is_empty() && subresource.is_none() {
+            return errors;
+        }
+    }
+    let mut errors = meta::validate_update_common(new.metadata(), old.metadata());
+    errors.extend(both!(new, old, {
+        ConfigMap => |new, old| core::config::validate_config_map_update(new, old),
+        ControllerRevision => |new, old| apps::controller_revision::validate_update(new, old),
+        Deployment => |new, old| apps::deployment::validate_update(new, old, subresource),
+        EndpointSlice => |new, old| discovery::validate_update(new, old),
+        Event => |new, old| core::event::validate_update(new, old),
+        Lease => |new, old| coordination::validate_update(new, old),
+        Namespace => |new, old| core::namespace::validate_update(new, old, subresource),
+        Node => |new, old| core::node::validate_update(new, old, subresource),
+        Pod => |new, old| core::pod::strategy::validate_update(new, old, subresource),
+        ReplicaSet => |new, old| apps::replica_set::validate_update(new, old, subresource),
+        Secret => |new, old| core::config::validate_secret_update(new, old),
+        Service => |new, old| match subresource {
+            Some(Subresource::Status) => core::service::validate_status(new, old),
+            _ => core::service::validate_update(new, old),
+        },
+        ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
+    }));
+    errors
 }
 
 /// What the server says in `Warning` headers about a write that it accepts; `old` is `None` for a creation.
 #[must_use]
 pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
-    let _ = (new, old);
-    Vec::new()
+    match new {
+        Object::Deployment(new) => apps::deployment::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
+        Object::EndpointSlice(new) => discovery::warnings(new),
+        Object::Node(new) => core::node::warnings(new),
+        Object::Pod(new) => {
+            let old = old.and_then(Object::downcast).map(|old| &**old);
+            core::pod::strategy::warnings(new, old)
+        }
+        Object::ReplicaSet(new) => apps::replica_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
+        Object::Service(new) => core::service::warnings(new),
+        Object::ServiceAccount(new) => {
+            core::config::service_account_warnings(new, old.and_then(Object::downcast).map(|old| &**old))
+        }
+        Object::ConfigMap(_)
+        | Object::ControllerRevision(_)
+        | Object::Event(_)
+        | Object::Lease(_)
+        | Object::Namespace(_)
+        | Object::Secret(_) => Vec::new(),
+    }
 }
 
-/// Brings an object that passed validation into the one form in which it is stored.
+/// Brings an object that passed validation into the one form in which it is stored: empty maps and lists of the
+/// metadata are missing ones, and a namespace's label is its name, which may be a generated one.
 pub fn canonicalize(object: &mut Object) {
-    let _ = object;
+    meta::canonicalize(object.metadata_mut());
+    match object {
+        Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
+        Object::Deployment(object) => {
+            let template = Arc::make_mut(object).spec.as_mut().and_then(|spec| spec.template.metadata.as_mut());
+            template.into_iter().for_each(meta::canonicalize);
+        }
+        Object::ReplicaSet(object) => {
+            let template = Arc::make_mut(object).spec.as_mut().and_then(|spec| spec.template.as_mut());
+            template.and_then(|template| template.metadata.as_mut()).into_iter().for_each(meta::canonicalize);
+        }
+        _ => {}
+    }
 }

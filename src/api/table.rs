@@ -2,12 +2,15 @@
 //!
 //! Follows `pkg/printers/internalversion/printers.go`; every kind's columns stand in its group's file.
 
+use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self as meta, ObjectMeta};
 use serde_json::{Value, json};
 
 use crate::machinery::time::Time;
 
 use super::kind::Kind;
 use super::object::Object;
+use super::{apps, coordination, core, discovery};
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,42 @@ pub struct ColumnDefinition {
     pub priority: i32,
 }
 
+impl ColumnDefinition {
+    pub(super) const fn text(name: &'static str, description: &'static str) -> Self {
+        Self { name, column_type: "string", format: "", description, priority: 0 }
+    }
+
+    pub(super) const fn integer(name: &'static str, description: &'static str) -> Self {
+        Self { name, column_type: "integer", format: "", description, priority: 0 }
+    }
+
+    /// The same column, shown only by `-o wide`.
+    pub(super) const fn wide(self) -> Self {
+        Self { priority: 1, ..self }
+    }
+}
+
+/// The column of the object's name.
+pub(super) const NAME: ColumnDefinition = ColumnDefinition {
+    name: "Name",
+    column_type: "string",
+    format: "name",
+    description: "Name must be unique within a namespace. Is required when creating resources, although some resources \
+                  may allow a client to request the generation of an appropriate name automatically. Name is primarily \
+                  intended for creation idempotence and configuration definition. Cannot be updated. More info: \
+                  https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names",
+    priority: 0,
+};
+
+/// The column of the object's age.
+pub(super) const AGE: ColumnDefinition = ColumnDefinition::text(
+    "Age",
+    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed \
+     to be set in happens-before order across separate operations. Clients may not set this value. It is represented \
+     in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: \
+     https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata",
+);
+
 /// How much of each object goes into its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IncludeObject {
@@ -39,15 +78,41 @@ pub enum IncludeObject {
 /// The columns of a kind.
 #[must_use]
 pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
-    let _ = kind;
-    &[ColumnDefinition { name: "Name", column_type: "string", format: "name", description: "", priority: 0 }]
+    match kind {
+        Kind::ConfigMap => core::config::CONFIG_MAP_COLUMNS,
+        Kind::Event => core::event::COLUMNS,
+        Kind::Namespace => core::namespace::COLUMNS,
+        Kind::Node => core::node::COLUMNS,
+        Kind::Pod => core::pod::columns::COLUMNS,
+        Kind::Secret => core::config::SECRET_COLUMNS,
+        Kind::ServiceAccount => core::config::SERVICE_ACCOUNT_COLUMNS,
+        Kind::Service => core::service::columns::COLUMNS,
+        Kind::ControllerRevision => apps::controller_revision::COLUMNS,
+        Kind::Deployment => apps::deployment::COLUMNS,
+        Kind::ReplicaSet => apps::replica_set::COLUMNS,
+        Kind::Lease => coordination::COLUMNS,
+        Kind::EndpointSlice => discovery::COLUMNS,
+    }
 }
 
 /// One object's cells, in the order of [`columns`].
 #[must_use]
 pub fn row(object: &Object, now: Time) -> Vec<Value> {
-    let _ = now;
-    vec![json!(object.metadata().name.as_deref().unwrap_or(""))]
+    match object {
+        Object::ConfigMap(object) => core::config::config_map_row(object, now),
+        Object::Event(object) => core::event::row(object, now),
+        Object::Namespace(object) => core::namespace::row(object, now),
+        Object::Node(object) => core::node::row(object, now),
+        Object::Pod(object) => core::pod::columns::row(object, now),
+        Object::Secret(object) => core::config::secret_row(object, now),
+        Object::ServiceAccount(object) => core::config::service_account_row(object, now),
+        Object::Service(object) => core::service::columns::row(object, now),
+        Object::ControllerRevision(object) => apps::controller_revision::row(object, now),
+        Object::Deployment(object) => apps::deployment::row(object, now),
+        Object::ReplicaSet(object) => apps::replica_set::row(object, now),
+        Object::Lease(object) => coordination::row(object, now),
+        Object::EndpointSlice(object) => discovery::row(object, now),
+    }
 }
 
 /// A table of objects of one kind; the caller sets `metadata.resourceVersion` of the list.
@@ -65,18 +130,7 @@ pub fn table(kind: Kind, objects: &[Object], include: IncludeObject, now: Time) 
             })
         })
         .collect();
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| {
-            let mut entry = json!({ "cells": row(object, now) });
-            match include {
-                IncludeObject::None => {}
-                IncludeObject::Metadata => entry["object"] = partial_metadata(object),
-                IncludeObject::Object => entry["object"] = object.to_value(),
-            }
-            entry
-        })
-        .collect();
+    let rows: Vec<Value> = objects.iter().map(|object| table_row(object, include, now)).collect();
     json!({
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -86,12 +140,113 @@ pub fn table(kind: Kind, objects: &[Object], include: IncludeObject, now: Time) 
     })
 }
 
+/// One row with its object, as a watch of tables sends it too.
+fn table_row(object: &Object, include: IncludeObject, now: Time) -> Value {
+    let mut entry = json!({ "cells": row(object, now) });
+    if let Object::Pod(pod) = object {
+        let conditions = core::pod::columns::row_conditions(pod);
+        if !conditions.is_empty() {
+            entry["conditions"] = conditions.into();
+        }
+    }
+    entry["object"] = match include {
+        IncludeObject::None => Value::Null,
+        IncludeObject::Metadata => partial_metadata(object),
+        IncludeObject::Object => super::form::encode(object),
+    };
+    entry
+}
+
 /// The object's metadata as `PartialObjectMetadata`.
 #[must_use]
 pub fn partial_metadata(object: &Object) -> Value {
     json!({
         "kind": "PartialObjectMetadata",
         "apiVersion": "meta.k8s.io/v1",
-        "metadata": serde_json::to_value(object.metadata()).unwrap_or_default(),
+        "metadata": super::check::json(object.metadata()),
     })
+}
+
+/// How long ago something was, as tables show it (`translateTimestampSince`).
+pub(super) fn age(time: Option<&meta::Time>, now: Time) -> String {
+    time.map_or_else(|| "<unknown>".to_owned(), |time| since(Time::from(time), now))
+}
+
+/// As [`age`] for a moment that is known.
+pub(super) fn since(time: Time, now: Time) -> String {
+    let micros = i128::from(now.as_micros()) - i128::from(time.as_micros());
+    // Whole seconds, cut off towards zero as Go does.
+    human_duration(i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX))
+}
+
+/// The age of an object.
+pub(super) fn age_of(metadata: &ObjectMeta, now: Time) -> Value {
+    age(metadata.creation_timestamp.as_ref(), now).into()
+}
+
+/// The object's name as a cell.
+pub(super) fn name_of(metadata: &ObjectMeta) -> Value {
+    super::check::text(&metadata.name).into()
+}
+
+/// The text, or `<none>` when it is empty.
+pub(super) fn or_none(text: &str) -> Value {
+    if text.is_empty() { "<none>" } else { text }.into()
+}
+
+/// Names and images of containers, each as one cell (`layoutContainerCells`).
+pub(super) fn container_cells(containers: &[Container]) -> (Value, Value) {
+    let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
+    let images: Vec<&str> = containers.iter().map(|container| super::check::text(&container.image)).collect();
+    (names.join(",").into(), images.join(",").into())
+}
+
+/// A duration of whole seconds with as much precision as people need: `duration.HumanDuration`.
+#[must_use]
+pub fn human_duration(seconds: i64) -> String {
+    if seconds < -1 {
+        return "<invalid>".to_owned();
+    }
+    let seconds = seconds.max(0);
+    let two = |most: i64, unit: char, rest: i64, rest_unit: char| {
+        if rest == 0 { format!("{most}{unit}") } else { format!("{most}{unit}{rest}{rest_unit}") }
+    };
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match () {
+        () if seconds < 120 => format!("{seconds}s"),
+        () if minutes < 10 => two(minutes, 'm', seconds % 60, 's'),
+        () if minutes < 180 => format!("{minutes}m"),
+        () if hours < 8 => two(hours, 'h', minutes % 60, 'm'),
+        () if hours < 48 => format!("{hours}h"),
+        () if hours < 24 * 8 => two(days, 'd', hours % 24, 'h'),
+        () if hours < 24 * 365 * 2 => format!("{days}d"),
+        () if hours < 24 * 365 * 8 => two(days / 365, 'y', days % 365, 'd'),
+        () => format!("{}y", days / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_lose_precision_with_length() {
+        for (seconds, text) in [
+            (-5, "<invalid>"),
+            (-1, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (125, "2m5s"),
+            (3600, "60m"),
+            (3 * 3600, "3h"),
+            (3 * 3600 + 120, "3h2m"),
+            (47 * 3600, "47h"),
+            (50 * 3600, "2d2h"),
+            (9 * 86_400, "9d"),
+            (800 * 86_400, "2y70d"),
+            (4000 * 86_400, "10y"),
+        ] {
+            assert_eq!(human_duration(seconds), text);
+        }
+    }
 }

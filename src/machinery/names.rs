@@ -331,7 +331,7 @@ pub fn is_in_range(value: i64, low: i64, high: i64) -> Vec<String> {
 
 /// A user or group id (`IsValidUserID`, `IsValidGroupID`).
 pub fn is_unix_id(id: i64) -> Vec<String> {
-    is_in_range(id, 0, i64::from(u32::MAX))
+    is_in_range(id, 0, i64::from(i32::MAX))
 }
 
 /// A port's name, an IANA service name in lower case (`IsValidPortName`).

@@ -1,0 +1,8 @@
+//! The core group: defaults, validation, strategies and columns of its kinds.
+
+pub(crate) mod config;
+pub(crate) mod event;
+pub(crate) mod namespace;
+pub(crate) mod node;
+pub mod pod;
+pub mod service;
