@@ -1,6 +1,7 @@
 //! The hand that a process is lent while it acts: requests, events, timers and chance.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -15,6 +16,7 @@ use crate::machinery::time::Time;
 use super::limiter::TokenBucket;
 use super::process::Token;
 use super::recorder::{EventType, Recorder};
+use super::workqueue::QueueKey;
 
 /// Who a process is to the API server.
 #[derive(Clone, Debug)]
@@ -106,6 +108,7 @@ pub struct Client<'a> {
     trigger: Option<Revision>,
     why: Why,
     requests: u32,
+    follow_ups: Vec<(QueueKey, Duration)>,
 }
 
 impl<'a> Client<'a> {
@@ -133,6 +136,7 @@ impl<'a> Client<'a> {
             trigger,
             why: Why::default(),
             requests: 0,
+            follow_ups: Vec::new(),
         }
     }
 
@@ -150,6 +154,7 @@ impl<'a> Client<'a> {
             trigger: self.trigger,
             why: Why::default(),
             requests: 0,
+            follow_ups: Vec::new(),
         }
     }
 
@@ -161,6 +166,31 @@ impl<'a> Client<'a> {
     /// Why the coming writes are made: recorded with each of them.
     pub fn because(&mut self, why: Why) {
         self.why = why;
+    }
+
+    /// Makes sure that the client's rate limit lets the next `count` requests pass, so that work which must not stop
+    /// half-way does not begin.
+    ///
+    /// # Errors
+    /// [`ClientError::Throttled`] until there is room for so many.
+    pub fn reserve(&self, count: usize) -> Result<(), ClientError> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.ready(count, self.now)).map_err(ClientError::Throttled)
+    }
+
+    /// Puts another key into the queue of the controller that acts.
+    pub fn enqueue(&mut self, key: QueueKey) {
+        self.enqueue_after(key, Duration::ZERO);
+    }
+
+    /// Puts another key into the queue of the controller that acts, after a while.
+    pub fn enqueue_after(&mut self, key: QueueKey, wait: Duration) {
+        self.follow_ups.push((key, wait));
+    }
+
+    /// The keys that were enqueued, for whoever keeps the queue.
+    pub fn take_follow_ups(&mut self) -> Vec<(QueueKey, Duration)> {
+        std::mem::take(&mut self.follow_ups)
     }
 
     /// How many requests were sent through this hand.

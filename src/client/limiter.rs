@@ -26,6 +26,15 @@ impl TokenBucket {
         Self { interval: Duration::from_secs(1) / per_second, burst, full_at: Time::default() }
     }
 
+    /// Whether there are `count` tokens, for work that must not stop half-way. A full bucket is always enough.
+    ///
+    /// # Errors
+    /// The moment at which there will be so many, when there are fewer now.
+    pub fn ready(&self, count: u32, now: Time) -> Result<(), Time> {
+        let room = self.interval * (self.burst - count.min(self.burst));
+        if self.full_at > now + room { Err(self.full_at - room) } else { Ok(()) }
+    }
+
     /// Takes a token.
     ///
     /// # Errors
@@ -57,5 +66,19 @@ mod tests {
             }
         }
         assert_eq!(now.since(start), Duration::from_millis(8_500), "200 requests less 30 at once, 50 ms each");
+    }
+
+    #[test]
+    fn several_tokens_are_waited_for_without_taking_any() {
+        let mut bucket = TokenBucket::new(20, 30);
+        let start = Time::DEFAULT_START;
+        assert_eq!(bucket.ready(99, start), Ok(()), "a full bucket is enough for everything");
+        for _ in 0..29 {
+            assert_eq!(bucket.take(start), Ok(()));
+        }
+        assert_eq!(bucket.ready(1, start), Ok(()));
+        let later = start + Duration::from_millis(100);
+        assert_eq!(bucket.ready(3, start), Err(later));
+        assert_eq!(bucket.ready(3, later), Ok(()));
     }
 }

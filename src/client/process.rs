@@ -35,6 +35,8 @@ pub enum Requeue {
     Forget,
     /// The same key again after a while.
     After(Duration),
+    /// The same key again after its back-off, as if it had failed.
+    RateLimited,
 }
 
 /// A control loop of the controller manager: events become keys, and a key is brought to its desired state.
@@ -53,6 +55,24 @@ pub trait Controller: Debug {
     /// # Errors
     /// Any failed request: the key comes back after its back-off.
     fn sync(&mut self, key: &QueueKey, listers: &Informers, client: &mut Client<'_>) -> Result<Requeue, ClientError>;
+
+    /// The service account in `kube-system` that it acts as.
+    fn account(&self) -> &'static str {
+        self.name()
+    }
+
+    /// How many times as many requests a second, and in a burst, its client may send as the manager's others.
+    fn rate_factors(&self) -> (u32, u32) {
+        (1, 1)
+    }
+
+    /// The first and the longest wait of a key that failed.
+    fn backoff(&self) -> (Duration, Duration) {
+        (WorkQueue::BACKOFF_MIN, WorkQueue::BACKOFF_MAX)
+    }
+
+    /// It starts, perhaps again: forgets all that it knew. The caches are filled anew afterwards.
+    fn reset(&mut self) {}
 
     /// How often it wants [`Self::tick`], if at all.
     fn period(&self) -> Option<Duration> {

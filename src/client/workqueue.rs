@@ -16,7 +16,7 @@ use crate::machinery::time::Time;
 pub type QueueKey = ObjectKey;
 
 /// The queue. Time is told, not asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct WorkQueue {
     active: VecDeque<QueueKey>,
     /// What stands in `active` or must return there, with the newest revision that put it there.
@@ -27,13 +27,38 @@ pub struct WorkQueue {
     sequence: u64,
     trigger: Option<Revision>,
     now: Time,
+    backoff_min: Duration,
+    backoff_max: Duration,
+}
+
+impl Default for WorkQueue {
+    fn default() -> Self {
+        Self::with_backoff(Self::BACKOFF_MIN, Self::BACKOFF_MAX)
+    }
 }
 
 impl WorkQueue {
-    /// The first wait of a key that failed.
+    /// The first wait of a key that failed, unless its controller wants another.
     pub const BACKOFF_MIN: Duration = Duration::from_millis(5);
-    /// The longest wait of a key that failed.
+    /// The longest wait of a key that failed, unless its controller wants another.
     pub const BACKOFF_MAX: Duration = Duration::from_secs(1000);
+
+    /// An empty queue in which a key that failed waits from `min` on twice as long each time, up to `max`.
+    #[must_use]
+    pub fn with_backoff(min: Duration, max: Duration) -> Self {
+        Self {
+            active: VecDeque::new(),
+            dirty: OrdMap::new(),
+            failures: OrdMap::new(),
+            waiting: OrdSet::new(),
+            waiting_since: OrdMap::new(),
+            sequence: 0,
+            trigger: None,
+            now: Time::default(),
+            backoff_min: min,
+            backoff_max: max,
+        }
+    }
 
     /// Says what time it is and which revision the coming [`Self::add`]s follow from.
     pub fn begin(&mut self, now: Time, trigger: Option<Revision>) {
@@ -78,7 +103,7 @@ impl WorkQueue {
     pub fn add_rate_limited(&mut self, key: QueueKey) {
         let failures = self.failures.get(&key).copied().unwrap_or(0);
         self.failures.insert(key.clone(), failures.saturating_add(1));
-        let wait = Self::BACKOFF_MIN.saturating_mul(1 << failures.min(20)).min(Self::BACKOFF_MAX);
+        let wait = self.backoff_min.saturating_mul(1 << failures.min(20)).min(self.backoff_max);
         self.add_after(key, wait);
     }
 

@@ -1,9 +1,10 @@
 //! The process that runs the controllers.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::Name;
+use crate::api::{Kind, Name};
 use crate::apiserver::User;
 use crate::client::{
     Client, ClientError, Controller, Identity, InformerEvent, Informers, Process, QueueKey, Requeue, Token,
@@ -30,6 +31,8 @@ const PURPOSES: Token = 3;
 struct Worker {
     controller: Box<dyn Controller + Send + Sync>,
     identity: Identity,
+    /// What it reads, by the index of the kind.
+    watched: Arc<[bool]>,
     queue: WorkQueue,
     limiter: TokenBucket,
     /// When the wake-up for work comes, while one is on its way.
@@ -43,6 +46,7 @@ impl Clone for Worker {
         Self {
             controller: self.controller.boxed_clone(),
             identity: self.identity.clone(),
+            watched: self.watched.clone(),
             queue: self.queue.clone(),
             limiter: self.limiter.clone(),
             work_at: self.work_at,
@@ -68,27 +72,7 @@ impl ControllerManager {
     /// A manager that runs `controllers`.
     #[must_use]
     pub fn new(controllers: Vec<Box<dyn Controller + Send + Sync>>) -> Self {
-        let workers = controllers
-            .into_iter()
-            .map(|controller| {
-                let name = controller.name();
-                Worker {
-                    identity: Identity {
-                        component: Name::from(name),
-                        host: Name::from(""),
-                        user: User::new(
-                            format!("system:serviceaccount:kube-system:{name}"),
-                            &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
-                        ),
-                    },
-                    controller,
-                    queue: WorkQueue::default(),
-                    limiter: TokenBucket::new(REQUESTS_PER_SECOND, REQUESTS_BURST),
-                    work_at: None,
-                    due_at: None,
-                }
-            })
-            .collect();
+        let workers = controllers.into_iter().map(Worker::new).collect();
         Self { informers: Informers::new(), workers }
     }
 
@@ -99,6 +83,34 @@ impl ControllerManager {
 }
 
 impl Worker {
+    fn new(controller: Box<dyn Controller + Send + Sync>) -> Self {
+        let account = controller.account();
+        let specs = controller.watches();
+        let watched = Kind::ALL.iter().map(|&kind| specs.iter().any(|spec| spec.kind == kind)).collect();
+        let (rate, burst) = controller.rate_factors();
+        Self {
+            identity: Identity {
+                component: Name::from(controller.name()),
+                host: Name::from(""),
+                user: User::new(
+                    format!("system:serviceaccount:kube-system:{account}"),
+                    &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
+                ),
+            },
+            watched,
+            queue: Self::new_queue(&*controller),
+            controller,
+            limiter: TokenBucket::new(REQUESTS_PER_SECOND * rate, REQUESTS_BURST * burst),
+            work_at: None,
+            due_at: None,
+        }
+    }
+
+    fn new_queue(controller: &dyn Controller) -> WorkQueue {
+        let (min, max) = controller.backoff();
+        WorkQueue::with_backoff(min, max)
+    }
+
     /// Asks to be woken when there is something to do.
     fn schedule(&mut self, index: usize, ready_at: Time, client: &mut Client<'_>) {
         if !self.queue.is_empty() && self.work_at.is_none() {
@@ -121,6 +133,11 @@ impl Worker {
         let mut own = client.act_as(&self.identity, Some(&mut self.limiter));
         let result = self.controller.sync(&key, listers, &mut own);
         let busy = SYNC_TIME + REQUEST_TIME * own.requests();
+        let follow_ups = own.take_follow_ups();
+        self.queue.begin(client.now, trigger);
+        for (key, wait) in follow_ups {
+            self.queue.add_after(key, wait);
+        }
         self.finish(key, result, client.now);
         self.schedule(index, client.now + busy, client);
     }
@@ -132,6 +149,7 @@ impl Worker {
                 self.queue.forget(&key);
                 self.queue.add_after(key, wait);
             }
+            Ok(Requeue::RateLimited) => self.queue.add_rate_limited(key),
             // The limit is the client's own; upstream's worker would sleep in the request.
             Err(ClientError::Throttled(until)) => self.queue.add_after(key, until.since(now)),
             Err(ClientError::Api(_) | ClientError::Unreachable) => self.queue.add_rate_limited(key),
@@ -157,7 +175,8 @@ impl Process for ControllerManager {
     fn start(&mut self, client: &mut Client<'_>) {
         self.informers = Informers::new();
         for (index, worker) in self.workers.iter_mut().enumerate() {
-            worker.queue = WorkQueue::default();
+            worker.queue = Worker::new_queue(&*worker.controller);
+            worker.controller.reset();
             (worker.work_at, worker.due_at) = (None, None);
             if let Some(period) = worker.controller.period() {
                 client.wake_in_background(client.now + period, token(index, TICK));
@@ -168,7 +187,7 @@ impl Process for ControllerManager {
     fn deliver(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
         self.informers.apply(event);
         for (index, worker) in self.workers.iter_mut().enumerate() {
-            if !worker.controller.watches().iter().any(|spec| spec.kind == event.kind) {
+            if !worker.watched[event.kind.index()] {
                 continue;
             }
             worker.queue.begin(client.now, Some(event.revision));
@@ -191,6 +210,9 @@ impl Process for ControllerManager {
                 worker.queue.begin(client.now, None);
                 let mut own = client.act_as(&worker.identity, None);
                 worker.controller.tick(&self.informers, &mut worker.queue, &mut own);
+                for (key, wait) in own.take_follow_ups() {
+                    worker.queue.add_after(key, wait);
+                }
                 worker.schedule(index, client.now, client);
                 if let Some(period) = worker.controller.period() {
                     client.wake_in_background(client.now + period, super::manager::token(index, TICK));

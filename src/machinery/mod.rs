@@ -22,6 +22,7 @@ pub mod schema;
 pub mod status;
 pub mod strict;
 pub mod time;
+pub mod toleration;
 pub mod yaml;
 
 #[cfg(test)]

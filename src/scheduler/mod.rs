@@ -23,7 +23,6 @@ mod process;
 pub mod queue;
 pub mod resource;
 pub mod schedule_one;
-pub mod toleration;
 
 use std::sync::Arc;
 

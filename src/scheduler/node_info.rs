@@ -8,10 +8,10 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Taint};
 
 use crate::api::{Name, Resource as _};
+use crate::machinery::toleration::{PREFER_NO_SCHEDULE, keeps_away};
 
 use super::pod_info::{HostPort, PodInfo};
 use super::resource::Resource;
-use super::toleration::{PREFER_NO_SCHEDULE, keeps_away};
 
 /// The label that names a node's machine.
 pub const LABEL_HOSTNAME: &str = "kubernetes.io/hostname";

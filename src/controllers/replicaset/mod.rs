@@ -289,6 +289,10 @@ impl Controller for ReplicaSetController {
         vec![WatchSpec::all(Kind::ReplicaSet), WatchSpec::all(Kind::Pod)]
     }
 
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+
     fn on_event(&mut self, event: &InformerEvent, listers: &Informers, queue: &mut WorkQueue) {
         match event.kind {
             Kind::ReplicaSet => {

@@ -2,13 +2,13 @@
 
 use k8s_openapi::api::core::v1::Taint;
 
+use crate::machinery::toleration::{NO_SCHEDULE, tolerates_taint};
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::events::{ActionType, Change, ClusterEvent, QueueingHint};
 use crate::scheduler::framework::plugin::Plugin;
 use crate::scheduler::framework::status::Rejection;
 use crate::scheduler::node_info::NodeInfo;
 use crate::scheduler::pod_info::PodInfo;
-use crate::scheduler::toleration::{NO_SCHEDULE, tolerates_taint};
 
 /// The taint that a cordoned node gets.
 pub const TAINT_NODE_UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";

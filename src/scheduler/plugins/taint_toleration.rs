@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Toleration;
 
+use crate::machinery::toleration::{PREFER_NO_SCHEDULE, keeps_away, tolerates_taint};
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::default_normalize_score;
 use crate::scheduler::framework::events::{ActionType, Change, ClusterEvent, QueueingHint};
@@ -9,7 +10,6 @@ use crate::scheduler::framework::plugin::Plugin;
 use crate::scheduler::framework::status::Rejection;
 use crate::scheduler::node_info::NodeInfo;
 use crate::scheduler::pod_info::PodInfo;
-use crate::scheduler::toleration::{PREFER_NO_SCHEDULE, keeps_away, tolerates_taint};
 
 const REASON: &str = "node(s) had untolerated taint(s)";
 

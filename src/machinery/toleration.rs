@@ -4,7 +4,7 @@
 
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
-use crate::machinery::intstr::parse_int;
+use super::intstr::parse_int;
 
 /// Pods that do not tolerate it are not placed here.
 pub const NO_SCHEDULE: &str = "NoSchedule";
