@@ -63,6 +63,8 @@ pub enum LogError {
     OutOfOrder(usize),
     /// It goes further than a session may.
     TooFar,
+    /// Its cluster cannot begin.
+    BadProfile(String),
 }
 
 impl fmt::Display for LogError {
@@ -76,6 +78,7 @@ impl fmt::Display for LogError {
                 write!(f, "the session has {nodes} nodes; at most {} are taken", SessionLog::NODES_MAX)
             }
             Self::OutOfOrder(index) => write!(f, "action {index} comes before the one that precedes it"),
+            Self::BadProfile(why) => write!(f, "the session's cluster cannot begin: {why}"),
             Self::TooFar => write!(f, "the session lasts longer than {} days", SessionLog::DAYS_MAX),
         }
     }
@@ -123,6 +126,7 @@ impl SessionLog {
         if nodes > Self::NODES_MAX {
             return Err(LogError::TooManyNodes(nodes));
         }
+        self.config.profile.check().map_err(|error| LogError::BadProfile(error.to_string()))?;
         let start = self.config.profile.start;
         let mut last = start;
         for (index, entry) in self.entries.iter().enumerate() {

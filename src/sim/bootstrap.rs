@@ -30,6 +30,11 @@ impl Cluster {
         let mut identity = control_plane("kube-scheduler");
         identity.component = Name::from(DEFAULT_SCHEDULER_NAME);
         self.add_process(ProcessId::Scheduler, Program::Scheduler(Arc::default()), identity);
+        let profile = self.profile.clone();
+        for number in 1..=profile.nodes {
+            let added = self.add_node(&profile.node(number));
+            assert!(added.is_ok(), "a profile that was checked has nodes that can join: {added:?}");
+        }
     }
 
     fn create_namespace(&mut self, name: &str) {

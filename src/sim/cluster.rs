@@ -31,6 +31,8 @@ pub struct Cluster {
     pub(super) api: ApiServer,
     queue: EventQueue,
     pub(super) processes: OrdMap<ProcessId, Slot>,
+    /// How many machines ever joined: the number of the newest, from which its addresses follow.
+    pub(super) machines: u32,
     subscriptions: Subscriptions,
     activity: ActivityLog,
     steps: u64,
@@ -74,6 +76,7 @@ impl Cluster {
             api: ApiServer::new(),
             queue: EventQueue::default(),
             processes: OrdMap::new(),
+            machines: 0,
             subscriptions: Subscriptions::default(),
             activity: ActivityLog::default(),
             steps: 0,

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Taint};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Kind, Name, Object, ObjectKey};
 use crate::apiserver::{DeleteOptions, Request, Target, User, Verb};
 use crate::etcd::{Cause, Why};
+use crate::machinery::names;
+use crate::machinery::quantity::Quantity;
+use crate::node::kubelet::{Kubelet, NodeConfig};
 
 use super::cluster::Cluster;
-use super::processes::ProcessId;
+use super::processes::{ProcessId, Program};
 
 /// A taint of a new node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +83,28 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NodeExists`] and [`MachineError::BadNode`].
     pub fn add_node(&mut self, spec: &NodeSpec) -> Result<(), MachineError> {
-        Err(MachineError::BadNode(spec.name.clone()))
+        check_node(spec)?;
+        if self.machine(&spec.name).is_ok() {
+            return Err(MachineError::NodeExists(spec.name.clone()));
+        }
+        self.machines += 1;
+        let taint = |taint: &NodeTaint| Taint {
+            key: taint.key.clone(),
+            value: Some(taint.value.clone()).filter(|value| !value.is_empty()),
+            effect: taint.effect.clone(),
+            time_added: None,
+        };
+        let config = NodeConfig {
+            labels: spec.labels.clone(),
+            taints: spec.taints.iter().map(taint).collect(),
+            capacity: spec.capacity.clone(),
+            ..NodeConfig::numbered(spec.name.as_str(), self.machines)
+        };
+        let kubelet = Kubelet::new(config);
+        let identity = kubelet.identity();
+        let id = ProcessId::Kubelet(Name::from(spec.name.as_str()));
+        self.add_process(id, Program::Kubelet(Arc::new(kubelet)), identity);
+        Ok(())
     }
 
     /// A machine is taken away for good, and its Node object with it.
@@ -120,6 +145,12 @@ impl Cluster {
     /// [`MachineError::NoSuchNode`].
     pub fn start_node(&mut self, name: &str) -> Result<(), MachineError> {
         let id = self.machine(name)?;
+        if let Some(slot) = self.processes.get_mut(&id).filter(|slot| !slot.state.running)
+            && let Program::Kubelet(kubelet) = &mut slot.program
+        {
+            // Without power a machine forgets what ran on it.
+            *kubelet = Arc::new(Kubelet::new(kubelet.config().clone()));
+        }
         self.start_process(&id);
         Ok(())
     }
@@ -184,4 +215,31 @@ impl Cluster {
         let _ = (image, broken);
         Ok(())
     }
+}
+
+/// Whether a machine can join: what a kubelet's flags or the API server would refuse is refused before it starts.
+pub(super) fn check_node(spec: &NodeSpec) -> Result<(), MachineError> {
+    let bad = |what: &str, why: Vec<String>| match why.first() {
+        Some(why) => Err(MachineError::BadNode(format!("{what}: {why}"))),
+        None => Ok(()),
+    };
+    bad(&format!("name {:?}", spec.name), names::is_dns1123_subdomain(&spec.name))?;
+    for (key, value) in &spec.labels {
+        bad(&format!("label {key:?}"), names::is_qualified_name(key))?;
+        bad(&format!("label {key:?}"), names::is_label_value(value))?;
+    }
+    for taint in &spec.taints {
+        bad(&format!("taint {:?}", taint.key), names::is_qualified_name(&taint.key))?;
+        bad(&format!("taint {:?}", taint.key), names::is_label_value(&taint.value))?;
+        if !matches!(taint.effect.as_str(), "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
+            return Err(MachineError::BadNode(format!("taint {:?}: there is no effect {:?}", taint.key, taint.effect)));
+        }
+    }
+    for (name, amount) in &spec.capacity {
+        bad(&format!("capacity {name:?}"), names::is_qualified_name(name))?;
+        if Quantity::parse(amount).is_err() {
+            return Err(MachineError::BadNode(format!("capacity {name:?}: {amount:?} is no quantity")));
+        }
+    }
+    Ok(())
 }

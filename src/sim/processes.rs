@@ -10,6 +10,7 @@ use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
 use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
+use crate::node::kubelet::Kubelet;
 use crate::scheduler::KubeScheduler;
 
 /// A process's name.
@@ -38,6 +39,7 @@ impl fmt::Display for ProcessId {
 pub(super) enum Program {
     ControllerManager(Arc<ControllerManager>),
     Scheduler(Arc<KubeScheduler>),
+    Kubelet(Arc<Kubelet>),
 }
 
 impl Program {
@@ -45,6 +47,7 @@ impl Program {
         match self {
             Self::ControllerManager(program) => Arc::<ControllerManager>::make_mut(program),
             Self::Scheduler(program) => Arc::<KubeScheduler>::make_mut(program),
+            Self::Kubelet(program) => Arc::<Kubelet>::make_mut(program),
         }
     }
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::machinery::time::Time;
 
+use super::machines::{MachineError, NodeSpec};
+
 /// How long things take on their way. All in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -61,5 +63,30 @@ impl Default for Profile {
             node_pods: 110,
             latencies: Latencies::default(),
         }
+    }
+}
+
+impl Profile {
+    /// The node with this number, counted from 1.
+    #[must_use]
+    pub fn node(&self, number: u32) -> NodeSpec {
+        let capacity = [
+            ("cpu", self.node_cpu.clone()),
+            ("memory", self.node_memory.clone()),
+            ("pods", self.node_pods.to_string()),
+        ];
+        NodeSpec {
+            name: format!("{}{number}", self.node_prefix),
+            capacity: capacity.into_iter().map(|(name, amount)| (name.to_owned(), amount)).collect(),
+            ..NodeSpec::default()
+        }
+    }
+
+    /// Whether a cluster can begin like this.
+    ///
+    /// # Errors
+    /// What is wrong with its nodes.
+    pub fn check(&self) -> Result<(), MachineError> {
+        super::machines::check_node(&self.node(1))
     }
 }

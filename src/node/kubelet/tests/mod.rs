@@ -53,7 +53,8 @@ fn a_simple_pod_runs_and_is_deleted() {
     bench.run("4s");
     expect![[r#"
         not found
-    "#]].assert_eq(&bench.status("p"));
+    "#]]
+    .assert_eq(&bench.status("p"));
     expect![[r#"
         5.0  ready=false 
         5.0 Pending ready=false c:waiting:ContainerCreating:0
@@ -61,5 +62,6 @@ fn a_simple_pod_runs_and_is_deleted() {
         8.0 Running deleting ready=true c:running:0
         8.1 Succeeded deleting ready=false c:terminated:Completed:0
         9.0 gone
-    "#]].assert_eq(&bench.history("p"));
+    "#]]
+    .assert_eq(&bench.history("p"));
 }
