@@ -159,7 +159,7 @@ impl Evaluator<'_> {
             trial.remove(victim);
         }
         trial.fits()?;
-        potential.sort_by(|left, right| importance(left, self.now).cmp(&importance(right, self.now)));
+        potential.sort_by_key(|victim| importance(victim, self.now));
         let (violating, harmless) = budgets.split(potential);
         let mut victims = Vec::new();
         let mut pdb_violation_count = 0;
@@ -173,7 +173,7 @@ impl Evaluator<'_> {
                 }
             }
         }
-        victims.sort_by(|left, right| importance(left, self.now).cmp(&importance(right, self.now)));
+        victims.sort_by_key(|victim| importance(victim, self.now));
         Ok(Candidate { node: node.name.clone(), victims, pdb_violation_count })
     }
 
