@@ -22,7 +22,7 @@ fn node(index: usize) -> Arc<Node> {
             "kubernetes.io/hostname": name,
             "kubernetes.io/os": "linux",
             "topology.kubernetes.io/zone": format!("zone-{}", index % 3),
-            "disk": if index % 2 == 0 { "ssd" } else { "hdd" },
+            "disk": if index.is_multiple_of(2) { "ssd" } else { "hdd" },
         }},
         "status": {"allocatable": {"cpu": "16", "memory": "64Gi", "pods": "110"}},
     });

@@ -120,9 +120,11 @@ impl Scheduler {
         self.fail(queued, message, now)
     }
 
-    /// Preemption for a pod could not be carried out: it is tried again at once.
-    pub fn preemption_failed(&mut self, uid: &str) {
-        self.queue.activate(uid);
+    /// Preemption for a pod could not be carried out: it is tried again after a while.
+    ///
+    /// Upstream tries at once, held up by its requests; here nothing would hold it up.
+    pub fn preemption_failed(&mut self, uid: &str, now: Time) {
+        self.queue.retry_after_error(uid, now);
     }
 
     fn explain(

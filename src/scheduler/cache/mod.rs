@@ -270,3 +270,82 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(name: &str, zone: &str) -> Arc<Node> {
+        let node = json!({
+            "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}},
+            "status": {"images": [{"names": ["nginx:1"], "sizeBytes": 7}]},
+        });
+        Arc::new(serde_json::from_value(node).expect("a node"))
+    }
+
+    fn pod(name: &str, app: &str, node: &str) -> Arc<PodInfo> {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": "default", "uid": name, "labels": {"app": app}},
+            "spec": {"nodeName": node, "containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}]},
+        }))
+        .expect("a pod");
+        Arc::new(PodInfo::new(Arc::new(pod)))
+    }
+
+    fn names(cache: &Cache) -> String {
+        cache.nodes().map(|node| node.name.to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn zones_take_turns() {
+        let mut cache = Cache::default();
+        for (name, zone) in [("a", "1"), ("b", "1"), ("c", "2"), ("d", "1"), ("e", "3")] {
+            cache.set_node(node(name, zone));
+        }
+        assert_eq!(names(&cache), "a c e b d");
+        cache.remove_node("a");
+        assert_eq!(names(&cache), "b c e d");
+        cache.set_node(node("d", "3"));
+        assert_eq!(names(&cache), "b c e d");
+        assert_eq!(cache.images().get("nginx:1").map(|image| image.nodes.len()), Some(4));
+    }
+
+    #[test]
+    fn pods_outlive_their_node_and_come_before_it() {
+        let mut cache = Cache::default();
+        cache.set_pod(pod("p", "x", "a"));
+        assert_eq!(cache.node_count(), 0);
+        cache.set_node(node("a", "1"));
+        assert_eq!(cache.node_by_name("a").map(|node| node.requested.milli_cpu), Some(1000));
+        cache.remove_node("a");
+        assert!(cache.node_by_name("a").is_none());
+        cache.remove_pod("p");
+        cache.set_node(node("b", "1"));
+        let slots = cache.slot_count();
+        assert_eq!(slots, 1, "the place of a forgotten node is used again");
+    }
+
+    #[test]
+    fn an_assumed_pod_counts_until_it_is_forgotten() {
+        let mut cache = Cache::default();
+        cache.set_node(node("a", "1"));
+        let copy = cache.clone();
+        cache.assume_pod(pod("p", "x", ""), "a");
+        let group_nodes = |cache: &Cache| {
+            cache.index().in_namespace("default").flat_map(PodGroup::nodes).map(|(_, count)| count).sum::<i64>()
+        };
+        assert!(cache.is_assumed("p"));
+        assert_eq!(group_nodes(&cache), 1);
+        cache.set_pod(pod("p", "x", "a"));
+        assert!(!cache.is_assumed("p"));
+        cache.forget_pod("p");
+        assert_eq!(group_nodes(&cache), 1, "a bound pod is not forgotten");
+        cache.remove_pod("p");
+        assert_eq!(group_nodes(&cache), 0);
+        assert_eq!(group_nodes(&copy), 0);
+        assert_eq!(cache.node_by_name("a").map(|node| node.requested.milli_cpu), Some(0));
+    }
+}

@@ -8,6 +8,8 @@
 mod in_flight;
 mod nominator;
 mod queued_pod;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -282,6 +284,16 @@ impl SchedulingQueue {
                 self.requeue(queued, Strategy::AfterBackoff, now);
             }
         }
+    }
+
+    /// What was to be done for a pod after its try went wrong.
+    pub fn retry_after_error(&mut self, uid: &str, now: Time) {
+        let Some(mut queued) = self.take(uid) else { return };
+        let info = Arc::make_mut(&mut queued);
+        info.timestamp = now;
+        info.consecutive_errors_count += 1;
+        info.unschedulable_plugins = PluginSet::EMPTY;
+        self.requeue(queued, Strategy::AfterBackoff, now);
     }
 
     /// A pod is to be tried at once, wherever it stands.
