@@ -19,6 +19,7 @@ pub mod quantity;
 pub mod quote;
 pub mod random;
 pub mod schema;
+pub mod shell;
 pub mod status;
 pub mod strict;
 pub mod time;

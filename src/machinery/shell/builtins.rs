@@ -1,0 +1,791 @@
+//! Commands that are the shell's own, since they change it or make it wait.
+
+use std::sync::Arc;
+
+use super::arithmetic;
+use super::expand::{Expansion, set_variable};
+use super::files::normalise;
+use super::host::{Flavor, Lookup, Signal};
+use super::interpreter::{Flow, exit, fail, pop_frame, report, take_child, wait_on};
+use super::io::{CommandIo, Input};
+use super::parser::is_name;
+use super::shell::{Event, Frame, Read, Shell, Variable};
+use super::table::{Pid, Wait};
+use super::utilities::Immediate;
+use std::time::Duration;
+
+/// What a builtin does.
+#[derive(Clone, Copy)]
+enum Action {
+    /// It gives an exit code.
+    Code(fn(&mut Shell, &mut CommandIo<'_>, &[String]) -> i32),
+    /// It changes where the script goes on, or waits.
+    Flow(fn(&mut Shell, &mut CommandIo<'_>, &[String]) -> Flow),
+    /// It is a utility that shells have built in.
+    Utility(Immediate),
+}
+
+/// A builtin.
+#[derive(Clone, Copy)]
+pub(super) struct Builtin {
+    name: &'static str,
+    action: Action,
+}
+
+const SPECIAL: [&str; 14] = [
+    ":", ".", "break", "continue", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap",
+    "unset",
+];
+
+impl Builtin {
+    /// POSIX's special builtins come before functions, and assignments before them stay.
+    pub(super) fn is_special(self) -> bool {
+        SPECIAL.contains(&self.name)
+    }
+}
+
+/// The builtin of a name.
+pub(super) fn find(name: &str) -> Option<Builtin> {
+    let action = match name {
+        ":" | "true" => Action::Code(|_, _, _| 0),
+        "false" => Action::Code(|_, _, _| 1),
+        "alias" | "unalias" | "hash" | "bg" | "fg" | "shopt" | "disown" | "enable" => Action::Code(|_, _, _| 0),
+        "." | "source" => Action::Flow(source),
+        "[" | "test" => Action::Utility(super::test::run),
+        "break" => Action::Flow(|shell, io, arguments| leave_loop(shell, io, arguments, false)),
+        "cd" => Action::Code(cd),
+        "command" => Action::Flow(command),
+        "continue" => Action::Flow(|shell, io, arguments| leave_loop(shell, io, arguments, true)),
+        "declare" | "typeset" => Action::Code(declare),
+        "echo" => Action::Utility(super::utilities::echo),
+        "eval" => Action::Flow(eval),
+        "exec" => Action::Code(|_, _, _| 0),
+        "exit" | "logout" => Action::Flow(exit_builtin),
+        "export" => Action::Code(export),
+        "getopts" => Action::Code(getopts),
+        "jobs" => Action::Code(jobs),
+        "kill" => Action::Utility(super::utilities::kill),
+        "let" => Action::Code(let_builtin),
+        "local" => Action::Code(local),
+        "printf" => Action::Utility(super::utilities::printf),
+        "pwd" => Action::Code(pwd),
+        "read" => Action::Flow(read),
+        "readonly" => Action::Code(readonly),
+        "return" => Action::Flow(return_builtin),
+        "set" => Action::Code(set),
+        "shift" => Action::Code(shift),
+        "times" => Action::Code(times),
+        "trap" => Action::Code(trap),
+        "type" => Action::Code(type_builtin),
+        "ulimit" => Action::Code(ulimit),
+        "umask" => Action::Code(umask),
+        "unset" => Action::Code(unset),
+        "wait" => Action::Flow(wait),
+        _ => return None,
+    };
+    let name = SPECIAL.iter().find(|special| **special == name).copied().unwrap_or_default();
+    Some(Builtin { name, action })
+}
+
+/// Runs a builtin; `argv` begins with its name.
+pub(super) fn run(shell: &mut Shell, io: &mut CommandIo<'_>, builtin: Builtin, argv: &[String]) -> Flow {
+    let arguments = &argv[1..];
+    match builtin.action {
+        Action::Flow(function) => return function(shell, io, arguments),
+        Action::Code(function) => shell.status = function(shell, io, arguments),
+        Action::Utility(function) => {
+            let own = std::mem::replace(&mut io.process.argv, argv.to_vec());
+            shell.status = function(io, arguments).max(i32::from(std::mem::take(&mut io.process.write_failed)));
+            io.process.argv = own;
+        }
+    }
+    Flow::Next
+}
+
+fn complain(shell: &Shell, io: &mut CommandIo<'_>, builtin: &str, message: &str) {
+    let line = format!("{}{message}\n", shell.prefix(Some(builtin)));
+    io.write(2, line.as_bytes());
+}
+
+fn eval(shell: &mut Shell, _: &mut CommandIo<'_>, arguments: &[String]) -> Flow {
+    shell.status = 0;
+    shell.frames.push(Frame::Script(arguments.join(" ").into()));
+    Flow::Next
+}
+
+fn source(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> Flow {
+    let Some(name) = arguments.first() else {
+        complain(shell, io, ".", "filename argument required");
+        shell.status = 2;
+        return Flow::Next;
+    };
+    let path = io.path(name);
+    match io.files(|files| files.read(&path)) {
+        Ok(bytes) => {
+            shell.status = 0;
+            shell.frames.push(Frame::Source);
+            shell.frames.push(Frame::Script(String::from_utf8_lossy(&bytes).into_owned().into()));
+            Flow::Next
+        }
+        Err(_) => {
+            let message = match shell.flavor {
+                Flavor::Bash => format!("{name}: No such file or directory"),
+                Flavor::Dash => format!("cannot open {name}: No such file"),
+                Flavor::Ash => format!("can't open '{name}': No such file or directory"),
+            };
+            complain(shell, io, ".", &message);
+            fail(shell, io)
+        }
+    }
+}
+
+fn number(arguments: &[String], default: i32) -> Option<i32> {
+    match arguments.first() {
+        None => Some(default),
+        Some(text) => text.parse().ok(),
+    }
+}
+
+fn leave_loop(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String], goes_on: bool) -> Flow {
+    let Some(mut left) = number(arguments, 1).filter(|count| *count > 0) else {
+        complain(shell, io, if goes_on { "continue" } else { "break" }, "Illegal number");
+        return fail(shell, io);
+    };
+    shell.status = 0;
+    let is_loop =
+        |frame: &Frame| matches!(frame, Frame::Loop { .. } | Frame::For { .. } | Frame::Count { started: true, .. });
+    while let Some(frame) = shell.frames.last() {
+        if matches!(frame, Frame::Call { .. } | Frame::Source | Frame::Reader { .. } | Frame::Action { .. }) {
+            break;
+        }
+        if is_loop(frame) {
+            left -= 1;
+            let outer = shell.frames.iter().rev().skip(1).any(is_loop);
+            if left == 0 || !outer {
+                if !goes_on {
+                    shell.frames.pop();
+                }
+                break;
+            }
+        }
+        pop_frame(shell, io);
+    }
+    Flow::Next
+}
+
+fn return_builtin(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> Flow {
+    let status = number(arguments, shell.status).unwrap_or(2) & 0xff;
+    if !shell.frames.iter().any(|frame| matches!(frame, Frame::Call { .. } | Frame::Source)) {
+        return exit(shell, status);
+    }
+    while let Some(frame) = pop_frame(shell, io) {
+        if matches!(frame, Frame::Call { .. } | Frame::Source) {
+            break;
+        }
+    }
+    shell.status = status;
+    Flow::Next
+}
+
+fn exit_builtin(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> Flow {
+    // In a trap's action, `exit` alone gives the status from before the trap.
+    let before = shell.frames.iter().rev().find_map(|frame| match frame {
+        Frame::Action { status } | Frame::Exit { code: status } => Some(*status),
+        _ => None,
+    });
+    match number(arguments, before.unwrap_or(shell.status)) {
+        Some(code) => exit(shell, code & 0xff),
+        None => {
+            let bad = if shell.flavor == Flavor::Bash { "numeric argument required" } else { "Illegal number" };
+            let message = match shell.flavor {
+                Flavor::Bash => format!("{}: {bad}", arguments[0]),
+                _ => format!("{bad}: {}", arguments[0]),
+            };
+            complain(shell, io, "exit", &message);
+            exit(shell, 2)
+        }
+    }
+}
+
+fn cd(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let get = |io: &CommandIo<'_>, name: &str| io.process.variables.get(name).map(|held| held.value.clone());
+    let target = match arguments.iter().find(|argument| !matches!(argument.as_str(), "-P" | "-L" | "--")) {
+        None => get(io, "HOME").unwrap_or_else(|| "/root".to_owned()),
+        Some(dash) if dash == "-" => get(io, "OLDPWD").unwrap_or_else(|| io.process.directory.clone()),
+        Some(path) => path.clone(),
+    };
+    let path = io.path(&target);
+    let error = match io.files(|files| files.stat(&path, true)) {
+        Ok(entry) if entry.is_directory() => {
+            let old = std::mem::replace(&mut io.process.directory, path.clone());
+            drop(set_variable(shell, io, "OLDPWD", old));
+            drop(set_variable(shell, io, "PWD", path.clone()));
+            if arguments.first().is_some_and(|argument| argument == "-") {
+                io.out(&format!("{path}\n"));
+            }
+            return 0;
+        }
+        Ok(_) => super::files::FileError::NotDirectory,
+        Err(error) => error,
+    };
+    let message = match shell.flavor {
+        Flavor::Bash => format!("{target}: {error}"),
+        Flavor::Dash => format!("can't cd to {target}"),
+        Flavor::Ash => format!("can't cd to {target}: {error}"),
+    };
+    complain(shell, io, "cd", &message);
+    if shell.flavor == Flavor::Dash { 2 } else { 1 }
+}
+
+fn pwd(_: &mut Shell, io: &mut CommandIo<'_>, _: &[String]) -> i32 {
+    io.out(&format!("{}\n", io.process.directory.clone()));
+    0
+}
+
+fn export(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let keep = !arguments.first().is_some_and(|argument| argument == "-n");
+    let names: Vec<&String> =
+        arguments.iter().filter(|argument| !matches!(argument.as_str(), "-p" | "-n" | "--")).collect();
+    if names.is_empty() {
+        let lines: String =
+            io.environment().iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
+        io.out(&lines);
+        return 0;
+    }
+    change_variables(shell, io, "export", &names, |variable| variable.exported = keep)
+}
+
+fn readonly(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    change_variables(shell, io, "readonly", &names, |variable| variable.read_only = true)
+}
+
+fn change_variables(
+    shell: &mut Shell,
+    io: &mut CommandIo<'_>,
+    builtin: &str,
+    arguments: &[&String],
+    change: impl Fn(&mut Variable),
+) -> i32 {
+    let mut code = 0;
+    for argument in arguments {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (argument.as_str(), None),
+        };
+        if !is_name(name) {
+            let message = if shell.flavor == Flavor::Bash {
+                format!("`{argument}': not a valid identifier")
+            } else {
+                format!("{name}: bad variable name")
+            };
+            complain(shell, io, builtin, &message);
+            code = if shell.flavor == Flavor::Bash { 1 } else { 2 };
+            continue;
+        }
+        if let Some(value) = value
+            && let Err(message) = set_variable(shell, io, name, value.to_owned())
+        {
+            complain(shell, io, builtin, &message);
+            code = 2;
+            continue;
+        }
+        if value.is_none() && !io.process.variables.contains_key(name) {
+            continue;
+        }
+        if let Some(held) = io.process.variables.get_mut(name) {
+            change(held);
+        }
+    }
+    code
+}
+
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "'\\''"))
+}
+
+fn declare(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let flags: String = arguments.iter().filter(|argument| argument.starts_with('-')).cloned().collect();
+    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    remember_locals(shell, io, &names);
+    change_variables(shell, io, "declare", &names, |variable| {
+        variable.exported |= flags.contains('x');
+        variable.read_only |= flags.contains('r');
+    })
+}
+
+fn local(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    if !shell.frames.iter().any(|frame| matches!(frame, Frame::Call { .. })) {
+        let text = if shell.flavor == Flavor::Bash { "can only be used in a function" } else { "not in a function" };
+        complain(shell, io, "local", text);
+        return 1;
+    }
+    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    remember_locals(shell, io, &names);
+    for name in names.iter().filter(|name| !name.contains('=')) {
+        io.process.variables.remove(name.as_str());
+    }
+    change_variables(shell, io, "local", &names, |_| {})
+}
+
+fn remember_locals(shell: &mut Shell, io: &CommandIo<'_>, names: &[&String]) {
+    let call = shell.frames.iter_mut().rev().find_map(|frame| match frame {
+        Frame::Call { locals, .. } => Some(locals),
+        _ => None,
+    });
+    if let Some(locals) = call {
+        for name in names {
+            let name = name.split('=').next().unwrap_or_default();
+            if !locals.iter().any(|(held, _)| held == name) {
+                locals.push((name.to_owned(), io.process.variables.get(name).cloned()));
+            }
+        }
+    }
+}
+
+fn unset(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let functions = arguments.first().is_some_and(|argument| argument == "-f");
+    for name in arguments.iter().filter(|argument| !argument.starts_with('-')) {
+        if functions {
+            shell.functions.remove(name);
+        } else if io.process.variables.get(name).is_some_and(|held| held.read_only) {
+            complain(shell, io, "unset", &format!("{name}: is read only"));
+            return 1;
+        } else if io.process.variables.remove(name).is_none() {
+            shell.functions.remove(name);
+        }
+    }
+    0
+}
+
+fn set(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    if arguments.is_empty() {
+        let lines: String =
+            io.process.variables.iter().map(|(name, held)| format!("{name}={}\n", quoted(&held.value))).collect();
+        io.out(&lines);
+        return 0;
+    }
+    let mut at = 0;
+    while let Some(argument) = arguments.get(at) {
+        let on = argument.starts_with('-');
+        let Some(letters) = argument.strip_prefix(['-', '+']).filter(|letters| !letters.is_empty()) else {
+            break;
+        };
+        at += 1;
+        if letters == "-" {
+            shell.positional = arguments[at..].to_vec();
+            return 0;
+        }
+        for letter in letters.chars() {
+            let known = if letter == 'o' {
+                let option = arguments.get(at).cloned().unwrap_or_default();
+                at += 1;
+                option.is_empty() || shell.options.set_long(&option, on)
+            } else {
+                shell.options.set_letter(letter, on)
+            };
+            if !known {
+                complain(shell, io, "set", &format!("illegal option {argument}"));
+                return 2;
+            }
+        }
+    }
+    if at < arguments.len() {
+        shell.positional = arguments[at..].to_vec();
+    }
+    0
+}
+
+fn shift(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let count = number(arguments, 1).and_then(|count| usize::try_from(count).ok());
+    match count {
+        Some(count) if count <= shell.positional.len() => {
+            shell.positional.drain(..count);
+            0
+        }
+        _ => {
+            if shell.flavor != Flavor::Bash {
+                complain(shell, io, "shift", "can't shift that many");
+            }
+            1
+        }
+    }
+}
+
+fn times(_: &mut Shell, io: &mut CommandIo<'_>, _: &[String]) -> i32 {
+    io.out("0m0.00s 0m0.00s\n0m0.00s 0m0.00s\n");
+    0
+}
+
+fn event(text: &str) -> Option<Event> {
+    match text {
+        "EXIT" | "0" => Some(Event::Exit),
+        // What bash calls on errors and steps has no counterpart, but scripts may ask for it.
+        other => Signal::parse(other).map(Event::Signal),
+    }
+}
+
+fn trap(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let arguments: &[String] = if arguments.first().is_some_and(|a| a == "--") { &arguments[1..] } else { arguments };
+    if arguments.is_empty() || arguments[0] == "-p" {
+        let name = |event: &Event| match event {
+            Event::Exit => "EXIT",
+            Event::Signal(signal) => signal.name(),
+        };
+        let lines: String =
+            shell.traps.iter().map(|(event, action)| format!("trap -- {} {}\n", quoted(action), name(event))).collect();
+        io.out(&lines);
+        return 0;
+    }
+    let resets = arguments[0] == "-" || (arguments.len() == 1 && event(&arguments[0]).is_some());
+    let names = if arguments[0] == "-" || !resets { &arguments[1..] } else { arguments };
+    let mut code = 0;
+    for name in names {
+        if matches!(name.as_str(), "ERR" | "DEBUG" | "RETURN" | "CHLD" | "WINCH" | "TSTP" | "CONT" | "TTIN" | "TTOU") {
+            continue;
+        }
+        let Some(event) = event(name) else {
+            let message = match shell.flavor {
+                Flavor::Bash => format!("{name}: invalid signal specification"),
+                Flavor::Dash => format!("{name}: bad trap"),
+                Flavor::Ash => format!("{name}: invalid signal specification"),
+            };
+            complain(shell, io, "trap", &message);
+            code = 1;
+            continue;
+        };
+        if let Event::Signal(signal) = event {
+            io.process.ignored.retain(|ignored| *ignored != signal);
+            if !resets && arguments[0].is_empty() {
+                io.process.ignored.push(signal);
+            }
+        }
+        if resets {
+            shell.traps.remove(&event);
+        } else {
+            shell.traps.insert(event, arguments[0].clone());
+        }
+    }
+    code
+}
+
+fn describe(shell: &Shell, io: &mut CommandIo<'_>, name: &str) -> Option<(String, String)> {
+    if shell.functions.contains_key(name) {
+        return Some((name.to_owned(), format!("{name} is a function")));
+    }
+    if find(name).is_some() {
+        return Some((name.to_owned(), format!("{name} is a shell builtin")));
+    }
+    let path = super::utilities::which(io, name)?;
+    Some((path.clone(), format!("{name} is {path}")))
+}
+
+fn type_builtin(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let mut code = 0;
+    for name in arguments.iter().filter(|argument| !argument.starts_with('-')) {
+        match describe(shell, io, name) {
+            Some((_, text)) => io.out(&format!("{text}\n")),
+            None => {
+                io.out(&format!("{name}: not found\n"));
+                code = 127;
+            }
+        }
+    }
+    code
+}
+
+fn command(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> Flow {
+    let flag = arguments.first().filter(|argument| matches!(argument.as_str(), "-v" | "-V"));
+    let rest = if arguments.first().is_some_and(|a| a.starts_with('-')) { &arguments[1..] } else { arguments };
+    if let Some(flag) = flag {
+        shell.status = 0;
+        for name in rest {
+            match describe(shell, io, name) {
+                Some((path, text)) => {
+                    let line = if flag == "-v" { path } else { text };
+                    io.out(&format!("{line}\n"));
+                }
+                None => shell.status = 127,
+            }
+        }
+        return Flow::Next;
+    }
+    // `command x` runs x past any function of that name.
+    let words = rest.iter().map(|word| super::syntax::Word { parts: vec![super::syntax::Part::Quoted(word.clone())] });
+    let simple = super::syntax::Command {
+        kind: super::syntax::CommandKind::Simple { assignments: Vec::new(), words: words.collect() },
+        redirects: Vec::new(),
+        line: shell.line,
+    };
+    if let Some(name) = rest.first() {
+        if let Some(function) = shell.functions.remove(name) {
+            // It is put back once the command has been found, which is before anything else can run.
+            let flow = super::simple::run(shell, io, Arc::new(simple), Vec::new());
+            shell.functions.insert(name.clone(), function);
+            return flow;
+        }
+        return super::simple::run(shell, io, Arc::new(simple), Vec::new());
+    }
+    shell.status = 0;
+    Flow::Next
+}
+
+fn umask(_: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    if arguments.is_empty() {
+        io.out("0022\n");
+    }
+    0
+}
+
+fn ulimit(_: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let limit = match arguments.first().map(String::as_str) {
+        Some("-n") => "1048576",
+        _ => "unlimited",
+    };
+    io.out(&format!("{limit}\n"));
+    0
+}
+
+fn let_builtin(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let mut last = 0;
+    for argument in arguments {
+        match arithmetic::evaluate(argument, &mut Expansion::new(shell, io, &[])) {
+            Ok(value) => last = value,
+            Err(message) => {
+                complain(shell, io, "let", &message);
+                return 2;
+            }
+        }
+    }
+    i32::from(last == 0)
+}
+
+fn jobs(_: &mut Shell, io: &mut CommandIo<'_>, _: &[String]) -> i32 {
+    let own = io.process.pid;
+    let running: Vec<String> = io.processes().into_iter().filter(|row| row.1 == own).map(|row| row.2).collect();
+    for (index, name) in running.iter().enumerate() {
+        io.out(&format!("[{}]  Running                    {name}\n", index + 1));
+    }
+    0
+}
+
+fn getopts(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let [letters, name, rest @ ..] = arguments else {
+        complain(shell, io, "getopts", "Usage: getopts optstring var [arg]");
+        return 2;
+    };
+    let given = if rest.is_empty() { shell.positional.clone() } else { rest.to_vec() };
+    let held = io.process.variables.get("OPTIND").and_then(|held| held.value.parse::<usize>().ok());
+    let mut index = held.unwrap_or(1).max(1);
+    let word = given.get(index - 1).cloned().unwrap_or_default();
+    let place = shell.option_place.max(1);
+    let Some(letter) = word.chars().nth(place).filter(|_| word.starts_with('-') && word != "--") else {
+        shell.option_place = 0;
+        if word == "--" {
+            index += 1;
+        }
+        drop(set_variable(shell, io, "OPTIND", index.to_string()));
+        drop(set_variable(shell, io, name, "?".to_owned()));
+        return 1;
+    };
+    let more: String = word.chars().skip(place + 1).collect();
+    shell.option_place = place + 1;
+    let mut value = letter.to_string();
+    io.process.variables.remove("OPTARG");
+    match letters.find(letter).filter(|_| letter != ':') {
+        None => {
+            if !letters.starts_with(':') {
+                report(shell, io, &format!("Illegal option -{letter}"));
+            }
+            value = "?".to_owned();
+        }
+        Some(at) if letters[at + 1..].starts_with(':') => {
+            shell.option_place = 0;
+            let argument = if more.is_empty() { given.get(index).cloned() } else { Some(more.clone()) };
+            index += usize::from(more.is_empty());
+            match argument {
+                Some(argument) => drop(set_variable(shell, io, "OPTARG", argument)),
+                None => {
+                    report(shell, io, &format!("No arg for -{letter} option"));
+                    value = "?".to_owned();
+                }
+            }
+            index += 1;
+        }
+        Some(_) => {}
+    }
+    if shell.option_place > 0 && more.is_empty() {
+        shell.option_place = 0;
+        index += 1;
+    }
+    drop(set_variable(shell, io, "OPTIND", index.to_string()));
+    drop(set_variable(shell, io, name, value));
+    0
+}
+
+fn wait(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> Flow {
+    let pids: Vec<Pid> =
+        arguments.iter().filter_map(|argument| argument.trim_start_matches('%').parse().ok()).collect();
+    wait_for(shell, io, if pids.is_empty() { None } else { Some(pids) })
+}
+
+/// Goes on with `wait`.
+pub(super) fn wait_for(shell: &mut Shell, io: &mut CommandIo<'_>, pids: Option<Vec<Pid>>) -> Flow {
+    let Some(mut pids) = pids else {
+        let running = io.process.children.iter().find(|(_, code)| code.is_none()).map(|(pid, _)| *pid);
+        return match running {
+            Some(pid) => wait_on(shell, Frame::WaitFor { pids: None }, Wait::Child(pid, None)),
+            None => {
+                io.process.children.clear();
+                shell.status = 0;
+                Flow::Next
+            }
+        };
+    };
+    while let Some(pid) = pids.first().copied() {
+        match take_child(io, pid) {
+            Some(code) => shell.status = code,
+            None => return wait_on(shell, Frame::WaitFor { pids: Some(pids) }, Wait::Child(pid, None)),
+        }
+        pids.remove(0);
+    }
+    Flow::Next
+}
+
+fn read(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> Flow {
+    let mut read = Read {
+        names: Vec::new(),
+        raw: false,
+        descriptor: 0,
+        deadline: None,
+        count: None,
+        delimiter: b'\n',
+        text: Vec::new(),
+    };
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let Some(letters) = argument.strip_prefix('-').filter(|_| read.names.is_empty()) else {
+            read.names.push(argument.clone());
+            continue;
+        };
+        for (at, letter) in letters.char_indices() {
+            if matches!(letter, 'r' | 's' | 'e') {
+                read.raw |= letter == 'r';
+                continue;
+            }
+            let attached = &letters[at + 1..];
+            let value =
+                if attached.is_empty() { rest.next().cloned().unwrap_or_default() } else { attached.to_owned() };
+            match letter {
+                'p' => io.write(2, value.as_bytes()),
+                't' => {
+                    let seconds: f64 = value.parse().unwrap_or(0.0);
+                    read.deadline = Some(io.now() + Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
+                }
+                'n' | 'N' => read.count = value.parse().ok(),
+                'u' => read.descriptor = value.parse().unwrap_or(0),
+                'd' => read.delimiter = value.bytes().next().unwrap_or(0),
+                _ => {
+                    complain(shell, io, "read", &format!("Illegal option -{letter}"));
+                    shell.status = 2;
+                    return Flow::Next;
+                }
+            }
+            break;
+        }
+    }
+    continue_read(shell, io, Box::new(read))
+}
+
+/// Goes on with `read`.
+pub(super) fn continue_read(shell: &mut Shell, io: &mut CommandIo<'_>, mut read: Box<Read>) -> Flow {
+    loop {
+        let most = read.count.map_or(4096, |count| count.saturating_sub(read.text.len()).max(1));
+        match io.read(read.descriptor, most) {
+            Input::Pending => {
+                if read.deadline.is_some_and(|deadline| deadline <= io.now()) {
+                    shell.status = 1;
+                    return Flow::Next;
+                }
+                let wait = Wait::Readable(read.descriptor, read.deadline);
+                return wait_on(shell, Frame::Read { read }, wait);
+            }
+            Input::End => {
+                let text = std::mem::take(&mut read.text);
+                return finish_read(shell, io, &read, &text, 1);
+            }
+            Input::Data(bytes) => {
+                let end = bytes.iter().position(|byte| *byte == read.delimiter);
+                let taken = end.map_or(bytes.len(), |end| end + 1);
+                read.text.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+                io.unread(read.descriptor, &bytes[taken..]);
+                let continued = !read.raw && read.delimiter == b'\n' && ends_escaped(&read.text);
+                if end.is_some() && continued {
+                    read.text.pop();
+                } else if end.is_some() || read.count.is_some_and(|count| read.text.len() >= count) {
+                    let text = std::mem::take(&mut read.text);
+                    return finish_read(shell, io, &read, &text, 0);
+                }
+            }
+        }
+    }
+}
+
+fn ends_escaped(text: &[u8]) -> bool {
+    text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+}
+
+/// Splits what was read among the variables.
+fn finish_read(shell: &mut Shell, io: &mut CommandIo<'_>, read: &Read, text: &[u8], status: i32) -> Flow {
+    let separators = io.process.variables.get("IFS").map_or(" \t\n", |held| &held.value).to_owned();
+    let text = String::from_utf8_lossy(text).into_owned();
+    let text = if read.raw { text } else { unescaped(&text) };
+    let is_blank = |c: char| separators.contains(c) && c.is_whitespace();
+    let names = if read.names.is_empty() { vec!["REPLY".to_owned()] } else { read.names.clone() };
+    let mut rest = if read.names.is_empty() { text.as_str() } else { text.trim_start_matches(is_blank) };
+    shell.status = status;
+    for (index, name) in names.iter().enumerate() {
+        let value = if read.names.is_empty() {
+            rest
+        } else if index + 1 == names.len() {
+            rest.trim_end_matches(is_blank)
+        } else {
+            let end = rest.find(|c| separators.contains(c)).unwrap_or(rest.len());
+            let value = &rest[..end];
+            rest = rest[end..].trim_start_matches(is_blank);
+            if let Some(hard) = rest.chars().next().filter(|c| separators.contains(*c)) {
+                rest = rest[hard.len_utf8()..].trim_start_matches(is_blank);
+            }
+            value
+        };
+        if let Err(message) = set_variable(shell, io, name, value.to_owned()) {
+            complain(shell, io, "read", &message);
+            shell.status = 2;
+        }
+    }
+    Flow::Next
+}
+
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c == '\\' { plain.extend(chars.next()) } else { plain.push(c) }
+    }
+    plain
+}
+
+/// The path of a command among the files, if it is a file that may be run.
+pub(super) fn executable(io: &mut CommandIo<'_>, name: &str) -> Option<String> {
+    if name.contains('/') {
+        let path = normalise(name, &io.process.directory);
+        let file = io.files(|files| files.stat(&path, true)).ok();
+        if file.is_some_and(|entry| entry.is_file() && entry.mode & 0o111 != 0) {
+            return Some(name.to_owned());
+        }
+    }
+    match io.host.lookup(name, &[name.to_owned()]) {
+        Lookup::Missing => None,
+        _ => Some(name.to_owned()),
+    }
+}

@@ -1,0 +1,388 @@
+//! What processes need from the world around them, and what that world can give them to run.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::files::FileSystem;
+use super::io::CommandIo;
+use crate::machinery::time::Time;
+
+/// The world around the processes of one container, or of the page's terminal.
+pub trait Host {
+    /// The simulated time.
+    fn now(&self) -> Time;
+    /// Random bits for `$RANDOM` and the like.
+    fn random(&mut self) -> u64;
+    /// Runs `work` on the files. A closure, as a view of files borrows the host.
+    fn with_files(&mut self, work: &mut dyn FnMut(&mut FileSystem<'_>));
+    /// What runs under a name or path. `argv` holds the name and the arguments.
+    fn lookup(&mut self, name: &str, argv: &[String]) -> Lookup;
+    /// The host name.
+    fn hostname(&self) -> String;
+    /// The host's own IP addresses.
+    fn addresses(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Who runs the processes.
+    fn user(&self) -> User {
+        User::root()
+    }
+    /// Whether some other process listens on a port.
+    fn port_in_use(&self, _port: u16) -> bool {
+        false
+    }
+    /// What `nproc` and `free` show.
+    fn machine(&self) -> Machine {
+        Machine { processors: 4, memory_bytes: 8 << 30 }
+    }
+}
+
+/// A user, as `id` prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its number.
+    pub id: i64,
+    /// Its group's number.
+    pub group: i64,
+    /// Its name, if `/etc/passwd` knows it.
+    pub name: Option<String>,
+}
+
+impl User {
+    /// root.
+    #[must_use]
+    pub fn root() -> Self {
+        Self { id: 0, group: 0, name: Some("root".to_owned()) }
+    }
+}
+
+/// The machine that processes see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Processors.
+    pub processors: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// Nothing.
+    Missing,
+    /// One of the utilities of this room, by its own name.
+    Utility,
+    /// A shell.
+    Shell(Flavor),
+    /// A shell script that belongs to an image.
+    Script(Arc<str>),
+    /// A program of the host's own.
+    Run(Box<dyn CommandRun>),
+}
+
+/// Which shell: they differ in messages and in a few habits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavor {
+    /// busybox's ash.
+    Ash,
+    /// Debian's dash.
+    Dash,
+    /// bash.
+    Bash,
+}
+
+/// A running program that is not a shell script. It is stepped until it exits; between steps it may wait.
+pub trait CommandRun: fmt::Debug + Send + Sync {
+    /// Goes on until it exits, has to wait, or did a fair share of work.
+    fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll;
+    /// A copy, as every process is part of a cluster that can be copied.
+    fn clone_box(&self) -> Box<dyn CommandRun>;
+    /// What it does with a signal.
+    fn signal(&mut self, _signal: Signal) -> SignalAction {
+        SignalAction::Default
+    }
+    /// Memory in use, in bytes.
+    fn memory(&self, _now: Time) -> u64 {
+        512 << 10
+    }
+    /// Processor time in use, in thousandths of a processor.
+    fn processor(&self, _now: Time) -> u32 {
+        0
+    }
+    /// Whether it answers on a TCP port by now.
+    fn listens(&self, _port: u16, _now: Time) -> bool {
+        false
+    }
+    /// The ports it answers on or is about to.
+    fn ports(&self) -> Vec<u16> {
+        Vec::new()
+    }
+    /// Answers a request that came in on a port it listens on.
+    fn connect(&mut self, _request: &HttpRequest, _io: &mut CommandIo<'_>) -> NetworkAnswer {
+        NetworkAnswer::Refused { address: String::new() }
+    }
+}
+
+impl Clone for Box<dyn CommandRun> {
+    fn clone(&self) -> Self {
+        self.clone_box()
+    }
+}
+
+/// How far a program came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandPoll {
+    /// It ended with this code.
+    Exited(i32),
+    /// It can go on at once, after others had their turn.
+    Again,
+    /// It goes on when there is something to read on this descriptor.
+    Readable(u32),
+    /// It goes on when there is room to write on this descriptor.
+    Writable(u32),
+    /// It goes on at this time.
+    Until(Time),
+    /// It goes on when some file was written.
+    Files,
+    /// It does nothing until a signal comes.
+    Forever,
+    /// It goes on when the network answered, or has not until then.
+    Network(NetworkRequest, Option<Time>),
+    /// It goes on when this command, run with its own descriptors, ended, or has not until then.
+    Run(Vec<String>, Option<Time>),
+    /// It becomes this command.
+    Exec(Vec<String>),
+}
+
+/// Signals that mean something here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Signal {
+    /// `HUP`, 1.
+    Hangup,
+    /// `INT`, 2.
+    Interrupt,
+    /// `QUIT`, 3.
+    Quit,
+    /// `KILL`, 9.
+    Kill,
+    /// `USR1`, 10.
+    User1,
+    /// `USR2`, 12.
+    User2,
+    /// `PIPE`, 13.
+    Pipe,
+    /// `ALRM`, 14.
+    Alarm,
+    /// `TERM`, 15.
+    Terminate,
+}
+
+/// Every signal with its number and name.
+const SIGNALS: [(Signal, i32, &str); 9] = [
+    (Signal::Hangup, 1, "HUP"),
+    (Signal::Interrupt, 2, "INT"),
+    (Signal::Quit, 3, "QUIT"),
+    (Signal::Kill, 9, "KILL"),
+    (Signal::User1, 10, "USR1"),
+    (Signal::User2, 12, "USR2"),
+    (Signal::Pipe, 13, "PIPE"),
+    (Signal::Alarm, 14, "ALRM"),
+    (Signal::Terminate, 15, "TERM"),
+];
+
+impl Signal {
+    /// The signal of a name, with or without `SIG`, or of a number.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let upper = text.to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        SIGNALS.iter().find(|(_, number, known)| *known == name || number.to_string() == name).map(|found| found.0)
+    }
+
+    /// Its number in Linux.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        SIGNALS.iter().find(|found| found.0 == self).map_or(0, |found| found.1)
+    }
+
+    /// Its name without `SIG`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        SIGNALS.iter().find(|found| found.0 == self).map_or("", |found| found.2)
+    }
+
+    /// The exit code of a process that this signal ended.
+    #[must_use]
+    pub fn exit_code(self) -> i32 {
+        128 + self.number()
+    }
+}
+
+/// What a program does with a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalAction {
+    /// It has no handler: it dies, unless it is process 1, which the kernel spares.
+    Default,
+    /// It goes on.
+    Ignore,
+    /// It ends with this code.
+    Exit(i32),
+}
+
+/// A request that leaves a process over the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkRequest {
+    /// An HTTP request.
+    Http(HttpRequest),
+    /// Whether a TCP port answers.
+    Connect {
+        /// A name or an address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// An echo request.
+    Ping {
+        /// A name or an address.
+        host: String,
+    },
+    /// The addresses of a name.
+    Resolve {
+        /// The name.
+        name: String,
+    },
+}
+
+impl NetworkRequest {
+    /// The name or address it goes to.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Http(request) => &request.host,
+            Self::Connect { host, .. } | Self::Ping { host } => host,
+            Self::Resolve { name } => name,
+        }
+    }
+}
+
+/// An HTTP request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// `GET` and the like.
+    pub method: String,
+    /// Whether over TLS.
+    pub secure: bool,
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The path with its query.
+    pub path: String,
+    /// Headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The address it comes from, as the server sees it.
+    pub client: String,
+}
+
+impl HttpRequest {
+    /// A `GET` of a path.
+    #[must_use]
+    pub fn get(host: &str, port: u16, path: &str) -> Self {
+        Self { method: "GET".to_owned(), host: host.to_owned(), port, path: path.to_owned(), ..Self::default() }
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// An HTTP answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status code.
+    pub status: u16,
+    /// Headers, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How long the server took.
+    pub latency: Duration,
+    /// The address that answered; whoever routes the request fills it in.
+    pub address: String,
+}
+
+impl HttpAnswer {
+    /// An answer with a text.
+    #[must_use]
+    pub fn text(status: u16, body: impl Into<String>) -> Self {
+        Self { status, body: body.into().into_bytes(), ..Self::default() }
+    }
+
+    /// The words after a status code.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self.status {
+            200 => "OK",
+            201 => "Created",
+            204 => "No Content",
+            301 => "Moved Permanently",
+            302 => "Found",
+            304 => "Not Modified",
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            409 => "Conflict",
+            429 => "Too Many Requests",
+            500 => "Internal Server Error",
+            501 => "Not Implemented",
+            502 => "Bad Gateway",
+            503 => "Service Unavailable",
+            504 => "Gateway Timeout",
+            _ => "",
+        }
+    }
+}
+
+/// What came of a network request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkAnswer {
+    /// An HTTP server answered.
+    Http(HttpAnswer),
+    /// The port is open, or the host is there; who has the connection but speaks no HTTP sends this too.
+    Connected {
+        /// The address that answered.
+        address: String,
+    },
+    /// The name has these addresses.
+    Resolved {
+        /// The server that said so, with its port: `10.96.0.10:53`.
+        server: String,
+        /// The full name.
+        name: String,
+        /// The addresses.
+        addresses: Vec<String>,
+    },
+    /// No such name.
+    NameUnknown {
+        /// The server that said so.
+        server: String,
+    },
+    /// Nothing listens there.
+    Refused {
+        /// The address that refused.
+        address: String,
+    },
+    /// Nothing answers.
+    TimedOut,
+    /// There is no way to it.
+    Unreachable,
+    /// The connection was cut.
+    Reset,
+}

@@ -1,0 +1,697 @@
+//! The shell's parser: recursive descent over the text itself, as the grammar of a shell depends on what came before.
+//!
+//! POSIX sh as busybox and dash read it, with what scripts borrow from bash: `[[ ]]`, `(( ))`, `&>`, `<<<`,
+//! `function`, `${x/a/b}`, `$'…'`. Arrays, coprocesses and process substitution are not there.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::syntax::{
+    Assignment, Chain, Command, CommandKind, Item, Joint, List, Part, Pipeline, Redirect, RedirectKind, Word,
+};
+
+/// How deep compound commands and substitutions may be nested.
+const DEPTH_MAX: u32 = 60;
+
+/// Words that are keywords where a command begins.
+const RESERVED: [&str; 16] =
+    ["if", "then", "elif", "else", "fi", "while", "until", "do", "done", "for", "case", "esac", "{", "}", "!", "[["];
+
+/// Why a text is no script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// busybox's text, after "syntax error: ".
+    pub message: String,
+    /// The line it was noticed on, from 1.
+    pub line: u32,
+    /// Whether more text could complete the script: an interactive shell then asks for the next line.
+    pub incomplete: bool,
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "syntax error: {}", self.message)
+    }
+}
+
+/// Parses a whole script.
+///
+/// # Errors
+/// When the text is no script; the error says whether it only ended too early.
+pub fn parse(text: &str) -> Result<Arc<List>, SyntaxError> {
+    let mut parser = Parser::new(text, 0);
+    let list = parser.list(&[])?;
+    match parser.token()? {
+        Token::End => Ok(list),
+        token => Err(parser.unexpected(&token)),
+    }
+}
+
+/// A token, as seen where a command may begin or go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// A word.
+    Word(Word),
+    /// An operator.
+    Operator(&'static str),
+    /// The descriptor before a redirection.
+    Descriptor(u32),
+    /// The end of a line.
+    Newline,
+    /// The end of the text.
+    End,
+}
+
+pub(super) type Parsed<T> = Result<T, SyntaxError>;
+
+/// The parser's place in the text.
+#[derive(Debug)]
+pub(super) struct Parser {
+    pub(super) text: Arc<[char]>,
+    pub(super) at: usize,
+    pub(super) line: u32,
+    pub(super) depth: u32,
+    peeked: Option<Token>,
+    /// Where the next line end is, and where reading goes on after the here-documents that follow it.
+    here: Option<(usize, usize)>,
+}
+
+/// Operators, longest first.
+const OPERATORS: [&str; 22] = [
+    "&>>", "<<<", "<<-", ";;&", "&&", "||", ";;", "<<", ">>", "<&", ">&", "<>", ">|", "&>", "|&", "|", "&", ";", "<",
+    ">", "(", ")",
+];
+
+impl Parser {
+    pub(super) fn new(text: &str, depth: u32) -> Self {
+        Self { text: text.chars().collect(), at: 0, line: 1, depth, peeked: None, here: None }
+    }
+
+    pub(super) fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
+        Err(SyntaxError { message: message.into(), line: self.line, incomplete: false })
+    }
+
+    pub(super) fn unfinished<T>(&self, message: impl Into<String>) -> Parsed<T> {
+        Err(SyntaxError { message: message.into(), line: self.line, incomplete: true })
+    }
+
+    pub(super) fn unexpected(&self, token: &Token) -> SyntaxError {
+        let message = match token {
+            Token::End => "unexpected end of file".to_owned(),
+            Token::Newline => "unexpected newline".to_owned(),
+            Token::Operator(operator) => format!("unexpected \"{operator}\""),
+            Token::Descriptor(_) => "unexpected redirection".to_owned(),
+            Token::Word(word) => match word.literal() {
+                Some(text) if RESERVED.contains(&text) => format!("unexpected \"{text}\""),
+                _ => "unexpected word".to_owned(),
+            },
+        };
+        SyntaxError { message, line: self.line, incomplete: *token == Token::End }
+    }
+
+    fn expected(&self, token: &Token, what: &str) -> SyntaxError {
+        let mut error = self.unexpected(token);
+        error.message.push_str(&format!(" (expecting \"{what}\")"));
+        error
+    }
+
+    pub(super) fn peek_char(&self) -> Option<char> {
+        self.text.get(self.at).copied()
+    }
+
+    pub(super) fn next_char(&mut self) -> Option<char> {
+        let next = self.peek_char()?;
+        self.at += 1;
+        if next == '\n' {
+            self.line += 1;
+            if let Some((newline, resume)) = self.here
+                && newline + 1 == self.at
+            {
+                self.line += self.text[self.at..resume].iter().filter(|c| **c == '\n').count() as u32;
+                self.at = resume;
+                self.here = None;
+            }
+        }
+        Some(next)
+    }
+
+    pub(super) fn looking_at(&self, text: &str) -> bool {
+        text.chars().enumerate().all(|(index, wanted)| self.text.get(self.at + index) == Some(&wanted))
+    }
+
+    fn skip_blanks(&mut self) {
+        loop {
+            match self.peek_char() {
+                Some(' ' | '\t' | '\r') => self.at += 1,
+                Some('\\') if self.text.get(self.at + 1) == Some(&'\n') => {
+                    self.at += 1;
+                    self.next_char();
+                }
+                Some('#') => {
+                    while self.peek_char().is_some_and(|c| c != '\n') {
+                        self.at += 1;
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn token(&mut self) -> Parsed<Token> {
+        if let Some(token) = &self.peeked {
+            return Ok(token.clone());
+        }
+        let token = self.read_token()?;
+        self.peeked = Some(token.clone());
+        Ok(token)
+    }
+
+    pub(super) fn take(&mut self) -> Parsed<Token> {
+        let token = self.token()?;
+        self.peeked = None;
+        Ok(token)
+    }
+
+    fn read_token(&mut self) -> Parsed<Token> {
+        self.skip_blanks();
+        match self.peek_char() {
+            None => return Ok(Token::End),
+            Some('\n') => {
+                self.next_char();
+                return Ok(Token::Newline);
+            }
+            _ => {}
+        }
+        if let Some(operator) = OPERATORS.iter().find(|operator| self.looking_at(operator)) {
+            self.at += operator.len();
+            return Ok(Token::Operator(operator));
+        }
+        let digits = self.text[self.at..].iter().take_while(|c| c.is_ascii_digit()).count();
+        if (1..=3).contains(&digits) && matches!(self.text.get(self.at + digits), Some('<' | '>')) {
+            let number: String = self.text[self.at..self.at + digits].iter().collect();
+            self.at += digits;
+            return Ok(Token::Descriptor(number.parse().unwrap_or(0)));
+        }
+        Ok(Token::Word(self.word()?))
+    }
+
+    fn is_operator(&mut self, operator: &str) -> Parsed<bool> {
+        Ok(matches!(self.token()?, Token::Operator(found) if found == operator))
+    }
+
+    fn take_operator(&mut self, operator: &str) -> Parsed<bool> {
+        let found = self.is_operator(operator)?;
+        if found {
+            self.take()?;
+        }
+        Ok(found)
+    }
+
+    fn is_keyword(&mut self, keyword: &str) -> Parsed<bool> {
+        Ok(matches!(self.token()?, Token::Word(word) if word.literal() == Some(keyword)))
+    }
+
+    fn take_keyword(&mut self, keyword: &str) -> Parsed<bool> {
+        let found = self.is_keyword(keyword)?;
+        if found {
+            self.take()?;
+        }
+        Ok(found)
+    }
+
+    fn require_keyword(&mut self, keyword: &str) -> Parsed<()> {
+        if self.take_keyword(keyword)? {
+            return Ok(());
+        }
+        let token = self.token()?;
+        Err(self.expected(&token, keyword))
+    }
+
+    fn skip_newlines(&mut self) -> Parsed<()> {
+        while self.token()? == Token::Newline {
+            self.take()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn deeper(&mut self) -> Parsed<()> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX { self.error("too deeply nested") } else { Ok(()) }
+    }
+
+    /// Chains until the end of the text, a `)`, `;;` or one of these keywords.
+    pub(super) fn list(&mut self, ends: &[&str]) -> Parsed<Arc<List>> {
+        self.deeper()?;
+        let mut items = Vec::new();
+        loop {
+            self.skip_newlines()?;
+            match self.token()? {
+                Token::End | Token::Operator(")" | ";;" | ";;&") => break,
+                Token::Word(word) if word.literal().is_some_and(|text| ends.contains(&text)) => break,
+                _ => {}
+            }
+            let chain = Arc::new(self.chain()?);
+            let background = self.take_operator("&")?;
+            let ended = background || self.take_operator(";")? || self.token()? == Token::Newline;
+            items.push(Item { chain, background });
+            if !ended {
+                break;
+            }
+        }
+        self.depth -= 1;
+        Ok(Arc::new(List { items }))
+    }
+
+    /// A list that must hold something, and the keyword after it.
+    fn body(&mut self, end: &str) -> Parsed<Arc<List>> {
+        let list = self.list(&[end])?;
+        let token = self.token()?;
+        if list.items.is_empty() {
+            return Err(self.unexpected(&token));
+        }
+        self.require_keyword(end)?;
+        Ok(list)
+    }
+
+    fn chain(&mut self) -> Parsed<Chain> {
+        let mut links = vec![(Joint::And, self.pipeline()?)];
+        loop {
+            let joint = if self.take_operator("&&")? {
+                Joint::And
+            } else if self.take_operator("||")? {
+                Joint::Or
+            } else {
+                return Ok(Chain { links });
+            };
+            self.skip_newlines()?;
+            links.push((joint, self.pipeline()?));
+        }
+    }
+
+    fn pipeline(&mut self) -> Parsed<Pipeline> {
+        let mut negated = false;
+        while self.take_keyword("!")? {
+            negated = !negated;
+        }
+        // `time` before a pipeline says nothing of use where commands take no time.
+        if self.is_keyword("time")? {
+            self.take()?;
+        }
+        let mut commands = vec![Arc::new(self.command()?)];
+        loop {
+            if self.take_operator("|&")? {
+                if let Some(last) = commands.last_mut() {
+                    let target = Word { parts: vec![Part::Literal("1".to_owned())] };
+                    let redirect = Redirect { descriptor: Some(2), kind: RedirectKind::Duplicate, target };
+                    Arc::make_mut(last).redirects.push(redirect);
+                }
+            } else if !self.take_operator("|")? {
+                return Ok(Pipeline { negated, commands });
+            }
+            self.skip_newlines()?;
+            commands.push(Arc::new(self.command()?));
+        }
+    }
+
+    fn command(&mut self) -> Parsed<Command> {
+        let line = self.line;
+        let token = self.token()?;
+        let kind = match &token {
+            Token::Operator("(") => {
+                self.take()?;
+                if self.looking_at("(")
+                    && let Some(text) = self.arithmetic_text(1)
+                {
+                    CommandKind::Arithmetic(self.nested_word(&text)?)
+                } else {
+                    let list = self.list(&[])?;
+                    if !self.take_operator(")")? {
+                        let token = self.token()?;
+                        return Err(self.expected(&token, ")"));
+                    }
+                    CommandKind::Subshell(list)
+                }
+            }
+            Token::Word(word) => match word.literal() {
+                Some("{") => {
+                    self.take()?;
+                    CommandKind::Group(self.body("}")?)
+                }
+                Some("if") => self.branches()?,
+                Some(name @ ("while" | "until")) => {
+                    self.take()?;
+                    let condition = self.body("do")?;
+                    CommandKind::Loop { until: name == "until", condition, body: self.body("done")? }
+                }
+                Some("for") => self.counted_or_for()?,
+                Some("case") => self.case()?,
+                Some("function") => {
+                    self.take()?;
+                    return self.function_after_keyword(line);
+                }
+                Some("[[") => {
+                    self.take()?;
+                    CommandKind::Test(self.test_words()?)
+                }
+                Some(text) if RESERVED.contains(&text) => return Err(self.unexpected(&token)),
+                _ => return self.simple(line),
+            },
+            Token::Operator("<" | ">" | ">>" | "<<" | "<<-" | "<<<" | "<&" | ">&" | "<>" | ">|" | "&>" | "&>>")
+            | Token::Descriptor(_) => return self.simple(line),
+            _ => return Err(self.unexpected(&token)),
+        };
+        let mut redirects = Vec::new();
+        while let Some(redirect) = self.redirect()? {
+            redirects.push(redirect);
+        }
+        Ok(Command { kind, redirects, line })
+    }
+
+    fn branches(&mut self) -> Parsed<CommandKind> {
+        self.take()?;
+        let mut branches = Vec::new();
+        loop {
+            let condition = self.body("then")?;
+            let body = self.list(&["elif", "else", "fi"])?;
+            if body.items.is_empty() {
+                let token = self.token()?;
+                return Err(self.unexpected(&token));
+            }
+            branches.push((condition, body));
+            if self.take_keyword("elif")? {
+                continue;
+            }
+            let otherwise = if self.take_keyword("else")? {
+                Some(self.body("fi")?)
+            } else {
+                self.require_keyword("fi")?;
+                None
+            };
+            return Ok(CommandKind::If { branches, otherwise });
+        }
+    }
+
+    fn counted_or_for(&mut self) -> Parsed<CommandKind> {
+        self.take()?;
+        self.skip_blanks();
+        if self.looking_at("((") {
+            self.at += 1;
+            let Some(text) = self.arithmetic_text(1) else {
+                return self.unfinished("missing '))'");
+            };
+            let parts: Vec<&str> = text.split(';').collect();
+            let [start, condition, step] = parts.as_slice() else {
+                return self.error("bad for loop variable");
+            };
+            let expressions = [self.nested_word(start)?, self.nested_word(condition)?, self.nested_word(step)?];
+            self.take_operator(";")?;
+            self.skip_newlines()?;
+            self.require_keyword("do")?;
+            return Ok(CommandKind::Count { expressions, body: self.body("done")? });
+        }
+        let Token::Word(word) = self.take()? else {
+            return self.error("bad for loop variable");
+        };
+        let Some(name) = word.literal().filter(|name| is_name(name)).map(str::to_owned) else {
+            return self.error("bad for loop variable");
+        };
+        self.skip_newlines()?;
+        let mut words = None;
+        if self.take_keyword("in")? {
+            let mut list = Vec::new();
+            while let Token::Word(word) = self.token()? {
+                self.take()?;
+                list.push(word);
+            }
+            words = Some(list);
+        }
+        let token = self.token()?;
+        if !matches!(token, Token::Operator(";") | Token::Newline) && words.is_some() {
+            return Err(self.unexpected(&token));
+        }
+        self.take_operator(";")?;
+        self.skip_newlines()?;
+        self.require_keyword("do")?;
+        Ok(CommandKind::For { name, words, body: self.body("done")? })
+    }
+
+    fn case(&mut self) -> Parsed<CommandKind> {
+        self.take()?;
+        let word = match self.take()? {
+            Token::Word(word) => word,
+            token => return Err(self.unexpected(&token)),
+        };
+        self.skip_newlines()?;
+        self.require_keyword("in")?;
+        let mut arms = Vec::new();
+        loop {
+            self.skip_newlines()?;
+            if self.take_keyword("esac")? {
+                return Ok(CommandKind::Case { word, arms });
+            }
+            self.take_operator("(")?;
+            let mut patterns = Vec::new();
+            loop {
+                match self.take()? {
+                    Token::Word(word) => patterns.push(word),
+                    token => return Err(self.unexpected(&token)),
+                }
+                if self.take_operator("|")? {
+                    continue;
+                }
+                if self.take_operator(")")? {
+                    break;
+                }
+                let token = self.token()?;
+                return Err(self.expected(&token, ")"));
+            }
+            let body = self.list(&["esac"])?;
+            arms.push((patterns, body));
+            if !self.take_operator(";;")? && !self.take_operator(";;&")? {
+                self.skip_newlines()?;
+                if !self.is_keyword("esac")? {
+                    let token = self.token()?;
+                    return Err(self.expected(&token, ";;"));
+                }
+            }
+        }
+    }
+
+    fn function_after_keyword(&mut self, line: u32) -> Parsed<Command> {
+        let name = match self.take()? {
+            Token::Word(word) if word.literal().is_some() => word.literal().unwrap_or_default().to_owned(),
+            token => return Err(self.unexpected(&token)),
+        };
+        if self.take_operator("(")? && !self.take_operator(")")? {
+            let token = self.token()?;
+            return Err(self.expected(&token, ")"));
+        }
+        self.function(name, line)
+    }
+
+    fn function(&mut self, name: String, line: u32) -> Parsed<Command> {
+        self.skip_newlines()?;
+        self.deeper()?;
+        let body = Arc::new(self.command()?);
+        self.depth -= 1;
+        Ok(Command { kind: CommandKind::Function { name, body }, redirects: Vec::new(), line })
+    }
+
+    /// The words up to `]]`; operators among them become words.
+    fn test_words(&mut self) -> Parsed<Vec<Word>> {
+        let mut words = Vec::new();
+        loop {
+            match self.take()? {
+                Token::Word(word) if word.literal() == Some("]]") => return Ok(words),
+                Token::Word(word) => {
+                    let pattern = word.literal() == Some("=~");
+                    words.push(word);
+                    if pattern {
+                        words.push(self.regex_word()?);
+                    }
+                }
+                Token::Operator(operator) => {
+                    words.push(Word { parts: vec![Part::Literal(operator.to_owned())] });
+                }
+                Token::Newline => {}
+                token => return Err(self.expected(&token, "]]")),
+            }
+        }
+    }
+
+    fn simple(&mut self, line: u32) -> Parsed<Command> {
+        let (mut assignments, mut words, mut redirects) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            if let Some(redirect) = self.redirect()? {
+                redirects.push(redirect);
+                continue;
+            }
+            match self.token()? {
+                Token::Word(word) => {
+                    self.take()?;
+                    match assignment(&word).filter(|_| words.is_empty()) {
+                        Some(assignment) => assignments.push(assignment),
+                        None => words.push(word),
+                    }
+                }
+                Token::Operator("(") if words.len() == 1 && assignments.is_empty() && redirects.is_empty() => {
+                    let Some(name) = words[0].literal().map(str::to_owned) else {
+                        return Err(self.unexpected(&Token::Operator("(")));
+                    };
+                    self.take()?;
+                    if !self.take_operator(")")? {
+                        let token = self.token()?;
+                        return Err(self.expected(&token, ")"));
+                    }
+                    return self.function(name, line);
+                }
+                Token::Operator("(") => return Err(self.unexpected(&Token::Operator("("))),
+                _ => break,
+            }
+        }
+        Ok(Command { kind: CommandKind::Simple { assignments, words }, redirects, line })
+    }
+
+    fn redirect(&mut self) -> Parsed<Option<Redirect>> {
+        let descriptor = match self.token()? {
+            Token::Descriptor(number) => {
+                self.take()?;
+                Some(number)
+            }
+            _ => None,
+        };
+        let kind = match self.token()? {
+            Token::Operator("<") => RedirectKind::Input,
+            Token::Operator(">" | ">|") => RedirectKind::Output,
+            Token::Operator(">>") => RedirectKind::Append,
+            Token::Operator("<>") => RedirectKind::Both,
+            Token::Operator("&>") => RedirectKind::OutputAndError,
+            Token::Operator("&>>") => RedirectKind::AppendOutputAndError,
+            Token::Operator("<&" | ">&") => RedirectKind::Duplicate,
+            Token::Operator("<<" | "<<-" | "<<<") => RedirectKind::Text,
+            _ => return Ok(None),
+        };
+        let operator = self.take()?;
+        let descriptor = match operator {
+            Token::Operator(">&") if descriptor.is_none() => Some(1),
+            _ => descriptor,
+        };
+        let word = match self.take()? {
+            Token::Word(word) => word,
+            Token::Descriptor(number) => Word { parts: vec![Part::Literal(number.to_string())] },
+            token => return Err(self.unexpected(&token)),
+        };
+        let target = match operator {
+            Token::Operator("<<<") => Word { parts: vec![Part::Double(word.parts), Part::Quoted("\n".to_owned())] },
+            Token::Operator("<<") => self.here_document(&word, false)?,
+            Token::Operator("<<-") => self.here_document(&word, true)?,
+            _ => word,
+        };
+        Ok(Some(Redirect { descriptor, kind, target }))
+    }
+
+    /// Reads the body of a here-document, which begins after the line that is being read.
+    fn here_document(&mut self, delimiter: &Word, strip_tabs: bool) -> Parsed<Word> {
+        let quoted = !matches!(delimiter.parts.as_slice(), [Part::Literal(_)]);
+        let delimiter: String = delimiter.parts.iter().map(plain_text).collect();
+        let (newline, mut at) = match self.here {
+            Some(here) => here,
+            None => {
+                let newline = self.line_end();
+                (newline, newline + 1)
+            }
+        };
+        let mut body = String::new();
+        loop {
+            if at >= self.text.len() {
+                return self.unfinished(format!("unexpected end of file (expecting \"{delimiter}\")"));
+            }
+            let end = self.text[at..].iter().position(|c| *c == '\n').map_or(self.text.len(), |found| at + found);
+            let line: String = self.text[at..end].iter().collect();
+            at = (end + 1).min(self.text.len());
+            let line = if strip_tabs { line.trim_start_matches('\t') } else { &line };
+            if line == delimiter {
+                break;
+            }
+            body.push_str(line);
+            body.push('\n');
+        }
+        self.here = Some((newline, at));
+        if quoted { Ok(Word { parts: vec![Part::Quoted(body)] }) } else { self.here_word(&body) }
+    }
+
+    /// Where the line that is being read ends, line ends in quotes not counted.
+    fn line_end(&self) -> usize {
+        let (mut at, mut quote) = (self.at, None);
+        while let Some(c) = self.text.get(at) {
+            match (quote, c) {
+                (None, '\n') => return at,
+                (None, '\'' | '"') => quote = Some(*c),
+                (None | Some('"'), '\\') => at += 1,
+                (Some(open), c) if open == *c => quote = None,
+                _ => {}
+            }
+            at += 1;
+        }
+        self.text.len()
+    }
+
+    /// The text of `((…))` after its first parenthesis was read `opened` times, or nothing when it is none.
+    pub(super) fn arithmetic_text(&mut self, opened: usize) -> Option<String> {
+        let start = self.at + 1;
+        let (mut at, mut depth) = (start, 0);
+        while let Some(c) = self.text.get(at) {
+            match c {
+                '(' => depth += 1,
+                ')' if depth > 0 => depth -= 1,
+                ')' => {
+                    let closed = (0..=opened).all(|more| self.text.get(at + more) == Some(&')'));
+                    if !closed {
+                        return None;
+                    }
+                    let text = self.text[start..at].iter().collect();
+                    self.at = at + opened + 1;
+                    return Some(text);
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        None
+    }
+}
+
+fn plain_text(part: &Part) -> String {
+    match part {
+        Part::Literal(text) | Part::Quoted(text) => text.clone(),
+        Part::Double(parts) => parts.iter().map(plain_text).collect(),
+        _ => String::new(),
+    }
+}
+
+/// Whether this may be a variable's name.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+}
+
+/// The assignment that a word is, if it is one.
+fn assignment(word: &Word) -> Option<Assignment> {
+    let Some(Part::Literal(first)) = word.parts.first() else {
+        return None;
+    };
+    let (name, value) = first.split_once('=')?;
+    let (name, append) = name.strip_suffix('+').map_or((name, false), |name| (name, true));
+    if !is_name(name) {
+        return None;
+    }
+    let mut parts = word.parts.clone();
+    if value.is_empty() {
+        parts.remove(0);
+    } else {
+        parts[0] = Part::Literal(value.to_owned());
+    }
+    Some(Assignment { name: name.to_owned(), append, value: Word { parts } })
+}

@@ -1,0 +1,883 @@
+//! The processes of one container, or of the page's terminal: a value that is stepped in simulated time.
+//!
+//! A process is a shell with its own stack of frames, or a program behind `CommandRun`. No process blocks: one that has
+//! to wait says what for, and the table tells whoever steps it when it next needs to be stepped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::host::{
+    CommandPoll, CommandRun, Flavor, Host, HttpRequest, Lookup, NetworkAnswer, NetworkRequest, Signal, SignalAction,
+};
+use super::interpreter;
+use super::io::{CommandIo, Descriptor, Input, OpenFile, Output, PIPE_BYTES_MAX, ProcessState, Stream};
+use super::shell::{Shell, Variable, Variables};
+use crate::machinery::time::Time;
+
+/// The number of a process.
+pub type Pid = u32;
+/// The number of a request that a process sent out.
+pub type RequestId = u64;
+
+/// How many processes a table may hold, as a `pids` limit of a container.
+const PROCESSES_MAX: usize = 512;
+/// How much a process may do before others have their turn.
+const QUANTUM: u32 = 500;
+/// How much unread output of a process is kept, in bytes.
+const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// How much `$(…)` may gather, in bytes.
+const CAPTURE_BYTES_MAX: usize = 1 << 20;
+
+/// What a process does.
+#[derive(Clone, Debug)]
+pub(super) enum Body {
+    Shell(Box<Shell>),
+    Program(Box<dyn CommandRun>),
+}
+
+/// What a process waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    Ready,
+    Readable(u32, Option<Time>),
+    Writable(u32),
+    Until(Time),
+    Child(Pid, Option<Time>),
+    Network(RequestId, Option<Time>),
+    Files(u64),
+    Forever,
+}
+
+impl Wait {
+    fn deadline(&self) -> Option<Time> {
+        match self {
+            Self::Until(time) => Some(*time),
+            Self::Readable(_, deadline) | Self::Child(_, deadline) | Self::Network(_, deadline) => *deadline,
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Task {
+    process: ProcessState,
+    body: Body,
+    wait: Wait,
+}
+
+impl Task {
+    fn holds(&self, descriptor: &Descriptor) -> bool {
+        self.descriptors().any(|held| held == descriptor)
+    }
+
+    fn descriptors(&self) -> impl Iterator<Item = &Descriptor> {
+        let saved = match &self.body {
+            Body::Shell(shell) => shell.saved_descriptors(),
+            Body::Program(_) => Vec::new(),
+        };
+        self.process.descriptors.values().chain(saved)
+    }
+}
+
+/// A process that the host started, and what it wrote.
+#[derive(Clone, Debug, Default)]
+struct Root {
+    output: Vec<Output>,
+    output_bytes: usize,
+    input: Vec<u8>,
+    input_open: bool,
+    terminal: bool,
+    exit: Option<i32>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Pipe {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+/// How a root process begins.
+#[derive(Clone, Debug, Default)]
+pub struct Spawn {
+    /// Name and arguments.
+    pub argv: Vec<String>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+    /// The working directory.
+    pub directory: String,
+    /// Whether standard input stays open for `feed`; otherwise it is at its end from the start.
+    pub stdin: bool,
+    /// Whether standard input and output are a terminal.
+    pub terminal: bool,
+}
+
+/// Why a process cannot begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpawnError {
+    /// No such command.
+    NotFound,
+    /// There is a file, but it may not be run.
+    Denied,
+    /// There is a file that is neither a program nor a script.
+    BadFormat,
+    /// There are too many processes.
+    TooMany,
+}
+
+/// When processes next need to be stepped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// At this time, or not before a signal, input, a file or an answer comes.
+    Waiting(Option<Time>),
+    /// The budget was used up; there is more to do at once.
+    Running,
+}
+
+/// All processes of a container or a terminal.
+#[derive(Clone, Debug)]
+pub struct ProcessTable {
+    tasks: BTreeMap<Pid, Task>,
+    roots: BTreeMap<Pid, Root>,
+    pipes: BTreeMap<u32, Pipe>,
+    captures: BTreeMap<u32, Vec<u8>>,
+    opens: BTreeMap<u32, OpenFile>,
+    requests: Vec<(RequestId, NetworkRequest)>,
+    next_pid: Pid,
+    next_handle: u32,
+    next_request: RequestId,
+    cursor: Pid,
+    files_generation: u64,
+    /// Set when a process wrote a file since the last step.
+    pub files_changed: bool,
+}
+
+impl ProcessTable {
+    /// No processes yet; the first one will be `first_pid`. Process 1 is spared by signals that it does not handle,
+    /// and takes all others with it when it ends.
+    #[must_use]
+    pub fn new(first_pid: Pid) -> Self {
+        Self {
+            tasks: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            pipes: BTreeMap::new(),
+            captures: BTreeMap::new(),
+            opens: BTreeMap::new(),
+            requests: Vec::new(),
+            next_pid: first_pid,
+            next_handle: 1,
+            next_request: 1,
+            cursor: 0,
+            files_generation: 0,
+            files_changed: false,
+        }
+    }
+
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// When the command cannot be run.
+    pub fn spawn(&mut self, spawn: Spawn, host: &mut dyn Host) -> Result<Pid, SpawnError> {
+        let argv = spawn.argv.clone();
+        let process = self.root_process(&spawn, host.now());
+        let body = resolve(&process.directory, host, &argv)?;
+        self.insert_root(spawn, process, body)
+    }
+
+    /// Starts a program of the host's own.
+    ///
+    /// # Errors
+    /// When there are too many processes.
+    pub fn spawn_program(&mut self, spawn: Spawn, program: Box<dyn CommandRun>, now: Time) -> Result<Pid, SpawnError> {
+        let process = self.root_process(&spawn, now);
+        self.insert_root(spawn, process, Body::Program(program))
+    }
+
+    fn root_process(&self, spawn: &Spawn, now: Time) -> ProcessState {
+        let pid = self.next_pid;
+        let variables = spawn.environment.iter().cloned();
+        let variables: Variables = variables.map(|(name, value)| (name, Variable::exported(value))).collect();
+        let descriptors = [
+            (0, Descriptor::Input(pid)),
+            (1, Descriptor::Output(pid, Stream::Out)),
+            (2, Descriptor::Output(pid, Stream::Error)),
+        ];
+        let directory = if spawn.directory.is_empty() { "/" } else { &spawn.directory };
+        ProcessState {
+            pid,
+            parent: 0,
+            root: pid,
+            argv: spawn.argv.clone(),
+            descriptors: BTreeMap::from(descriptors),
+            directory: directory.to_owned(),
+            variables,
+            started: now,
+            children: BTreeMap::new(),
+            pending: Vec::new(),
+            answer: None,
+            child_status: None,
+            broken_pipe: false,
+            write_failed: false,
+            ignored: Vec::new(),
+        }
+    }
+
+    fn insert_root(&mut self, spawn: Spawn, process: ProcessState, body: Body) -> Result<Pid, SpawnError> {
+        if self.tasks.len() >= PROCESSES_MAX {
+            return Err(SpawnError::TooMany);
+        }
+        let pid = self.next_pid;
+        self.next_pid += 1;
+        let root = Root { input_open: spawn.stdin, terminal: spawn.terminal, ..Root::default() };
+        self.roots.insert(pid, root);
+        self.tasks.insert(pid, Task { process, body, wait: Wait::Ready });
+        Ok(pid)
+    }
+
+    /// Lets processes go on until all of them wait or `budget` is used up.
+    pub fn step(&mut self, host: &mut dyn Host, budget: u32) -> Poll {
+        let mut left = budget;
+        self.files_changed = false;
+        loop {
+            let now = host.now();
+            let after = self.tasks.range(self.cursor + 1..).chain(self.tasks.range(..=self.cursor));
+            let ready = after.map(|(pid, task)| (*pid, task)).find(|(_, task)| self.is_ready(task, now));
+            let Some((pid, _)) = ready else {
+                break;
+            };
+            if left == 0 {
+                return Poll::Running;
+            }
+            self.cursor = pid;
+            let used = self.step_task(pid, host, QUANTUM.min(left));
+            left = left.saturating_sub(used.max(1));
+            if self.files_changed {
+                self.files_generation += 1;
+            }
+        }
+        self.collect_garbage();
+        Poll::Waiting(self.tasks.values().filter_map(|task| task.wait.deadline()).min())
+    }
+
+    fn is_ready(&self, task: &Task, now: Time) -> bool {
+        let process = &task.process;
+        if !process.pending.is_empty() || task.wait.deadline().is_some_and(|deadline| deadline <= now) {
+            return true;
+        }
+        match &task.wait {
+            Wait::Ready => true,
+            Wait::Readable(descriptor, _) => match process.descriptors.get(descriptor) {
+                Some(Descriptor::PipeRead(pipe)) => self.pipe_length(*pipe) > 0 || !self.pipe_has_writer(*pipe),
+                Some(Descriptor::Input(root)) => {
+                    self.roots.get(root).is_none_or(|root| !root.input.is_empty() || !root.input_open)
+                }
+                _ => true,
+            },
+            Wait::Writable(descriptor) => match process.descriptors.get(descriptor) {
+                Some(Descriptor::PipeWrite(pipe)) => !self.is_congested(*pipe),
+                _ => true,
+            },
+            Wait::Child(child, _) => !matches!(process.children.get(child), Some(None)),
+            Wait::Network(..) => process.answer.is_some(),
+            Wait::Files(generation) => *generation != self.files_generation,
+            Wait::Until(_) | Wait::Forever => false,
+        }
+    }
+
+    /// Steps one process; how much of its budget it used.
+    fn step_task(&mut self, pid: Pid, host: &mut dyn Host, budget: u32) -> u32 {
+        let Some(mut task) = self.tasks.remove(&pid) else {
+            return 0;
+        };
+        if let Some(code) = deliver(&mut task) {
+            self.finish(task.process, code);
+            return 1;
+        }
+        // A signal that was survived does not end what a program waits for.
+        let is_program = matches!(task.body, Body::Program(_));
+        if is_program && !self.is_ready(&task, host.now()) {
+            self.tasks.insert(pid, task);
+            return 1;
+        }
+        let mut io = CommandIo { table: self, host, process: &mut task.process, budget };
+        let step = match &mut task.body {
+            Body::Shell(shell) => interpreter::step(shell, &mut io),
+            Body::Program(program) => {
+                let poll = program.step(&mut io);
+                after_program(poll, &mut io)
+            }
+        };
+        let used = budget - io.budget.min(budget);
+        if task.process.broken_pipe {
+            self.finish(task.process, Signal::Pipe.exit_code());
+            return used;
+        }
+        match step {
+            Step::Wait(wait) => {
+                task.wait = wait;
+                self.tasks.insert(pid, task);
+            }
+            Step::Become(body) => {
+                task.body = body;
+                task.wait = Wait::Ready;
+                self.tasks.insert(pid, task);
+            }
+            Step::Exited(code) => self.finish(task.process, code),
+        }
+        used
+    }
+
+    /// A process ended: its children go to process 1, its parent learns of it, and with process 1 all others end.
+    fn finish(&mut self, process: ProcessState, code: i32) {
+        let pid = process.pid;
+        for task in self.tasks.values_mut() {
+            if task.process.parent == pid {
+                task.process.parent = u32::from(pid != 1);
+            }
+        }
+        if let Some(parent) = self.tasks.get_mut(&process.parent)
+            && let Some(status) = parent.process.children.get_mut(&pid)
+        {
+            *status = Some(code);
+        }
+        if let Some(root) = self.roots.get_mut(&pid) {
+            root.exit = Some(code);
+        }
+        if pid == 1 {
+            self.kill_all();
+        }
+    }
+
+    /// Ends every process at once, as the kernel does with a whole container.
+    pub fn kill_all(&mut self) {
+        for pid in std::mem::take(&mut self.tasks).into_keys() {
+            if let Some(root) = self.roots.get_mut(&pid) {
+                root.exit = Some(Signal::Kill.exit_code());
+            }
+        }
+    }
+
+    /// Starts a child of a process that is being stepped.
+    pub(super) fn fork(
+        &mut self,
+        parent: &mut ProcessState,
+        descriptors: BTreeMap<u32, Descriptor>,
+        argv: Vec<String>,
+        body: Body,
+        now: Time,
+    ) -> Option<Pid> {
+        if self.tasks.len() + 1 >= PROCESSES_MAX {
+            return None;
+        }
+        let pid = self.next_pid;
+        self.next_pid += 1;
+        let process = ProcessState {
+            pid,
+            parent: parent.pid,
+            root: parent.root,
+            argv,
+            descriptors,
+            directory: parent.directory.clone(),
+            variables: parent.variables.clone(),
+            started: now,
+            children: BTreeMap::new(),
+            pending: Vec::new(),
+            answer: None,
+            child_status: None,
+            broken_pipe: false,
+            write_failed: false,
+            ignored: parent.ignored.clone(),
+        };
+        parent.children.insert(pid, None);
+        self.tasks.insert(pid, Task { process, body, wait: Wait::Ready });
+        Some(pid)
+    }
+
+    /// Sends a signal from outside, as a container runtime does.
+    pub fn signal(&mut self, pid: Pid, signal: Signal) {
+        if signal == Signal::Kill && pid == 1 {
+            if let Some(task) = self.tasks.remove(&pid) {
+                self.finish(task.process, signal.exit_code());
+            }
+            return;
+        }
+        self.signal_from_inside(pid, signal);
+    }
+
+    /// Sends a signal to every process.
+    pub fn signal_all(&mut self, signal: Signal) {
+        for task in self.tasks.values_mut() {
+            task.process.pending.push(signal);
+        }
+    }
+
+    pub(super) fn signal_from_inside(&mut self, pid: Pid, signal: Signal) {
+        if let Some(task) = self.tasks.get_mut(&pid) {
+            task.process.pending.push(signal);
+        }
+    }
+
+    /// Whether a process is running.
+    #[must_use]
+    pub fn is_alive(&self, pid: Pid) -> bool {
+        self.tasks.contains_key(&pid)
+    }
+
+    /// The exit code of a root process that ended.
+    #[must_use]
+    pub fn exit_code(&self, pid: Pid) -> Option<i32> {
+        self.roots.get(&pid).and_then(|root| root.exit)
+    }
+
+    /// Forgets a root process that ended.
+    pub fn forget(&mut self, pid: Pid) {
+        self.roots.remove(&pid);
+    }
+
+    /// What a root process and its descendants wrote since the last call.
+    pub fn take_output(&mut self, pid: Pid) -> Vec<Output> {
+        let Some(root) = self.roots.get_mut(&pid) else {
+            return Vec::new();
+        };
+        root.output_bytes = 0;
+        std::mem::take(&mut root.output)
+    }
+
+    /// Gives a root process something to read.
+    pub fn feed(&mut self, pid: Pid, bytes: &[u8]) {
+        if let Some(root) = self.roots.get_mut(&pid).filter(|root| root.input_open) {
+            root.input.extend_from_slice(bytes);
+        }
+    }
+
+    /// Ends the input of a root process.
+    pub fn close_input(&mut self, pid: Pid) {
+        if let Some(root) = self.roots.get_mut(&pid) {
+            root.input_open = false;
+        }
+    }
+
+    /// The requests that processes sent out since the last call.
+    pub fn take_requests(&mut self) -> Vec<(RequestId, NetworkRequest)> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// Answers a request. An answer that nobody waits for any more is dropped.
+    pub fn answer(&mut self, request: RequestId, answer: NetworkAnswer) {
+        let waiting = |task: &&mut Task| matches!(task.wait, Wait::Network(id, _) if id == request);
+        if let Some(task) = self.tasks.values_mut().find(waiting) {
+            task.process.answer = Some(answer);
+        }
+    }
+
+    /// Tells those who watch files that one of them was written by somebody else.
+    pub fn touch_files(&mut self) {
+        self.files_generation += 1;
+    }
+
+    /// Whether some process watches files.
+    #[must_use]
+    pub fn watches_files(&self) -> bool {
+        self.tasks.values().any(|task| matches!(task.wait, Wait::Files(_)))
+    }
+
+    /// Memory in use, in bytes.
+    #[must_use]
+    pub fn memory(&self, now: Time) -> u64 {
+        self.tasks
+            .values()
+            .map(|task| match &task.body {
+                Body::Shell(_) => 700 << 10,
+                Body::Program(program) => program.memory(now),
+            })
+            .sum()
+    }
+
+    /// Processor time in use, in thousandths of a processor.
+    #[must_use]
+    pub fn processor(&self, now: Time) -> u32 {
+        self.tasks
+            .values()
+            .map(|task| match &task.body {
+                Body::Shell(_) => u32::from(task.wait == Wait::Ready) * 1000,
+                Body::Program(program) => program.processor(now),
+            })
+            .sum()
+    }
+
+    /// Whether some process answers on a port by now.
+    #[must_use]
+    pub fn listens(&self, port: u16, now: Time) -> bool {
+        self.programs().any(|program| program.listens(port, now))
+    }
+
+    /// The ports that processes answer on, or are about to.
+    #[must_use]
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.programs().flat_map(CommandRun::ports).collect()
+    }
+
+    pub(super) fn claims_port(&self, port: u16) -> bool {
+        self.programs().any(|program| program.ports().contains(&port))
+    }
+
+    fn programs(&self) -> impl Iterator<Item = &dyn CommandRun> {
+        self.tasks.values().filter_map(|task| match &task.body {
+            Body::Program(program) => Some(program.as_ref()),
+            Body::Shell(_) => None,
+        })
+    }
+
+    /// Lets the process that listens on a port answer a request. Step the table afterwards: the process may have
+    /// ended with it.
+    pub fn connect(&mut self, request: &HttpRequest, host: &mut dyn Host) -> NetworkAnswer {
+        let now = host.now();
+        let listening = self.tasks.iter().find(|(_, task)| match &task.body {
+            Body::Program(program) => program.listens(request.port, now),
+            Body::Shell(_) => false,
+        });
+        let Some(pid) = listening.map(|(pid, _)| *pid) else {
+            return NetworkAnswer::Refused { address: String::new() };
+        };
+        let Some(mut task) = self.tasks.remove(&pid) else {
+            return NetworkAnswer::Refused { address: String::new() };
+        };
+        let mut io = CommandIo { table: self, host, process: &mut task.process, budget: QUANTUM };
+        let answer = match &mut task.body {
+            Body::Program(program) => program.connect(request, &mut io),
+            Body::Shell(_) => NetworkAnswer::Refused { address: String::new() },
+        };
+        task.wait = Wait::Ready;
+        self.tasks.insert(pid, task);
+        answer
+    }
+
+    pub(super) fn list(&self, current: &ProcessState) -> Vec<(Pid, Pid, String, Time)> {
+        let row = |process: &ProcessState| (process.pid, process.parent, process.argv.join(" "), process.started);
+        let mut rows: Vec<_> = self.tasks.values().map(|task| row(&task.process)).chain([row(current)]).collect();
+        rows.sort();
+        rows
+    }
+
+    pub(super) fn root_output(&mut self, root: Pid, stream: Stream, bytes: &[u8], time: Time) {
+        let Some(root) = self.roots.get_mut(&root) else {
+            return;
+        };
+        if bytes.is_empty() || root.output_bytes > OUTPUT_BYTES_MAX {
+            return;
+        }
+        root.output_bytes += bytes.len();
+        match root.output.last_mut() {
+            Some(last) if last.stream == stream && last.time == time => last.bytes.extend_from_slice(bytes),
+            _ => root.output.push(Output { time, stream, bytes: bytes.to_vec() }),
+        }
+    }
+
+    pub(super) fn has_terminal(&self, root: Pid) -> bool {
+        self.roots.get(&root).is_some_and(|root| root.terminal)
+    }
+
+    pub(super) fn root_input(&mut self, root: Pid, most: usize) -> Input {
+        match self.roots.get_mut(&root) {
+            Some(root) if !root.input.is_empty() => {
+                let end = most.min(root.input.len());
+                Input::Data(root.input.drain(..end).collect())
+            }
+            Some(root) if root.input_open => Input::Pending,
+            _ => Input::End,
+        }
+    }
+
+    pub(super) fn root_unread(&mut self, root: Pid, bytes: &[u8]) {
+        if let Some(root) = self.roots.get_mut(&root) {
+            root.input.splice(0..0, bytes.iter().copied());
+        }
+    }
+
+    fn handle(&mut self) -> u32 {
+        self.next_handle += 1;
+        self.next_handle
+    }
+
+    /// A new pipe, with these bytes in it.
+    pub(super) fn new_pipe(&mut self, bytes: Vec<u8>) -> u32 {
+        let handle = self.handle();
+        self.pipes.insert(handle, Pipe { bytes, start: 0 });
+        handle
+    }
+
+    pub(super) fn pipe_length(&self, pipe: u32) -> usize {
+        self.pipes.get(&pipe).map_or(0, |pipe| pipe.bytes.len() - pipe.start)
+    }
+
+    /// The process that is being stepped is not asked: what it holds both ends of would never end.
+    fn pipe_has_writer(&self, pipe: u32) -> bool {
+        self.tasks.values().any(|task| task.holds(&Descriptor::PipeWrite(pipe)))
+    }
+
+    fn pipe_has_reader(&self, pipe: u32) -> bool {
+        self.tasks.values().any(|task| task.holds(&Descriptor::PipeRead(pipe)))
+    }
+
+    /// Whether a pipe is full and somebody may yet read it.
+    pub(super) fn is_congested(&self, pipe: u32) -> bool {
+        self.pipe_length(pipe) >= PIPE_BYTES_MAX && self.pipe_has_reader(pipe)
+    }
+
+    /// Writes into a pipe; whether somebody may read it.
+    pub(super) fn pipe_write(&mut self, pipe: u32, bytes: &[u8]) -> bool {
+        let read = self.pipe_has_reader(pipe);
+        if let Some(pipe) = self.pipes.get_mut(&pipe).filter(|_| read) {
+            pipe.bytes.extend_from_slice(bytes);
+        }
+        read
+    }
+
+    pub(super) fn pipe_read(&mut self, pipe: u32, most: usize) -> Input {
+        if self.pipe_length(pipe) == 0 {
+            return if self.pipe_has_writer(pipe) { Input::Pending } else { Input::End };
+        }
+        let Some(pipe) = self.pipes.get_mut(&pipe) else {
+            return Input::End;
+        };
+        let end = (pipe.start + most).min(pipe.bytes.len());
+        let data = pipe.bytes[pipe.start..end].to_vec();
+        pipe.start = end;
+        if pipe.start == pipe.bytes.len() {
+            pipe.bytes.clear();
+            pipe.start = 0;
+        }
+        Input::Data(data)
+    }
+
+    pub(super) fn pipe_unread(&mut self, pipe: u32, bytes: &[u8]) {
+        if let Some(pipe) = self.pipes.get_mut(&pipe) {
+            let rest = pipe.bytes.split_off(pipe.start);
+            pipe.bytes = [bytes, &rest].concat();
+            pipe.start = 0;
+        }
+    }
+
+    pub(super) fn new_capture(&mut self) -> u32 {
+        let handle = self.handle();
+        self.captures.insert(handle, Vec::new());
+        handle
+    }
+
+    pub(super) fn capture(&mut self, capture: u32, bytes: &[u8]) {
+        if let Some(held) = self.captures.get_mut(&capture) {
+            let room = CAPTURE_BYTES_MAX.saturating_sub(held.len());
+            held.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+    }
+
+    pub(super) fn take_capture(&mut self, capture: u32) -> Vec<u8> {
+        self.captures.remove(&capture).unwrap_or_default()
+    }
+
+    pub(super) fn new_open_file(&mut self, file: OpenFile) -> u32 {
+        let handle = self.handle();
+        self.opens.insert(handle, file);
+        handle
+    }
+
+    pub(super) fn open_file(&self, open: u32) -> Option<&OpenFile> {
+        self.opens.get(&open)
+    }
+
+    pub(super) fn open_file_mut(&mut self, open: u32) -> Option<&mut OpenFile> {
+        self.opens.get_mut(&open)
+    }
+
+    pub(super) fn files_generation(&self) -> u64 {
+        self.files_generation
+    }
+
+    fn collect_garbage(&mut self) {
+        if self.pipes.is_empty() && self.opens.is_empty() {
+            return;
+        }
+        let mut used = BTreeSet::new();
+        for descriptor in self.tasks.values().flat_map(Task::descriptors) {
+            match descriptor {
+                Descriptor::PipeRead(handle) | Descriptor::PipeWrite(handle) | Descriptor::File(handle) => {
+                    used.insert(*handle);
+                }
+                _ => {}
+            }
+        }
+        self.pipes.retain(|handle, _| used.contains(handle));
+        self.opens.retain(|handle, _| used.contains(handle));
+    }
+}
+
+/// How a process goes on after a step.
+pub(super) enum Step {
+    Wait(Wait),
+    Become(Body),
+    Exited(i32),
+}
+
+/// Lets a process deal with the signals that came; the exit code if it dies of one.
+fn deliver(task: &mut Task) -> Option<i32> {
+    let is_init = task.process.pid == 1;
+    for signal in std::mem::take(&mut task.process.pending) {
+        let ignored = task.process.ignored.contains(&signal);
+        let action = match &mut task.body {
+            _ if signal == Signal::Kill => SignalAction::Default,
+            _ if ignored => SignalAction::Ignore,
+            Body::Shell(shell) => shell.signal(signal),
+            Body::Program(program) => program.signal(signal),
+        };
+        match action {
+            SignalAction::Exit(code) => return Some(code),
+            SignalAction::Default if !is_init => return Some(signal.exit_code()),
+            SignalAction::Default | SignalAction::Ignore => {}
+        }
+    }
+    None
+}
+
+fn after_program(poll: CommandPoll, io: &mut CommandIo<'_>) -> Step {
+    Step::Wait(match poll {
+        CommandPoll::Exited(code) => return Step::Exited(code.max(i32::from(io.process.write_failed))),
+        CommandPoll::Again => Wait::Ready,
+        CommandPoll::Readable(descriptor) => Wait::Readable(descriptor, None),
+        CommandPoll::Writable(descriptor) => Wait::Writable(descriptor),
+        CommandPoll::Until(time) => Wait::Until(time),
+        CommandPoll::Files => Wait::Files(io.table.files_generation()),
+        CommandPoll::Forever => Wait::Forever,
+        CommandPoll::Network(request, deadline) => {
+            let id = io.table.next_request;
+            io.table.next_request += 1;
+            io.table.requests.push((id, request));
+            io.process.answer = None;
+            Wait::Network(id, deadline)
+        }
+        CommandPoll::Run(argv, deadline) => return run_child(io, argv, deadline),
+        CommandPoll::Exec(argv) => {
+            return match resolve(&io.process.directory.clone(), io.host, &argv) {
+                Ok(body) => {
+                    io.process.argv = argv;
+                    io.process.variables = exported(&io.process.variables);
+                    Step::Become(body)
+                }
+                Err(error) => Step::Exited(complain_of(io, &argv, error)),
+            };
+        }
+    })
+}
+
+/// What a new program inherits: exported variables only.
+pub(super) fn exported(variables: &Variables) -> Variables {
+    if variables.values().all(|held| held.exported) {
+        return variables.clone();
+    }
+    variables.iter().filter(|(_, held)| held.exported).map(|(name, held)| (name.clone(), held.clone())).collect()
+}
+
+/// Runs a command for a program; its code is in `child_status` when it ended.
+fn run_child(io: &mut CommandIo<'_>, argv: Vec<String>, deadline: Option<Time>) -> Step {
+    let now = io.now();
+    if argv.is_empty() {
+        // The program goes on waiting for the command that it already runs.
+        let running = io.process.children.iter().find(|(_, code)| code.is_none()).map(|(pid, _)| *pid);
+        return Step::Wait(running.map_or(Wait::Ready, |pid| Wait::Child(pid, deadline)));
+    }
+    io.process.children.clear();
+    match resolve(&io.process.directory.clone(), io.host, &argv) {
+        Err(error) => {
+            let code = complain_of(io, &argv, error);
+            io.process.child_status = Some(code);
+            Step::Wait(Wait::Ready)
+        }
+        Ok(body) => {
+            let descriptors = io.process.descriptors.clone();
+            match io.table.fork(io.process, descriptors, argv, body, now) {
+                Some(pid) => Step::Wait(Wait::Child(pid, deadline)),
+                None => Step::Exited(126),
+            }
+        }
+    }
+}
+
+fn complain_of(io: &mut CommandIo<'_>, argv: &[String], error: SpawnError) -> i32 {
+    let name = argv.first().map_or("", String::as_str);
+    let (text, code) = match error {
+        SpawnError::NotFound => ("No such file or directory", 127),
+        SpawnError::Denied => ("Permission denied", 126),
+        SpawnError::BadFormat => ("Exec format error", 126),
+        SpawnError::TooMany => ("Resource temporarily unavailable", 126),
+    };
+    io.complain(&format!("can't execute '{name}': {text}"));
+    code
+}
+
+/// Finds what a command is: a file that may be run, or what the host knows under its name.
+pub(super) fn resolve(directory: &str, host: &mut dyn Host, argv: &[String]) -> Result<Body, SpawnError> {
+    let Some(name) = argv.first().filter(|name| !name.is_empty()) else {
+        return Err(SpawnError::NotFound);
+    };
+    if name.contains('/') {
+        let path = super::files::normalise(name, directory);
+        let mut file = None;
+        host.with_files(&mut |files| {
+            file = files.stat(&path, true).ok().map(|entry| (entry, files.read(&path).ok()));
+        });
+        match file {
+            Some((entry, Some(bytes))) => {
+                if entry.mode & 0o111 == 0 {
+                    return Err(SpawnError::Denied);
+                }
+                let text = String::from_utf8(bytes.to_vec()).map_err(|_| SpawnError::BadFormat)?;
+                return script(host, &text, name, argv);
+            }
+            Some((entry, None)) if entry.is_directory() => return Err(SpawnError::Denied),
+            _ => {}
+        }
+    }
+    let lookup = host.lookup(name, argv);
+    from_lookup(host, lookup, argv)
+}
+
+fn from_lookup(host: &mut dyn Host, lookup: Lookup, argv: &[String]) -> Result<Body, SpawnError> {
+    Ok(match lookup {
+        Lookup::Missing => return Err(SpawnError::NotFound),
+        Lookup::Run(program) => Body::Program(program),
+        Lookup::Shell(flavor) => Body::Shell(Box::new(Shell::from_arguments(flavor, argv))),
+        Lookup::Script(text) => {
+            let name = argv.first().map_or("sh", String::as_str);
+            return script(host, &text, name, argv);
+        }
+        Lookup::Utility => {
+            let name = argv.first().map_or("", |name| super::files::base_name(name));
+            Body::Program(super::utilities::find(name, argv).ok_or(SpawnError::NotFound)?)
+        }
+    })
+}
+
+/// A script, run by the interpreter that its first line names.
+fn script(host: &mut dyn Host, text: &str, name: &str, argv: &[String]) -> Result<Body, SpawnError> {
+    let first = text.lines().next().unwrap_or_default();
+    let mut words = first.strip_prefix("#!").unwrap_or("/bin/sh").split_whitespace();
+    let mut interpreter = words.next().unwrap_or("/bin/sh");
+    if super::files::base_name(interpreter) == "env" {
+        interpreter = words.next().unwrap_or("sh");
+    }
+    let base = super::files::base_name(interpreter);
+    let mut interpreted = vec![base.to_owned()];
+    interpreted.extend(words.map(str::to_owned));
+    interpreted.push(name.to_owned());
+    interpreted.extend(argv.iter().skip(1).cloned());
+    match host.lookup(base, &interpreted) {
+        Lookup::Shell(flavor) => Ok(Body::Shell(Box::new(Shell::from_script(flavor, text, name, &argv[1..])))),
+        // A script that a shell's own image brings along needs no shell in that image.
+        Lookup::Missing if matches!(base, "sh" | "bash") && host_script(host, name, argv) => {
+            Ok(Body::Shell(Box::new(Shell::from_script(Flavor::Ash, text, name, &argv[1..]))))
+        }
+        lookup @ Lookup::Run(_) => from_lookup(host, lookup, &interpreted),
+        _ => Err(SpawnError::NotFound),
+    }
+}
+
+fn host_script(host: &mut dyn Host, name: &str, argv: &[String]) -> bool {
+    matches!(host.lookup(name, argv), Lookup::Script(_))
+}

@@ -1,0 +1,756 @@
+//! The language itself.
+
+use expect_test::expect;
+
+use super::harness::{check, check_with};
+
+#[test]
+fn words_and_quotes() {
+    check(
+        r#"echo a  b   'c  d' "e  f" g\ h"#,
+        expect![[r#"
+        a b c  d e  f g h
+    "#]],
+    );
+    check(
+        r#"x='a  b'; echo $x; echo "$x"; echo '$x' \$x "\$x""#,
+        expect![[r#"
+        a b
+        a  b
+        $x $x $x
+    "#]],
+    );
+    check(
+        r#"echo "a'b" 'c"d' "q\"r" "back\\slash" "new\
+line""#,
+        expect![[r#"
+    a'b c"d q"r back\slash newline
+"#]],
+    );
+    check(
+        r#"set -- one 'two three' ''; echo $# "$1" "$2"; for a in "$@"; do echo "<$a>"; done; for a in $@; do echo "[$a]"; done; echo "$*""#,
+        expect![[r#"
+        3 one two three
+        <one>
+        <two three>
+        <>
+        [one]
+        [two]
+        [three]
+        one two three 
+    "#]],
+    );
+    check(
+        r#"echo ""x"" '' | wc -c; printf '<%s>' "" a; echo"#,
+        expect![[r#"
+        3
+        <><a>
+    "#]],
+    );
+    check(
+        "echo ~ ~/x a~ '~'",
+        expect![[r#"
+        /root /root/x a~ ~
+    "#]],
+    );
+    check(
+        r"bash -c 'echo $'\''a\tb\x41'\'' {1..3} x{a,b}'; echo {1..3}",
+        expect![[r#"
+        a	bA 1 2 3 xa xb
+        {1..3}
+    "#]],
+    );
+}
+
+#[test]
+fn parameters() {
+    check(
+        r#"echo ${x:-none} ${x-unset}; x=; echo "<${x:-empty}> <${x-set}>"; : ${y:=made}; echo $y ${y:+there}"#,
+        expect![[r#"
+        none unset
+        <empty> <>
+        made there
+    "#]],
+    );
+    check(
+        r#"p=/a/b/c.tar.gz; echo ${p##*/} ${p%/*} ${p%%.*} ${p#*/} ${#p}"#,
+        expect![[r#"
+        c.tar.gz /a/b /a/b/c a/b/c.tar.gz 13
+    "#]],
+    );
+    check(
+        r#"v=hello; echo ${v:1:3} ${v: -3} ${v/l/L} ${v//l/L} ${v/#he/HE} ${v^^} ${v^}"#,
+        expect![[r#"
+        ell llo heLlo heLLo HEllo HELLO Hello
+    "#]],
+    );
+    check(
+        r#"echo ${missing:?is needed}; echo not reached"#,
+        expect![[r#"
+        sh: missing: is needed
+        exit 2
+    "#]],
+    );
+    check(
+        "set -u; echo $nothing; echo not reached",
+        expect![[r#"
+        sh: nothing: parameter not set
+        exit 2
+    "#]],
+    );
+    check(
+        r#"f() { echo $# $1 ${2:-x}; shift; echo $#; }; f a b; echo $0"#,
+        expect![[r#"
+        2 a b
+        1
+        sh
+    "#]],
+    );
+    check(
+        r#"a=1 b=$a; echo $a$b; c=x$a"y"; echo $c; d=$(echo hi)$((1+2)); echo $d"#,
+        expect![[r#"
+        11
+        x1y
+        hi3
+    "#]],
+    );
+    check(
+        r#"x="a:b::c"; IFS=:; for f in $x; do echo "<$f>"; done; set -- $x; echo $#"#,
+        expect![[r#"
+        <a>
+        <b>
+        <>
+        <c>
+        4
+    "#]],
+    );
+    check(
+        "readonly r=1; r=2; echo no",
+        expect![[r#"
+        sh: r: is read only
+        exit 2
+    "#]],
+    );
+    check(
+        "false; echo $?; true; echo $?; (exit 7); echo $?; echo ${10} $#",
+        expect![[r#"
+        1
+        0
+        7
+        0
+    "#]],
+    );
+}
+
+#[test]
+fn arithmetic() {
+    check(
+        "i=5; echo $((i * 2 + 1)) $((i++)) $i $(( (1+2) * 3 )) $((i > 3 ? 1 : 0))",
+        expect![[r#"
+        11 5 6 9 1
+    "#]],
+    );
+    check(
+        "echo $((1/0)); echo no",
+        expect![[r#"
+        sh: divide by zero
+        exit 2
+    "#]],
+    );
+    check(
+        "bash -c 'for ((i=0;i<3;i++)); do echo $i; done; (( i == 3 )) && echo yes; let j=i*2; echo $j'",
+        expect![[r#"
+        0
+        1
+        2
+        yes
+        6
+    "#]],
+    );
+    check(
+        "echo $(( $(echo 4) * $(echo 5) ))",
+        expect![[r#"
+        20
+    "#]],
+    );
+}
+
+#[test]
+fn substitution() {
+    check(
+        r#"echo "today: $(echo a; echo b)" `echo \`echo c\``"#,
+        expect![[r#"
+        today: a
+        b c
+    "#]],
+    );
+    check(
+        r#"x=$(false); echo $?; x=$(echo out; exit 3); echo $? $x; echo $(exit 4) $?"#,
+        expect![[r#"
+        1
+        3 out
+        0
+    "#]],
+    );
+    check(
+        r#"echo $(echo $(echo $(echo deep)))"#,
+        expect![[r#"
+        deep
+    "#]],
+    );
+    check(
+        r#"i=0; echo $((i+=1)) $(echo sub) $((i+=1)); echo $i"#,
+        expect![[r#"
+        1 sub 2
+        2
+    "#]],
+    );
+    check(
+        r#"x=outer; (x=inner; echo $x); echo $x; y=$(x=other; echo $x); echo $y $x"#,
+        expect![[r#"
+        inner
+        outer
+        other outer
+    "#]],
+    );
+}
+
+#[test]
+fn compound_commands() {
+    check(
+        "if true; then echo a; elif false; then echo b; else echo c; fi; if false; then echo x; fi; echo $?",
+        expect![[r#"
+        a
+        0
+    "#]],
+    );
+    check(
+        "i=0; while [ $i -lt 3 ]; do echo $i; i=$((i+1)); done; until [ $i = 0 ]; do i=$((i-1)); done; echo $i",
+        expect![[r#"
+        0
+        1
+        2
+        0
+    "#]],
+    );
+    check(
+        "for i in 1 2 3 4 5; do [ $i = 2 ] && continue; [ $i = 4 ] && break; echo $i; done",
+        expect![[r#"
+        1
+        3
+    "#]],
+    );
+    check(
+        "for i in a b; do for j in 1 2 3; do [ $j = 2 ] && continue 2; echo $i$j; done; done; for x in; do echo no; done; echo $?",
+        expect![[r#"
+        a1
+        b1
+        0
+    "#]],
+    );
+    check(
+        r#"for f in a.log b.txt "c d" ''; do case "$f" in *.log) echo log;; *.txt|*.md) echo text;; "c d") echo quoted;; "") echo empty;; *) echo other;; esac; done"#,
+        expect![[r#"
+        log
+        text
+        quoted
+        empty
+    "#]],
+    );
+    check(
+        "{ echo a; echo b; } | cat; (cd /etc; pwd); pwd",
+        expect![[r#"
+        a
+        b
+        /etc
+        /root
+    "#]],
+    );
+    check(
+        "! true; echo $?; ! false && echo yes; true || echo no; false || echo or; false && echo no; echo $?",
+        expect![[r#"
+        1
+        yes
+        or
+        1
+    "#]],
+    );
+    check(
+        "f() { local x=in; y=changed; return 3; }; x=out y=before; f; echo $? $x $y",
+        expect![[r#"
+        3 out changed
+    "#]],
+    );
+    check(
+        "fact() { if [ $1 -le 1 ]; then echo 1; else echo $(( $1 * $(fact $(($1 - 1))) )); fi; }; fact 6",
+        expect![[r#"
+        720
+    "#]],
+    );
+    check(
+        "f() { f; }; f; echo no",
+        expect![[r#"
+        sh: maximum nesting level reached
+        exit 2
+    "#]],
+    );
+    check(
+        "eval 'x=5; echo $x'; echo $x; . /etc/nothing; echo no",
+        expect![[r#"
+        5
+        5
+        sh: .: line 0: can't open '/etc/nothing': No such file or directory
+        exit 2
+    "#]],
+    );
+}
+
+#[test]
+fn redirections() {
+    check(
+        "cd /tmp; echo one > f; echo two >> f; cat f; cat < f | wc -l; echo err >&2 2>/dev/null; ls /nothing 2>&1 | cat",
+        expect![[r#"
+        one
+        two
+        2
+        err
+        ls: /nothing: No such file or directory
+    "#]],
+    );
+    check(
+        "cd /tmp; { echo a; echo b >&2; } > out 2> err; cat out; echo -; cat err; ls missing > all 2>&1; cat all",
+        expect![[r#"
+        a
+        -
+        b
+        ls: missing: No such file or directory
+    "#]],
+    );
+    check(
+        "cat <<EOF\nhello $GREETING $((1+1))\n  'kept' \\$x\nEOF\ncat <<'EOF'\n$GREETING\nEOF\ncat <<-EOF\n\t\tstripped\n\tEOF\necho end",
+        expect![[r#"
+        hello hi there 2
+          'kept' $x
+        $GREETING
+        stripped
+        end
+    "#]],
+    );
+    check(
+        "cat <<A; cat <<B\nfirst\nA\nsecond\nB\ncat <<< 'here string'",
+        expect![[r#"
+        first
+        second
+        here string
+    "#]],
+    );
+    check(
+        "echo x > /nowhere/f; echo $?; cat < /nothing; echo $?; echo y > /etc; echo $?",
+        expect![[r#"
+        sh: can't create /nowhere/f: nonexistent directory
+        1
+        sh: can't open /nothing: no such file
+        1
+        sh: can't create /etc: Is a directory
+        1
+    "#]],
+    );
+    check(
+        "exec > /tmp/log; echo logged; exec >&2; cat /tmp/log",
+        expect![[r#"
+        logged
+    "#]],
+    );
+    check(
+        "while read a b; do echo \"$b-$a\"; done < /etc/fruit | head -2; while read line; do echo \"<$line>\"; done <<EOF\n a  b \nc\\\nd\nEOF",
+        expect![[r#"
+        -pear
+        -apple
+        <a  b>
+        <cd>
+    "#]],
+    );
+    check(
+        "f() { echo out; echo err >&2; }; f 2>/dev/null; f >/dev/null; : > /tmp/e; [ -s /tmp/e ] || echo empty; set -C; echo a > /tmp/e; echo $?",
+        expect![[r#"
+        out
+        err
+        empty
+        sh: can't create /tmp/e: File exists
+        1
+    "#]],
+    );
+    check(
+        "echo to-log > /proc/1/fd/1; echo direct > /dev/stdout; echo err > /dev/stderr",
+        expect![[r#"
+        direct
+        err
+    "#]],
+    );
+}
+
+#[test]
+fn pipes() {
+    check(
+        "cat /etc/fruit | sort | uniq -c | sort -rn | head -1; yes | head -3; yes no | head -1; echo $?",
+        expect![[r#"
+              2 apple
+        y
+        y
+        y
+        no
+        0
+    "#]],
+    );
+    check(
+        "x=1; echo 2 | while read v; do x=$v; echo in $x; done; echo out $x",
+        expect![[r#"
+        in 2
+        out 1
+    "#]],
+    );
+    check(
+        "false | true; echo $?; set -o pipefail; false | true; echo $?",
+        expect![[r#"
+        0
+        1
+    "#]],
+    );
+    check(
+        "seq 1 100000 | tail -1; seq 5 | (read a; read b; echo $a $b; cat)",
+        expect![[r#"
+        100000
+        1 2
+        3
+        4
+        5
+    "#]],
+    );
+    check(
+        "echo a | { cat; echo b; } | tr a-z A-Z",
+        expect![[r#"
+        A
+        B
+    "#]],
+    );
+}
+
+#[test]
+fn globs() {
+    check(
+        "cd /tmp; touch a.txt b.txt c.log .hidden 'sp ace.txt'; echo *.txt; echo *; echo [ab]*; echo *.none; echo '*.txt' \"*\"; ls -a",
+        expect![[r#"
+        a.txt b.txt sp ace.txt
+        a.txt b.txt c.log sp ace.txt
+        a.txt b.txt
+        *.none
+        *.txt *
+        .
+        ..
+        .hidden
+        a.txt
+        b.txt
+        c.log
+        sp ace.txt
+    "#]],
+    );
+    check(
+        "cd /; echo /etc/h* /*/log; for f in /etc/*; do echo $f; done; set -f; echo /etc/*",
+        expect![[r#"
+        /etc/hostname /var/log
+        /etc/fruit
+        /etc/hostname
+        /etc/*
+    "#]],
+    );
+}
+
+#[test]
+fn errors() {
+    check(
+        "foo; echo $?; ./foo; /bin/foo arg",
+        expect![[r#"
+        sh: foo: not found
+        127
+        sh: ./foo: not found
+        sh: /bin/foo: not found
+        exit 127
+    "#]],
+    );
+    check_with(
+        &["bash", "-c", "foo; cd /nope; echo $x; [ 1 -eq a ]"],
+        None,
+        expect![[r#"
+        bash: line 1: foo: command not found
+        bash: line 1: cd: /nope: No such file or directory
+
+        sh: a: bad number
+        exit 2
+    "#]],
+    );
+    check_with(
+        &["dash", "-c", "foo\ncd /nope"],
+        None,
+        expect![[r#"
+        dash: 1: foo: not found
+        dash: 2: cd: can't cd to /nope
+        exit 2
+    "#]],
+    );
+    check(
+        "cd /nope; cd /etc/hostname; echo $PWD",
+        expect![[r#"
+        sh: cd: line 0: can't cd to /nope: No such file or directory
+        sh: cd: line 0: can't cd to /etc/hostname: Not a directory
+        /root
+    "#]],
+    );
+    check(
+        "if true; then",
+        expect![[r#"
+        sh: syntax error: unexpected end of file
+        exit 2
+    "#]],
+    );
+    check(
+        "echo a; fi",
+        expect![[r#"
+        sh: syntax error: unexpected "fi"
+        exit 2
+    "#]],
+    );
+    check(
+        "echo 'unterminated",
+        expect![[r#"
+        sh: syntax error: unterminated quoted string
+        exit 2
+    "#]],
+    );
+    check(
+        "a=(1 2 3)",
+        expect![[r#"
+        sh: syntax error: unexpected "("
+        exit 2
+    "#]],
+    );
+    check(
+        "echo $(",
+        expect![[r#"
+        sh: syntax error: unterminated quoted string
+        exit 2
+    "#]],
+    );
+    check(
+        "cat <<EOF\nno end",
+        expect![[r#"
+        sh: syntax error: unexpected end of file (expecting "EOF")
+        exit 2
+    "#]],
+    );
+    check(
+        "case x in a) echo",
+        expect![[r#"
+        sh: syntax error: unexpected end of file (expecting ";;")
+        exit 2
+    "#]],
+    );
+    check(
+        "[ 1 -eq a ]; echo $?; [ a = ]; echo $?; test; echo $?; [ x; echo $?",
+        expect![[r#"
+        sh: a: bad number
+        2
+        sh: argument expected
+        2
+        1
+        sh: missing ]
+        2
+    "#]],
+    );
+    check(
+        "echo not a script > /tmp/x; /tmp/x; chmod +x /tmp/x; /tmp/x; sh /tmp/none; echo $?",
+        expect![[r#"
+        sh: /tmp/x: Permission denied
+        /tmp/x: line 1: not: not found
+        sh: can't open '/tmp/none': No such file or directory
+        127
+    "#]],
+    );
+    check(
+        &format!("{}{}", "(".repeat(500), ")".repeat(500)),
+        expect![[r#"
+        sh: expression recursion loop detected
+        exit 2
+    "#]],
+    );
+    check(
+        &format!("{}:{}", "( ".repeat(500), ")".repeat(500)),
+        expect![[r#"
+        sh: syntax error: too deeply nested
+        exit 2
+    "#]],
+    );
+    check(
+        &format!("echo {}", "$(echo ".repeat(500)),
+        expect![[r#"
+        sh: syntax error: too deeply nested
+        exit 2
+    "#]],
+    );
+    check(
+        &format!("echo {}", "${x:-".repeat(500)),
+        expect![[r#"
+        sh: syntax error: too deeply nested
+        exit 2
+    "#]],
+    );
+    check(
+        "exit abc",
+        expect![[r#"
+        sh: exit: line 0: Illegal number: abc
+        exit 2
+    "#]],
+    );
+    check(
+        "sh -c 'echo ${x'",
+        expect![[r#"
+        sh: syntax error: unterminated quoted string
+        exit 2
+    "#]],
+    );
+}
+
+#[test]
+fn options() {
+    check(
+        "set -e; echo a; false; echo no",
+        expect![[r#"
+        a
+        exit 1
+    "#]],
+    );
+    check(
+        "set -e; false || true; if false; then :; fi; ! true; f() { false; echo in f; }; f && echo yes; (exit 3); echo no",
+        expect![[r#"
+        in f
+        yes
+        exit 3
+    "#]],
+    );
+    check(
+        "set -x; x=1; echo $x 'a b'",
+        expect![[r#"
+        + x=1
+        + echo 1 'a b'
+        1 a b
+    "#]],
+    );
+    check(
+        "set -ex; echo hi | cat; false",
+        expect![[r#"
+        + echo hi
+        + cat
+        hi
+        + false
+        exit 1
+    "#]],
+    );
+    check(
+        "sh -ec 'false; echo no'; echo $?; set a b; echo $1 $-; set --; echo $#",
+        expect![[r#"
+        1
+        a
+        0
+    "#]],
+    );
+    check(
+        "while getopts ab:c o -a -b val -c rest; do echo $o ${OPTARG:-none}; done; echo $OPTIND",
+        expect![[r#"
+        a none
+        b val
+        c none
+        5
+    "#]],
+    );
+}
+
+#[test]
+fn scripts_and_programs() {
+    check(
+        "greet world; echo $?; greet again | cat",
+        expect![[r#"
+        hello world from greet
+        4
+        hello again from greet
+    "#]],
+    );
+    check(
+        "printf '#!/bin/sh\\necho script $0 $1 $#\\nexit 2\\n' > /tmp/s; chmod 755 /tmp/s; /tmp/s x y; echo $?; sh /tmp/s z; . /tmp/s q; echo no",
+        expect![[r#"
+        script /tmp/s x 2
+        2
+        script /tmp/s z 1
+        script sh 0
+        exit 2
+    "#]],
+    );
+    check_with(
+        &["sh"],
+        Some("echo from stdin\nfor i in 1 2\ndo echo $i\ndone\nread x\nthe answer\necho got $x\nexit 6\necho no\n"),
+        expect![[r#"
+        from stdin
+        1
+        2
+        got the answer
+        exit 6
+    "#]],
+    );
+    check(
+        "env -i A=1 B=2 printenv; X=only env | grep X=; X=gone true; echo \"<$X>\"; export Y=kept; sh -c 'echo $Y'; Z=not; sh -c 'echo \"<$Z>\"'",
+        expect![[r#"
+        A=1
+        B=2
+        X=only
+        <>
+        kept
+        <>
+    "#]],
+    );
+    check(
+        "command -v ls echo nothing; type cd greet; which cat",
+        expect![[r#"
+        /bin/ls
+        echo
+        cd is a shell builtin
+        greet is /usr/local/bin/greet
+        /bin/cat
+    "#]],
+    );
+    check(
+        "unset HOME; echo ${HOME-none}; f() { echo f; }; unset -f f; f",
+        expect![[r#"
+        none
+        sh: f: not found
+        exit 127
+    "#]],
+    );
+    check(
+        "exec echo replaced; echo no",
+        expect![[r#"
+        replaced
+    "#]],
+    );
+    check(
+        "exec nothing; echo no",
+        expect![[r#"
+        sh: exec: line 0: nothing: not found
+        exit 127
+    "#]],
+    );
+    check(
+        "sh -c 'echo $0 $@' name a b; sh -c 'exit 9'; echo $?",
+        expect![[r#"
+        name a b
+        9
+    "#]],
+    );
+}
