@@ -6,6 +6,7 @@
 mod claim;
 mod deployment;
 mod manager;
+mod node_lifecycle;
 pub mod pod_control;
 mod replicaset;
 mod service_account;
@@ -15,11 +16,17 @@ use crate::client::Controller;
 pub use claim::claim;
 pub use deployment::DeploymentController;
 pub use manager::ControllerManager;
+pub use node_lifecycle::NodeLifecycleController;
 pub use replicaset::ReplicaSetController;
 pub use service_account::ServiceAccountController;
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
-    vec![Box::new(ServiceAccountController), Box::<ReplicaSetController>::default(), Box::new(DeploymentController)]
+    vec![
+        Box::new(ServiceAccountController),
+        Box::<ReplicaSetController>::default(),
+        Box::new(DeploymentController),
+        Box::<NodeLifecycleController>::default(),
+    ]
 }
