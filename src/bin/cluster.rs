@@ -1,13 +1,72 @@
-//! The Web Worker: a cluster behind messages, so that the page stays smooth whatever it does.
+//! The Web Worker: a session behind messages, so that the page stays smooth whatever the cluster does.
+//!
+//! The work is done by `kubetab::view::host`; here are the browser's messages, its clock and a timer.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {
-    use wasm_bindgen::JsCast as _;
+    worker::start();
+}
 
-    console_error_panic_hook::set_once();
-    let scope: web_sys::DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
-    // A worker without a page has nobody to tell that its message was lost.
-    let _ = scope.post_message(&wasm_bindgen::JsValue::from_str("ready"));
+#[cfg(target_arch = "wasm32")]
+mod worker {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use gloo_timers::callback::Interval;
+    use kubetab::view::host::Host;
+    use kubetab::view::protocol::{Command, Report};
+    use wasm_bindgen::{JsCast as _, closure::Closure};
+    use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+    /// How often time is moved on, in milliseconds.
+    const TICK_MS: u32 = 16;
+    /// How long the engine may work in one tick, in milliseconds; the rest is for messages.
+    const BUDGET_MS: f64 = 24.0;
+
+    /// Starts listening and ticking, for as long as the page lives.
+    pub(crate) fn start() {
+        console_error_panic_hook::set_once();
+        let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+        let host = Rc::new(RefCell::new(Host::new()));
+        send(&scope, host.borrow_mut().take_reports());
+        listen(&scope, &host);
+        tick(scope, host);
+    }
+
+    fn listen(scope: &DedicatedWorkerGlobalScope, host: &Rc<RefCell<Host>>) {
+        let (port, host) = (scope.clone(), host.clone());
+        let listener = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+            // A message that is no command is a bug of the page; the page sees the engine die of it.
+            let command: Command = serde_wasm_bindgen::from_value(event.data()).expect("the page sends commands");
+            let mut host = host.borrow_mut();
+            host.command(command);
+            send(&port, host.take_reports());
+        });
+        scope.set_onmessage(Some(listener.as_ref().unchecked_ref()));
+        listener.forget();
+    }
+
+    fn tick(scope: DedicatedWorkerGlobalScope, host: Rc<RefCell<Host>>) {
+        let clock = scope.performance().expect("workers have a clock");
+        let mut last = clock.now();
+        let interval = Interval::new(TICK_MS, move || {
+            let now = clock.now();
+            let mut host = host.borrow_mut();
+            host.tick((now - last) / 1000.0, &mut || clock.now() - now < BUDGET_MS);
+            last = now;
+            send(&scope, host.take_reports());
+        });
+        interval.forget();
+    }
+
+    fn send(scope: &DedicatedWorkerGlobalScope, reports: Vec<Report>) {
+        if reports.is_empty() {
+            return;
+        }
+        let message = serde_wasm_bindgen::to_value(&reports).expect("reports are plain data");
+        // A worker whose page has gone has nobody to tell.
+        let _ = scope.post_message(&message);
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]

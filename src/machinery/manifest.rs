@@ -135,6 +135,15 @@ impl Manifest {
         Some(if is_exact && is_plain { spans.value } else { spans.anchor() })
     }
 
+    /// As [`Self::locate`], but always the field's name and never its value: for a field that should not be there.
+    #[must_use]
+    pub fn locate_name(&self, field_path: &str) -> Option<Span> {
+        if field_path.starts_with('<') {
+            return None;
+        }
+        Some(self.spans.nearest(&self.resolve(field_path).0).0.anchor())
+    }
+
     /// The steps of a path as far as they exist here, and whether that is all of them.
     fn resolve(&self, field_path: &str) -> (Vec<Segment>, bool) {
         let mut path = Vec::new();

@@ -372,8 +372,13 @@ fn refuse(file: &File, object: &Manifest, status: &Status, outcome: &mut Outcome
     let mut findings: Vec<(String, String)> =
         causes.map(|cause| (cause.field.clone(), format!("{}: {}", cause.field, cause.message))).collect();
     if findings.is_empty() {
-        let fields = unknown_fields(status.message());
-        findings = fields.map(|field| (field.to_owned(), format!("unknown field {field:?}"))).collect();
+        for field in unknown_fields(status.message()) {
+            let span = object.locate_name(field).unwrap_or_else(whole);
+            outcome.errors.push(located(file, span, &format!("unknown field {field:?}"), false));
+        }
+        if unknown_fields(status.message()).next().is_some() {
+            return;
+        }
     }
     if findings.is_empty() {
         let field = wrong_type_field(status.message()).unwrap_or_default();

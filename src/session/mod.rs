@@ -7,6 +7,7 @@ mod action;
 pub mod link;
 mod log;
 mod play;
+pub mod scenario;
 
 pub use action::{Action, ActionError, ApplyError, File, NodeName, ObjectName, Outcome};
 pub use log::{LogEntry, LogError, SessionConfig, SessionLog};

@@ -3,17 +3,23 @@
 //! The worker makes these values from the cluster, the page draws them; both sides share the types through
 //! [`protocol`]. Nothing here changes a cluster.
 
+pub mod actions;
+pub mod decision;
 pub mod events;
+pub mod hints;
+pub mod host;
 pub mod inspect;
 pub mod layout;
 pub mod node;
 pub mod pod;
+pub mod protocol;
 pub mod scene;
 pub mod sentence;
 pub mod service;
 pub mod subject;
 pub mod timeline;
 pub mod why;
+pub mod words;
 pub mod workload;
 pub mod yaml;
 

@@ -1,0 +1,228 @@
+//! Requests and watch events on their way along the wires. Each dot is something that the engine did.
+//!
+//! A write travels from its program to the API server and on to etcd, a watch event from there to its program. In a
+//! busy cluster all this happens within milliseconds; the dots set out one after another, in the order of what
+//! happened, so that the eye can follow. Those who want less motion see the wires light up instead.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast as _, closure::Closure};
+
+use crate::view::Actor;
+use crate::view::layout::{Layout, Point};
+use crate::view::protocol::Pulse;
+
+use super::edges::wire_id;
+use super::Stage;
+
+/// How many dots travel at once; later ones wait.
+const DOTS_MAX: usize = 48;
+/// How fast a dot travels, in units of the picture a second.
+const SPEED: f64 = 420.0;
+/// The least and the most that a journey takes, in seconds.
+const JOURNEY_SECONDS: (f64, f64) = (0.35, 1.1);
+/// The time between two departures: short when many wait. In seconds.
+const DEPARTURE_SECONDS: (f64, f64) = (0.012, 0.09);
+/// What waits should be on its way after about so long, in seconds.
+const BACKLOG_SECONDS: f64 = 0.9;
+/// With at most so many dots on their way each says what it carries.
+const NAMED_MAX: usize = 5;
+/// How long a wire stays lit for those who want less motion, in milliseconds.
+const LIT_MS: u64 = 700;
+
+/// A dot on its way.
+struct Dot {
+    element: web_sys::Element,
+    path: Vec<Point>,
+    lengths: Vec<f64>,
+    total: f64,
+    seconds: f64,
+    age: f64,
+}
+
+impl Dot {
+    fn position(&self) -> Point {
+        let mut rest = self.total * ease((self.age / self.seconds).clamp(0.0, 1.0));
+        for (index, length) in self.lengths.iter().enumerate() {
+            if rest <= *length {
+                let part = if *length > 0.0 { rest / length } else { 0.0 };
+                let ((ax, ay), (bx, by)) = (self.path[index], self.path[index + 1]);
+                return (ax + (bx - ax) * part, ay + (by - ay) * part);
+            }
+            rest -= length;
+        }
+        self.path.last().copied().unwrap_or_default()
+    }
+}
+
+/// Slow at both ends.
+fn ease(part: f64) -> f64 {
+    part * part * (3.0 - 2.0 * part)
+}
+
+/// The dots and the loop that moves them.
+struct Loop {
+    stage: Stage,
+    group: web_sys::Element,
+    dots: RefCell<Vec<Dot>>,
+    spare: RefCell<Vec<web_sys::Element>>,
+    next_departure: Cell<f64>,
+    last: Cell<f64>,
+}
+
+#[component]
+pub(super) fn Traffic(stage: Stage) -> impl IntoView {
+    let group = NodeRef::<leptos::svg::G>::new();
+    Effect::new(move || {
+        if let Some(element) = group.get() {
+            let element: web_sys::Element = element.unchecked_into();
+            let traffic = Rc::new(Loop {
+                stage,
+                group: element,
+                dots: RefCell::default(),
+                spare: RefCell::default(),
+                next_departure: Cell::new(0.0),
+                last: Cell::new(0.0),
+            });
+            run(&traffic);
+        }
+    });
+    view! { <g class="traffic" aria-hidden="true" node_ref=group></g> }
+}
+
+fn run(traffic: &Rc<Loop>) {
+    let slot: Rc<RefCell<Option<Closure<dyn FnMut(f64)>>>> = Rc::default();
+    let (again, traffic) = (slot.clone(), traffic.clone());
+    *slot.borrow_mut() = Some(Closure::new(move |now_ms: f64| {
+        if !traffic.group.is_connected() {
+            // The picture is gone. The closure may not free itself while it runs; it frees what it holds instead.
+            traffic.dots.borrow_mut().clear();
+            return;
+        }
+        traffic.frame(now_ms / 1000.0);
+        if let Some(closure) = &*again.borrow() {
+            let _ = window().request_animation_frame(closure.as_ref().unchecked_ref());
+        }
+    }));
+    if let Some(closure) = &*slot.borrow() {
+        let _ = window().request_animation_frame(closure.as_ref().unchecked_ref());
+    }
+}
+
+impl Loop {
+    fn frame(&self, now: f64) {
+        let elapsed = (now - self.last.replace(now)).clamp(0.0, 0.1);
+        self.depart(now);
+        let mut dots = self.dots.borrow_mut();
+        for dot in dots.iter_mut() {
+            dot.age += elapsed;
+            let (x, y) = dot.position();
+            let _ = dot.element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
+        }
+        let arrived = |dot: &mut Dot| dot.age >= dot.seconds;
+        for dot in dots.extract_if(.., arrived) {
+            dot.element.remove();
+            self.spare.borrow_mut().push(dot.element);
+        }
+    }
+
+    /// Lets the dots that are due set out.
+    fn depart(&self, now: f64) {
+        let pulses = self.stage.app.cluster.pulses;
+        while now >= self.next_departure.get() && self.dots.borrow().len() < DOTS_MAX {
+            let mut waiting = 0;
+            let next = pulses.try_update_value(|pulses| {
+                waiting = pulses.len();
+                pulses.pop_front()
+            });
+            let Some(pulse) = next.flatten() else { return };
+            #[allow(clippy::cast_precision_loss, reason = "a few hundred at most")]
+            let gap = (BACKLOG_SECONDS / waiting.max(1) as f64).clamp(DEPARTURE_SECONDS.0, DEPARTURE_SECONDS.1);
+            self.next_departure.set(self.next_departure.get().max(now - 0.1) + gap);
+            if wants_less_motion() { light(&pulse) } else { self.set_out(&pulse) }
+        }
+    }
+
+    fn set_out(&self, pulse: &Pulse) {
+        let Some(path) = self.stage.layout.with_untracked(|layout| journey(layout, pulse)) else { return };
+        let lengths: Vec<f64> =
+            path.windows(2).map(|ends| (ends[1].0 - ends[0].0).hypot(ends[1].1 - ends[0].1)).collect();
+        let total: f64 = lengths.iter().sum();
+        let element = self.spare.borrow_mut().pop().or_else(new_dot);
+        let Some(element) = element else { return };
+        let class = match (pulse.write, pulse.kind.as_str()) {
+            (_, "Lease") => "dot faint",
+            (true, _) => "dot write",
+            (false, _) => "dot told",
+        };
+        let radius = if pulse.kind == "Lease" { 2.5 } else { (4.0 + f64::from(pulse.count).ln()).min(9.0) };
+        let named = pulse.kind != "Lease" && self.dots.borrow().len() < NAMED_MAX;
+        let text = match (named, pulse.count) {
+            (false, _) => String::new(),
+            (true, 1) => pulse.kind.clone(),
+            (true, count) => format!("{} ×{count}", pulse.kind),
+        };
+        let _ = element.set_attribute("class", class);
+        if let (Some(circle), Some(words)) = (element.first_element_child(), element.last_element_child()) {
+            let _ = circle.set_attribute("r", &format!("{radius:.1}"));
+            words.set_text_content(Some(&text));
+        }
+        let (x, y) = path[0];
+        let _ = element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
+        let _ = self.group.append_child(&element);
+        let seconds = (total / SPEED).clamp(JOURNEY_SECONDS.0, JOURNEY_SECONDS.1);
+        self.dots.borrow_mut().push(Dot { element, path, lengths, total, seconds, age: 0.0 });
+    }
+}
+
+/// A circle and its words.
+fn new_dot() -> Option<web_sys::Element> {
+    const SVG: &str = "http://www.w3.org/2000/svg";
+    let make = |name| document().create_element_ns(Some(SVG), name).ok();
+    let (group, circle, text) = (make("g")?, make("circle")?, make("text")?);
+    text.set_attribute("x", "9").ok()?;
+    text.set_attribute("y", "4").ok()?;
+    group.append_child(&circle).ok()?;
+    group.append_child(&text).ok()?;
+    Some(group)
+}
+
+/// The way of a pulse through the picture: along its program's wire, along the API server, up to etcd or down from it.
+fn journey(layout: &Layout, pulse: &Pulse) -> Option<Vec<Point>> {
+    let (_, bus) = layout.parts.iter().find(|(actor, _)| *actor == Actor::ApiServer)?;
+    let middle = bus.y + bus.height / 2.0;
+    let etcd = layout.wires.get(&Actor::Etcd)?;
+    let mut path: Vec<Point> = match &pulse.actor {
+        // What the API server writes by itself begins in its middle.
+        Actor::ApiServer | Actor::Etcd => vec![(bus.center_x(), middle)],
+        actor => layout.wires.get(actor)?.clone(),
+    };
+    let (x, _) = *path.last()?;
+    path.push((x, middle));
+    let (etcd_x, _) = *etcd.last()?;
+    path.push((etcd_x, middle));
+    path.extend(etcd.iter().rev());
+    if !pulse.write {
+        path.reverse();
+    }
+    Some(path)
+}
+
+fn wants_less_motion() -> bool {
+    let query = window().match_media("(prefers-reduced-motion: reduce)").ok().flatten();
+    query.is_some_and(|query| query.matches())
+}
+
+/// Lights a wire up for a moment.
+fn light(pulse: &Pulse) {
+    let Some(wire) = document().get_element_by_id(&wire_id(&pulse.actor)) else { return };
+    let _ = wire.set_attribute("class", "wire lit");
+    set_timeout(
+        move || {
+            let _ = wire.set_attribute("class", "wire");
+        },
+        std::time::Duration::from_millis(LIT_MS),
+    );
+}

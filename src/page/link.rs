@@ -1,0 +1,120 @@
+//! The page's end of the wire to its worker: commands go, reports come, and a worker that dies is replaced.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
+use web_sys::{ErrorEvent, MessageEvent, Worker};
+
+use crate::view::protocol::{Command, Report, Start};
+
+use super::state::{App, Engine};
+
+/// A worker that dies within this time of being restored will do so again: then the user decides. In milliseconds.
+const DIES_AGAIN_MS: f64 = 20_000.0;
+
+/// A worker and what listens to it.
+#[derive(Clone, Default)]
+pub(super) struct WorkerLink {
+    worker: Rc<RefCell<Option<Worker>>>,
+    /// When the worker was last restored, in milliseconds of the browser's clock.
+    restored_at: Rc<Cell<Option<f64>>>,
+}
+
+impl WorkerLink {
+    /// Tells the worker something.
+    pub(super) fn send(&self, command: &Command) {
+        if let Some(worker) = &*self.worker.borrow() {
+            let message = serde_wasm_bindgen::to_value(command).expect("commands are plain data");
+            // A worker that has died hears nothing; it is replaced when its death is told.
+            let _ = worker.post_message(&message);
+        }
+    }
+}
+
+/// The address of the worker's script, which the build wrote into `index.html`.
+fn address() -> Option<String> {
+    document().query_selector("meta[name=kubetab-cluster]").ok()??.get_attribute("content")
+}
+
+/// Starts the worker and opens a session in it.
+pub(super) fn start(app: App, first: &[Command]) {
+    let link = WorkerLink::default();
+    app.connect(link.clone());
+    spawn(app, &link, first);
+}
+
+fn spawn(app: App, link: &WorkerLink, first: &[Command]) {
+    match try_spawn(app, link) {
+        Ok(worker) => {
+            if let Some(old) = link.worker.replace(Some(worker)) {
+                old.terminate();
+            }
+            for command in first {
+                link.send(command);
+            }
+        }
+        Err(error) => app.engine.set(Engine::Dead(format!("{error:?}"))),
+    }
+}
+
+fn try_spawn(app: App, link: &WorkerLink) -> Result<Worker, JsValue> {
+    let address = address().ok_or("index.html does not name the worker's script")?;
+    let worker = Worker::new(&address)?;
+    let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+        match serde_wasm_bindgen::from_value::<Vec<Report>>(event.data()) {
+            Ok(reports) => reports.into_iter().for_each(|report| app.receive(report)),
+            Err(error) => leptos::logging::error!("the worker said what the page does not understand: {error}"),
+        }
+    });
+    worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    on_message.forget();
+    let link = link.clone();
+    let on_error = Closure::<dyn Fn(ErrorEvent)>::new(move |event: ErrorEvent| {
+        event.prevent_default();
+        died(app, &link, &event.message());
+    });
+    worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+    on_error.forget();
+    Ok(worker)
+}
+
+/// The engine died: it is started again from what was saved, unless that was done a moment ago.
+fn died(app: App, link: &WorkerLink, message: &str) {
+    if let Some(worker) = link.worker.take() {
+        worker.terminate();
+    }
+    let now = now_ms();
+    let again = link.restored_at.get().is_some_and(|before| now - before < DIES_AGAIN_MS);
+    if again {
+        app.engine.set(Engine::Dead(message.to_owned()));
+    } else {
+        restore(app, link, false, true);
+    }
+}
+
+fn restore(app: App, link: &WorkerLink, without_last: bool, play: bool) {
+    link.restored_at.set(Some(now_ms()));
+    let saved = app.saved.get_untracked();
+    let start = match (saved.is_empty(), without_last) {
+        (true, _) => Start::New,
+        (false, false) => Start::Text(saved),
+        (false, true) => Start::WithoutLast(saved),
+    };
+    let play = play && app.cluster.clock.get_untracked().playing;
+    let filter = app.filter.get_untracked();
+    app.engine.set(Engine::Restored);
+    spawn(app, link, &[Command::Open { start, play }, Command::Filter(filter), Command::Events(true)]);
+}
+
+/// Starts a dead engine again as the user has decided: as it was but with time standing, or without the last action.
+pub(super) fn revive(app: App, without_last: bool) {
+    let link = WorkerLink::default();
+    app.connect(link.clone());
+    restore(app, &link, without_last, false);
+}
+
+fn now_ms() -> f64 {
+    window().performance().map_or(0.0, |performance| performance.now())
+}

@@ -1,0 +1,225 @@
+//! Scenarios: sessions to begin with and, for some, a lesson that leads through them.
+//!
+//! Each is a file in `assets/scenarios`, in English and Korean, compiled into the engine.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::machinery::time::Time;
+use crate::sim::Profile;
+
+use super::{Action, File, LogEntry, Session, SessionConfig, SessionLog};
+
+/// A text in the page's languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// English.
+    pub en: String,
+    /// Korean.
+    pub ko: String,
+}
+
+/// What the gallery shows of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Its name in addresses.
+    pub id: String,
+    /// Its title.
+    pub title: Text,
+    /// What one sees in it.
+    pub summary: Text,
+    /// How many steps its lesson has.
+    pub steps: usize,
+}
+
+/// An object that a step points at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pointed {
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace; empty for kinds that have none.
+    #[serde(default)]
+    pub namespace: String,
+    /// Its name, or what its name begins with.
+    pub name: String,
+}
+
+/// A step of a lesson: something to read, and something that the page does when asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LessonStep {
+    /// What to read.
+    pub text: Text,
+    /// What stands on the button; without it there is nothing to do.
+    pub button: Option<Text>,
+    /// Files that take their place in the editor.
+    pub files: Vec<File>,
+    /// Applies these files of the editor.
+    pub apply: Vec<String>,
+    /// Does this to the cluster.
+    pub actions: Vec<Action>,
+    /// Lets so many seconds pass in a flash.
+    pub skip_seconds: f64,
+    /// Runs until nothing is left to do.
+    pub until_idle: bool,
+    /// Makes so many single steps.
+    pub steps: u32,
+    /// Lets time run, or stops it.
+    pub play: Option<bool>,
+    /// How much simulated time passes in a second.
+    pub speed: Option<f64>,
+    /// What is shown in the inspector.
+    pub select: Option<Pointed>,
+}
+
+/// A lesson: steps that lead through a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lesson {
+    /// The scenario's name.
+    pub id: String,
+    /// Its title.
+    pub title: Text,
+    /// The steps.
+    pub steps: Vec<LessonStep>,
+}
+
+/// A scenario.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Scenario {
+    /// Its title.
+    pub title: Text,
+    /// What one sees in it.
+    pub summary: Text,
+    /// The seed; most have the same.
+    pub seed: u64,
+    /// The cluster that it begins with.
+    pub profile: Profile,
+    /// The files in the editor.
+    pub files: Vec<File>,
+    /// How long the cluster has run before anything is done, in seconds.
+    pub warm_up_seconds: u64,
+    /// The files that are applied already, by name.
+    pub applied: Vec<String>,
+    /// What was done besides.
+    pub actions: Vec<Action>,
+    /// How long the cluster has run since, in seconds.
+    pub settle_seconds: u64,
+    /// How much simulated time passes in a second at first.
+    pub speed: Option<f64>,
+    /// The lesson's steps.
+    pub steps: Vec<LessonStep>,
+}
+
+/// The scenarios in the order of the gallery: name and file.
+pub const SCENARIOS: &[(&str, &str)] = &[
+    ("how-a-pod-comes-to-be", include_str!("../../assets/scenarios/how-a-pod-comes-to-be.yaml")),
+    ("first-pod", include_str!("../../assets/scenarios/first-pod.yaml")),
+    ("self-healing", include_str!("../../assets/scenarios/self-healing.yaml")),
+    ("rolling-update", include_str!("../../assets/scenarios/rolling-update.yaml")),
+    ("bad-image", include_str!("../../assets/scenarios/bad-image.yaml")),
+    ("recreate", include_str!("../../assets/scenarios/recreate.yaml")),
+    ("blue-green", include_str!("../../assets/scenarios/blue-green.yaml")),
+    ("canary", include_str!("../../assets/scenarios/canary.yaml")),
+    ("node-failure", include_str!("../../assets/scenarios/node-failure.yaml")),
+    ("unschedulable", include_str!("../../assets/scenarios/unschedulable.yaml")),
+];
+
+/// The seed of scenarios that name none.
+const SEED: u64 = 1;
+
+impl Scenario {
+    /// The scenario of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let (_, text) = SCENARIOS.iter().find(|(id, _)| *id == name)?;
+        Some(Self::read(text).unwrap_or_else(|error| panic!("assets/scenarios/{name}.yaml: {error}")))
+    }
+
+    /// Reads a scenario's file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(text: &str) -> Result<Self, String> {
+        // By way of JSON, where enums look as they do in a log, and with one deserializer for all.
+        let value: Value = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    /// What the gallery shows of it.
+    #[must_use]
+    pub fn card(&self, id: &str) -> Card {
+        Card { id: id.to_owned(), title: self.title.clone(), summary: self.summary.clone(), steps: self.steps.len() }
+    }
+
+    /// Its lesson, if it has one.
+    #[must_use]
+    pub fn lesson(&self, id: &str) -> Option<Lesson> {
+        let lesson = Lesson { id: id.to_owned(), title: self.title.clone(), steps: self.steps.clone() };
+        (!self.steps.is_empty()).then_some(lesson)
+    }
+
+    /// The session with which it begins.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        let start = self.profile.start;
+        let at = start + std::time::Duration::from_secs(self.warm_up_seconds);
+        let files: Vec<File> = self.files.iter().filter(|file| self.applied.contains(&file.name)).cloned().collect();
+        let apply = Action::Apply { files, namespace: "default".to_owned(), dry_run: false };
+        let apply = (!self.applied.is_empty()).then_some(apply);
+        let entries = apply.into_iter().chain(self.actions.iter().cloned());
+        let seed = if self.seed == 0 { SEED } else { self.seed };
+        let config = SessionConfig { seed, profile: self.profile.clone(), ..SessionConfig::default() };
+        let now: Time = at + std::time::Duration::from_secs(self.settle_seconds);
+        Session::from_log(SessionLog { config, entries: entries.map(|action| LogEntry { at, action }).collect(), now })
+    }
+}
+
+/// The cards of the gallery.
+#[must_use]
+pub fn gallery() -> Vec<Card> {
+    SCENARIOS.iter().filter_map(|(id, _)| Some(Scenario::named(id)?.card(id))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_can_be_read_and_says_itself_in_both_languages() {
+        for (id, text) in SCENARIOS {
+            let scenario = Scenario::read(text).unwrap_or_else(|error| panic!("{id}: {error}"));
+            let buttons = scenario.steps.iter().filter_map(|step| step.button.as_ref());
+            let texts = scenario.steps.iter().map(|step| &step.text).chain(buttons);
+            for text in texts.chain([&scenario.title, &scenario.summary]) {
+                assert!(!text.en.is_empty() && !text.ko.is_empty(), "{id}: {text:?}");
+                assert!(text.ko.chars().any(|c| ('가'..='힣').contains(&c)), "{id}: not Korean: {}", text.ko);
+            }
+            let names: Vec<&String> = scenario
+                .files
+                .iter()
+                .chain(scenario.steps.iter().flat_map(|step| &step.files))
+                .map(|f| &f.name)
+                .collect();
+            for name in scenario.applied.iter().chain(scenario.steps.iter().flat_map(|step| &step.apply)) {
+                assert!(names.contains(&name), "{id} applies {name}, which it does not have");
+            }
+        }
+    }
+
+    #[test]
+    fn every_scenario_begins_without_a_refusal() {
+        for (id, _) in SCENARIOS {
+            let session = Scenario::named(id).expect("it is listed").session();
+            let applied = session.entries().iter().filter(|entry| matches!(entry.action, Action::Apply { .. }));
+            for entry in applied {
+                let mut again = Session::new(session.config().clone());
+                again.run_until(entry.at);
+                let outcome = again.act(entry.action.clone()).expect("it is taken");
+                assert!(outcome.is_success(), "{id}: {outcome:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the user did, in words.
+
+use crate::session::Action;
+
+use super::{Sentence, Subject};
+
+/// An action as a sentence, and the object that it is about.
+#[must_use]
+pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
+    let node =
+        |template: &str, name: &str| (Sentence::new(template, [name.to_owned()]), Some(Subject::new("Node", "", name)));
+    let pod = |template: &str, namespace: &str, name: &str| {
+        (Sentence::new(template, [name.to_owned()]), Some(Subject::new("Pod", namespace, name)))
+    };
+    let object = |template: &str, object: &crate::session::ObjectName| {
+        let subject = Subject::new(&*object.kind, &*object.namespace, &*object.name);
+        (Sentence::new(template, [object.kind.clone(), object.name.clone()]), Some(subject))
+    };
+    match action {
+        Action::Apply { files, .. } => {
+            let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+            (Sentence::new("You applied {}.", [names.join(", ")]), None)
+        }
+        Action::Delete { object: name, .. } => object("You deleted {} {}.", name),
+        Action::Scale { object: name, replicas } => {
+            let (mut sentence, subject) = object("You scaled {} {} to {}.", name);
+            sentence.values.push(replicas.to_string());
+            (sentence, subject)
+        }
+        Action::Patch { object: name, .. } => object("You changed {} {}.", name),
+        Action::AddNode(spec) => node("You added the node {}.", &spec.name),
+        Action::RemoveNode(name) => node("You took the node {} away.", &name.name),
+        Action::StopNode(name) => node("You cut the power of {}.", &name.name),
+        Action::StartNode(name) => node("You switched {} on again.", &name.name),
+        Action::PartitionNode(name) => node("You cut {} off from the API server.", &name.name),
+        Action::HealNode(name) => node("You joined {} to the API server again.", &name.name),
+        Action::CrashContainer { namespace, pod: name, .. } => pod("You crashed a container of {}.", namespace, name),
+        Action::FailProbe { namespace, pod: name, fails: true, .. } => {
+            pod("You let a probe of {} fail.", namespace, name)
+        }
+        Action::FailProbe { namespace, pod: name, .. } => {
+            pod("You let the probes of {} answer again.", namespace, name)
+        }
+        Action::BreakImage { image, broken: true } => {
+            (Sentence::new("You made the image {} impossible to pull.", [image.clone()]), None)
+        }
+        Action::BreakImage { image, .. } => {
+            (Sentence::new("You made the image {} possible to pull again.", [image.clone()]), None)
+        }
+    }
+}

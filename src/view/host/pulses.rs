@@ -1,0 +1,75 @@
+//! What travelled along the edges since the last frame, and other things that only the cluster knows.
+
+use std::collections::BTreeMap;
+
+use crate::api::Kind;
+use crate::etcd::Revision;
+use crate::machinery::time::Time;
+use crate::scheduler::explanation::Explanation;
+use crate::scheduler::queue::Place;
+use crate::session::Session;
+use crate::sim::{Cluster, ProcessId};
+
+use super::super::Actor;
+use super::super::protocol::{Counts, Pulse};
+
+/// How many pulses a frame brings at most; the earliest are kept, since what follows them is much the same.
+const PULSES_MAX: usize = 60;
+
+/// The writes after revision `pulsed` and the watch events after number `delivered`, those alike counted together.
+pub(super) fn new_pulses(session: &Session, pulsed: &mut Revision, delivered: &mut u64) -> Vec<Pulse> {
+    let cluster = session.cluster();
+    let etcd = cluster.api().etcd();
+    let mut together: BTreeMap<(Actor, bool, Kind), (u32, Time)> = BTreeMap::new();
+    let mut add = |actor: Actor, write: bool, kind: Kind, at: Time| {
+        let entry = together.entry((actor, write, kind)).or_insert((0, at));
+        entry.0 += 1;
+    };
+    for commit in etcd.commits(*pulsed) {
+        add(Actor::from_name(&commit.cause.actor), true, commit.kind(), commit.time);
+    }
+    for activity in cluster.activity().since(*delivered) {
+        if let Some(commit) = etcd.commit_at(activity.revision) {
+            add(Actor::from_name(&activity.process.to_string()), false, commit.kind(), activity.time);
+        }
+    }
+    *pulsed = etcd.revision();
+    *delivered = cluster.activity().end();
+    let mut pulses: Vec<Pulse> = together
+        .into_iter()
+        .map(|((actor, write, kind), (count, at))| Pulse { actor, write, kind: kind.info().kind.to_owned(), count, at })
+        .collect();
+    pulses.sort_by_key(|pulse| pulse.at);
+    pulses.truncate(PULSES_MAX);
+    pulses
+}
+
+/// The scheduler's queue in numbers.
+pub(super) fn queue_counts(cluster: &Cluster) -> Counts {
+    let mut counts = Counts::default();
+    let Some(scheduler) = cluster.scheduler() else { return counts };
+    for queued in scheduler.queue().iter() {
+        match queued.place {
+            Place::Active => counts.active += 1,
+            Place::Backoff | Place::ErrorBackoff => counts.backing_off += 1,
+            Place::Unschedulable | Place::Gated => counts.unschedulable += 1,
+        }
+    }
+    counts
+}
+
+/// Why the pod with this uid is where it is.
+pub(super) fn explanation<'a>(cluster: &'a Cluster, uid: &str) -> Option<&'a Explanation> {
+    cluster.scheduler()?.explanations().last(uid).map(|explanation| &**explanation)
+}
+
+/// What the simulation does to a node that no one in the cluster is told.
+pub(super) fn fault_of(cluster: &Cluster, node: &str) -> Option<String> {
+    let state = cluster.process_state(&ProcessId::Kubelet(node.into()))?;
+    let fault = match (state.running, state.connected) {
+        (false, _) => "stopped",
+        (true, false) => "partitioned",
+        (true, true) => return None,
+    };
+    Some(fault.to_owned())
+}

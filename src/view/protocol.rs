@@ -1,0 +1,254 @@
+//! What the page and its worker say to each other.
+//!
+//! The page sends a [`Command`] whenever the user does something. The worker answers with [`Report`]s and, while it
+//! has something new to show, with one [`Frame`] at a time: the next one waits until the page says that it has drawn
+//! the last ([`Command::Drawn`]), so that a slow page is never flooded.
+
+use serde::{Deserialize, Serialize};
+
+use crate::etcd::Revision;
+use crate::machinery::time::Time;
+use crate::session::scenario::{Card, Lesson};
+use crate::session::{Action, File};
+
+use super::events::EventRow;
+use super::inspect::Details;
+use super::scene::{Filter, SceneChanges};
+use super::timeline::Mark;
+use super::why::Link;
+use super::{Actor, Selection, Sentence};
+
+/// What a session begins with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Start {
+    /// A new cluster.
+    New,
+    /// One of the gallery, by its name.
+    Scenario(String),
+    /// A shared link, an exported file or what was saved: whatever it is, it is checked.
+    Text(String),
+    /// As `Text`, without the last thing that was done: the way out when that brought the engine down.
+    WithoutLast(String),
+}
+
+/// What the page asks of the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Begin a session in place of the present one. A start that cannot be read leaves the present one alone.
+    Open {
+        /// What to begin with.
+        start: Start,
+        /// Whether time runs at once.
+        play: bool,
+    },
+    /// Do something to the cluster.
+    Act {
+        /// Comes back with the outcome.
+        id: u32,
+        /// What to do.
+        action: Action,
+    },
+    /// Say what an action would come to, and leave the cluster as it is.
+    Try {
+        /// Comes back with the outcome.
+        id: u32,
+        /// What to try.
+        action: Action,
+    },
+    /// Let time run, or stop it.
+    Play(bool),
+    /// How much simulated time passes in a second.
+    Speed(f64),
+    /// Make one step.
+    Step,
+    /// Run until nothing is left to do.
+    UntilIdle,
+    /// Let this much simulated time pass at once, in seconds.
+    Skip(f64),
+    /// Go to a moment.
+    Seek(Time),
+    /// Go on from here and give up what lies ahead; the page keeps what it was sent as `abandoned`.
+    Fork,
+    /// Tell everything about this.
+    Select(Option<Selection>),
+    /// Tell what led to a revision.
+    Explain(Revision),
+    /// Show only some objects.
+    Filter(Filter),
+    /// Send the list of events, or stop sending it.
+    Events(bool),
+    /// The frame with this number was drawn.
+    Drawn(u32),
+    /// Write the session as a file.
+    Export,
+}
+
+/// Something wrong with a file, at its exact place. Lines and columns count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The file.
+    pub file: String,
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+    /// The line where it ends.
+    pub end_line: usize,
+    /// The column behind its end.
+    pub end_column: usize,
+    /// Whether it is only a warning.
+    pub warning: bool,
+    /// What kubectl or the API server says.
+    pub message: String,
+    /// What may help.
+    pub hint: Option<Sentence>,
+}
+
+/// What came of an action.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// What was done, as kubectl says it.
+    pub lines: Vec<String>,
+    /// What is wrong with files.
+    pub problems: Vec<Problem>,
+    /// What was refused and belongs to no file.
+    pub refusals: Vec<String>,
+}
+
+impl Answer {
+    /// Whether everything was done.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.refusals.is_empty() && self.problems.iter().all(|problem| problem.warning)
+    }
+}
+
+/// What the worker tells the page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// It is there.
+    Ready {
+        /// The engine's version.
+        version: String,
+        /// What can be opened.
+        gallery: Vec<Card>,
+    },
+    /// A session was opened. What the page knew of another is void.
+    Opened {
+        /// The files for the editor, unless there are none to show.
+        files: Vec<File>,
+        /// The lesson that goes with it.
+        lesson: Option<Lesson>,
+        /// When the cluster began.
+        start: Time,
+    },
+    /// A session could not be opened; this is why.
+    NotOpened(String),
+    /// What came of an action.
+    Done {
+        /// The number that came with the action.
+        id: u32,
+        /// What came of it, or why it was not taken into the session.
+        outcome: Result<Answer, String>,
+    },
+    /// What an action would come to.
+    Tried {
+        /// The number that came with the action.
+        id: u32,
+        /// What it would come to.
+        outcome: Result<Answer, String>,
+    },
+    /// What there is to draw.
+    Frame(Box<Frame>),
+    /// Everything about what is selected.
+    Details(Option<Details>),
+    /// What led to a revision.
+    Chain(Revision, Vec<Link>),
+    /// A filter that cannot be read, in kubectl's words; `None` when it can.
+    FilterError(Option<String>),
+    /// The session as text, to be kept: the way back after a reload or a crash, and the share link.
+    Saved(String),
+    /// What lay ahead when the user acted in the past, as text.
+    Abandoned {
+        /// The other branch.
+        text: String,
+        /// Where it ends.
+        end: Time,
+        /// Where it parted.
+        at: Time,
+    },
+    /// The session as a file.
+    Exported(String),
+}
+
+/// How time stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Clock {
+    /// The simulated moment.
+    pub now: Time,
+    /// The furthest that is known, later than now after a rewind.
+    pub end: Time,
+    /// Whether time runs.
+    pub playing: bool,
+    /// How much simulated time passes in a second, if the engine can keep up.
+    pub speed: f64,
+    /// Whether the engine cannot keep up with that.
+    pub behind: bool,
+    /// Whether nothing is left to do but what goes on for ever.
+    pub idle: bool,
+    /// Steps since the cluster began.
+    pub steps: u64,
+}
+
+/// Numbers of the control plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// The store's newest revision.
+    pub revision: Revision,
+    /// How many watches are open.
+    pub watches: usize,
+    /// Pods that the scheduler is about to try.
+    pub active: usize,
+    /// Pods that it will try again after a while.
+    pub backing_off: usize,
+    /// Pods that it could not place and that wait for something to change.
+    pub unschedulable: usize,
+}
+
+/// Something that went along an edge of the graph.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pulse {
+    /// Whom it came from or went to, at the other end from the API server.
+    pub actor: Actor,
+    /// Whether it went to the API server (a write) or came from it (a watch event).
+    pub write: bool,
+    /// The kind of the object.
+    pub kind: String,
+    /// How many such there were.
+    pub count: u32,
+    /// When the first of them happened.
+    pub at: Time,
+}
+
+/// What there is to draw since the last frame.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Its number, to be sent back with [`Command::Drawn`].
+    pub number: u32,
+    /// Whether it shows everything, not only what changed.
+    pub whole: bool,
+    /// How time stands.
+    pub clock: Clock,
+    /// Numbers of the control plane.
+    pub counts: Counts,
+    /// What is different in the scene.
+    pub changes: SceneChanges,
+    /// What went along the edges.
+    pub pulses: Vec<Pulse>,
+    /// New marks on the timeline.
+    pub marks: Vec<Mark>,
+    /// The latest events, when they changed and the page wants them.
+    pub events: Option<Vec<EventRow>>,
+    /// A number that equal states share, in hexadecimal; told while time stands.
+    pub hash: Option<String>,
+}
