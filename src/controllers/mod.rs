@@ -5,6 +5,7 @@
 
 mod claim;
 mod deployment;
+mod garbage_collector;
 mod manager;
 mod node_lifecycle;
 pub mod pod_control;
@@ -15,6 +16,7 @@ use crate::client::Controller;
 
 pub use claim::claim;
 pub use deployment::DeploymentController;
+pub use garbage_collector::GarbageCollector;
 pub use manager::ControllerManager;
 pub use node_lifecycle::NodeLifecycleController;
 pub use replicaset::ReplicaSetController;
@@ -28,5 +30,6 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<ReplicaSetController>::default(),
         Box::new(DeploymentController),
         Box::<NodeLifecycleController>::default(),
+        Box::<GarbageCollector>::default(),
     ]
 }
