@@ -41,6 +41,9 @@ impl Host {
     pub(super) fn new(config: Arc<NodeConfig>) -> Self {
         let mut machine = Machine::default();
         machine.set_pod_cidr(&config.pod_cidr);
+        for image in &config.preloaded_images {
+            machine.preload(&super::images::with_default_tag(image));
+        }
         Self {
             config,
             machine,

@@ -215,6 +215,12 @@ impl Machine {
         (Duration::from_millis(300), answer)
     }
 
+    pub(super) fn preload(&mut self, image: &str) {
+        if let (_, Ok(record)) = self.pull(image) {
+            self.add_image(image, record);
+        }
+    }
+
     pub(super) fn add_image(&mut self, image: &str, record: ImageRecord) {
         self.images.insert(image.to_owned(), record);
     }

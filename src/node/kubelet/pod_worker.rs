@@ -322,6 +322,8 @@ impl Worker {
         }
         let runtime = host.machine.pod(&self.uid);
         self.stage = Stage::Terminated;
+        // The same status may say more now: nothing holds the final phase back any longer.
+        self.is_written = false;
         let status = self.generate(&runtime, true, host, client);
         self.set_status(status, host, client);
         self.next_stage(host, client.now);

@@ -114,9 +114,13 @@ impl Bench {
     pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Pod)) {
         let mut pod = (*self.pod(name).expect("it is there")).clone();
         change(&mut pod);
-        let target = Target::object(Kind::Pod, &ObjectKey::new("ns", name));
-        let body = Body::Object(Object::from(pod));
-        self.request(target, Verb::Update { body, options: WriteOptions::default() }).expect("it can be changed");
+        self.replace(Object::from(pod));
+    }
+
+    pub(super) fn replace(&mut self, object: Object) {
+        let target = Target::object(object.kind(), &object.key());
+        let verb = Verb::Update { body: Body::Object(object), options: WriteOptions::default() };
+        self.request(target, verb).expect("it can be changed");
     }
 
     fn act(&mut self, trigger: Option<Revision>, action: impl FnOnce(&mut Kubelet, &mut Client<'_>)) {
@@ -198,7 +202,7 @@ impl Bench {
         lines.concat()
     }
 
-    fn all<K: Resource>(&self) -> impl Iterator<Item = &std::sync::Arc<K>> {
+    pub(super) fn all<K: Resource>(&self) -> impl Iterator<Item = &std::sync::Arc<K>> {
         self.api.etcd().range(K::OBJECT_KIND, None).filter_map(|(_, object)| object.downcast::<K>())
     }
 

@@ -1,5 +1,6 @@
 //! Pods on one node, with nothing but an API server beside the kubelet.
 
+mod cases;
 mod harness;
 
 use expect_test::expect;
@@ -15,6 +16,11 @@ fn a_node_registers_and_becomes_ready() {
         DiskPressure False KubeletHasNoDiskPressure: kubelet has no disk pressure
         PIDPressure False KubeletHasSufficientPID: kubelet has sufficient PID available
         capacity cpu=4 ephemeral-storage=100Gi memory=8Gi pods=110
+        Normal Starting: Starting kubelet.
+        Normal NodeHasSufficientMemory: Node node-1 status is now: NodeHasSufficientMemory
+        Normal NodeHasNoDiskPressure: Node node-1 status is now: NodeHasNoDiskPressure
+        Normal NodeHasSufficientPID: Node node-1 status is now: NodeHasSufficientPID
+        Normal NodeReady: Node node-1 status is now: NodeReady
         lease held by node-1 for 40 s
     "#]]
     .assert_eq(&bench.node());
@@ -64,4 +70,43 @@ fn a_simple_pod_runs_and_is_deleted() {
         9.0 gone
     "#]]
     .assert_eq(&bench.history("p"));
+}
+
+/// Which recorded cases hold here.
+#[test]
+fn recorded_cases() {
+    let names = [
+        "completed-delete",
+        "delete-force",
+        "delete-sidecar-order",
+        "ephemeral",
+        "exit-always-0",
+        "exit-always-1",
+        "exit-never-1",
+        "exit-onfailure-0",
+        "image-change",
+        "image-pull",
+        "init-fails-always",
+        "init-fails-never",
+        "missing-configmap",
+        "missing-secret-volume",
+        "node-admission",
+        "optional-missing",
+        "pod-deadline",
+        "pull-never",
+        "restart-rules",
+        "sidecar",
+        "sidecar-job-like",
+        "sidecar-startup-probe",
+        "start-error",
+        "startup-fails",
+    ];
+    let mut report = String::new();
+    for name in names {
+        let differences = cases::play(name);
+        if !differences.is_empty() {
+            report.push_str(&format!("=== {name}\n{differences}"));
+        }
+    }
+    assert!(report.is_empty(), "{report}");
 }
