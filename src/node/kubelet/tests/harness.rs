@@ -8,7 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use serde_json::{Value, json};
 
-use crate::api::{Kind, Object, ObjectKey, Resource};
+use crate::api::{Kind, Object, ObjectKey, Resource, Subresource};
 use crate::apiserver::{ApiServer, Body, DeleteOptions, Request, Target, User, Verb, WriteOptions};
 use crate::client::{Client, Process, Recorder, WatchSpec};
 use crate::etcd::{Cause, Revision, Why};
@@ -115,6 +115,15 @@ impl Bench {
         let mut pod = (*self.pod(name).expect("it is there")).clone();
         change(&mut pod);
         self.replace(Object::from(pod));
+    }
+
+    pub(super) fn add_ephemeral(&mut self, name: &str, container: Value) {
+        let pod = self.pod(name).expect("it is there");
+        let mut value = Object::Pod(pod).to_value();
+        value["spec"]["ephemeralContainers"] = json!([container]);
+        let target = Target::object(Kind::Pod, &ObjectKey::new("ns", name)).below(Subresource::EphemeralContainers);
+        let verb = Verb::Update { body: Body::Json(value), options: WriteOptions::default() };
+        self.request(target, verb).expect("it can be added");
     }
 
     pub(super) fn replace(&mut self, object: Object) {

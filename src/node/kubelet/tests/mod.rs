@@ -41,12 +41,12 @@ fn a_simple_pod_runs_and_is_deleted() {
     );
     bench.run("3s");
     expect![[r#"
-        phase Running | reason None | message None | qos None | observed None generation None
-        condition {"status": "True", "type": "PodReadyToStartContainers"}
-        condition {"status": "True", "type": "Initialized"}
-        condition {"status": "True", "type": "Ready"}
-        condition {"status": "True", "type": "ContainersReady"}
-        condition {"status": "True", "type": "PodScheduled"}
+        phase Running | reason None | message None | qos BestEffort | observed 1 generation 1
+        condition {"observedGeneration": 1, "status": "True", "type": "PodReadyToStartContainers"}
+        condition {"observedGeneration": 1, "status": "True", "type": "Initialized"}
+        condition {"observedGeneration": 1, "status": "True", "type": "Ready"}
+        condition {"observedGeneration": 1, "status": "True", "type": "ContainersReady"}
+        condition {"observedGeneration": 1, "status": "True", "type": "PodScheduled"}
         containerStatuses {"lastState": {}, "name": "c", "ready": true, "restartCount": 0, "started": true, "state": {"running": {}}}
     "#]].assert_eq(&bench.status("p"));
     expect![[r#"
@@ -62,9 +62,10 @@ fn a_simple_pod_runs_and_is_deleted() {
     "#]]
     .assert_eq(&bench.status("p"));
     expect![[r#"
-        5.0  ready=false 
+        5.0 Pending ready=false 
         5.0 Pending ready=false c:waiting:ContainerCreating:0
         6.0 Running ready=true c:running:0
+        8.0 Running deleting ready=true c:running:0
         8.0 Running deleting ready=true c:running:0
         8.1 Succeeded deleting ready=false c:terminated:Completed:0
         9.0 gone
