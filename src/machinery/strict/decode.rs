@@ -6,9 +6,9 @@
 use serde_json::{Map, Value};
 
 use crate::machinery::base64;
+use crate::machinery::go_json::marshal;
 use crate::machinery::quote::quote;
 use crate::machinery::schema::{Field, Struct, Type};
-use crate::machinery::yaml::go_float;
 
 use super::{Decoded, MAX_STRICT_ERRORS, custom};
 
@@ -56,9 +56,10 @@ pub(super) fn go_kind(value: &Value) -> &'static str {
 
 /// A number's text as it was sent.
 pub(super) fn number_text(number: &serde_json::Number) -> String {
+    // A whole float below this can only have been sent as `1.0`, which Go's encoder never writes.
     match number.as_f64() {
-        Some(float) if number.is_f64() && (float.fract() != 0.0 || float.abs() >= 1e15) => go_float(float),
-        _ => number.to_string(),
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => number.to_string(),
+        _ => marshal(&Value::Number(number.clone())),
     }
 }
 

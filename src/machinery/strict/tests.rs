@@ -99,7 +99,7 @@ fn values_come_back_as_go_writes_them() {
         "
 apiVersion: v1
 kind: Pod
-metadata: {name: p, namespace: '', labels: {}, creationTimestamp: '2026-01-01T02:00:00.5+01:00'}
+metadata: {name: p, namespace: '', labels: {}, creationTimestamp: '2026-01-01T02:00:00.9+01:00'}
 spec:
   hostNetwork: false
   enableServiceLinks: false
@@ -198,6 +198,8 @@ fn times_are_refused_in_go_s_words() {
         "2026-01-01 00:00:00Z",
         "2026-01-01T00:00:00.Z",
         "2026-01-01T00:00:00,25Z",
+        "0000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-23:59",
     ] {
         let value = json!({"metadata": {"creationTimestamp": text}});
         found += &match check_metadata(&value) {
@@ -217,6 +219,8 @@ fn times_are_refused_in_go_s_words() {
         parsing time "2026-01-01 00:00:00Z" as "2006-01-02T15:04:05Z07:00": cannot parse " 00:00:00Z" as "T"
         parsing time "2026-01-01T00:00:00.Z" as "2006-01-02T15:04:05Z07:00": cannot parse ".Z" as "Z07:00"
         2026-01-01T00:00:00,25Z fits
+        0000-01-01T00:00:00Z fits
+        parsing time "9999-12-31T23:59:59-23:59": year out of range
     "#]]
     .assert_eq(&found);
 }

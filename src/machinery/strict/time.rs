@@ -12,13 +12,14 @@ const RFC3339_MICRO: &str = "2006-01-02T15:04:05.000000Z07:00";
 /// A `metav1.Time`: read in any zone, written in UTC with whole seconds.
 pub(super) fn seconds(text: &str) -> Result<String, String> {
     let time = parse(text, RFC3339, None)?;
-    Ok(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    // jiff cuts the digits off, as Go does.
+    Ok(format!("{time:.0}"))
 }
 
 /// A `metav1.MicroTime`: exactly six digits of a second.
 pub(super) fn micros(text: &str) -> Result<String, String> {
     let time = parse(text, RFC3339_MICRO, Some(6))?;
-    Ok(time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string())
+    Ok(format!("{time:.6}"))
 }
 
 fn parse(text: &str, layout: &'static str, fraction: Option<usize>) -> Result<Timestamp, String> {

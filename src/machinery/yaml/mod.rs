@@ -20,7 +20,6 @@ use serde_json::Value;
 
 pub use error::Error;
 pub use json::read as read_json;
-pub use number::go_float;
 pub use span::{Position, Segment, Span, Spans, path_text};
 
 /// The longest text that is read, in bytes: the API server's own limit of a request body.

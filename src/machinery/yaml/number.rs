@@ -1,24 +1,6 @@
-//! Numbers as Go writes and JSON keeps them.
+//! Numbers as kubectl keeps them.
 
 use serde_json::{Number, Value};
-
-/// A float as Go's `encoding/json` writes it: without an exponent between 1e-6 and 1e21, the shortest digits that read
-/// back equal.
-#[must_use]
-pub fn go_float(value: f64) -> String {
-    let size = value.abs();
-    if value == 0.0 {
-        return if value.is_sign_negative() { "-0".to_owned() } else { "0".to_owned() };
-    }
-    if (1e-6..1e21).contains(&size) {
-        return format!("{value}");
-    }
-    let text = format!("{value:e}");
-    match text.split_once('e') {
-        Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
-        _ => text,
-    }
-}
 
 /// A float as Go's `strconv.FormatFloat(value, 'g', -1, 32)` writes it: how go-yaml turns a key that is a float to text.
 pub(super) fn go_float32_key(value: f64) -> String {
