@@ -8,7 +8,7 @@ use super::decode::zero;
 
 /// Adds to an object what Go's encoder writes without being told to: structs that are not behind a pointer (`status: {}`,
 /// `resources: {}`), zero values of fields without `omitempty` (`restartCount: 0`), and `null` for lists and maps of that
-/// sort (`rules: null`). Times are left alone. The order of the keys that are there is kept.
+/// sort (`rules: null`) and for times that are no pointers (`lastProbeTime: null`). The order of the keys that are there is kept.
 pub fn fill(kind: &'static Struct, value: &mut Value) {
     if let Value::Object(object) = value {
         fill_struct(kind, object);
@@ -49,8 +49,8 @@ fn missing(field: &Field) -> Option<Value> {
             fill_struct(owner.get(), &mut object);
             Some(Value::Object(object))
         }
-        Type::Custom(_) => Some(zero(&field.ty)).filter(|value| !value.is_null()),
-        Type::List(_) | Type::Map(..) | Type::Named(..) if field.required => Some(Value::Null),
+        Type::Custom(_) => Some(zero(&field.ty)),
+        Type::Pointer(_) | Type::List(_) | Type::Map(..) | Type::Named(..) if field.required => Some(Value::Null),
         Type::Pointer(_) | Type::List(_) | Type::Map(..) | Type::Named(..) => None,
         _ if field.required => Some(zero(&field.ty)),
         _ => None,
