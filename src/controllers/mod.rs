@@ -7,10 +7,16 @@ mod claim;
 mod deployment;
 mod garbage_collector;
 mod manager;
+mod namespace;
 mod node_lifecycle;
 pub mod pod_control;
+mod pod_gc;
+mod pod_status;
 mod replicaset;
+mod root_ca;
 mod service_account;
+mod taint_eviction;
+mod ttl;
 
 use crate::client::Controller;
 
@@ -18,9 +24,14 @@ pub use claim::claim;
 pub use deployment::DeploymentController;
 pub use garbage_collector::GarbageCollector;
 pub use manager::ControllerManager;
+pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
+pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
+pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
+pub use taint_eviction::TaintEvictionController;
+pub use ttl::TtlController;
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
@@ -31,5 +42,10 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(DeploymentController),
         Box::<NodeLifecycleController>::default(),
         Box::<GarbageCollector>::default(),
+        Box::new(NamespaceController),
+        Box::<PodGarbageCollector>::default(),
+        Box::new(RootCaController),
+        Box::<TaintEvictionController>::default(),
+        Box::<TtlController>::default(),
     ]
 }
