@@ -5,7 +5,8 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kubetab::api::{Kind, Object};
-use kubetab::session::{Action, File, Session, SessionConfig};
+use kubetab::session::{Action, File, NodeName, Session, SessionConfig};
+use kubetab::sim::Invariants;
 
 const WEB: &str = "
 apiVersion: apps/v1
@@ -76,7 +77,9 @@ fn a_rolling_update_stays_within_its_bounds_at_every_step() {
     run(&mut session, 30);
     apply(&mut session, &WEB.replace("nginx:1.27", "nginx:1.28"));
     let end = session.now() + Duration::from_secs(60);
+    let mut invariants = Invariants::default();
     while session.step().is_some_and(|step| step.time < end) {
+        assert_eq!(invariants.check(session.cluster()), Ok(()));
         let sets: Vec<ReplicaSet> = all(&session, Kind::ReplicaSet);
         let total: i32 = sets.iter().filter_map(|set| set.spec.as_ref()?.replicas).sum();
         let pods: Vec<Pod> = all(&session, Kind::Pod);
@@ -89,5 +92,30 @@ fn a_rolling_update_stays_within_its_bounds_at_every_step() {
     for pod in pods {
         let image = pod.spec.and_then(|spec| spec.containers.into_iter().next()?.image);
         assert_eq!(image.as_deref(), Some("nginx:1.28"));
+    }
+}
+
+#[test]
+fn pods_of_a_dead_node_move_after_their_toleration() {
+    let mut session = session();
+    apply(&mut session, WEB);
+    run(&mut session, 30);
+    let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
+    let lost = node(&all::<Pod>(&session, Kind::Pod)[0]);
+    let outcome = session.act(Action::StopNode(NodeName { name: lost.clone() })).expect("a small action is taken");
+    assert!(outcome.is_success(), "{outcome:?}");
+    let mut invariants = Invariants::default();
+    let ready_elsewhere = |session: &Session| {
+        let pods: Vec<Pod> = all(session, Kind::Pod);
+        pods.iter().filter(|pod| is_ready(pod) && node(pod) != lost).count()
+    };
+    let stopped = session.now();
+    // Forty to fifty seconds until the silence is noticed, up to ten for the taint, and 300 of toleration.
+    for (seconds, expected) in [(30, false), (300, false), (420, true)] {
+        while session.now() < stopped + Duration::from_secs(seconds) {
+            session.step();
+            assert_eq!(invariants.check(session.cluster()), Ok(()));
+        }
+        assert_eq!(ready_elsewhere(&session) == 3, expected, "{seconds} s after the node died");
     }
 }

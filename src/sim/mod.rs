@@ -7,6 +7,7 @@ mod activity;
 mod bootstrap;
 mod cluster;
 mod hash;
+mod invariants;
 mod machines;
 mod processes;
 mod profile;
@@ -14,6 +15,7 @@ mod queue;
 
 pub use activity::{Activity, ActivityLog};
 pub use cluster::{Cluster, Step, StepKind};
+pub use invariants::Invariants;
 pub use machines::{MachineError, NodeSpec, NodeTaint};
 pub use processes::{ProcessId, ProcessState};
 pub use profile::{Latencies, Profile};
