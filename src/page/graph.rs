@@ -23,6 +23,8 @@ use super::state::{App, t};
 
 use camera::{Camera, Stage as CameraStage};
 
+pub(super) use part::{name as part_name, purpose as part_purpose};
+
 /// What the items of the graph share.
 #[derive(Clone, Copy)]
 pub(super) struct Stage {
@@ -40,13 +42,7 @@ impl Stage {
         let stop = RwSignal::new(part::id(&Actor::ApiServer));
         let stops = Selector::new(move || stop.get());
         let selected = Selector::new(move || app.selection.get());
-        Self {
-            app,
-            layout,
-            stop,
-            hovered: RwSignal::default(),
-            selectors: StoredValue::new((stops, selected)),
-        }
+        Self { app, layout, stop, hovered: RwSignal::default(), selectors: StoredValue::new((stops, selected)) }
     }
 
     /// `0` for the one item that Tab reaches, `-1` for the others.

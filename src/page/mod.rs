@@ -2,8 +2,32 @@
 
 pub mod editor;
 
+mod dialogs;
+mod editor_pane;
+mod graph;
+mod icons;
+mod inspector;
+mod lesson;
+mod link;
+mod outline;
+mod state;
+mod storage;
+mod timeline;
+mod topbar;
+
 use leptos::prelude::*;
-use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
+
+use crate::session::File;
+use crate::view::protocol::{Command, Start};
+use crate::view::words::Language;
+
+use state::{App, Engine, Room, t};
+
+const LANGUAGE: &str = "kubetab.language";
+const THEME: &str = "kubetab.theme";
+
+/// What the editor holds when nobody has written anything yet.
+const FIRST_FILE: &str = include_str!("../../assets/editor/first.yaml");
 
 /// Puts the page into the document's body, in place of the words shown while it loads.
 pub fn mount() {
@@ -13,53 +37,158 @@ pub fn mount() {
     mount_to_body(Page);
 }
 
-/// The address of the worker's script, which the build wrote into `index.html`.
-fn cluster_address() -> Option<String> {
-    let selector = "meta[name=kubetab-cluster]";
-    document().query_selector(selector).ok()??.get_attribute("content")
+fn parameter(name: &str) -> Option<String> {
+    let search = window().location().search().unwrap_or_default();
+    web_sys::UrlSearchParams::new_with_str(&search).ok()?.get(name)
 }
 
-/// Starts the worker and hands each of its messages to `on_message`.
-fn start_cluster(on_message: impl Fn(JsValue) + 'static) -> Result<web_sys::Worker, JsValue> {
-    let address = cluster_address().ok_or("index.html does not name the worker's script")?;
-    let worker = web_sys::Worker::new(&address)?;
-    let listener = Closure::<dyn Fn(web_sys::MessageEvent)>::new(move |event: web_sys::MessageEvent| {
-        on_message(event.data());
-    });
-    worker.set_onmessage(Some(listener.as_ref().unchecked_ref()));
-    listener.forget();
-    Ok(worker)
+fn first_language() -> Language {
+    let browser = || window().navigator().language();
+    parameter("lang")
+        .or_else(|| storage::load(LANGUAGE))
+        .or_else(browser)
+        .and_then(|tag| Language::from_tag(&tag))
+        .unwrap_or_default()
+}
+
+fn prefers_dark() -> bool {
+    window().match_media("(prefers-color-scheme: dark)").ok().flatten().is_some_and(|query| query.matches())
+}
+
+/// Writes an attribute of `<html>`, which style sheets and screen readers read.
+fn set_root(name: &str, value: &str) {
+    if let Some(root) = document().document_element() {
+        // Only an invalid name could be refused, and these are constants.
+        let _ = root.set_attribute(name, value);
+    }
+}
+
+/// The session to begin with: a shared link, or what was saved, or a new one.
+fn first_commands(app: App) -> Vec<Command> {
+    let hash = window().location().hash().unwrap_or_default();
+    let saved = app.saved.get_untracked();
+    let mut commands = Vec::new();
+    let own = if saved.is_empty() { Start::New } else { Start::Text(saved.clone()) };
+    commands.push(Command::Open { start: own, play: true });
+    if hash.starts_with("#v") {
+        if !saved.is_empty() {
+            app.keep_branch(state::Branch { text: saved, clock: String::from("…") });
+        }
+        commands.push(Command::Open { start: Start::Text(hash), play: false });
+        let address =
+            window().location().pathname().unwrap_or_default() + &window().location().search().unwrap_or_default();
+        if let Ok(history) = window().history() {
+            // Reloading shall continue the work, not open the link again.
+            let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
+        }
+    } else if let Some(id) = parameter("scenario") {
+        commands.push(Command::Open { start: Start::Scenario(id), play: true });
+    }
+    commands.push(Command::Events(true));
+    commands
 }
 
 #[component]
 fn Page() -> impl IntoView {
-    let state = RwSignal::new(String::from("starting"));
-    let on_message = move |message: JsValue| {
-        state.set(message.as_string().unwrap_or_default());
-        // The browser tests read this mark: from here on the cluster is alive on the page.
-        let _ = window().performance().map(|performance| performance.mark("kubetab-live"));
-    };
-    match start_cluster(on_message) {
-        Ok(worker) => std::mem::forget(worker),
-        Err(error) => state.set(format!("{error:?}")),
+    let dark = RwSignal::new(storage::load(THEME).map_or_else(prefers_dark, |theme| theme == "dark"));
+    let embedded = parameter("embed").is_some();
+    let app = App::new(first_language(), dark.into(), embedded);
+    if app.files.list.with_untracked(Vec::is_empty) {
+        app.files.list.set(vec![File { name: "web.yaml".to_owned(), text: FIRST_FILE.to_owned() }]);
     }
-    let parent = NodeRef::<leptos::html::Section>::new();
+    app.files.current.set(app.files.list.with_untracked(|list| list[0].name.clone()));
     Effect::new(move || {
-        if let Some(parent) = parent.get() {
-            leptos::task::spawn_local(async move {
-                let options = editor::Options { text: "kind: Pod\n", dark: false, label: "Manifest" };
-                match editor::Editor::create(&parent, &options, |_| {}, || {}).await {
-                    Ok(editor) => std::mem::forget(editor),
-                    Err(error) => leptos::logging::error!("{error:?}"),
-                }
-            });
-        }
+        let language = app.language.get();
+        set_root("lang", language.code());
+        storage::save(LANGUAGE, language.code());
     });
+    Effect::new(move || set_root("data-theme", if dark.get() { "dark" } else { "light" }));
+    Effect::new(move |live: Option<bool>| {
+        let drawn = app.cluster.frames.get() > 0;
+        if drawn && live != Some(true) {
+            // The browser tests read this mark: from here on the cluster is alive on the page.
+            let _ = window().performance().map(|performance| performance.mark("kubetab-live"));
+        }
+        drawn || live == Some(true)
+    });
+    link::start(app, &first_commands(app));
     view! {
-        <main>
-            <h1>"Kubetab"</h1>
-            <p id="cluster-state">{state}</p>
-            <section node_ref=parent></section>
-        </main>
+        <div
+            id="kubetab"
+            class="page"
+            class:embedded=embedded
+            data-engine=move || app.engine.with(Engine::id)
+            data-clock=move || app.cluster.clock.with(|clock| clock.now.as_micros())
+            data-playing=move || app.cluster.clock.with(|clock| clock.playing).to_string()
+            data-hash=move || app.cluster.hash.get()
+            data-revision=move || app.cluster.counts.with(|counts| counts.revision)
+            data-room=move || app.room.with(|room| format!("{room:?}").to_lowercase())
+        >
+            <topbar::TopBar app=app dark=dark/>
+            <Banner app=app/>
+            <main class="rooms">
+                {(!embedded).then(|| view! { <editor_pane::EditorPane app=app/> })}
+                <div class="middle">
+                    <lesson::LessonPanel app=app/>
+                    <graph::Graph app=app/>
+                </div>
+                {(!embedded).then(|| view! { <inspector::Inspector app=app/> })}
+                <timeline::Timeline app=app/>
+            </main>
+            <RoomTabs app=app/>
+            <dialogs::Dialogs app=app/>
+            <div class="notices" role="status" aria-live="polite">
+                {move || app.notices.get().into_iter().map(|notice| {
+                    view! { <p class=if notice.bad { "notice bad" } else { "notice" }>{notice.text}</p> }
+                }).collect_view()}
+            </div>
+        </div>
+    }
+}
+
+/// What is said when the engine has died.
+#[component]
+fn Banner(app: App) -> impl IntoView {
+    move || match app.engine.get() {
+        Engine::Restored => Some(
+            view! {
+                <div class="banner" role="status">
+                    <span>{t!(app, "engine.restored")}</span>
+                    <button on:click=move |_| app.engine.set(Engine::Live)>{t!(app, "close")}</button>
+                </div>
+            }
+            .into_any(),
+        ),
+        Engine::Dead(why) => Some(
+            view! {
+                <div class="banner bad" role="alert">
+                    <span>{t!(app, "engine.dead")}" "<code>{why}</code></span>
+                    <button id="revive" on:click=move |_| link::revive(app, false)>{t!(app, "engine.revive")}</button>
+                    <button id="undo-last" on:click=move |_| link::revive(app, true)>{t!(app, "engine.undo")}</button>
+                </div>
+            }
+            .into_any(),
+        ),
+        Engine::Starting | Engine::Live => None,
+    }
+}
+
+/// On a phone one room is seen at a time.
+#[component]
+fn RoomTabs(app: App) -> impl IntoView {
+    let tab = move |room: Room, key: crate::view::words::Key| {
+        view! {
+            <button aria-pressed=move || (app.room.get() == room).to_string() on:click=move |_| app.room.set(room)>
+                {move || app.text(key)}
+            </button>
+        }
+    };
+    view! {
+        <nav class="tabs-bottom" aria-label=t!(app, "rooms")>
+            {tab(Room::Editor, crate::key!("room.editor"))}
+            {tab(Room::Graph, crate::key!("room.graph"))}
+            {tab(Room::Inspector, crate::key!("room.inspector"))}
+            {tab(Room::Events, crate::key!("room.events"))}
+        </nav>
     }
 }

@@ -215,6 +215,12 @@ impl Tab {
         result.unwrap_or_else(|error| panic!("{preferences:?}: {error}"));
     }
 
+    /// Sends a command of the browser's own debugging protocol.
+    pub async fn cdp_send(&self, command: &str, parameters: Value) {
+        let result = self.cdp().send_raw(command, parameters).await;
+        result.unwrap_or_else(|error| panic!("{command}: {error}"));
+    }
+
     /// Milliseconds from navigation to the first contentful paint, and to the mark
     /// `kubetab-live` which the page sets when it has drawn a live cluster.
     pub async fn paint_times_ms(&self) -> (f64, f64) {

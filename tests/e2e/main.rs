@@ -5,5 +5,6 @@
 
 mod editor;
 mod harness;
+mod session;
 mod sizes;
 mod start;

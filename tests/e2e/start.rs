@@ -11,8 +11,8 @@ async fn comes_up(world: &World, screen: Screen, name: &str) {
 }
 
 async fn wait_for_all(tab: &Tab) {
-    tab.until_text("#cluster-state", "ready").await;
-    tab.click(".cm-content").await;
+    tab.until("the engine is alive", "document.querySelector('#kubetab')?.dataset.engine === 'live'").await;
+    tab.until("the editor is there", "document.querySelector('.cm-content') !== null").await;
 }
 
 #[test]

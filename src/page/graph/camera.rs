@@ -154,9 +154,7 @@ pub(super) fn Stage(camera: Camera, window: RwSignal<Window>, children: Children
         set_timeout(move || camera.dragging.set(false), std::time::Duration::ZERO);
     };
     let transform = move || {
-        camera.sight.with(|sight| {
-            format!("translate({:.1}px, {:.1}px) scale({:.4})", sight.x, sight.y, sight.scale)
-        })
+        camera.sight.with(|sight| format!("translate({:.1}px, {:.1}px) scale({:.4})", sight.x, sight.y, sight.scale))
     };
     view! {
         <div

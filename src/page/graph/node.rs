@@ -38,9 +38,9 @@ pub(super) fn Nodes(stage: Stage) -> impl IntoView {
 fn Machine(stage: Stage, name: String) -> impl IntoView {
     let app = stage.app;
     let (sought, placed) = (name.clone(), name.clone());
-    let node = Memo::new(move |_| app.cluster.scene.with(|scene| scene.nodes.get(&sought).cloned().unwrap_or_default()));
-    let place =
-        Memo::new(move |_| stage.layout.with(|layout| layout.nodes.get(&placed).copied().unwrap_or_default()));
+    let node =
+        Memo::new(move |_| app.cluster.scene.with(|scene| scene.nodes.get(&sought).cloned().unwrap_or_default()));
+    let place = Memo::new(move |_| stage.layout.with(|layout| layout.nodes.get(&placed).copied().unwrap_or_default()));
     let class = Signal::derive(move || format!("node {}", node.with(state)));
     let label = Signal::derive(move || {
         let node = node.get();
@@ -51,7 +51,7 @@ fn Machine(stage: Stage, name: String) -> impl IntoView {
         )
     });
     let counted = Memo::new(move |_| stage.layout.with(|layout| layout.detail == Some(Detail::Counted)));
-    let title = name.clone();
+    let (title, data_name) = (name.clone(), name.clone());
     view! {
         <Item
             stage=stage
@@ -63,7 +63,7 @@ fn Machine(stage: Stage, name: String) -> impl IntoView {
         >
             <g
                 data-kind="Node"
-                data-name=name.clone()
+                data-name=data_name
                 data-ready=move || node.with(|node| node.ready.clone())
                 data-pods=move || node.with(|node| node.pods.requested)
             >
@@ -184,9 +184,9 @@ fn counts(stage: Stage, node: &str) -> AnyView {
 pub(super) fn Tray(stage: Stage) -> impl IntoView {
     let app = stage.app;
     let place = Memo::new(move |_| stage.layout.with(|layout| layout.waiting));
-    let waiting = Memo::new(move |_| app.cluster.scene.with(|scene| {
-        scene.pods.values().filter(|pod| pod.node.is_none()).count()
-    }));
+    let waiting = Memo::new(move |_| {
+        app.cluster.scene.with(|scene| scene.pods.values().filter(|pod| pod.node.is_none()).count())
+    });
     let hidden = Memo::new(move |_| stage.layout.with(|layout| layout.waiting_hidden));
     let words = move || match waiting.get() {
         0 => app.text(key!("tray.empty")).to_owned(),

@@ -123,11 +123,7 @@ fn full(stage: Stage, pod: &PodView, width: f64) -> AnyView {
 }
 
 fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        text.to_owned()
-    } else {
-        text.chars().take(most - 1).chain(['…']).collect()
-    }
+    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
 }
 
 /// The few letters that fit beside the sign.

@@ -14,8 +14,8 @@ use crate::view::Actor;
 use crate::view::layout::{Layout, Point};
 use crate::view::protocol::Pulse;
 
-use super::edges::wire_id;
 use super::Stage;
+use super::edges::wire_id;
 
 /// How many dots travel at once; later ones wait.
 const DOTS_MAX: usize = 48;

@@ -1,0 +1,205 @@
+//! Dialogs: the browser's own `<dialog>`, which keeps the focus inside and closes with Escape.
+
+use std::collections::BTreeMap;
+
+use leptos::prelude::*;
+
+use crate::key;
+use crate::session::{Action, ObjectName};
+use crate::sim::NodeSpec;
+use crate::view::Subject;
+use crate::view::protocol::{Command, Start};
+
+use super::icons::{Icon, icon};
+use super::lesson::localised;
+use super::state::{App, Dialog, t};
+
+/// Some chat programs cut addresses that are longer than this.
+const LINK_CUT: usize = 2_000;
+/// Many servers and programs refuse addresses that are longer than this.
+const LINK_REFUSED: usize = 8_000;
+
+#[component]
+pub(super) fn Dialogs(app: App) -> impl IntoView {
+    move || app.dialog.get().map(|dialog| view! { <Frame app=app dialog=dialog/> })
+}
+
+#[component]
+fn Frame(app: App, dialog: Dialog) -> impl IntoView {
+    let element = NodeRef::<leptos::html::Dialog>::new();
+    Effect::new(move || {
+        if let Some(dialog) = element.get() {
+            // A dialog that is open already needs no opening.
+            request_animation_frame(move || {
+                let _ = dialog.show_modal();
+            });
+        }
+    });
+    let title = match &dialog {
+        Dialog::Gallery => key!("gallery.title"),
+        Dialog::Share => key!("share.title"),
+        Dialog::AddNode => key!("break.add"),
+        Dialog::BreakImage => key!("break.image"),
+        Dialog::Delete(_) => key!("delete.title"),
+    };
+    let body = match dialog {
+        Dialog::Gallery => gallery(app),
+        Dialog::Share => share(app),
+        Dialog::AddNode => add_node(app),
+        Dialog::BreakImage => break_image(app),
+        Dialog::Delete(subject) => delete(app, subject),
+    };
+    view! {
+        <dialog class="dialog" node_ref=element aria-labelledby="dialog-title" on:close=move |_| app.dialog.set(None)>
+            <header><h2 id="dialog-title">{move || app.text(title)}</h2>
+                <button class="square" aria-label=t!(app, "close") on:click=move |_| app.dialog.set(None)>{icon(Icon::Close)}</button>
+            </header>
+            {body}
+        </dialog>
+    }
+}
+
+fn gallery(app: App) -> AnyView {
+    let open = move |start: Start| {
+        app.dialog.set(None);
+        app.open(start);
+    };
+    view! {
+        <div class="cards">
+            <button class="card" id="scenario-new" on:click=move |_| open(Start::New)><b>{t!(app, "gallery.new")}</b><span>{t!(app, "gallery.new-text")}</span></button>
+            {move || app.gallery.get().into_iter().map(|card| {
+                let id = card.id.clone();
+                view! { <button class="card" id=format!("scenario-{}", card.id) on:click=move |_| open(Start::Scenario(id.clone()))><b>{localised(app, &card.title)}</b><span>{localised(app, &card.summary)}</span></button> }
+            }).collect_view()}
+        </div>
+    }
+    .into_any()
+}
+
+fn base_address() -> String {
+    let location = window().location();
+    location.origin().unwrap_or_default() + &location.pathname().unwrap_or_default()
+}
+
+fn share(app: App) -> AnyView {
+    let address = move || format!("{}#{}", base_address(), app.saved.get());
+    let warning = move || match address().len() {
+        ..=LINK_CUT => None,
+        ..=LINK_REFUSED => Some(app.text(key!("share.cut"))),
+        _ => Some(app.text(key!("share.refused"))),
+    };
+    let embed = move || {
+        format!("<iframe src=\"{}?embed=1#{}\" width=\"960\" height=\"600\"></iframe>", base_address(), app.saved.get())
+    };
+    let copy = move |text: String| {
+        // Without leave to use the clipboard the text stands there to be copied by hand.
+        let _ = window().navigator().clipboard().write_text(&text);
+        app.notice(false, app.text(key!("share.copied")).to_owned());
+    };
+    let import = move |event: web_sys::Event| {
+        let input: web_sys::HtmlInputElement = event_target(&event);
+        let Some(file) = input.files().and_then(|files| files.get(0)) else { return };
+        leptos::task::spawn_local(async move {
+            if let Ok(text) = wasm_bindgen_futures::JsFuture::from(file.text()).await {
+                app.dialog.set(None);
+                app.open(Start::Text(text.as_string().unwrap_or_default()));
+            }
+        });
+    };
+    view! {
+        <label>{t!(app, "share.link")}<textarea id="share-link" class="field" readonly=true rows="3" prop:value=address></textarea></label>
+        <p class="small soft">{move || app.fill(key!("share.length"), &[&address().len().to_string()])}</p>
+        <p class="small bad" role="status">{warning}</p>
+        <button id="copy-link" class="pill on" on:click=move |_| copy(address())>{t!(app, "share.copy")}</button>
+        <button id="export" class="pill" on:click=move |_| app.send(&Command::Export)>{t!(app, "share.export")}</button>
+        <label class="pill file">{t!(app, "share.import")}<input id="import" type="file" accept=".json,application/json" on:change=import/></label>
+        <label>{t!(app, "share.embed")}<textarea class="field" readonly=true rows="2" prop:value=embed></textarea></label>
+    }
+    .into_any()
+}
+
+fn add_node(app: App) -> AnyView {
+    let name = RwSignal::new(app.cluster.scene.with_untracked(|scene| {
+        (1..).map(|n| format!("node-{n}")).find(|name| !scene.nodes.contains_key(name)).unwrap_or_default()
+    }));
+    let (cpu, memory) = (RwSignal::new("4".to_owned()), RwSignal::new("8Gi".to_owned()));
+    let (labels, taints) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
+    let field = move |id: &'static str,
+                      key: crate::view::words::Key,
+                      value: RwSignal<String>,
+                      example: &'static str| {
+        view! {
+            <label>{move || app.text(key)}<input id=id class="field" placeholder=example prop:value=move || value.get() on:input=move |event| value.set(event_target_value(&event))/></label>
+        }
+    };
+    let add = move |_| {
+        let pairs = |text: String| {
+            text.split(',')
+                .filter_map(|pair| pair.trim().split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let taints: Vec<_> = taints
+            .get_untracked()
+            .split(',')
+            .filter_map(|text| {
+                let (rest, effect) = text.trim().rsplit_once(':')?;
+                let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+                Some(serde_json::json!({"key": key, "value": value, "effect": effect}))
+            })
+            .collect();
+        let capacity =
+            BTreeMap::from([("cpu".to_owned(), cpu.get_untracked()), ("memory".to_owned(), memory.get_untracked())]);
+        let taints = serde_json::from_value(taints.into()).unwrap_or_default();
+        app.dialog.set(None);
+        app.act(Action::AddNode(NodeSpec {
+            name: name.get_untracked(),
+            labels: pairs(labels.get_untracked()),
+            taints,
+            capacity,
+        }));
+    };
+    view! {
+        {field("node-name", key!("outline.name"), name, "node-4")}
+        {field("node-cpu", key!("node.cpu"), cpu, "4")}
+        {field("node-memory", key!("node.memory"), memory, "8Gi")}
+        {field("node-labels", key!("break.labels"), labels, "zone=a,disk=ssd")}
+        {field("node-taints", key!("break.taints"), taints, "gpu=yes:NoSchedule")}
+        <button id="confirm" class="pill on" on:click=add>{t!(app, "break.add")}</button>
+    }
+    .into_any()
+}
+
+fn break_image(app: App) -> AnyView {
+    let images = app.cluster.scene.with_untracked(|scene| {
+        scene.pods.values().flat_map(|pod| pod.images.clone()).collect::<std::collections::BTreeSet<_>>()
+    });
+    let image = RwSignal::new(images.first().cloned().unwrap_or_else(|| "nginx:1.28".to_owned()));
+    let act = move |broken: bool| {
+        app.dialog.set(None);
+        app.act(Action::BreakImage { image: image.get_untracked(), broken });
+    };
+    view! {
+        <label>{t!(app, "break.image-name")}<input id="image" class="field" list="images" prop:value=move || image.get() on:input=move |event| image.set(event_target_value(&event))/></label>
+        <datalist id="images">{images.into_iter().map(|image| view! { <option value=image></option> }).collect_view()}</datalist>
+        <button id="confirm" class="pill on" on:click=move |_| act(true)>{t!(app, "break.image-off")}</button>
+        <button class="pill" on:click=move |_| act(false)>{t!(app, "break.image-on")}</button>
+    }
+    .into_any()
+}
+
+fn delete(app: App, subject: Subject) -> AnyView {
+    let text = subject.to_string();
+    let act = move |_| {
+        let Subject { kind, namespace, name } = subject.clone();
+        let Some(known) = subject.known_kind() else { return };
+        app.dialog.set(None);
+        let object = ObjectName { api_version: known.api_version(), kind, namespace, name };
+        app.act(Action::Delete { object, propagation: None, grace_period_seconds: None });
+    };
+    view! {
+        <p>{move || app.fill(key!("delete.text"), &[&text])}</p>
+        <button id="confirm" class="pill on" on:click=act>{t!(app, "inspector.delete")}</button>
+        <button class="pill" on:click=move |_| app.dialog.set(None)>{t!(app, "cancel")}</button>
+    }
+    .into_any()
+}

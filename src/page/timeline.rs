@@ -1,0 +1,125 @@
+//! When: a line of time to go back on, what is marked on it, and the cluster's events.
+
+use leptos::prelude::*;
+
+use crate::key;
+use crate::machinery::time::Time;
+use crate::view::protocol::Command;
+use crate::view::timeline::MarkKind;
+
+use super::state::{App, Room, clock_text, t};
+
+/// The timeline is this long at least, in seconds, so that a young cluster does not fill it.
+const SECONDS_MIN: f64 = 60.0;
+/// Marks are told apart at so many places.
+const PLACES: f64 = 500.0;
+
+#[component]
+pub(super) fn Timeline(app: App) -> impl IntoView {
+    let clock = app.cluster.clock;
+    let bounds = Memo::new(move |_| {
+        let (start, end) = (app.cluster.start.get(), clock.with(|clock| clock.end));
+        (start, end.since(start).as_secs_f64().max(SECONDS_MIN) * 1.02)
+    });
+    let part = move |time: Time| {
+        let (start, seconds) = bounds.get();
+        (time.since(start).as_secs_f64() / seconds).clamp(0.0, 1.0)
+    };
+    let marks = Memo::new(move |_| {
+        let (start, seconds) = bounds.get();
+        app.cluster.marks.with(|marks| {
+            let mut places = std::collections::BTreeMap::new();
+            for mark in marks {
+                let place = (mark.at.since(start).as_secs_f64() / seconds * PLACES).floor();
+                #[allow(clippy::cast_possible_truncation, reason = "a number between 0 and PLACES")]
+                places.insert((place as i32, mark.kind), mark.clone());
+            }
+            places
+        })
+    });
+    let seek = move |seconds: f64| {
+        let (start, _) = bounds.get_untracked();
+        app.send(&Command::Play(false));
+        app.send(&Command::Seek(start + std::time::Duration::from_secs_f64(seconds.max(0.0))));
+    };
+    let on_input =
+        move |event: web_sys::Event| {
+            if let Ok(seconds) = event_target_value(&event).parse::<f64>() {
+                seek(seconds.min(
+                    clock.with_untracked(|clock| clock.end.since(app.cluster.start.get_untracked()).as_secs_f64()),
+                ));
+            }
+        };
+    view! {
+        <section class="bottom" data-room="events" aria-label=t!(app, "timeline.title")>
+            <div class="scrub">
+                <svg class="line" viewBox="0 0 1000 36" preserveAspectRatio="none" aria-hidden="true">
+                    <rect class="track" x="0" y="17" width="1000" height="4" rx="2"></rect>
+                    <rect class="known" x="0" y="17" width=move || part(clock.get().end) * 1000.0 height="4" rx="2"></rect>
+                    <rect class="past" x="0" y="17" width=move || part(clock.get().now) * 1000.0 height="4" rx="2"></rect>
+                    {move || marks.get().into_iter().map(|((place, kind), mark)| {
+                        let x = f64::from(place) / PLACES * 1000.0;
+                        let (y, height) = if kind == MarkKind::Change { (13.0, 12.0) } else { (8.0, 22.0) };
+                        let title = format!("{} {}", clock_text(mark.at, app.cluster.start.get()), app.say(&mark.text));
+                        view! { <rect class=format!("mark {}", kind.id()) x=x y=y width="2.5" height=height><title>{title}</title></rect> }
+                    }).collect_view()}
+                </svg>
+                <input
+                    id="scrubber"
+                    type="range"
+                    min="0"
+                    step="0.001"
+                    max=move || bounds.get().1
+                    prop:value=move || clock.get().now.since(bounds.get().0).as_secs_f64()
+                    aria-label=t!(app, "timeline.scrub")
+                    aria-valuetext=move || app.clock_text(clock.get().now)
+                    on:input=on_input
+                />
+            </div>
+            {(!app.embedded).then(|| view! { <Events app=app/> })}
+        </section>
+    }
+}
+
+#[component]
+fn Events(app: App) -> impl IntoView {
+    let seconds = Memo::new(move |_| app.cluster.clock.get().now.as_secs());
+    view! {
+        <div class="events" tabindex="0" role="region" aria-label=t!(app, "events.title")>
+            <table>
+                <thead><tr>
+                    <th>{t!(app, "events.last")}</th><th>{t!(app, "events.type")}</th><th>{t!(app, "events.reason")}</th>
+                    <th>{t!(app, "events.object")}</th><th>{t!(app, "events.message")}</th>
+                </tr></thead>
+                <tbody>
+                    {move || app.cluster.events.get().into_iter().take(100).map(|event| {
+                        let subject = event.subject.clone();
+                        let seen = event.last_seen.as_secs();
+                        let name = format!("{}/{}", event.subject.kind.to_lowercase(), event.subject.name);
+                        let times = if event.count > 1 { format!(" (×{})", event.count) } else { String::new() };
+                        view! {
+                            <tr class:warning=event.warning>
+                                <td>{move || age(seconds.get().saturating_sub(seen))}</td>
+                                <td>{if event.warning { "Warning" } else { "Normal" }}</td>
+                                <td>{event.reason}</td>
+                                <td><button class="link" on:click=move |_| { app.select_object(subject.clone()); app.room.set(Room::Inspector); }>{name}</button></td>
+                                <td class="wide">{event.message}{times}</td>
+                            </tr>
+                        }
+                    }).collect_view()}
+                </tbody>
+            </table>
+            {move || app.cluster.events.with(Vec::is_empty).then(|| view! { <p class="soft empty">{app.text(key!("events.none"))}</p> })}
+        </div>
+    }
+}
+
+/// `42s`, `5m`, `3h`, as kubectl tells ages.
+pub(super) fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
