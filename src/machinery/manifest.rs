@@ -106,7 +106,7 @@ fn flatten(mut whole: Manifest) -> Vec<Manifest> {
     let mut objects = Vec::with_capacity(items.len());
     for (index, mut value) in items.into_iter().enumerate() {
         if let Value::Object(object) = &mut value
-            && !object.get("kind").and_then(Value::as_str).is_some_and(|kind| !kind.is_empty())
+            && object.get("kind").and_then(Value::as_str).is_none_or(str::is_empty)
             && !kind.is_empty()
         {
             object.insert("apiVersion".to_owned(), Value::from(api_version.as_str()));
@@ -201,7 +201,10 @@ fn list_step(items: &[Value], inside: &str) -> Option<Segment> {
     let keys: Option<Vec<(&str, &str)>> = inside.split(',').map(|pair| pair.split_once('=')).collect();
     let matches = |item: &Value, (key, wanted): &(&str, &str)| match item.get(key) {
         Some(Value::String(text)) => text == wanted.trim_matches('"'),
-        Some(other) => other.to_string() == *wanted,
+        Some(other) => {
+            let text = other.to_string();
+            text == *wanted
+        }
         None => false,
     };
     let keys = keys?;
@@ -212,7 +215,7 @@ fn list_step(items: &[Value], inside: &str) -> Option<Segment> {
 fn name_step<'a>(value: &Value, path: &'a str) -> Option<(Segment, &'a str)> {
     let object = value.as_object()?;
     let ends = path.match_indices(['.', '[']).map(|(at, _)| at).chain([path.len()]);
-    let end = ends.filter(|&end| object.contains_key(&path[..end])).last()?;
+    let end = ends.rev().find(|&end| object.contains_key(&path[..end]))?;
     let after = &path[end..];
     Some((Segment::Key(path[..end].to_owned()), after.strip_prefix('.').unwrap_or(after)))
 }

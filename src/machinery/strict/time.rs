@@ -41,7 +41,7 @@ impl Reader<'_> {
         let year = self.number(4, "2006")?;
         self.literal("-")?;
         let month = self.number(2, "01")?;
-        self.range(month >= 1 && month <= 12, "month")?;
+        self.range((1..=12).contains(&month), "month")?;
         self.literal("-")?;
         let day = self.number(2, "02")?;
         self.literal("T")?;
@@ -129,7 +129,7 @@ impl Reader<'_> {
 fn days_of(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
         2 => 28,
         _ => 31,
     }

@@ -117,7 +117,7 @@ impl Builder<'_> {
             return Err(Error::yaml(span.start, &format!("exceeded max depth of {MAX_DEPTH}")));
         }
         let is_dashed = style == StructureStyle::Block && matches!(kind, Kind::Sequence(_));
-        let span = if is_dashed { self.from_dash(span) } else { span };
+        let span = if is_dashed { self.at_dash(span) } else { span };
         let id = self.add(kind, span, anchor);
         self.open.push((id, style));
         Ok(())
@@ -147,7 +147,7 @@ impl Builder<'_> {
     }
 
     /// A sequence that is not indented is said to begin behind its first dash.
-    fn from_dash(&self, span: Span) -> Span {
+    fn at_dash(&self, span: Span) -> Span {
         let offset = span.start.offset - self.tree.start.offset;
         let before = self.text[..offset].trim_end_matches(' ');
         if self.text[offset..].starts_with('-') || !before.ends_with('-') {
