@@ -14,14 +14,11 @@ pub(super) enum Icon {
     Share,
     Bolt,
     Theme,
-    Language,
     Book,
     Plus,
     Close,
     Left,
     Right,
-    Up,
-    Down,
     Fit,
     Minus,
     Graph,
@@ -30,10 +27,6 @@ pub(super) enum Icon {
     Trash,
     Edit,
     Restart,
-    File,
-    Why,
-    List,
-    More,
 }
 
 impl Icon {
@@ -47,9 +40,6 @@ impl Icon {
             Self::Share => "M8 10V2M5 4.6 8 2l3 2.6M3.5 7.5v6h9v-6",
             Self::Bolt => "M9 1.5 3.5 9H7l-.8 5.5L12.5 6.5H8.6z",
             Self::Theme => "M8 2a6 6 0 1 0 0 12zM8 2a6 6 0 0 1 0 12",
-            Self::Language => {
-                "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2zM2 8h12M8 2c2 2 2.6 4 2.6 6S10 12 8 14c-2-2-2.6-4-2.6-6S6 4 8 2"
-            }
             Self::Book => {
                 "M2.5 3h4c1 0 1.5.6 1.5 1.4V13c0-.7-.6-1.2-1.5-1.2h-4zM13.5 3h-4C8.5 3 8 3.6 8 4.4V13c0-.7.6-1.2 1.5-1.2h4z"
             }
@@ -58,8 +48,6 @@ impl Icon {
             Self::Close => "M4 4l8 8M12 4l-8 8",
             Self::Left => "M10 3.5 5.5 8 10 12.5",
             Self::Right => "M6 3.5 10.5 8 6 12.5",
-            Self::Up => "M3.5 10 8 5.5 12.5 10",
-            Self::Down => "M3.5 6 8 10.5 12.5 6",
             Self::Fit => "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10",
             Self::Graph => "M8 5.5v3M8 8.5 4 11M8 8.5l4 2.5M6 2.5h4v3H6zM2 11h4v2.8H2zM10 11h4v2.8h-4z",
             Self::Table => "M2.5 3h11v10h-11zM2.5 6.3h11M2.5 9.6h11M6.5 6.3V13",
@@ -67,10 +55,6 @@ impl Icon {
             Self::Trash => "M3 4.5h10M6.5 4.5V3h3v1.5M4.5 4.5l.6 9h5.8l.6-9M7 7v4M9 7v4",
             Self::Edit => "M3 13l.8-3L10.5 3.3l2.2 2.2L6 12.2zM9 4.8 11.2 7",
             Self::Restart => "M12.8 8A4.8 4.8 0 1 1 11 4.3M11.2 1.8v2.8H8.4",
-            Self::File => "M4 2h5l3 3v9H4zM9 2v3h3",
-            Self::Why => "M5.7 6a2.3 2.3 0 1 1 3.6 1.9C8.4 8.5 8 9 8 10M8 12.3v.4",
-            Self::List => "M5.5 4h8M5.5 8h8M5.5 12h8M2.5 4h.6M2.5 8h.6M2.5 12h.6",
-            Self::More => "M3 8h.6M7.7 8h.6M12.4 8h.6",
         }
     }
 
