@@ -3,7 +3,7 @@
 //! Each pushes what it finds onto a list, in upstream's order and words.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::machinery::field::{ErrorList, FieldError, Path};
+use crate::machinery::ip::{self, Cidr};
 use crate::machinery::names;
 
 /// `validation.NonNegativeErrorMsg` as this version words it.
@@ -165,47 +166,38 @@ pub(crate) fn port_number(errors: &mut ErrorList, path: &Path, number: i32) {
     port_number_or_name(errors, path, &IntOrString::Int(number));
 }
 
-/// An address as the API reads it. Parts with leading zeros and IPv4 addresses written as IPv6 are refused.
+/// An address as the API reads it from now on: without leading zeros.
 pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
     text.parse().ok()
 }
 
-/// `IsValidIP`.
+/// `IsValidIPForLegacyField` with strict validation, which is on by default in this version.
 pub(crate) fn ip(errors: &mut ErrorList, path: &Path, value: &str) -> bool {
     let detail = match parse_ip(value) {
         Some(IpAddr::V6(address)) if address.to_ipv4_mapped().is_some() => "must not be an IPv4-mapped IPv6 address",
         Some(_) => return true,
-        None if parse_sloppy_ipv4(value).is_some() => "must not have leading 0s",
-        None => "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        None if ip::parse_ip(value).is_some() => "must not have leading 0s",
+        None => ip::INVALID_IP,
     };
     errors.push(FieldError::invalid(path, value, detail));
     false
 }
 
-/// An IPv4 address whose parts may have leading zeros, which Go once read as decimal.
-fn parse_sloppy_ipv4(text: &str) -> Option<Ipv4Addr> {
-    let parts: Vec<u8> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    let parts: [u8; 4] = parts.try_into().ok()?;
-    Some(parts.into())
-}
-
-/// `IsValidCIDR`.
+/// `IsValidCIDRForLegacyField` with strict validation.
 pub(crate) fn cidr(errors: &mut ErrorList, path: &Path, value: &str) {
-    if parse_cidr(value).is_none() {
-        let detail = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
-        errors.push(FieldError::invalid(path, value, detail));
-    }
-}
-
-/// An address and the length of its prefix.
-pub(crate) fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, bits) = text.split_once('/')?;
-    let address = parse_ip(address)?;
-    if bits.is_empty() || !bits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let bits: u8 = bits.parse().ok()?;
-    (bits <= if address.is_ipv4() { 32 } else { 128 }).then_some((address, bits))
+    let Some(block) = Cidr::parse(value) else {
+        errors.push(FieldError::invalid(path, value, ip::INVALID_CIDR));
+        return;
+    };
+    let (address, bits) = value.split_once('/').unwrap_or((value, ""));
+    let leading_zero = parse_ip(address).is_none() || (bits.len() > 1 && bits.starts_with('0'));
+    let detail = match parse_ip(address) {
+        _ if leading_zero => "must not have leading 0s in IP or prefix length",
+        Some(IpAddr::V6(address)) if address.to_ipv4_mapped().is_some() => "must not have an IPv4-mapped IPv6 address",
+        _ if block.address != block.network => "must not have bits set beyond the prefix length",
+        _ => return,
+    };
+    errors.push(FieldError::invalid(path, value, detail));
 }
 
 /// `ValidateNonSpecialIP`: addresses that no endpoint can have.

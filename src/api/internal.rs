@@ -25,7 +25,7 @@ pub(crate) fn dump(name: &str, value: &Value) -> Value {
             None => (names, json_name(names)),
         };
         // The internal PodSecurityContext holds fields that stand in the spec of the versioned type.
-        let found = json_name.split('/').fold(Some(value), |value, step| value.and_then(|value| value.get(step)));
+        let found = json_name.split('/').try_fold(value, |value, step| value.get(step));
         if tagged && found.is_none() {
             continue;
         }

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self as meta, ObjectMeta};
 use serde_json::{Value, json};
 
+use crate::machinery::duration;
 use crate::machinery::time::Time;
 
 use super::kind::Kind;
@@ -169,14 +170,7 @@ pub fn partial_metadata(object: &Object) -> Value {
 
 /// How long ago something was, as tables show it (`translateTimestampSince`).
 pub(super) fn age(time: Option<&meta::Time>, now: Time) -> String {
-    time.map_or_else(|| "<unknown>".to_owned(), |time| since(Time::from(time), now))
-}
-
-/// As [`age`] for a moment that is known.
-pub(super) fn since(time: Time, now: Time) -> String {
-    let micros = i128::from(now.as_micros()) - i128::from(time.as_micros());
-    // Whole seconds, cut off towards zero as Go does.
-    human_duration(i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX))
+    time.map_or_else(|| "<unknown>".to_owned(), |time| duration::age(Time::from(time), now))
 }
 
 /// The age of an object.
@@ -199,54 +193,4 @@ pub(super) fn container_cells(containers: &[Container]) -> (Value, Value) {
     let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
     let images: Vec<&str> = containers.iter().map(|container| super::check::text(&container.image)).collect();
     (names.join(",").into(), images.join(",").into())
-}
-
-/// A duration of whole seconds with as much precision as people need: `duration.HumanDuration`.
-#[must_use]
-pub fn human_duration(seconds: i64) -> String {
-    if seconds < -1 {
-        return "<invalid>".to_owned();
-    }
-    let seconds = seconds.max(0);
-    let two = |most: i64, unit: char, rest: i64, rest_unit: char| {
-        if rest == 0 { format!("{most}{unit}") } else { format!("{most}{unit}{rest}{rest_unit}") }
-    };
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match () {
-        () if seconds < 120 => format!("{seconds}s"),
-        () if minutes < 10 => two(minutes, 'm', seconds % 60, 's'),
-        () if minutes < 180 => format!("{minutes}m"),
-        () if hours < 8 => two(hours, 'h', minutes % 60, 'm'),
-        () if hours < 48 => format!("{hours}h"),
-        () if hours < 24 * 8 => two(days, 'd', hours % 24, 'h'),
-        () if hours < 24 * 365 * 2 => format!("{days}d"),
-        () if hours < 24 * 365 * 8 => two(days / 365, 'y', days % 365, 'd'),
-        () => format!("{}y", days / 365),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_lose_precision_with_length() {
-        for (seconds, text) in [
-            (-5, "<invalid>"),
-            (-1, "0s"),
-            (119, "119s"),
-            (120, "2m"),
-            (125, "2m5s"),
-            (3600, "60m"),
-            (3 * 3600, "3h"),
-            (3 * 3600 + 120, "3h2m"),
-            (47 * 3600, "47h"),
-            (50 * 3600, "2d2h"),
-            (9 * 86_400, "9d"),
-            (800 * 86_400, "2y70d"),
-            (4000 * 86_400, "10y"),
-        ] {
-            assert_eq!(human_duration(seconds), text);
-        }
-    }
 }

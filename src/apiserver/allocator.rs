@@ -6,6 +6,7 @@
 use imbl::OrdSet;
 use k8s_openapi::api::core::v1::Service;
 
+use crate::api::core::service::{needs_health_check, validate_families};
 use crate::api::{Kind, Object};
 use crate::etcd::Etcd;
 use crate::machinery::field::{FieldError, Path};
@@ -50,6 +51,10 @@ impl Allocator {
     ) -> Result<(), Status> {
         let Object::Service(service) = object else { return Ok(()) };
         let old = existing.and_then(Object::downcast::<Service>);
+        let errors = validate_families(service);
+        if !errors.is_empty() {
+            return Err(invalid(object, &errors));
+        }
         let mut service = (**service).clone();
         let result = self.allocate_service(etcd, &mut service, old.map(|old| &**old), random);
         *object = Object::from(service);
@@ -81,7 +86,8 @@ impl Allocator {
                 };
                 spec.cluster_ip = Some(address);
             }
-            Some(address) if Some(address) == old_address.as_deref() => {}
+            // A change of the address is not taken: validation refuses it.
+            Some(_) if old_address.is_some() => {}
             Some(address) => self.take(address)?,
         }
         spec.cluster_ips = spec.cluster_ip.clone().map(|address| vec![address]);
@@ -95,6 +101,11 @@ impl Allocator {
                 });
                 self.allocate_port(&mut port.node_port, known.and_then(|known| known.node_port), &path, random)?;
             }
+        }
+        if needs_health_check(spec) {
+            let path = Path::new("spec").child("healthCheckNodePort");
+            let known = old_spec.and_then(|old| old.health_check_node_port);
+            self.allocate_port(&mut spec.health_check_node_port, known, &path, random)?;
         }
         Ok(())
     }
@@ -173,7 +184,8 @@ impl Allocator {
         if let Some(offset) = spec.cluster_ip.as_deref().and_then(offset) {
             self.addresses.remove(&offset);
         }
-        for port in spec.ports.iter().flatten().filter_map(|port| port.node_port) {
+        let ports = spec.ports.iter().flatten().filter_map(|port| port.node_port);
+        for port in ports.chain(spec.health_check_node_port) {
             self.ports.remove(&port);
         }
     }

@@ -1,6 +1,6 @@
 //! From what a request carries to a typed object.
 
-use crate::api::{Kind, Object};
+use crate::api::{Kind, Object, form};
 use crate::machinery::status::Status;
 use crate::machinery::{schema, strict};
 
@@ -37,7 +37,9 @@ pub(super) fn object(
         FieldValidation::Warn => warnings.extend(decoded.strict_errors),
         FieldValidation::Ignore => {}
     }
-    Object::from_value(kind, decoded.value).map_err(|error| refused(&error.to_string()))
+    let mut value = decoded.value;
+    form::tidy(kind, &mut value);
+    Object::from_value(kind, value).map_err(|error| refused(&error.to_string()))
 }
 
 /// The object must say of itself what the address says of it.

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::api::check::{self, text};
 use crate::api::meta;
-use crate::api::table::{ColumnDefinition, NAME, age, name_of, since};
+use crate::api::table::{ColumnDefinition, NAME, age, name_of};
+use crate::machinery::duration;
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::time::Time;
 
@@ -100,7 +101,7 @@ pub(crate) const COLUMNS: &[ColumnDefinition] = &[
 ];
 
 pub(crate) fn row(event: &Event, now: Time) -> Vec<Value> {
-    let micro = |time: &MicroTime| since(Time::from(time), now);
+    let micro = |time: &MicroTime| duration::age(Time::from(time), now);
     let event_time = event.event_time.as_ref().map_or_else(|| "<unknown>".to_owned(), micro);
     let first = event.first_timestamp.as_ref().map_or(event_time, |time| age(Some(time), now));
     let mut last = event.last_timestamp.as_ref().map_or_else(|| first.clone(), |time| age(Some(time), now));

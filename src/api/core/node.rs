@@ -12,6 +12,7 @@ use crate::api::kind::Subresource;
 use crate::api::table::{AGE, ColumnDefinition, NAME, age_of, name_of, or_none};
 use crate::api::{internal, meta};
 use crate::machinery::field::{ErrorList, FieldError, Path};
+use crate::machinery::ip::Cidr;
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::time::Time;
@@ -94,7 +95,7 @@ fn validate_cidrs(errors: &mut ErrorList, path: &Path, cidrs: &[String]) {
         return;
     }
     let families: BTreeSet<bool> =
-        cidrs.iter().filter_map(|c| check::parse_cidr(c)).map(|(ip, _)| ip.is_ipv6()).collect();
+        cidrs.iter().filter_map(|c| Cidr::parse(c)).map(|block| block.address.is_ipv6()).collect();
     if families.len() != 2 || cidrs.len() > 2 {
         let detail = "may specify no more than one CIDR for each IP family";
         errors.push(FieldError::invalid(path, cidrs.to_vec(), detail));

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::is_restartable_init;
 use crate::api::check::{list, text};
-use crate::api::table::{AGE, ColumnDefinition, NAME, age_of, name_of, or_none, since};
+use crate::api::table::{AGE, ColumnDefinition, NAME, age_of, name_of, or_none};
+use crate::machinery::duration;
 use crate::machinery::time::Time;
 
 pub(crate) const COLUMNS: &[ColumnDefinition] = &[
@@ -57,7 +58,7 @@ struct Summary {
 pub(crate) fn row(pod: &Pod, now: Time) -> Vec<Value> {
     let summary = summarize(pod);
     let restarts = match summary.last_restart {
-        Some(time) if summary.restarts != 0 => format!("{} ({} ago)", summary.restarts, since(time, now)),
+        Some(time) if summary.restarts != 0 => format!("{} ({} ago)", summary.restarts, duration::age(time, now)),
         _ => summary.restarts.to_string(),
     };
     let status = pod.status.clone().unwrap_or_default();
@@ -215,4 +216,93 @@ fn restarts_of<'a>(statuses: impl Iterator<Item = &'a ContainerStatus>) -> (i64,
         let finished = terminated.and_then(|terminated| terminated.finished_at.as_ref()).map(Time::from);
         (restarts + i64::from(status.restart_count), last.max(finished))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// The READY, STATUS and RESTARTS of a pod with this spec and status, ten minutes after the start.
+    fn check(pod: &Value, expected: &Expect) {
+        let pod: Pod = serde_json::from_value(pod.clone()).expect("a pod");
+        let now = Time::DEFAULT_START + std::time::Duration::from_secs(600);
+        let cells: Vec<String> =
+            row(&pod, now)[1..4].iter().filter_map(|cell| cell.as_str().map(str::to_owned)).collect();
+        expected.assert_eq(&cells.join(" | "));
+    }
+
+    fn pod(init: &Value, statuses: &Value) -> Value {
+        json!({
+            "spec": {"containers": [{"name": "a"}, {"name": "b"}], "initContainers": init},
+            "status": statuses,
+        })
+    }
+
+    #[test]
+    fn a_pod_that_starts() {
+        let waiting = json!({"name": "a", "state": {"waiting": {"reason": "ContainerCreating"}}});
+        check(&pod(&json!([]), &json!({"phase": "Pending"})), &expect!["0/2 | Pending | 0"]);
+        check(
+            &pod(&json!([]), &json!({"phase": "Pending", "containerStatuses": [waiting]})),
+            &expect!["0/2 | ContainerCreating | 0"],
+        );
+        let gated = json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]);
+        check(
+            &pod(&json!([]), &json!({"phase": "Pending", "conditions": gated})),
+            &expect!["0/2 | SchedulingGated | 0"],
+        );
+    }
+
+    #[test]
+    fn init_containers_have_the_word_until_they_are_done() {
+        let init = json!([{"name": "i"}, {"name": "s", "restartPolicy": "Always"}]);
+        let main = json!([{"name": "a", "state": {"waiting": {"reason": "PodInitializing"}}}]);
+        let of = |i: Value, s: Value| {
+            json!({"phase": "Pending", "containerStatuses": main.clone(), "initContainerStatuses": [
+                {"name": "i", "state": i}, {"name": "s", "state": s, "started": false}]})
+        };
+        let nothing = || json!({"waiting": {"reason": "PodInitializing"}});
+        let done = || json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+        check(&pod(&init, &of(json!({"running": {}}), nothing())), &expect!["0/3 | Init:0/2 | 0"]);
+        check(&pod(&init, &of(done(), nothing())), &expect!["0/3 | Init:1/2 | 0"]);
+        let failed = json!({"terminated": {"exitCode": 3, "reason": "Error"}});
+        check(&pod(&init, &of(failed, nothing())), &expect!["0/3 | Init:Error | 0"]);
+        let crashing = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        check(&pod(&init, &of(crashing, nothing())), &expect!["0/3 | Init:CrashLoopBackOff | 0"]);
+        let killed = json!({"terminated": {"exitCode": 137, "signal": 9}});
+        check(&pod(&init, &of(killed, nothing())), &expect!["0/3 | Init:Signal:9 | 0"]);
+        let mut started = of(done(), json!({"running": {}}));
+        started["initContainerStatuses"][1]["started"] = true.into();
+        started["initContainerStatuses"][1]["ready"] = true.into();
+        check(&pod(&init, &started), &expect!["1/3 | PodInitializing | 0"]);
+    }
+
+    #[test]
+    fn a_pod_that_runs_and_ends() {
+        let running = |name: &str| json!({"name": name, "ready": true, "state": {"running": {}}});
+        let ended = |name: &str, reason: &str, code: i32| json!({"name": name, "state": {"terminated": {"reason": reason, "exitCode": code}}});
+        let of = |phase: &str, statuses: Value| json!({"phase": phase, "containerStatuses": statuses});
+        let both = json!([running("a"), running("b")]);
+        check(&pod(&json!([]), &of("Running", both.clone())), &expect!["2/2 | Running | 0"]);
+        let one_done = json!([ended("a", "Completed", 0), running("b")]);
+        check(&pod(&json!([]), &of("Running", one_done)), &expect!["1/2 | NotReady | 0"]);
+        let failed = json!([ended("a", "Error", 1), ended("b", "Completed", 0)]);
+        check(&pod(&json!([]), &of("Failed", failed)), &expect!["0/2 | Error | 0"]);
+        let mut deleted = pod(&json!([]), &of("Running", both));
+        deleted["metadata"] = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
+        check(&deleted, &expect!["2/2 | Terminating | 0"]);
+        let evicted = json!({"phase": "Failed", "reason": "Evicted"});
+        check(&pod(&json!([]), &evicted), &expect!["0/2 | Evicted | 0"]);
+    }
+
+    #[test]
+    fn restarts_tell_when_the_last_was() {
+        let status = json!({"phase": "Running", "containerStatuses": [{
+            "name": "a", "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T00:08:55Z"}},
+        }]});
+        check(&pod(&json!([]), &status), &expect!["0/2 | CrashLoopBackOff | 4 (65s ago)"]);
+    }
 }

@@ -162,10 +162,10 @@ fn round_resources(resources: &mut ResourceRequirements) {
 pub(crate) fn round_up(amounts: &mut BTreeMap<String, ApiQuantity>) {
     for amount in amounts.values_mut() {
         // What cannot be read was refused when the manifest was decoded.
-        if let Ok(mut quantity) = Quantity::parse(&amount.0) {
-            if !quantity.round_up(-3) || quantity.to_string() != amount.0 {
-                *amount = quantity.to_api();
-            }
+        if let Ok(mut quantity) = Quantity::parse(&amount.0)
+            && (!quantity.round_up(-3) || quantity.to_string() != amount.0)
+        {
+            *amount = quantity.to_api();
         }
     }
 }

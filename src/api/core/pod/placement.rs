@@ -176,11 +176,10 @@ fn validate_term_label_keys(errors: &mut ErrorList, path: &Path, term: &PodAffin
         // The server has added an expression for each key before: a second one is the user's.
         let mut seen: BTreeSet<&String> = selector.match_labels.iter().flatten().map(|(key, _)| key).collect();
         for expression in list(&selector.match_expressions) {
-            if let Some(index) = matched.iter().rposition(|key| *key == expression.key) {
-                if seen.contains(&expression.key) {
-                    let detail = "exists in both matchLabelKeys and labelSelector";
-                    errors.push(FieldError::invalid(&path.index(index), expression.key.as_str(), detail));
-                }
+            let index = matched.iter().rposition(|key| *key == expression.key);
+            if let Some(index) = index.filter(|_| seen.contains(&expression.key)) {
+                let detail = "exists in both matchLabelKeys and labelSelector";
+                errors.push(FieldError::invalid(&path.index(index), expression.key.as_str(), detail));
             }
             seen.insert(&expression.key);
         }
