@@ -9,7 +9,8 @@ use super::yaml::{self, Position, Segment, Span, Spans, path_text};
 /// What a file holds.
 #[derive(Debug, Clone, Default)]
 pub struct Manifests {
-    /// Its objects and the documents that cannot be read, in order. kubectl stops at the first error; an editor shows all.
+    /// Its objects and the documents that cannot be read, in order. kubectl stops at the first error; an editor shows
+    /// all.
     pub entries: Vec<Result<Manifest, ManifestError>>,
     /// What kubectl accepts without a word and yet is hardly meant.
     pub warnings: Vec<Warning>,
@@ -95,7 +96,8 @@ fn warning(document: usize, twice: &yaml::Duplicate) -> Warning {
     Warning { document, span: twice.last, message }
 }
 
-/// A list's items. Whatever has `items` is a list; items without a kind take theirs from the list's (`PodList` → `Pod`).
+/// A list's items. Whatever has `items` is a list; items without a kind take theirs from the list's (`PodList` →
+/// `Pod`).
 fn flatten(mut whole: Manifest) -> Vec<Manifest> {
     let Some(Value::Array(items)) = whole.value.get_mut("items").map(Value::take) else {
         return vec![whole];
@@ -121,8 +123,8 @@ fn flatten(mut whole: Manifest) -> Vec<Manifest> {
 
 impl Manifest {
     /// The place of a field that the API server named: `spec.containers[0].image`, `metadata.labels[app]`,
-    /// `.spec.containers[name="c"].image`. The value where it is a plain one, otherwise its key; where the field is missing,
-    /// the key of its nearest ancestor that is there. `None` for what is no path, such as `<nil>`.
+    /// `.spec.containers[name="c"].image`. The value where it is a plain one, otherwise its key; where the field is
+    /// missing, the key of its nearest ancestor that is there. `None` for what is no path, such as `<nil>`.
     #[must_use]
     pub fn locate(&self, field_path: &str) -> Option<Span> {
         if field_path.starts_with('<') {
@@ -211,7 +213,8 @@ fn list_step(items: &[Value], inside: &str) -> Option<Segment> {
     items.iter().position(|item| keys.iter().all(|key| matches(item, key))).map(Segment::Index)
 }
 
-/// A name: the longest text up to a dot or bracket that is a key, since the decoder's paths do not mark keys with dots.
+/// A name: the longest text up to a dot or bracket that is a key, since the decoder's paths do not mark keys with
+/// dots.
 fn name_step<'a>(value: &Value, path: &'a str) -> Option<(Segment, &'a str)> {
     let object = value.as_object()?;
     let ends = path.match_indices(['.', '[']).map(|(at, _)| at).chain([path.len()]);

@@ -28,7 +28,8 @@ mod read;
 /// same table has as compiled statics.
 static TABLE: LazyLock<Vec<Struct>> = LazyLock::new(|| read::read(SOURCES));
 
-/// The table's text, one entry a Go package. References are looked up in the own package, then in `meta`, then in `core`.
+/// The table's text, one entry a Go package. References are looked up in the own package, then in `meta`, then in
+/// `core`.
 const SOURCES: &[&str] = &[
     include_str!("types/meta.txt"),
     include_str!("types/core.txt"),

@@ -6,16 +6,16 @@ use crate::machinery::schema;
 
 use super::decode::decode;
 
-/// Whether `metadata` can be read (`metadataValidatingDecoder` of `k8s.io/cli-runtime`). Everything else is left to the
-/// server, unknown fields of `metadata` too. kubectl says `unable to decode "FILE": ` before the error.
+/// Whether `metadata` can be read (`metadataValidatingDecoder` of `k8s.io/cli-runtime`). Everything else is left to
+/// the server, unknown fields of `metadata` too. kubectl says `unable to decode "FILE": ` before the error.
 pub fn check_metadata(value: &Value) -> Result<(), String> {
     let kind = schema::named("meta", "metadataOnlyObject").expect("the table has it");
     decode(kind, value).map(|_| ())
 }
 
-/// Whether it is an object with an `apiVersion` and a `kind` (`ValidateBytes` of `k8s.io/kubectl/pkg/util/openapi`), and
-/// each item too for a `v1` `List`. kubectl says `error validating "FILE": error validating data: ` before the error and
-/// `; if you choose to ignore these errors, turn validation off with --validate=false` after it.
+/// Whether it is an object with an `apiVersion` and a `kind` (`ValidateBytes` of `k8s.io/kubectl/pkg/util/openapi`),
+/// and each item too for a `v1` `List`. kubectl says `error validating "FILE": error validating data: ` before the
+/// error and `; if you choose to ignore these errors, turn validation off with --validate=false` after it.
 pub fn validate(value: &Value) -> Result<(), String> {
     let mut errors = type_errors(value);
     let text = |name: &str| value.get(name).and_then(Value::as_str);

@@ -1,7 +1,7 @@
 //! Holds a value against a struct of the table, as Go's decoder holds it against the struct itself.
 //!
-//! A wrong type is remembered and decoding goes on; the first is told in the end. An error from a type that reads its JSON
-//! itself ends it at once, and so is told in favour of a wrong type that came before.
+//! A wrong type is remembered and decoding goes on; the first is told in the end. An error from a type that reads its
+//! JSON itself ends it at once, and so is told in favour of a wrong type that came before.
 
 use serde_json::{Map, Value};
 
@@ -246,7 +246,8 @@ fn push_key(path: &mut String, key: &str) {
     path.push_str(key);
 }
 
-/// Whether a named map or list meets its like, so that a mismatch is told with its name rather than with what is under it.
+/// Whether a named map or list meets its like, so that a mismatch is told with its name rather than with what is
+/// under it.
 fn matches_shape(inner: &Type, value: &Value) -> bool {
     match inner {
         Type::List(_) => value.is_array(),

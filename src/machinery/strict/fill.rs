@@ -6,9 +6,10 @@ use crate::machinery::schema::{Field, Struct, Type};
 
 use super::decode::zero;
 
-/// Adds to an object what Go's encoder writes without being told to: structs that are not behind a pointer (`status: {}`,
-/// `resources: {}`), zero values of fields without `omitempty` (`restartCount: 0`), and `null` for lists and maps of that
-/// sort (`rules: null`) and for times that are no pointers (`lastProbeTime: null`). The order of the keys that are there is kept.
+/// Adds to an object what Go's encoder writes without being told to: structs that are not behind a pointer (`status:
+/// {}`, `resources: {}`), zero values of fields without `omitempty` (`restartCount: 0`), and `null` for lists and
+/// maps of that sort (`rules: null`) and for times that are no pointers (`lastProbeTime: null`). The order of the
+/// keys that are there is kept.
 pub fn fill(kind: &'static Struct, value: &mut Value) {
     if let Value::Object(object) = value {
         fill_struct(kind, object);

@@ -1,9 +1,9 @@
 //! Decoding as the API server does it: wrong types and unknown fields, in the words of Go's JSON decoder.
 //!
-//! Follows `sigs.k8s.io/json` (the decoder) and `k8s.io/apimachinery/pkg/runtime/serializer/json`. A value is held against
-//! the table of types ([`super::schema`]); the Rust types of `k8s-openapi` are read afterwards, from a value that is known
-//! to fit. What is decoded comes back as Go would write it: without unknown fields and nulls, without zero values that
-//! `omitempty` leaves out, quantities and times in their canonical form.
+//! Follows `sigs.k8s.io/json` (the decoder) and `k8s.io/apimachinery/pkg/runtime/serializer/json`. A value is held
+//! against the table of types ([`super::schema`]); the Rust types of `k8s-openapi` are read afterwards, from a value
+//! that is known to fit. What is decoded comes back as Go would write it: without unknown fields and nulls, without
+//! zero values that `omitempty` leaves out, quantities and times in their canonical form.
 //!
 //! The order of complaints is the order of the value's keys. kubectl sends objects with sorted keys, and so do the
 //! documents of [`super::yaml`].
@@ -31,8 +31,8 @@ pub const MAX_STRICT_ERRORS: usize = 100;
 pub struct Decoded {
     /// The object as Go would write it.
     pub value: Value,
-    /// What strict validation says, each like `unknown field "spec.replica"`, in the order of the fields. The API server
-    /// refuses the request for these, warns of them or ignores them, as `fieldValidation` asks.
+    /// What strict validation says, each like `unknown field "spec.replica"`, in the order of the fields. The API
+    /// server refuses the request for these, warns of them or ignores them, as `fieldValidation` asks.
     pub strict_errors: Vec<String>,
 }
 
@@ -75,8 +75,8 @@ pub fn duplicate_errors(document: &Document) -> Vec<String> {
     errors
 }
 
-/// The API server's answer (400 BadRequest) to an object that cannot be decoded: `Pod in version "v1" cannot be handled as
-/// a Pod: …`.
+/// The API server's answer (400 BadRequest) to an object that cannot be decoded: `Pod in version "v1" cannot be
+/// handled as a Pod: …`.
 #[must_use]
 pub fn cannot_be_handled(api_version: &str, kind: &str, error: &str) -> String {
     let version = api_version.rsplit_once('/').map_or(api_version, |(_, version)| version);

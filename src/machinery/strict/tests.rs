@@ -252,7 +252,8 @@ fn objects(value: &Value, found: &mut Vec<Value>) {
     }
 }
 
-/// What Go wrote must come back as it was: nothing is left out that Go writes, and nothing is added that it leaves out.
+/// What Go wrote must come back as it was: nothing is left out that Go writes, and nothing is added that it leaves
+/// out.
 #[test]
 fn recorded_objects_come_back_unchanged() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/defaults");

@@ -61,7 +61,7 @@ impl Reader<'_> {
         if !self.rest.is_empty() {
             return Err(format!("parsing time {}: extra text: {}", quote(self.text), quote(self.rest)));
         }
-        self.range(day >= 1 && day <= days_of(year, month), "day")
+        self.range((1..=days_of(year, month)).contains(&day), "day")
     }
 
     fn cannot(&self, layout_element: &str) -> String {

@@ -243,8 +243,8 @@ fn scalar_value(scalar: &Scalar, span: Span) -> Result<Value, Error> {
     })
 }
 
-/// A value in Go's syntax (`%#v`), as go-yaml shows a mapping that stands where a key must: the mark of a template whose
-/// `{{ … }}` was left as it is.
+/// A value in Go's syntax (`%#v`), as go-yaml shows a mapping that stands where a key must: the mark of a template
+/// whose `{{ … }}` was left as it is.
 fn go_syntax(value: &Value) -> String {
     match value {
         Value::Null => "interface {}(nil)".to_owned(),

@@ -1,7 +1,8 @@
 //! What kubectl says of a text that cannot be read.
 //!
-//! go-yaml is libyaml in Go, so its complaints are libyaml's. The parser that finds the tokens here words and sometimes
-//! finds them otherwise, and takes some texts that libyaml refuses; so each text is given to libyaml itself first.
+//! go-yaml is libyaml in Go, so its complaints are libyaml's. The parser that finds the tokens here words and
+//! sometimes finds them otherwise, and takes some texts that libyaml refuses; so each text is given to libyaml itself
+//! first.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -93,7 +94,8 @@ pub(super) fn go_yaml_error(text: &str, start: Position) -> Option<Error> {
     other_version(text, start).or_else(|| libyaml_error(text, start))
 }
 
-/// go-yaml reads version 1.1 only, unlike libyaml. It names the line of the directive, which has none when it is the first.
+/// go-yaml reads version 1.1 only, unlike libyaml. It names the line of the directive, which has none when it is the
+/// first.
 fn other_version(text: &str, start: Position) -> Option<Error> {
     let prologue = |line: &&str| line.trim().is_empty() || line.starts_with(['#', '%']);
     let lines = text.trim_start_matches('\u{feff}').lines().take_while(prologue);
@@ -138,7 +140,8 @@ fn libyaml_error(text: &str, start: Position) -> Option<Error> {
     Some(Error::yaml(advance(start, &text[..offset]), &format!("{place}{problem}")))
 }
 
-/// How go-yaml names a line, counted from 0, in a complaint of its parser: by that very number, and the first not at all.
+/// How go-yaml names a line, counted from 0, in a complaint of its parser: by that very number, and the first not at
+/// all.
 pub(super) fn parser_place(line: usize) -> String {
     if line == 0 { String::new() } else { format!("line {line}: ") }
 }

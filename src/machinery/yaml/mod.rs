@@ -2,8 +2,9 @@
 //!
 //! What a text means follows `k8s.io/apimachinery/pkg/util/yaml` (how a stream is cut into documents, JSON first) and
 //! `sigs.k8s.io/yaml` with its go-yaml v2 (YAML 1.1 scalars, merge keys, the last of two equal keys wins, keys become
-//! text). The tokens come from `granit-parser`, after libyaml (within `serde_yaml`) had its say on whether the text is YAML at all. Keys of the result are sorted, as Go's JSON encoder sorts them: the order
-//! in which the API server meets fields, and so the order of its complaints, depends on it.
+//! text). The tokens come from `granit-parser`, after libyaml (within `serde_yaml`) had its say on whether the text
+//! is YAML at all. Keys of the result are sorted, as Go's JSON encoder sorts them: the order in which the API server
+//! meets fields, and so the order of its complaints, depends on it.
 //!
 //! Not taken over: go-yaml's limits, which are too wide for a browser tab; see the constants here.
 
@@ -25,8 +26,8 @@ pub use span::{Position, Segment, Span, Spans, path_text};
 /// The longest text that is read, in bytes: the API server's own limit of a request body.
 pub const MAX_TEXT_BYTES: usize = 3 * 1024 * 1024;
 
-/// How deep collections may be nested, in YAML and in JSON. Real manifests stay below 40; the bound keeps the stack of a
-/// Web Worker safe and below the 128 levels that serde_json reads again later.
+/// How deep collections may be nested, in YAML and in JSON. Real manifests stay below 40; the bound keeps the stack
+/// of a Web Worker safe and below the 128 levels that serde_json reads again later.
 pub const MAX_DEPTH: usize = 120;
 
 /// How many nodes the aliases of one document may add. go-yaml bounds the share of such nodes instead (99 %).
@@ -66,8 +67,8 @@ pub fn read(text: &str) -> Vec<Result<Document, Error>> {
     stream::Stream::new(text).collect()
 }
 
-/// Reads a text that is one document, such as the argument of `kubectl patch --patch`; what follows the first document is
-/// not looked at. The error's message lacks `error converting YAML to JSON`, which is the file reader's.
+/// Reads a text that is one document, such as the argument of `kubectl patch --patch`; what follows the first
+/// document is not looked at. The error's message lacks `error converting YAML to JSON`, which is the file reader's.
 pub fn read_one(text: &str) -> Result<Document, Error> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(Error::too_long(text));

@@ -2,7 +2,8 @@
 
 use serde_json::{Number, Value};
 
-/// A float as Go's `strconv.FormatFloat(value, 'g', -1, 32)` writes it: how go-yaml turns a key that is a float to text.
+/// A float as Go's `strconv.FormatFloat(value, 'g', -1, 32)` writes it: how go-yaml turns a key that is a float to
+/// text.
 pub(super) fn go_float32_key(value: f64) -> String {
     if value.is_nan() {
         return ".nan".to_owned();

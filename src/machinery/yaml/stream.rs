@@ -1,8 +1,8 @@
 //! How a text is cut into documents: `YAMLOrJSONDecoder` and `YAMLReader` of `k8s.io/apimachinery/pkg/util/yaml`.
 //!
-//! A text that begins with `{` is read as a row of JSON values. When that fails before a second value was read, the rest
-//! is taken for YAML after all, yet the JSON complaint is the one that is told when YAML fails too. YAML documents are cut
-//! at lines that begin with `---`, without regard to quotes or block scalars.
+//! A text that begins with `{` is read as a row of JSON values. When that fails before a second value was read, the
+//! rest is taken for YAML after all, yet the JSON complaint is the one that is told when YAML fails too. YAML
+//! documents are cut at lines that begin with `---`, without regard to quotes or block scalars.
 
 use super::{Document, Error, Position, json, read_yaml};
 
@@ -83,7 +83,8 @@ impl<'a> Stream<'a> {
         Some(result.map_err(|error| json_error.unwrap_or(error)))
     }
 
-    /// The text up to the next separator, which is swallowed; a separator before any other line belongs to the document.
+    /// The text up to the next separator, which is swallowed; a separator before any other line belongs to the
+    /// document.
     fn next_chunk(&mut self) -> Result<Option<(&'a str, Position)>, Error> {
         let start = self.position;
         let rest = self.rest();

@@ -123,8 +123,8 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// What go-yaml v2 refuses and libyaml, which it was made from, takes by now: a question mark within a plain scalar in
-    /// brackets, which begins a key there, and an escaped slash.
+    /// What go-yaml v2 refuses and libyaml, which it was made from, takes by now: a question mark within a plain
+    /// scalar in brackets, which begins a key there, and an escaped slash.
     fn check_dialect(&self, style: ScalarStyle, span: Span) -> Result<(), Error> {
         let base = self.tree.start.offset;
         let source = self.text.get(span.start.offset - base..span.end.offset - base).unwrap_or("");
