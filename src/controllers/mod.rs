@@ -5,6 +5,7 @@
 
 mod claim;
 mod deployment;
+mod endpoint_slice;
 mod garbage_collector;
 mod manager;
 mod namespace;
@@ -22,6 +23,7 @@ use crate::client::Controller;
 
 pub use claim::claim;
 pub use deployment::DeploymentController;
+pub use endpoint_slice::EndpointSliceController;
 pub use garbage_collector::GarbageCollector;
 pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
@@ -41,6 +43,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<ReplicaSetController>::default(),
         Box::new(DeploymentController),
         Box::<NodeLifecycleController>::default(),
+        Box::<EndpointSliceController>::default(),
         Box::<GarbageCollector>::default(),
         Box::new(NamespaceController),
         Box::<PodGarbageCollector>::default(),
