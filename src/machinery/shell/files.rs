@@ -3,7 +3,6 @@
 //! Paths are absolute and normalised (`/a/b`, the root is `/`). A tree is a persistent map: copying it is cheap, and
 //! copies share every file that neither has changed.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -267,7 +266,7 @@ pub struct MountPoint {
 #[derive(Debug)]
 pub struct FileSystem<'a> {
     root: &'a mut FileTree,
-    volumes: &'a mut BTreeMap<String, FileTree>,
+    volumes: &'a mut OrdMap<String, FileTree>,
     mounts: &'a [MountPoint],
     now: Time,
     /// Volumes written through this view.
@@ -286,7 +285,7 @@ impl<'a> FileSystem<'a> {
     /// A view through `mounts`. A mount of a volume that is not there shows an empty directory.
     pub fn new(
         root: &'a mut FileTree,
-        volumes: &'a mut BTreeMap<String, FileTree>,
+        volumes: &'a mut OrdMap<String, FileTree>,
         mounts: &'a [MountPoint],
         now: Time,
     ) -> Self {
@@ -618,12 +617,12 @@ pub fn normalise(path: &str, directory: &str) -> String {
 mod tests {
     use super::*;
 
-    fn mounted(work: impl FnOnce(&mut FileSystem<'_>)) -> (FileTree, BTreeMap<String, FileTree>) {
+    fn mounted(work: impl FnOnce(&mut FileSystem<'_>)) -> (FileTree, OrdMap<String, FileTree>) {
         let mut root = FileTree::new();
         root.put("/etc/hostname", b"web-0\n", 0o644, Time::default());
         root.put_directories("/tmp", Time::default());
         let config = FileTree::from_files([("a.txt", &b"A"[..]), ("sub/b.txt", b"B")], 0o644, Time::default());
-        let mut volumes = BTreeMap::from([("config".to_owned(), config), ("data".to_owned(), FileTree::new())]);
+        let mut volumes = OrdMap::from_iter([("config".to_owned(), config), ("data".to_owned(), FileTree::new())]);
         let mounts = [
             MountPoint { path: "/config".into(), volume: "config".into(), sub_path: String::new(), read_only: true },
             MountPoint { path: "/etc/one".into(), volume: "config".into(), sub_path: "a.txt".into(), read_only: true },

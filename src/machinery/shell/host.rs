@@ -226,6 +226,8 @@ pub enum SignalAction {
     Default,
     /// It goes on.
     Ignore,
+    /// It goes on, and is stepped at once to do something about it.
+    Wake,
     /// It ends with this code.
     Exit(i32),
 }
@@ -385,4 +387,7 @@ pub enum NetworkAnswer {
     Unreachable,
     /// The connection was cut.
     Reset,
+    /// The server passes the request on to another, as a proxy does. Whoever carries requests carries this one on and
+    /// gives its answer to who asked.
+    Forward(Box<HttpRequest>),
 }

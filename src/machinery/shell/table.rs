@@ -730,6 +730,7 @@ fn deliver(task: &mut Task) -> Option<i32> {
         match action {
             SignalAction::Exit(code) => return Some(code),
             SignalAction::Default if !is_init => return Some(signal.exit_code()),
+            SignalAction::Wake => task.wait = Wait::Ready,
             SignalAction::Default | SignalAction::Ignore => {}
         }
     }

@@ -1,9 +1,9 @@
 //! A host for tests: a few files, a few servers, and time that passes at once.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use expect_test::Expect;
+use imbl::OrdMap;
 
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::{FileSystem, FileTree};
@@ -46,7 +46,7 @@ impl Host for TestHost {
     }
 
     fn with_files(&mut self, work: &mut dyn FnMut(&mut FileSystem<'_>)) {
-        work(&mut FileSystem::new(&mut self.root, &mut BTreeMap::new(), &[], self.now));
+        work(&mut FileSystem::new(&mut self.root, &mut OrdMap::new(), &[], self.now));
     }
 
     fn lookup(&mut self, name: &str, _argv: &[String]) -> Lookup {

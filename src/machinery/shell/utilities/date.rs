@@ -54,7 +54,8 @@ fn days_in(month: u64, leap: bool) -> u64 {
 }
 
 /// A time as `date +FORMAT` prints it.
-pub(super) fn format(time: Time, pattern: &str) -> String {
+#[must_use]
+pub fn format(time: Time, pattern: &str) -> String {
     let seconds = time.as_secs();
     let date = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);

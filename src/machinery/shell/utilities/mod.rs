@@ -25,6 +25,7 @@ use super::host::{CommandRun, Lookup};
 use super::io::CommandIo;
 
 pub(super) use basic::{echo, kill};
+pub use date::format as format_time;
 pub(super) use printf::printf;
 pub use serve::{parse_raw_answer, serve_files};
 

@@ -89,7 +89,9 @@ pub(super) fn failure(answer: &Option<NetworkAnswer>, host: &str, port: u16) -> 
         Some(NetworkAnswer::NameUnknown { .. }) => format!("bad address '{host}'"),
         Some(NetworkAnswer::Refused { address }) => format!("{host} ({address}:{port}): Connection refused"),
         Some(NetworkAnswer::Unreachable) => format!("{host} ({host}:{port}): Host is unreachable"),
-        Some(NetworkAnswer::Reset) => format!("{host} ({host}:{port}): Connection reset by peer"),
+        Some(NetworkAnswer::Reset | NetworkAnswer::Forward(_)) => {
+            format!("{host} ({host}:{port}): Connection reset by peer")
+        }
         Some(NetworkAnswer::TimedOut) | None => format!("{host} ({host}:{port}): Operation timed out"),
     })
 }

@@ -371,7 +371,9 @@ impl Curl {
                     format!("Failed to connect to {host} port {port} after {millis} ms: Couldn't connect to server");
                 self.fail(io, 7, &text);
             }
-            Some(NetworkAnswer::Reset) => self.fail(io, 56, "Recv failure: Connection reset by peer"),
+            Some(NetworkAnswer::Reset | NetworkAnswer::Forward(_)) => {
+                self.fail(io, 56, "Recv failure: Connection reset by peer")
+            }
             Some(NetworkAnswer::Connected { .. } | NetworkAnswer::Resolved { .. }) => {
                 self.fail(io, 52, "Empty reply from server");
             }
