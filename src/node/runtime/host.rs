@@ -1,0 +1,132 @@
+//! The world as the processes of a container see it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use super::catalogue::{Base, ImageDefinition, Program, SERVER};
+use super::container::{Container, ContainerConfig, Id};
+use super::language::Language;
+use super::server::{Server, Surroundings};
+use crate::machinery::random::Random;
+use crate::machinery::shell::files::{FileSystem, FileTree, base_name, parent};
+use crate::machinery::shell::{Host, Lookup, Machine, User};
+use crate::machinery::time::Time;
+
+/// Directories whose names may be left out before a command.
+const PATH: [&str; 6] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+
+/// A container's surroundings while its processes are stepped.
+pub(super) struct ContainerHost<'a> {
+    pub now: Time,
+    pub random: &'a mut Random,
+    pub root: &'a mut FileTree,
+    pub volumes: &'a mut OrdMap<String, FileTree>,
+    pub config: &'a ContainerConfig,
+    pub image: &'a ImageDefinition,
+    pub known_image: bool,
+    pub surroundings: &'a Arc<Surroundings>,
+    pub hostname: &'a str,
+    pub addresses: &'a [IpAddr],
+    /// Who else shares the network: the containers of the sandbox, or of all sandboxes on the node's network.
+    pub neighbours: &'a OrdMap<Id, Arc<Container>>,
+    pub neighbour_sandboxes: &'a [Id],
+    pub own: &'a Id,
+    pub machine: Machine,
+    /// Volumes that were written.
+    pub written: Vec<String>,
+}
+
+impl ContainerHost<'_> {
+    /// The image's own program of a name or path.
+    fn program(&self, name: &str) -> Option<&Program> {
+        let programs = &self.image.programs;
+        let inside = PATH.contains(&parent(name)).then(|| programs.get(base_name(name))).flatten();
+        programs.get(name).or(inside)
+    }
+
+    fn run(&self, name: &str, program: &Program) -> Lookup {
+        if let Some(text) = &program.script {
+            return Lookup::Script(Arc::clone(text));
+        }
+        if let Some(server) = &program.server {
+            let server = Server::new(Arc::clone(server), Arc::clone(self.surroundings));
+            return Lookup::Run(Box::new(server));
+        }
+        let language = program.language.as_deref().unwrap_or(name);
+        Lookup::Run(Box::new(Language::new(language, Arc::clone(self.surroundings))))
+    }
+}
+
+impl Host for ContainerHost<'_> {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random.next_u64()
+    }
+
+    fn with_files(&mut self, work: &mut dyn FnMut(&mut FileSystem<'_>)) {
+        let files = FileSystem::new(self.root, self.volumes, &self.config.mounts, self.now);
+        let mut files = files.with_read_only_root(self.config.read_only_root);
+        work(&mut files);
+        for volume in files.written {
+            if !self.written.contains(&volume) {
+                self.written.push(volume);
+            }
+        }
+    }
+
+    fn lookup(&mut self, name: &str, _argv: &[String]) -> Lookup {
+        if let Some(program) = self.program(name) {
+            return self.run(name, program);
+        }
+        let has_path = name.contains('/');
+        let base = base_name(name);
+        if !has_path || PATH.contains(&parent(name)) {
+            if let Some(flavor) = self.image.base.shell(base) {
+                return Lookup::Shell(flavor);
+            }
+            if self.image.base.has(base) || self.image.tools.iter().any(|tool| tool == base) {
+                return Lookup::Utility;
+            }
+        }
+        // Somebody's own image has somebody's own programs, which lie where nobody else's do.
+        let is_own = !self.known_image && has_path && !PATH.contains(&parent(name)) && !name.contains("doesnotexist");
+        match self.image.programs.get(SERVER).filter(|_| is_own && self.image.base == Base::Full) {
+            Some(program) => self.run(name, program),
+            None => Lookup::Missing,
+        }
+    }
+
+    fn hostname(&self) -> String {
+        self.hostname.to_owned()
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        self.addresses.iter().map(IpAddr::to_string).collect()
+    }
+
+    fn user(&self) -> User {
+        let id = self.config.user.unwrap_or(self.image.user);
+        let name = match id {
+            0 => Some("root".to_owned()),
+            65534 => Some("nobody".to_owned()),
+            _ => None,
+        };
+        User { id, group: self.config.group.unwrap_or(0), name }
+    }
+
+    fn port_in_use(&self, port: u16) -> bool {
+        let others = self.neighbours.values().filter(|other| other.id != *self.own);
+        others
+            .filter(|other| self.neighbour_sandboxes.contains(&other.sandbox))
+            .any(|other| other.table.ports().contains(&port))
+    }
+
+    fn machine(&self) -> Machine {
+        self.machine
+    }
+}

@@ -1,0 +1,120 @@
+//! What containers write: lines with times, bounded as a runtime bounds its log files.
+
+use std::sync::Arc;
+
+use imbl::Vector;
+
+use crate::machinery::shell::{Output, Stream};
+use crate::machinery::time::Time;
+
+/// How many lines of a container are kept.
+pub const LINES_MAX: usize = 2000;
+/// How long a line may be before it is cut in pieces, in bytes: the runtime's own limit.
+const LINE_BYTES_MAX: usize = 16 << 10;
+
+/// A line that a container wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When it was complete.
+    pub time: Time,
+    /// Standard output or standard error.
+    pub stream: Stream,
+    /// The text without its end.
+    pub text: Arc<str>,
+}
+
+/// Which lines are wanted: the options of `kubectl logs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// The last so many lines.
+    pub tail: Option<usize>,
+    /// Lines at or after this time.
+    pub since: Option<Time>,
+}
+
+/// A container's log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log {
+    lines: Vector<LogLine>,
+    /// How many lines were written in all, kept or not.
+    written: u64,
+    /// What has been written of the current line of each stream.
+    open: [Vec<u8>; 2],
+}
+
+impl Log {
+    pub(super) fn write(&mut self, output: &Output) {
+        let mut rest = output.bytes.as_slice();
+        while !rest.is_empty() {
+            let open = &mut self.open[output.stream as usize];
+            let room = LINE_BYTES_MAX.saturating_sub(open.len()).max(1);
+            let end = rest.iter().take(room).position(|byte| *byte == b'\n');
+            open.extend_from_slice(&rest[..end.unwrap_or(rest.len().min(room))]);
+            rest = &rest[end.map_or(rest.len().min(room), |end| end + 1)..];
+            if end.is_some() || open.len() >= LINE_BYTES_MAX {
+                let bytes = std::mem::take(open);
+                self.push(output.time, output.stream, &bytes);
+            }
+        }
+    }
+
+    /// What stands without a line end when its writer ended becomes a line.
+    pub(super) fn close(&mut self, time: Time) {
+        for stream in [Stream::Out, Stream::Error] {
+            let bytes = std::mem::take(&mut self.open[stream as usize]);
+            if !bytes.is_empty() {
+                self.push(time, stream, &bytes);
+            }
+        }
+    }
+
+    fn push(&mut self, time: Time, stream: Stream, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.strip_suffix('\r').unwrap_or(&text);
+        self.lines.push_back(LogLine { time, stream, text: text.into() });
+        self.written += 1;
+        if self.lines.len() > LINES_MAX {
+            self.lines.pop_front();
+        }
+    }
+
+    pub(super) fn lines(&self, options: LogOptions) -> Vec<LogLine> {
+        let wanted = |line: &&LogLine| options.since.is_none_or(|since| line.time >= since);
+        let lines: Vec<LogLine> = self.lines.iter().filter(wanted).cloned().collect();
+        let skip = options.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
+        lines[skip..].to_vec()
+    }
+
+    /// Lines after the first `seen` that were ever written, and how many there are now: for following a log.
+    pub(super) fn after(&self, seen: u64) -> (Vec<LogLine>, u64) {
+        let dropped = self.written - self.lines.len() as u64;
+        let skip = usize::try_from(seen.saturating_sub(dropped)).unwrap_or(usize::MAX);
+        (self.lines.iter().skip(skip).cloned().collect(), self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_bounded_and_joined() {
+        let mut log = Log::default();
+        let output = |stream, text: &str| Output { time: Time::default(), stream, bytes: text.as_bytes().to_vec() };
+        log.write(&output(Stream::Out, "one\ntw"));
+        log.write(&output(Stream::Error, "err\n"));
+        log.write(&output(Stream::Out, "o\nthree"));
+        log.close(Time::default());
+        let texts: Vec<String> = log.lines(LogOptions::default()).iter().map(|line| line.text.to_string()).collect();
+        assert_eq!(texts, ["one", "err", "two", "three"]);
+        assert_eq!(log.lines(LogOptions { tail: Some(1), since: None })[0].text.as_ref(), "three");
+        for _ in 0..LINES_MAX {
+            log.write(&output(Stream::Out, "x\n"));
+        }
+        assert_eq!(log.lines(LogOptions::default()).len(), LINES_MAX);
+        let (after, seen) = log.after(2003);
+        assert_eq!((after.len(), seen), (1, 2004));
+        log.write(&output(Stream::Out, &"y".repeat(LINE_BYTES_MAX + 1)));
+        assert_eq!(log.after(seen).0.len(), 1);
+    }
+}

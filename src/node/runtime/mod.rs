@@ -1,0 +1,204 @@
+//! The simulated container runtime: sandboxes, images and containers behind the verbs of the CRI.
+//!
+//! Follows what `k8s.io/cri-api` asks of a runtime, in containerd's and runc's words. All state is a value: a copy of a
+//! `Runtime` goes its own way from the same moment. It asks no clock: whoever drives it calls `advance` at
+//! `next_wake`, and a container that only serves or sleeps asks for nothing.
+//!
+//! Processes run in the shell of `machinery::shell`; what an image's programs do stands in `assets/images.yaml`.
+//! Requests that leave a pod come out as `RuntimeEvent::Request` and are answered with `answer`: names, Services and
+//! routes belong to the network room. Requests within a pod never leave it.
+//!
+//! What is not there: shared process namespaces, users and capabilities beyond what `id` prints, checkpointing, device
+//! plugins, cgroup details other than the memory limit.
+
+pub mod catalogue;
+mod container;
+mod directive;
+mod exec;
+mod host;
+mod images;
+mod language;
+mod lifecycle;
+mod log;
+mod network;
+mod nginx;
+mod profile;
+mod reference;
+mod server;
+mod step;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+
+pub use container::{
+    ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox, SandboxConfig,
+};
+pub use directive::{Ending, ExitScript, ProbeKind, ProbeScript};
+pub use exec::{ExecId, ExecOptions, ExecResult};
+pub use images::{ImageStatus, PullId, Pulled};
+pub use log::{LogLine, LogOptions};
+pub use network::RequestNumber;
+pub use profile::{PullTime, RuntimeProfile};
+pub use reference::ImageReference;
+
+use crate::machinery::random::Random;
+use crate::machinery::shell::NetworkRequest;
+use crate::machinery::shell::RequestId;
+use crate::machinery::shell::files::FileTree;
+use crate::machinery::time::Time;
+use catalogue::Catalogue;
+use container::Container;
+use images::Pull;
+
+/// Something that happened in the runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuntimeEvent {
+    /// A pull ended.
+    ImagePulled {
+        /// Which.
+        pull: PullId,
+        /// The image as it was asked for.
+        image: String,
+        /// What came of it; the kubelet reports the text.
+        result: Result<Pulled, String>,
+    },
+    /// A container runs.
+    ContainerStarted {
+        /// Its sandbox.
+        sandbox: Id,
+        /// Which.
+        container: Id,
+    },
+    /// A container ended.
+    ContainerDied {
+        /// Its sandbox.
+        sandbox: Id,
+        /// Which.
+        container: Id,
+    },
+    /// A command in a container ended.
+    ExecFinished {
+        /// Which.
+        exec: ExecId,
+    },
+    /// A process sent a request out of its pod, which waits for `answer`.
+    Request {
+        /// Which.
+        number: RequestNumber,
+        /// The sandbox it comes from.
+        sandbox: Id,
+        /// The container it comes from.
+        container: Id,
+        /// What is asked.
+        request: NetworkRequest,
+    },
+}
+
+/// A node's container runtime.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    profile: RuntimeProfile,
+    catalogue: Arc<Catalogue>,
+    random: Random,
+    images: OrdMap<String, Arc<ImageStatus>>,
+    pulls: BTreeMap<PullId, Pull>,
+    unpullable: Vec<String>,
+    volumes: OrdMap<String, FileTree>,
+    sandboxes: OrdMap<Id, Arc<Sandbox>>,
+    containers: OrdMap<Id, Arc<Container>>,
+    requests: BTreeMap<RequestNumber, (Id, RequestId)>,
+    events: Vec<RuntimeEvent>,
+    next_number: u64,
+}
+
+impl Runtime {
+    /// A runtime with nothing in it. All chance in it follows from `random`.
+    #[must_use]
+    pub fn new(profile: RuntimeProfile, catalogue: Arc<Catalogue>, random: Random) -> Self {
+        Self {
+            profile,
+            catalogue,
+            random,
+            images: OrdMap::new(),
+            pulls: BTreeMap::new(),
+            unpullable: Vec::new(),
+            volumes: OrdMap::new(),
+            sandboxes: OrdMap::new(),
+            containers: OrdMap::new(),
+            requests: BTreeMap::new(),
+            events: Vec::new(),
+            next_number: 0,
+        }
+    }
+
+    /// When the runtime has something to do next, at or after `now`.
+    #[must_use]
+    pub fn next_wake(&self, now: Time) -> Option<Time> {
+        if !self.events.is_empty() {
+            return Some(now);
+        }
+        let pulls = self.pulls.values().map(|pull| pull.ends);
+        let containers = self.containers.values().filter_map(|container| container.next_wake());
+        pulls.chain(containers).min().map(|time| time.max(now))
+    }
+
+    /// Lets time come to `now`, and tells what happened since the last call.
+    pub fn advance(&mut self, now: Time) -> Vec<RuntimeEvent> {
+        self.finish_pulls(now);
+        let is_due = |container: &&Arc<Container>| container.next_wake().is_some_and(|time| time <= now);
+        let due: Vec<Id> = self.containers.values().filter(is_due).map(|container| Arc::clone(&container.id)).collect();
+        for id in due {
+            self.wake_container(&id, now);
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    /// The rules that the runtime keeps to.
+    #[must_use]
+    pub fn profile(&self) -> &RuntimeProfile {
+        &self.profile
+    }
+
+    /// The machine's capacity changed.
+    pub fn set_machine(&mut self, processors: u32, memory_bytes: u64) {
+        self.profile.processors = processors;
+        self.profile.memory_bytes = memory_bytes;
+    }
+
+    /// Puts a volume's files, in place of any it had. Containers that watch its files notice.
+    pub fn put_volume(&mut self, key: &str, files: FileTree, now: Time) {
+        self.volumes.insert(key.to_owned(), files);
+        self.volumes_changed(&[key.to_owned()], None, now);
+    }
+
+    /// A volume's files.
+    #[must_use]
+    pub fn volume(&self, key: &str) -> Option<&FileTree> {
+        self.volumes.get(key)
+    }
+
+    /// Takes a volume away, with its files: a persistent volume that moves to another node, or one that is no more.
+    pub fn take_volume(&mut self, key: &str) -> Option<FileTree> {
+        self.volumes.remove(key)
+    }
+
+    /// How long a container may still take when it is told to stop with this grace period.
+    #[must_use]
+    pub fn stop_deadline(&self, container: &str) -> Option<Time> {
+        self.containers.get(container).and_then(|container| container.kill_at)
+    }
+
+    fn new_id(&mut self) -> Id {
+        let text: String = (0..4).map(|_| format!("{:016x}", self.random.next_u64())).collect();
+        Id::from(text)
+    }
+}
+
+/// How long a busy process has to itself before others have their turn.
+const BUSY_TURN: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests;

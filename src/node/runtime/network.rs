@@ -1,0 +1,165 @@
+//! Connections to containers, and requests that their processes send.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::container::{Container, ContainerState, Id};
+use super::{Runtime, RuntimeEvent};
+use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest, RequestId};
+use crate::machinery::time::Time;
+
+/// The number of a request that left a pod.
+pub type RequestNumber = u64;
+
+/// How many proxies in a pod may pass a request on.
+const FORWARDS_MAX: usize = 5;
+
+/// How long a request within a pod is under way.
+const LOOPBACK_TIME: Duration = Duration::from_micros(200);
+
+impl Runtime {
+    /// The containers whose ports are reached at a sandbox's address.
+    fn reachable(&self, sandbox: &str) -> Vec<Id> {
+        let Some(held) = self.sandboxes.get(sandbox) else {
+            return Vec::new();
+        };
+        if !held.config.host_network {
+            return self.containers_of(sandbox);
+        }
+        let on_node = self.sandboxes.values().filter(|held| held.config.host_network);
+        on_node.flat_map(|held| self.containers_of(&held.id)).collect()
+    }
+
+    fn listener(&self, sandbox: &str, port: u16, now: Time) -> Option<Id> {
+        let listens = |id: &Id| {
+            self.containers.get(id).is_some_and(|container| {
+                container.state == ContainerState::Running && container.table.listens(port, now)
+            })
+        };
+        self.reachable(sandbox).into_iter().find(listens)
+    }
+
+    /// Whether anything answers on a port of a sandbox.
+    #[must_use]
+    pub fn listens(&self, sandbox: &str, port: u16, now: Time) -> bool {
+        self.listener(sandbox, port, now).is_some()
+    }
+
+    /// The ports that the containers of a sandbox answer on.
+    #[must_use]
+    pub fn listening_ports(&self, sandbox: &str, now: Time) -> Vec<u16> {
+        let mut ports: Vec<u16> = Vec::new();
+        for id in self.containers_of(sandbox) {
+            if let Some(container) = self.containers.get(&id).filter(|held| held.state == ContainerState::Running) {
+                ports.extend(container.table.ports().into_iter().filter(|port| container.table.listens(*port, now)));
+            }
+        }
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    /// Sends an HTTP request to a port of a sandbox. The answer may be `Forward`, which the caller carries on.
+    pub fn http(&mut self, sandbox: &str, request: &HttpRequest, now: Time) -> NetworkAnswer {
+        let address = self.sandboxes.get(sandbox).and_then(|held| held.config.addresses.first());
+        let address = address.map(ToString::to_string).unwrap_or_default();
+        let Some(id) = self.listener(sandbox, request.port, now) else {
+            return NetworkAnswer::Refused { address };
+        };
+        let mut container = self.take_container(&id).expect("it listens");
+        let mut answer = self.with_host(&mut container, now, |table, host| table.connect(request, host));
+        self.put_container(container);
+        self.step_container(&id, now);
+        match &mut answer {
+            NetworkAnswer::Http(answer) => answer.address = address,
+            NetworkAnswer::Connected { address: held } | NetworkAnswer::Refused { address: held } => *held = address,
+            _ => {}
+        }
+        answer
+    }
+
+    /// Opens a TCP connection to a port of a sandbox and closes it again.
+    #[must_use]
+    pub fn connect(&self, sandbox: &str, port: u16, now: Time) -> NetworkAnswer {
+        let held = self.sandboxes.get(sandbox);
+        let address = held.and_then(|held| held.config.addresses.first()).map(ToString::to_string).unwrap_or_default();
+        if self.listens(sandbox, port, now) {
+            NetworkAnswer::Connected { address }
+        } else {
+            NetworkAnswer::Refused { address }
+        }
+    }
+
+    /// Answers a request that left a pod. One that nobody waits for any more is dropped.
+    pub fn answer(&mut self, number: RequestNumber, answer: NetworkAnswer, now: Time) {
+        let Some((id, request)) = self.requests.remove(&number) else {
+            return;
+        };
+        if let Some(held) = self.containers.get_mut(&id) {
+            Arc::make_mut(held).table.answer(request, answer);
+        }
+        self.step_container(&id, now);
+    }
+
+    /// Takes a process's request to where it is answered: in its own pod, or outside.
+    pub(super) fn send_request(&mut self, id: &str, request: RequestId, mut content: NetworkRequest, now: Time) {
+        let Some(container) = self.containers.get(id).cloned() else {
+            return;
+        };
+        if let NetworkRequest::Http(http) = &mut content {
+            http.client = container.addresses.first().map(ToString::to_string).unwrap_or_default();
+        }
+        let mut within = self.answer_within(&container, &content, now);
+        // A proxy in the pod passes the request on, perhaps within the pod again.
+        for _ in 0..FORWARDS_MAX {
+            let Some(NetworkAnswer::Forward(onward)) = within else {
+                break;
+            };
+            content = NetworkRequest::Http(*onward);
+            within = self.answer_within(&container, &content, now);
+        }
+        if let Some(answer) = within {
+            let latency = match &answer {
+                NetworkAnswer::Http(answer) => answer.latency,
+                _ => Duration::ZERO,
+            };
+            let due = now + LOOPBACK_TIME + latency;
+            // The server may have been this container itself, so that it is looked up anew.
+            if let Some(held) = self.containers.get_mut(id) {
+                Arc::make_mut(held).answers.insert((due, request), answer);
+            }
+            return;
+        }
+        self.next_number += 1;
+        self.requests.insert(self.next_number, (Arc::clone(&container.id), request));
+        self.events.push(RuntimeEvent::Request {
+            number: self.next_number,
+            sandbox: Arc::clone(&container.sandbox),
+            container: Arc::clone(&container.id),
+            request: content,
+        });
+    }
+
+    /// The answer to a request that goes to the pod itself; nothing when it goes elsewhere.
+    fn answer_within(&mut self, container: &Container, content: &NetworkRequest, now: Time) -> Option<NetworkAnswer> {
+        let host = content.host();
+        let loopback = matches!(host, "localhost" | "::1" | "0.0.0.0") || host.starts_with("127.");
+        let own = container.addresses.iter().any(|address| address.to_string() == host) || host == container.hostname;
+        if !loopback && !own {
+            return None;
+        }
+        let address = if loopback { "127.0.0.1".to_owned() } else { container.addresses.first()?.to_string() };
+        let mut answer = match content {
+            NetworkRequest::Http(request) => self.http(&container.sandbox, request, now),
+            NetworkRequest::Connect { port, .. } => self.connect(&container.sandbox, *port, now),
+            NetworkRequest::Ping { .. } => NetworkAnswer::Connected { address: address.clone() },
+            NetworkRequest::Resolve { .. } => return None,
+        };
+        match &mut answer {
+            NetworkAnswer::Http(answer) => answer.address = address,
+            NetworkAnswer::Connected { address: held } | NetworkAnswer::Refused { address: held } => *held = address,
+            _ => {}
+        }
+        Some(answer)
+    }
+}

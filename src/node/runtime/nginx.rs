@@ -1,0 +1,376 @@
+//! As much of nginx's configuration as lessons use: `listen`, `server_name`, `root`, `location`, `return`, `proxy_pass`.
+
+use crate::machinery::shell::{CommandIo, HttpAnswer, HttpRequest, NetworkAnswer, utilities};
+
+/// How deep blocks may be nested.
+const DEPTH_MAX: u32 = 10;
+
+/// The directory that the image serves.
+const ROOT: &str = "/usr/share/nginx/html";
+
+/// A configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Config {
+    servers: Vec<ServerBlock>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ServerBlock {
+    ports: Vec<u16>,
+    names: Vec<String>,
+    rules: Rules,
+    locations: Vec<(String, Rules)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rules {
+    root: Option<String>,
+    /// `alias`: what comes in place of the location's own path.
+    alias: Option<String>,
+    returns: Option<(u16, String)>,
+    proxy: Option<String>,
+    kind: Option<String>,
+    lists: bool,
+}
+
+/// A directive with its block, if it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Directive {
+    words: Vec<String>,
+    block: Option<Vec<Self>>,
+}
+
+/// Reads the configuration files of a container.
+pub(super) fn load(io: &mut CommandIo<'_>) -> Result<Config, String> {
+    let mut texts = Vec::new();
+    let main = "/etc/nginx/nginx.conf";
+    if let Ok(bytes) = io.files(|files| files.read(main)) {
+        texts.push((main.to_owned(), bytes));
+    }
+    let included = texts.first().is_none_or(|(_, bytes)| String::from_utf8_lossy(bytes).contains("conf.d"));
+    let names = io.files(|files| files.list("/etc/nginx/conf.d")).unwrap_or_default();
+    for name in names.iter().filter(|name| name.ends_with(".conf") && included) {
+        let path = format!("/etc/nginx/conf.d/{name}");
+        if let Ok(bytes) = io.files(|files| files.read(&path)) {
+            texts.push((path, bytes));
+        }
+    }
+    let mut config = Config::default();
+    for (path, bytes) in &texts {
+        let directives = parse(&String::from_utf8_lossy(bytes), path)?;
+        collect(&directives, &mut config);
+    }
+    Ok(config)
+}
+
+fn collect(directives: &[Directive], config: &mut Config) {
+    for directive in directives {
+        let Some(block) = &directive.block else {
+            continue;
+        };
+        match directive.words.first().map(String::as_str) {
+            Some("server") => config.servers.push(server(block)),
+            Some("http") => collect(block, config),
+            _ => {}
+        }
+    }
+}
+
+fn server(block: &[Directive]) -> ServerBlock {
+    let mut server = ServerBlock { rules: rules(block), ..ServerBlock::default() };
+    for directive in block {
+        let words: Vec<&str> = directive.words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["listen", address, ..] => {
+                server.ports.extend(address.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()));
+            }
+            ["server_name", names @ ..] => server.names.extend(names.iter().map(|name| (*name).to_owned())),
+            ["location", path @ ..] => {
+                let rules = rules(directive.block.as_deref().unwrap_or_default());
+                server.locations.push((path.join(" "), rules));
+            }
+            _ => {}
+        }
+    }
+    if server.ports.is_empty() {
+        server.ports.push(80);
+    }
+    server
+}
+
+fn rules(block: &[Directive]) -> Rules {
+    let mut rules = Rules::default();
+    for directive in block.iter().filter(|directive| directive.block.is_none()) {
+        let words: Vec<&str> = directive.words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["root", path] => rules.root = Some((*path).to_owned()),
+            ["alias", path] => rules.alias = Some((*path).to_owned()),
+            ["return", code] => rules.returns = Some((code.parse().unwrap_or(200), String::new())),
+            ["return", code, text, ..] => rules.returns = Some((code.parse().unwrap_or(200), (*text).to_owned())),
+            ["proxy_pass", url] => rules.proxy = Some((*url).to_owned()),
+            ["default_type", kind] => rules.kind = Some((*kind).to_owned()),
+            ["add_header", "Content-Type", kind, ..] => rules.kind = Some((*kind).to_owned()),
+            ["autoindex", "on"] => rules.lists = true,
+            _ => {}
+        }
+    }
+    rules
+}
+
+struct Parser<'a> {
+    text: std::iter::Peekable<std::str::Chars<'a>>,
+    path: &'a str,
+    line: u32,
+    depth: u32,
+}
+
+/// Reads a file into directives.
+fn parse(text: &str, path: &str) -> Result<Vec<Directive>, String> {
+    let mut parser = Parser { text: text.chars().peekable(), path, line: 1, depth: 0 };
+    parser.block()
+}
+
+impl Parser<'_> {
+    fn fail<T>(&self, message: &str) -> Result<T, String> {
+        Err(format!("{message} in {}:{}", self.path, self.line))
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let next = self.text.next();
+        self.line += u32::from(next == Some('\n'));
+        next
+    }
+
+    fn block(&mut self) -> Result<Vec<Directive>, String> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return self.fail("too many nested blocks");
+        }
+        let (mut directives, mut words) = (Vec::new(), Vec::new());
+        loop {
+            match self.text.peek().copied() {
+                None if self.depth > 1 => return self.fail("unexpected end of file, expecting \"}\""),
+                None if words.is_empty() => return Ok(directives),
+                None => return self.fail("unexpected end of file, expecting \";\" or \"}\""),
+                Some('#') => {
+                    while self.text.peek().is_some_and(|c| *c != '\n') {
+                        self.next();
+                    }
+                }
+                Some(c) if c.is_whitespace() => drop(self.next()),
+                Some(';') => {
+                    self.next();
+                    if words.is_empty() {
+                        return self.fail("unexpected \";\"");
+                    }
+                    directives.push(Directive { words: std::mem::take(&mut words), block: None });
+                }
+                Some('{') => {
+                    self.next();
+                    if words.is_empty() {
+                        return self.fail("unexpected \"{\"");
+                    }
+                    let block = self.block()?;
+                    directives.push(Directive { words: std::mem::take(&mut words), block: Some(block) });
+                }
+                Some('}') => {
+                    self.next();
+                    if !words.is_empty() || self.depth == 1 {
+                        return self.fail("unexpected \"}\"");
+                    }
+                    self.depth -= 1;
+                    return Ok(directives);
+                }
+                Some(quote @ ('"' | '\'')) => {
+                    self.next();
+                    words.push(self.quoted(quote)?);
+                }
+                Some(_) => words.push(self.word()),
+            }
+        }
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<String, String> {
+        let mut text = String::new();
+        loop {
+            match self.next() {
+                None => return self.fail("unexpected end of file, expecting \";\" or \"}\""),
+                Some(c) if c == quote => return Ok(text),
+                Some('\\') => match self.next() {
+                    Some('n') => text.push('\n'),
+                    Some('t') => text.push('\t'),
+                    other => text.extend(other),
+                },
+                Some(c) => text.push(c),
+            }
+        }
+    }
+
+    fn word(&mut self) -> String {
+        let mut text = String::new();
+        while let Some(c) = self.text.peek().copied() {
+            // A brace within a word belongs to a variable: `${name}`.
+            if c.is_whitespace() || c == ';' || (c == '{' && !text.ends_with('$')) {
+                break;
+            }
+            if c == '}' && !text.contains("${") {
+                break;
+            }
+            text.extend(self.next());
+        }
+        text
+    }
+}
+
+impl Config {
+    /// The ports it listens on.
+    pub(super) fn ports(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self.servers.iter().flat_map(|server| server.ports.iter().copied()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    /// What it answers; nothing when the image's own files are to be served.
+    pub(super) fn answer(&self, request: &HttpRequest, io: &mut CommandIo<'_>) -> Option<NetworkAnswer> {
+        let on_port = |server: &&ServerBlock| server.ports.contains(&request.port);
+        let header = request.header("host").unwrap_or(&request.host);
+        let host = header.split(':').next().unwrap_or_default();
+        let named = self.servers.iter().filter(on_port).find(|server| server.names.iter().any(|name| name == host));
+        let server = named.or_else(|| self.servers.iter().find(on_port))?;
+        let path = request.path.split('?').next().unwrap_or_default();
+        let location = server.location(path);
+        let empty = Rules::default();
+        let rules = location.map_or(&empty, |(_, rules)| rules);
+        if let Some((status, text)) = rules.returns.as_ref().or(server.rules.returns.as_ref()) {
+            return Some(NetworkAnswer::Http(returned(*status, text, request, rules, io)));
+        }
+        if let Some(url) = &rules.proxy {
+            let prefix = location.map_or("/", |(path, _)| path);
+            return Some(forward(url, prefix, request));
+        }
+        let root = rules.root.as_ref().or(server.rules.root.as_ref());
+        match (&rules.alias, root) {
+            (Some(alias), _) => {
+                let prefix = location.map_or("/", |(path, _)| path);
+                let rest = path.strip_prefix(prefix).unwrap_or(path);
+                Some(NetworkAnswer::Http(utilities::serve_files(io, alias, rest, rules.lists)))
+            }
+            (None, Some(root)) if root != ROOT || rules.lists => {
+                Some(NetworkAnswer::Http(utilities::serve_files(io, root, path, rules.lists)))
+            }
+            _ => None,
+        }
+        .map(with_error_page)
+    }
+}
+
+/// nginx's own page for an error.
+fn with_error_page(answer: NetworkAnswer) -> NetworkAnswer {
+    match answer {
+        NetworkAnswer::Http(mut answer) if answer.status >= 400 && answer.body.is_empty() => {
+            let line = format!("{} {}", answer.status, answer.reason());
+            answer.body = format!(
+                "<html>\r\n<head><title>{line}</title></head>\r\n<body>\r\n<center><h1>{line}</h1></center>\r\n\
+                 <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+            )
+            .into_bytes();
+            NetworkAnswer::Http(answer)
+        }
+        other => other,
+    }
+}
+
+impl ServerBlock {
+    /// The location that a path belongs to: an exact one, else the longest prefix.
+    fn location<'a>(&'a self, path: &'a str) -> Option<(&'a str, &'a Rules)> {
+        let exact = self.locations.iter().find(|(pattern, _)| pattern.strip_prefix("= ") == Some(path));
+        if let Some((_, rules)) = exact {
+            return Some((path, rules));
+        }
+        let plain = |pattern: &'_ str| pattern.strip_prefix("^~ ").unwrap_or(pattern).to_owned();
+        self.locations
+            .iter()
+            .filter(|(pattern, _)| !pattern.starts_with(['=', '~']) && path.starts_with(&plain(pattern)))
+            .max_by_key(|(pattern, _)| pattern.len())
+            .map(|(pattern, rules)| (pattern.strip_prefix("^~ ").unwrap_or(pattern), rules))
+    }
+}
+
+fn returned(status: u16, text: &str, request: &HttpRequest, rules: &Rules, io: &CommandIo<'_>) -> HttpAnswer {
+    let text = text
+        .replace("$hostname", &io.host.hostname())
+        .replace("$remote_addr", &request.client)
+        .replace("$request_uri", &request.path)
+        .replace("$host", &request.host);
+    if (300..400).contains(&status) {
+        let headers = vec![("Location".to_owned(), text)];
+        return HttpAnswer { status, headers, ..HttpAnswer::default() };
+    }
+    let mut answer = HttpAnswer::text(status, text);
+    let kind = rules.kind.clone().unwrap_or_else(|| "text/plain".to_owned());
+    answer.headers.push(("Content-Type".to_owned(), kind));
+    answer
+}
+
+fn forward(url: &str, prefix: &str, request: &HttpRequest) -> NetworkAnswer {
+    let (secure, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (scheme == "https", rest),
+        None => (false, url),
+    };
+    let (authority, base) = rest.find('/').map_or((rest, None), |at| (&rest[..at], Some(&rest[at..])));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().unwrap_or(80)),
+        None => (authority, if secure { 443 } else { 80 }),
+    };
+    let path = match base {
+        None => request.path.clone(),
+        Some(base) => format!("{base}{}", request.path.strip_prefix(prefix).unwrap_or(&request.path)),
+    };
+    let mut onward = HttpRequest { secure, host: host.to_owned(), port, path, ..request.clone() };
+    onward.headers.push(("X-Forwarded-For".to_owned(), request.client.clone()));
+    NetworkAnswer::Forward(Box::new(onward))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Result<Config, String> {
+        let mut config = Config::default();
+        collect(&parse(text, "default.conf")?, &mut config);
+        Ok(config)
+    }
+
+    #[test]
+    fn servers_and_locations() {
+        let config = config(
+            "http { server { listen 8080; # a comment\n server_name a.example; location / { return 200 'hi\\n'; }\n\
+             location /api/ { proxy_pass http://api:3000/v1/; } location = /x { root /srv; } } }\n\
+             server { listen [::]:9090 default_server; }",
+        )
+        .unwrap();
+        assert_eq!(config.ports(), [8080, 9090]);
+        let server = &config.servers[0];
+        assert_eq!(server.location("/api/users").unwrap().0, "/api/");
+        assert_eq!(server.location("/x").unwrap().1.root.as_deref(), Some("/srv"));
+        assert_eq!(server.location("/y").unwrap().1.returns, Some((200, "hi\n".to_owned())));
+        let request = HttpRequest::get("web", 8080, "/api/users");
+        let NetworkAnswer::Forward(onward) = forward("http://api:3000/v1/", "/api/", &request) else {
+            panic!("a proxy passes on");
+        };
+        assert_eq!((onward.host.as_str(), onward.port, onward.path.as_str()), ("api", 3000, "/v1/users"));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_line() {
+        for (text, message) in [
+            ("server {\n listen 80\n}", "unexpected \"}\" in default.conf:3"),
+            ("server {\n listen 80;\n", "unexpected end of file, expecting \"}\" in default.conf:3"),
+            ("}", "unexpected \"}\" in default.conf:1"),
+            ("a", "unexpected end of file, expecting \";\" or \"}\" in default.conf:1"),
+        ] {
+            assert_eq!(config(text).unwrap_err(), message);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! How fast and how strict a simulated runtime is.
+
+use std::time::Duration;
+
+/// The habits of a node's container runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeProfile {
+    /// How long a pull takes.
+    pub pull: PullTime,
+    /// Whether servers listen from their first moment on, whatever the catalogue says.
+    pub instant_servers: bool,
+    /// Whether a signal goes to all processes of a container instead of process 1, so that a trap runs at once even
+    /// when a command is in the foreground. A real runtime signals process 1 only; the recorded cases' did not.
+    pub signals_reach_all: bool,
+    /// The processors of the machine.
+    pub processors: u32,
+    /// The memory of the machine, in bytes. A container without a limit may use all of it.
+    pub memory_bytes: u64,
+}
+
+/// How long a pull takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullTime {
+    /// Always so long.
+    Fixed(Duration),
+    /// As the image's size and the network allow.
+    BySize {
+        /// The time before the first byte comes.
+        latency: Duration,
+        /// What the network carries in a second.
+        bytes_per_second: u64,
+    },
+}
+
+impl Default for RuntimeProfile {
+    fn default() -> Self {
+        Self {
+            pull: PullTime::BySize { latency: Duration::from_millis(700), bytes_per_second: 40_000_000 },
+            instant_servers: false,
+            signals_reach_all: false,
+            processors: 4,
+            memory_bytes: 8 << 30,
+        }
+    }
+}
+
+impl RuntimeProfile {
+    /// The rules of the fake runtime that the recorded cases ran on.
+    #[must_use]
+    pub fn recorded() -> Self {
+        Self {
+            pull: PullTime::Fixed(Duration::from_millis(300)),
+            instant_servers: true,
+            signals_reach_all: true,
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Letting containers go on: their processes, what they write and ask for, and what ends them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::container::{Container, ContainerState, EndReason, Id};
+use super::directive::Ending;
+use super::host::ContainerHost;
+use super::{BUSY_TURN, Runtime, RuntimeEvent};
+use crate::machinery::shell::{Machine, Poll, ProcessTable, Signal};
+use crate::machinery::time::Time;
+
+/// How much the processes of a container may do in one turn.
+const TURN_BUDGET: u32 = 20_000;
+/// For how many turns a busy container is stepped at full speed; afterwards its turns grow rarer, so that a loop
+/// without end costs little.
+const BUSY_TURNS_MAX: u32 = 100;
+/// The longest pause between two turns of a container that never waits.
+const BUSY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+impl Runtime {
+    /// Works on a container's processes with its surroundings at hand.
+    pub(super) fn with_host<T>(
+        &mut self,
+        container: &mut Container,
+        now: Time,
+        work: impl FnOnce(&mut ProcessTable, &mut ContainerHost<'_>) -> T,
+    ) -> T {
+        let on_node = |sandbox: &str| self.sandboxes.get(sandbox).is_some_and(|held| held.config.host_network);
+        let neighbours: Vec<Id> = if on_node(&container.sandbox) {
+            self.sandboxes.values().filter(|held| held.config.host_network).map(|held| Arc::clone(&held.id)).collect()
+        } else {
+            vec![Arc::clone(&container.sandbox)]
+        };
+        let mut host = ContainerHost {
+            now,
+            random: &mut self.random,
+            root: &mut container.root,
+            volumes: &mut self.volumes,
+            config: &container.config,
+            image: &container.image,
+            known_image: container.known_image,
+            surroundings: &container.surroundings,
+            hostname: &container.hostname,
+            addresses: &container.addresses,
+            neighbours: &self.containers,
+            neighbour_sandboxes: &neighbours,
+            own: &container.id,
+            machine: Machine {
+                processors: self.profile.processors,
+                memory_bytes: container.memory_limit.unwrap_or(self.profile.memory_bytes),
+            },
+            written: Vec::new(),
+        };
+        let result = work(&mut container.table, &mut host);
+        let written = host.written;
+        if !written.is_empty() {
+            let own = Arc::clone(&container.id);
+            self.volumes_changed(&written, Some(&own), now);
+        }
+        result
+    }
+
+    /// Wakes those who watch files in volumes that somebody else wrote.
+    pub(super) fn volumes_changed(&mut self, keys: &[String], writer: Option<&str>, now: Time) {
+        let watches = |container: &&Arc<Container>| {
+            Some(&*container.id) != writer
+                && container.state == ContainerState::Running
+                && container.config.mounts.iter().any(|mount| keys.contains(&mount.volume))
+                && container.table.watches_files()
+        };
+        let watching: Vec<Id> = self.containers.values().filter(watches).map(|held| Arc::clone(&held.id)).collect();
+        for id in watching {
+            if let Some(held) = self.containers.get_mut(&id) {
+                let container = Arc::make_mut(held);
+                container.table.touch_files();
+                container.wake = Some(container.wake.map_or(now, |wake| wake.min(now)));
+            }
+        }
+    }
+
+    /// Does what is due in a container.
+    pub(super) fn wake_container(&mut self, id: &str, now: Time) {
+        let Some(container) = self.containers.get(id) else {
+            return;
+        };
+        let kill_at = container.kill_at.filter(|time| *time <= now);
+        let ending = container.ending.filter(|(time, _)| *time <= now);
+        match (ending, kill_at) {
+            (Some((_, Ending::OutOfMemory(_))), _) => {
+                self.kill_container(id, Signal::Kill.exit_code(), EndReason::OutOfMemory, now);
+                return;
+            }
+            (Some((_, Ending::Exit(code, _))), _) => {
+                let reason = if code == 0 { EndReason::Completed } else { EndReason::Error };
+                self.kill_container(id, code, reason, now);
+                return;
+            }
+            _ => {}
+        }
+        self.step_container(id, now);
+        // What ends by itself at the last moment has ended by itself.
+        if kill_at.is_some() {
+            self.kill_container(id, Signal::Kill.exit_code(), EndReason::Error, now);
+        }
+    }
+
+    /// Takes a container out of the runtime, to be worked on and put back.
+    pub(super) fn take_container(&mut self, id: &str) -> Option<Container> {
+        self.containers.remove(id).map(Arc::unwrap_or_clone)
+    }
+
+    /// Puts a container back.
+    pub(super) fn put_container(&mut self, container: Container) {
+        self.containers.insert(Arc::clone(&container.id), Arc::new(container));
+    }
+
+    /// Lets the processes of a container go on.
+    pub(super) fn step_container(&mut self, id: &str, now: Time) {
+        if self.containers.get(id).is_none_or(|held| held.state != ContainerState::Running) {
+            return;
+        }
+        let Some(mut container) = self.take_container(id) else {
+            return;
+        };
+        let ready: Vec<_> = container.answers.range(..=(now, u64::MAX)).map(|(key, _)| *key).collect();
+        for key in ready {
+            if let Some(answer) = container.answers.remove(&key) {
+                container.table.answer(key.1, answer);
+            }
+        }
+        let poll = self.with_host(&mut container, now, |table, host| table.step(host, TURN_BUDGET));
+        container.wake = match poll {
+            Poll::Waiting(time) => {
+                container.busy = 0;
+                time
+            }
+            Poll::Running => {
+                container.busy += 1;
+                Some(now + busy_pause(container.busy))
+            }
+        };
+        self.gather_output(&mut container, now);
+        let requests = container.table.take_requests();
+        let main = container.table.exit_code(1);
+        let memory = container.table.memory(now);
+        let limit = container.memory_limit.unwrap_or(u64::MAX).min(self.profile.memory_bytes);
+        // A directive that lets the container live longer than its program holds it.
+        let main = main.filter(|_| container.directed.is_none());
+        self.put_container(container);
+        for (request, content) in requests {
+            self.send_request(id, request, content, now);
+        }
+        match main {
+            Some(0) => self.end_container(id, 0, EndReason::Completed, now),
+            Some(code) => self.end_container(id, code, EndReason::Error, now),
+            None if memory > limit => {
+                self.kill_container(id, Signal::Kill.exit_code(), EndReason::OutOfMemory, now);
+            }
+            None => {}
+        }
+    }
+
+    /// Puts what processes wrote where it belongs.
+    fn gather_output(&mut self, container: &mut Container, now: Time) {
+        for output in container.table.take_output(1) {
+            container.log.write(&output);
+        }
+        for exec in container.execs.iter_mut().filter(|exec| exec.code.is_none()) {
+            exec.output.extend(container.table.take_output(exec.pid));
+            if let Some(code) = container.table.exit_code(exec.pid) {
+                exec.code = Some(code);
+                container.table.forget(exec.pid);
+                self.events.push(RuntimeEvent::ExecFinished { exec: exec.number });
+            }
+        }
+        debug_assert!(container.started.is_none_or(|started| started <= now));
+    }
+}
+
+/// How long a container that never waits has to wait for its next turn.
+fn busy_pause(turns: u32) -> Duration {
+    let slower = turns.saturating_sub(BUSY_TURNS_MAX) / 8;
+    (BUSY_TURN * 2_u32.saturating_pow(slower.min(16))).min(BUSY_PAUSE_MAX)
+}

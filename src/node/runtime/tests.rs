@@ -1,0 +1,6 @@
+//! Life cycles in simulated time.
+
+mod catalogue;
+mod connections;
+mod life;
+mod world;

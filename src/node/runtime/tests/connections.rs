@@ -1,0 +1,199 @@
+//! Servers, and requests that leave a pod.
+
+use expect_test::expect;
+
+use super::world::{World, check, container, mount, script};
+use crate::machinery::shell::files::FileTree;
+use crate::machinery::time::Time;
+use crate::node::runtime::{ContainerConfig, Id};
+
+#[test]
+fn nginx_serves_files_and_logs_requests() {
+    let mut world = World::new();
+    world.runtime.put_volume("html", FileTree::new(), world.now);
+    let web = world.start(ContainerConfig {
+        mounts: vec![mount("/usr/share/nginx/html", "html", false)],
+        ..container("nginx:1.27", &[])
+    });
+    assert!(world.get(80, "/").starts_with("Refused"), "it does not listen before it has started");
+    world.pass(1.0);
+    assert!(world.get(80, "/").starts_with("403 "));
+    let init = world.start(ContainerConfig {
+        mounts: vec![mount("/work", "html", false)],
+        ..script("echo '<h1>Hi</h1>' > /work/index.html")
+    });
+    world.pass(1.0);
+    assert_eq!(world.end(&init), "0 Completed");
+    assert_eq!(world.get(80, "/"), "200 <h1>Hi</h1>\n");
+    assert!(world.get(80, "/none").contains("nginx/1.27"));
+    assert_eq!(world.exec(&web, &["curl", "-s", "localhost"]), "<h1>Hi</h1>\n");
+    assert_eq!(
+        world.exec(&web, &["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %{remote_ip}", "http://web/x"]),
+        "404 10.244.1.5"
+    );
+    expect![[""]].assert_eq(&world.log(&web));
+}
+
+#[test]
+fn nginx_reads_its_configuration() {
+    let with = |text: &str| {
+        let mut world = World::new();
+        let files = FileTree::from_files([("default.conf", text.as_bytes())], 0o644, Time::default());
+        world.runtime.put_volume("conf", files, world.now);
+        let id = world.start(ContainerConfig {
+            mounts: vec![mount("/etc/nginx/conf.d", "conf", true)],
+            ..container("nginx", &[])
+        });
+        world.pass(1.0);
+        (world, id)
+    };
+    let (mut world, _) = with(
+        "server { listen 8080; location / { return 200 'from $hostname\\n'; } location /api { proxy_pass http://api:3000; } location /old { return 301 /new; } }",
+    );
+    assert!(world.get(80, "/").starts_with("Refused"));
+    assert_eq!(world.get(8080, "/"), "200 from web\n");
+    assert_eq!(world.get(8080, "/api/x"), "on to api:3000/api/x");
+    assert_eq!(world.get(8080, "/old"), "301 ");
+    let (world, id) = with("server {\n  listen 80\n}\n");
+    assert_eq!(world.end(&id), "1 Error");
+    assert!(
+        world.log(&id).contains("nginx: [emerg] unexpected \"}\" in /etc/nginx/conf.d/default.conf:3"),
+        "{}",
+        world.log(&id)
+    );
+}
+
+#[test]
+fn a_port_is_taken_once_in_a_pod() {
+    let mut world = World::new();
+    world.start(container("nginx", &[]));
+    let second = world.start(ContainerConfig { name: "second".into(), ..container("nginx", &[]) });
+    world.pass(1.0);
+    assert_eq!(world.end(&second), "1 Error");
+    assert!(world.log(&second).contains("bind() to 0.0.0.0:80 failed (98: Address already in use)"));
+    let other = world.start(ContainerConfig {
+        name: "third".into(),
+        args: vec!["-text=hi".into()],
+        ..container("hashicorp/http-echo", &[])
+    });
+    world.pass(1.0);
+    assert_eq!(world.end(&other), "Running");
+    assert_eq!(world.get(5678, "/"), "200 hi\n");
+    let sandbox = Id::clone(&world.sandbox);
+    assert_eq!(world.runtime.listening_ports(&sandbox, world.now), [80, 5678]);
+}
+
+#[test]
+fn containers_of_a_pod_reach_each_other() {
+    let mut world = World::new();
+    world.start(container("redis:7", &[]));
+    world.start(ContainerConfig { name: "app".into(), ports: vec![3000], ..container("team/app:v2", &[]) });
+    let files = FileTree::from_files(
+        [("default.conf", &b"server { listen 80; location / { proxy_pass http://localhost:3000; } }"[..])],
+        0o644,
+        Time::default(),
+    );
+    world.runtime.put_volume("conf", files, world.now);
+    world.start(ContainerConfig {
+        name: "proxy".into(),
+        mounts: vec![mount("/etc/nginx/conf.d", "conf", true)],
+        ..container("nginx", &[])
+    });
+    let id = world.start(ContainerConfig {
+        name: "client".into(),
+        ..script("until nc -z localhost 6379; do echo waiting; sleep 1; done; echo redis is up; sleep 2; wget -qO- localhost:3000; wget -qO- 127.0.0.1; nc -z localhost 1 || echo closed")
+    });
+    world.pass(10.0);
+    expect![[""]].assert_eq(&world.log(&id));
+}
+
+#[test]
+fn requests_leave_the_pod_and_come_back() {
+    let mut world = World::new();
+    let id = world.start(script("wget -qO- http://web-0.web:8080/a; nslookup web; wget -T 3 -qO- http://silent; sleep 1; wget -q http://other/file && cat file"));
+    world.pass(20.0);
+    expect![[""]].assert_eq(&world.log(&id));
+    expect![[""]].assert_eq(&format!("{}\n", world.told.join("\n")));
+}
+
+#[test]
+fn small_servers() {
+    let mut world = World::new();
+    world.start(script("mkdir -p /www; echo busy > /www/index.html; httpd -f -p 81 -h /www"));
+    world.start(container("python:3.12", &["python", "-m", "http.server", "8000", "--directory", "/etc"]));
+    world.start(script("while true; do { echo -e 'HTTP/1.1 200 OK\\n\\n'; date +%T; } | nc -l -p 9000; done"));
+    world.start(container(
+        "node:22",
+        &["node", "-e", "require('http').createServer(h).listen(3000); console.log('listening')"],
+    ));
+    world.start(ContainerConfig {
+        args: vec!["netexec".into(), "--http-port=8083".into()],
+        ..container("registry.k8s.io/e2e-test-images/agnhost:2.53", &[])
+    });
+    world.start(container("registry.k8s.io/e2e-test-images/agnhost:2.40", &["/agnhost", "liveness"]));
+    world.start(container("gcr.io/google-samples/kubernetes-bootcamp:v1", &["sh", "-c", "PORT=8085 exec server.js"]));
+    world.start(ContainerConfig {
+        environment: vec![("PORT".into(), "8086".into())],
+        ..container("gcr.io/google-samples/hello-app:2.0", &[])
+    });
+    world.pass(2.0);
+    let mut text = String::new();
+    for (port, path) in [
+        (81, "/"),
+        (8000, "/hostname"),
+        (9000, "/"),
+        (9000, "/"),
+        (3000, "/"),
+        (8083, "/hostname"),
+        (8080, "/healthz"),
+        (8086, "/"),
+    ] {
+        text.push_str(&format!("{port}{path}: {}\n", world.get(port, path).trim_end()));
+    }
+    world.pass(10.0);
+    text.push_str(&format!("8080/healthz: {}\n", world.get(8080, "/healthz")));
+    expect![[""]].assert_eq(&text);
+}
+
+#[test]
+fn requests_take_processor_time() {
+    let mut world = World::new();
+    let id = world.start(container("registry.k8s.io/hpa-example", &[]));
+    world.pass(1.0);
+    for _ in 0..100 {
+        assert_eq!(world.get(80, "/"), "200 OK!");
+        world.pass(0.1);
+    }
+    assert_eq!(world.runtime.stats(&id, world.now).unwrap().processor_millis, 801);
+    world.pass(60.0);
+    assert_eq!(world.runtime.stats(&id, world.now).unwrap().processor_millis, 1);
+}
+
+#[test]
+fn databases_want_their_passwords() {
+    check(container("mysql:8", &[]), 10.0, expect![[""]]);
+    check(container("postgres:17", &[]), 10.0, expect![[""]]);
+    let with = |image: &str, name: &str| ContainerConfig {
+        environment: vec![(name.into(), "secret".into())],
+        ..container(image, &[])
+    };
+    check(with("postgres:17-alpine", "POSTGRES_PASSWORD"), 10.0, expect![[""]]);
+    check(with("mysql:8", "MYSQL_ROOT_PASSWORD"), 20.0, expect![[""]]);
+    let mut world = World::new();
+    let id = world.start(with("postgres:16", "POSTGRES_PASSWORD"));
+    assert_eq!(world.exec(&id, &["pg_isready", "-U", "postgres"]), "/var/run/postgresql:5432 - no response\nexit 2\n");
+    world.pass(5.0);
+    assert_eq!(world.exec(&id, &["pg_isready"]), "/var/run/postgresql:5432 - accepting connections\n");
+}
+
+#[test]
+fn redis_keeps_keys() {
+    let mut world = World::new();
+    let id = world.start(container("redis:7-alpine", &[]));
+    world.pass(1.0);
+    let mut text = String::new();
+    for command in [&["ping"][..], &["set", "a", "1"], &["incr", "a"], &["get", "a"], &["-h", "127.0.0.1", "ping"]] {
+        text.push_str(&world.exec(&id, &[&["redis-cli"], command].concat()));
+    }
+    assert_eq!(text, "PONG\nOK\n2\n2\nPONG\n");
+}
