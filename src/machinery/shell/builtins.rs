@@ -243,7 +243,7 @@ fn pwd(_: &mut Shell, io: &mut CommandIo<'_>, _: &[String]) -> i32 {
 }
 
 fn export(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
-    let keep = !arguments.first().is_some_and(|argument| argument == "-n");
+    let keep = arguments.first().is_none_or(|argument| argument != "-n");
     let names: Vec<&String> =
         arguments.iter().filter(|argument| !matches!(argument.as_str(), "-p" | "-n" | "--")).collect();
     if names.is_empty() {

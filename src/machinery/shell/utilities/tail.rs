@@ -130,17 +130,10 @@ impl Tail {
         }
         self.started = true;
     }
-}
 
-impl CommandRun for Tail {
-    fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
-        if self.names.iter().any(|name| name == "/dev/zero") {
-            let since = *self.endless.get_or_insert(io.now());
-            debug_assert!(since <= io.now());
-            return CommandPoll::Until(io.now() + std::time::Duration::from_millis(100));
-        }
-        let from_input = self.names.iter().any(|name| is_stdin(name));
-        while from_input {
+    /// Reads the input up to its end, and keeps of it what may be printed. `None` at the end, otherwise what to wait for.
+    fn read_input(&mut self, io: &mut CommandIo<'_>) -> Option<CommandPoll> {
+        loop {
             match io.read(0, 16 << 10) {
                 Input::Data(bytes) if self.endless.is_some() => drop(bytes),
                 Input::Data(bytes) => {
@@ -154,15 +147,29 @@ impl CommandRun for Tail {
                         }
                     }
                     if io.budget == 0 {
-                        return CommandPoll::Again;
+                        return Some(CommandPoll::Again);
                     }
                 }
-                Input::Pending => return CommandPoll::Readable(0),
-                Input::End => break,
+                Input::Pending => return Some(CommandPoll::Readable(0)),
+                Input::End => return None,
             }
             if self.endless.is_some() {
-                return CommandPoll::Until(io.now() + std::time::Duration::from_millis(100));
+                return Some(CommandPoll::Until(io.now() + std::time::Duration::from_millis(100)));
             }
+        }
+    }
+}
+
+impl CommandRun for Tail {
+    fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
+        if self.names.iter().any(|name| name == "/dev/zero") {
+            let since = *self.endless.get_or_insert(io.now());
+            debug_assert!(since <= io.now());
+            return CommandPoll::Until(io.now() + std::time::Duration::from_millis(100));
+        }
+        let from_input = self.names.iter().any(|name| is_stdin(name));
+        if from_input && let Some(poll) = self.read_input(io) {
+            return poll;
         }
         if from_input && !self.started {
             let bytes = std::mem::take(&mut self.input);
