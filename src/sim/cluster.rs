@@ -367,6 +367,16 @@ impl Cluster {
         trigger: Option<Revision>,
         action: impl FnOnce(&mut dyn Process, &mut Client<'_>),
     ) {
+        self.act_on_program(id, trigger, |program, client| action(program.process(), client));
+    }
+
+    /// As [`Self::act`], for what only one program can do.
+    pub(super) fn act_on_program(
+        &mut self,
+        id: &ProcessId,
+        trigger: Option<Revision>,
+        action: impl FnOnce(&mut Program, &mut Client<'_>),
+    ) {
         let before = self.api.etcd().revision();
         let Some(slot) = self.processes.get_mut(id) else { return };
         let epoch = slot.epoch;
@@ -381,7 +391,7 @@ impl Cluster {
             slot.state.connected,
             trigger,
         );
-        action(slot.program.process(), &mut client);
+        action(&mut slot.program, &mut client);
         for wake in wakes {
             let event = Event::Wake { process: id.clone(), epoch, token: wake.token };
             self.queue.push(wake.time, event, wake.background);

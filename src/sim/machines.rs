@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Kind, Name, Object, ObjectKey};
 use crate::apiserver::{DeleteOptions, Request, Target, User, Verb};
+use crate::client::Client;
 use crate::etcd::{Cause, Why};
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
@@ -56,6 +57,8 @@ pub enum MachineError {
     NoSuchPod(String),
     /// The pod has no such container, or it does not run.
     NoSuchContainer(String),
+    /// The container has no such probe.
+    NoSuchProbe(String),
 }
 
 impl fmt::Display for MachineError {
@@ -65,6 +68,7 @@ impl fmt::Display for MachineError {
             Self::NodeExists(name) => write!(f, "there is a node {name:?} already"),
             Self::BadNode(why) => write!(f, "this node cannot join: {why}"),
             Self::NoSuchPod(name) => write!(f, "the pod {name:?} runs on no node"),
+            Self::NoSuchProbe(name) => write!(f, "there is no probe {name:?}"),
             Self::NoSuchContainer(name) => write!(f, "the container {name:?} does not run"),
         }
     }
@@ -187,8 +191,23 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NoSuchPod`] and [`MachineError::NoSuchContainer`].
     pub fn crash_container(&mut self, pod: &ObjectKey, container: &str) -> Result<(), MachineError> {
-        self.machine_of(pod)?;
-        Err(MachineError::NoSuchContainer(container.to_owned()))
+        let id = self.machine_of(pod)?;
+        let crashed = self.on_kubelet(&id, |kubelet, client| kubelet.crash_container(pod, container, client));
+        if crashed == Some(true) { Ok(()) } else { Err(MachineError::NoSuchContainer(container.to_owned())) }
+    }
+
+    /// Lets a machine's kubelet act; `None` when the machine is off.
+    fn on_kubelet<R>(&mut self, id: &ProcessId, act: impl FnOnce(&mut Kubelet, &mut Client<'_>) -> R) -> Option<R> {
+        if !self.process_state(id)?.running {
+            return None;
+        }
+        let mut result = None;
+        self.act_on_program(id, None, |program, client| {
+            if let Program::Kubelet(kubelet) = program {
+                result = Some(act(Arc::make_mut(kubelet), client));
+            }
+        });
+        result
     }
 
     /// A container's probe fails from now on, or follows its own mind again.
@@ -202,9 +221,9 @@ impl Cluster {
         probe: &str,
         fails: bool,
     ) -> Result<(), MachineError> {
-        self.machine_of(pod)?;
-        let _ = (probe, fails);
-        Err(MachineError::NoSuchContainer(container.to_owned()))
+        let id = self.machine_of(pod)?;
+        let found = self.on_kubelet(&id, |kubelet, client| kubelet.fail_probe(pod, container, probe, fails, client));
+        if found == Some(true) { Ok(()) } else { Err(MachineError::NoSuchProbe(format!("{container}/{probe}"))) }
     }
 
     /// An image cannot be pulled on any machine from now on, or can be again.
@@ -212,7 +231,15 @@ impl Cluster {
     /// # Errors
     /// None today; a registry that is itself a machine may have some.
     pub fn break_image(&mut self, image: &str, broken: bool) -> Result<(), MachineError> {
-        let _ = (image, broken);
+        let machines: Vec<ProcessId> =
+            self.processes.keys().filter(|id| matches!(id, ProcessId::Kubelet(_))).cloned().collect();
+        for id in machines {
+            if let Some(slot) = self.processes.get_mut(&id)
+                && let Program::Kubelet(kubelet) = &mut slot.program
+            {
+                Arc::make_mut(kubelet).break_image(image, broken);
+            }
+        }
         Ok(())
     }
 }

@@ -108,10 +108,11 @@ impl EndpointSliceController {
                     later(after);
                 }
             }
-            (Some(before), None) if is_managed(before) => {
-                if service_of(before).is_some_and(|service| self.tracker.is_gone(&service, before)) {
-                    later(before);
-                }
+            (Some(before), None)
+                if is_managed(before)
+                    && service_of(before).is_some_and(|service| self.tracker.is_gone(&service, before)) =>
+            {
+                later(before);
             }
             _ => {}
         }

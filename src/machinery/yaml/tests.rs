@@ -10,7 +10,8 @@ fn cases() {
     let mut found = String::new();
     for line in include_str!("cases.txt").lines() {
         if line.starts_with(['#', '>']) {
-            if !found.is_empty() && !(line.starts_with('#') && found.ends_with("Rust), the lines below it are its\n")) {
+            let is_heading = line.starts_with('#') && found.ends_with("Rust), the lines below it are its\n");
+            if !found.is_empty() && !is_heading {
                 found.push('\n');
             }
             found += line;

@@ -32,14 +32,12 @@ pub(super) struct SandboxRecord {
 #[derive(Clone, Debug)]
 pub(super) struct ContainerRecord {
     pub id: Name,
-    pub sandbox: Name,
     pub name: Name,
     pub restart_count: u32,
     /// The image as it was asked for: a container whose spec names another one is restarted.
     pub image: String,
     pub image_ref: String,
     pub phase: ContainerPhase,
-    pub created_at: Time,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
     pub exit_code: i32,
@@ -79,7 +77,6 @@ pub(super) struct ContainerConfig {
     pub image_ref: String,
     pub command: Vec<String>,
     pub args: Vec<String>,
-    pub env: Vec<(String, String)>,
     pub annotations: BTreeMap<String, String>,
     pub restart_count: u32,
 }
@@ -140,6 +137,10 @@ pub(super) struct Machine {
     changed: OrdSet<Name>,
     sequence: u64,
     addresses: OrdSet<u32>,
+    /// Images that cannot be pulled because somebody wants it so.
+    broken: OrdSet<String>,
+    /// (pod, container, probe) that fail because somebody wants it so.
+    failing: OrdSet<(Name, Name, String)>,
     prefix: String,
 }
 
@@ -204,7 +205,7 @@ impl Machine {
     /// How long a pull takes and what comes of it.
     pub(super) fn pull(&self, image: &str) -> (Duration, Result<ImageRecord, String>) {
         let missing = ["doesnotexist", "nonexist", "missing", "invalid"].iter().any(|word| image.contains(word));
-        let answer = if missing || image.ends_with(":404") {
+        let answer = if missing || image.ends_with(":404") || self.broken.contains(image) {
             Err(format!(
                 "rpc error: code = NotFound desc = failed to pull and unpack image \"{image}\": failed to resolve \
                  reference \"{image}\": {image}: not found"
@@ -225,18 +226,15 @@ impl Machine {
         self.images.insert(image.to_owned(), record);
     }
 
-    pub(super) fn create_container(&mut self, uid: &Name, config: &ContainerConfig, now: Time) -> Name {
+    pub(super) fn create_container(&mut self, uid: &Name, config: &ContainerConfig) -> Name {
         let id = self.next_id("c0");
-        let sandbox = self.sandboxes.get(uid).and_then(|all| all.last()).map(|sandbox| sandbox.id.clone());
         let record = ContainerRecord {
             id: id.clone(),
-            sandbox: sandbox.unwrap_or_else(|| Name::from("")),
             name: Name::from(config.name.as_str()),
             restart_count: config.restart_count,
             image: config.image.clone(),
             image_ref: config.image_ref.clone(),
             phase: ContainerPhase::Created,
-            created_at: now,
             started_at: None,
             finished_at: None,
             exit_code: 0,
@@ -284,6 +282,37 @@ impl Machine {
         } else {
             behaviour.exit = Some((0, Duration::ZERO, false));
             behaviour.exit_at = Some(now + Duration::from_millis(50));
+        }
+    }
+
+    /// Ends a container's process at once.
+    pub(super) fn crash(&mut self, id: &str, code: i32, now: Time) {
+        if let Some(container) = self.containers.get_mut(id) {
+            container.behaviour.exit = Some((code, Duration::ZERO, false));
+            container.behaviour.exit_at = Some(now);
+        }
+    }
+
+    pub(super) fn set_failing(&mut self, uid: &Name, container: &Name, probe: &str, fails: bool) {
+        let entry = (uid.clone(), container.clone(), probe.to_owned());
+        if fails {
+            self.failing.insert(entry);
+        } else {
+            self.failing.remove(&entry);
+        }
+    }
+
+    /// Whether somebody wants a probe to fail.
+    pub(super) fn is_failing(&self, uid: &Name, container: &str, probe: &str) -> bool {
+        self.failing.contains(&(uid.clone(), Name::from(container), probe.to_owned()))
+    }
+
+    pub(super) fn set_broken(&mut self, image: &str, broken: bool) {
+        let image = super::images::with_default_tag(image);
+        if broken {
+            self.broken.insert(image);
+        } else {
+            self.broken.remove(&image);
         }
     }
 

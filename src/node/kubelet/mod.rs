@@ -13,6 +13,7 @@ mod config;
 mod container_status;
 mod environment;
 mod events;
+mod faults;
 mod hooks;
 mod host;
 mod images;

@@ -107,8 +107,9 @@ impl ProbeWorker {
         Duration::from_secs(u64::try_from(self.probe.period_seconds.unwrap_or(10).max(1)).unwrap_or(1))
     }
 
-    pub(super) fn timeout(&self) -> Duration {
-        Duration::from_secs(u64::try_from(self.probe.timeout_seconds.unwrap_or(1).max(1)).unwrap_or(1))
+    /// The probe's name as annotations and people write it: `readiness`.
+    pub(super) fn word(&self) -> String {
+        self.kind.title().to_lowercase()
     }
 
     /// The next tick after `now`.

@@ -141,7 +141,11 @@ impl Worker {
         let since = client.now.since(started.map_or(client.now, Time::from));
         let annotations = self.pod.metadata.annotations.clone().unwrap_or_default();
         let word = kind.title().to_lowercase();
-        let directed = host.machine.directed_probe(&annotations, &word, &known.name, since);
+        let directed = if host.machine.is_failing(&self.uid, &known.name, &word) {
+            Some(false)
+        } else {
+            host.machine.directed_probe(&annotations, &word, &known.name, since)
+        };
         Some(self.answer(probe, &container, &id, directed, host, client.now))
     }
 

@@ -335,7 +335,7 @@ impl Worker {
                 return self.not_started(&starting, failure, None, job, client);
             }
         };
-        let id = host.machine.create_container(&self.uid, &config, client.now);
+        let id = host.machine.create_container(&self.uid, &config);
         events::about_container(client, &pod, &name, Normal, "Created", "Container created");
         let until = client.now + START_TIME;
         job.doing = Doing::Launching { starting, id, until };
