@@ -14,7 +14,9 @@ const FLOORS: &[&[&str]] = &[
     // They meet only through the API server, so they do not import one another either.
     &["controllers", "scheduler", "cloud", "node"],
     &["sim"],
-    &["kubectl", "session", "view"],
+    &["kubectl"],
+    &["session"],
+    &["view"],
     &["page"],
 ];
 

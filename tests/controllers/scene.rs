@@ -126,7 +126,7 @@ impl Scene {
         let commits = self.cluster.api().etcd().commits(self.revision);
         for commit in commits.filter(|commit| &*commit.cause.actor == actor && commit.kind() != Kind::Event) {
             let second = commit.time.since(self.since).as_secs();
-            writeln!(out, "{second:>3} {} {}: {}", verb(commit), name(commit), commit.cause.why)
+            writeln!(out, "{second} {} {}: {}", verb(commit), name(commit), commit.cause.why)
                 .expect("it is a string");
         }
         out
@@ -143,7 +143,7 @@ impl Scene {
                 format!("{} {}", text(&event["involvedObject"]["kind"]), text(&event["involvedObject"]["name"]));
             let second = commit.time.since(self.since).as_secs();
             let (kind, reason, message) = (text(&event["type"]), text(&event["reason"]), text(&event["message"]));
-            writeln!(out, "{second:>3} {kind} {reason} {about}: {message}").expect("it is a string");
+            writeln!(out, "{second} {kind} {reason} {about}: {message}").expect("it is a string");
         }
         out
     }

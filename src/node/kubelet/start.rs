@@ -439,7 +439,6 @@ fn container_config(
         image_ref,
         command: expand(&container.command),
         args: expand(&container.args),
-        env,
         annotations: pod.metadata.annotations.clone().unwrap_or_default(),
         restart_count,
     })
