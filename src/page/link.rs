@@ -18,6 +18,8 @@ const DIES_AGAIN_MS: f64 = 20_000.0;
 #[derive(Clone, Default)]
 pub(super) struct WorkerLink {
     worker: Rc<RefCell<Option<Worker>>>,
+    /// What was said before the worker said that it listens; a worker that still loads would lose it.
+    waiting: Rc<RefCell<Option<Vec<Command>>>>,
     /// When the worker was last restored, in milliseconds of the browser's clock.
     restored_at: Rc<Cell<Option<f64>>>,
 }
@@ -25,10 +27,22 @@ pub(super) struct WorkerLink {
 impl WorkerLink {
     /// Tells the worker something.
     pub(super) fn send(&self, command: &Command) {
+        if let Some(waiting) = &mut *self.waiting.borrow_mut() {
+            waiting.push(command.clone());
+            return;
+        }
         if let Some(worker) = &*self.worker.borrow() {
             let message = serde_wasm_bindgen::to_value(command).expect("commands are plain data");
             // A worker that has died hears nothing; it is replaced when its death is told.
             let _ = worker.post_message(&message);
+        }
+    }
+
+    /// The worker listens: tells it what waited.
+    fn listens(&self) {
+        let waiting = self.waiting.take();
+        for command in waiting.into_iter().flatten() {
+            self.send(&command);
         }
     }
 }
@@ -46,6 +60,7 @@ pub(super) fn start(app: App, first: &[Command]) {
 }
 
 fn spawn(app: App, link: &WorkerLink, first: &[Command]) {
+    link.waiting.replace(Some(Vec::new()));
     match try_spawn(app, link) {
         Ok(worker) => {
             if let Some(old) = link.worker.replace(Some(worker)) {
@@ -62,9 +77,17 @@ fn spawn(app: App, link: &WorkerLink, first: &[Command]) {
 fn try_spawn(app: App, link: &WorkerLink) -> Result<Worker, JsValue> {
     let address = address().ok_or("index.html does not name the worker's script")?;
     let worker = Worker::new(&address)?;
+    let listening = link.clone();
     let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
         match serde_wasm_bindgen::from_value::<Vec<Report>>(event.data()) {
-            Ok(reports) => reports.into_iter().for_each(|report| app.receive(report)),
+            Ok(reports) => {
+                for report in reports {
+                    if matches!(report, Report::Ready { .. }) {
+                        listening.listens();
+                    }
+                    app.receive(report);
+                }
+            }
             Err(error) => leptos::logging::error!("the worker said what the page does not understand: {error}"),
         }
     });
