@@ -11,7 +11,7 @@ use super::signs::sign;
 use super::{Item, Stage, object};
 
 /// Left and right of a bar in a node.
-const BAR_LEFT: f64 = 62.0;
+const BAR_LEFT: f64 = 74.0;
 const BAR_RIGHT: f64 = 92.0;
 const PADDING: f64 = 14.0;
 
@@ -106,7 +106,7 @@ fn state_line(stage: Stage, node: &NodeView, place: Rect) -> AnyView {
     let word = stage.app.text(state_word(node));
     let right = place.width - PADDING;
     // The sign stands before the word, whose width is not known: Korean letters are about as wide as they are high.
-    let width: f64 = word.chars().map(|letter| if letter.is_ascii() { 6.9 } else { 12.0 }).sum();
+    let width: f64 = word.chars().map(|letter| if letter.is_ascii() { 8.0 } else { 12.0 }).sum();
     view! {
         {sign(picture, right - width - 17.0, 14.5, 12.0)}
         <text class="state" x=right y="25" text-anchor="end">{word}</text>

@@ -170,7 +170,7 @@ fn bounds(stage: Stage, workload: &WorkloadView) -> AnyView {
     let available =
         app.fill(key!("workload.available"), &[&workload.available.to_string(), &available_min.to_string()]);
     // While it comes up for the first time fewer are available than a roll-out would keep; that breaks no promise.
-    let rolling = workload.progress != Progress::Scaling;
+    let rolling = workload.revisions.iter().any(|set| set.generation == Generation::Old);
     view! {
         {bound(total, workload.total <= total_max, 14.0)}
         {bound(available, !rolling || workload.available >= available_min, 132.0)}
