@@ -126,8 +126,7 @@ impl Scene {
         let commits = self.cluster.api().etcd().commits(self.revision);
         for commit in commits.filter(|commit| &*commit.cause.actor == actor && commit.kind() != Kind::Event) {
             let second = commit.time.since(self.since).as_secs();
-            writeln!(out, "{second} {} {}: {}", verb(commit), name(commit), commit.cause.why)
-                .expect("it is a string");
+            writeln!(out, "{second} {} {}: {}", verb(commit), name(commit), commit.cause.why).expect("it is a string");
         }
         out
     }
