@@ -53,11 +53,11 @@ fn foreground_dependents_that_block_go_first() {
     scene.delete_as("ConfigMap owner", Propagation::Foreground);
     scene.run(3);
     expect![[r#"
-          1 marks ConfigMap default/child: ConfigMap child goes before its owner ConfigMap owner, which waits for its dependents.
-          1 marks ConfigMap default/free: ConfigMap free goes before its owner ConfigMap owner, which waits for its dependents.
-          1 removes ConfigMap default/grandchild: ConfigMap grandchild goes before its owner ConfigMap child, which waits for its dependents.
-          1 removes ConfigMap default/child: The dependents of ConfigMap child are gone, so it may go too.
-          1 removes ConfigMap default/owner: The dependents of ConfigMap owner are gone, so it may go too.
+        1 marks ConfigMap default/free: ConfigMap free goes before its owner ConfigMap owner, which waits for its dependents.
+        1 marks ConfigMap default/child: ConfigMap child goes before its owner ConfigMap owner, which waits for its dependents.
+        1 removes ConfigMap default/grandchild: ConfigMap grandchild goes before its owner ConfigMap child, which waits for its dependents.
+        1 removes ConfigMap default/child: The dependents of ConfigMap child are gone, so it may go too.
+        1 removes ConfigMap default/owner: The dependents of ConfigMap owner are gone, so it may go too.
     "#]]
     .assert_eq(&scene.log(ACTOR));
 }
@@ -136,7 +136,7 @@ fn an_owner_in_another_namespace_is_none() {
     scene.run(1);
     assert!(!scene.exists("ConfigMap child"));
     let message = format!(
-        "  1 Warning OwnerRefInvalidNamespace ConfigMap child: ownerRef [v1/ConfigMap, namespace: default, name: owner, \
+        "1 Warning OwnerRefInvalidNamespace ConfigMap child: ownerRef [v1/ConfigMap, namespace: default, name: owner, \
          uid: {uid}] does not exist in namespace \"default\"\n"
     );
     assert_eq!(scene.events(ACTOR), message);
