@@ -1,6 +1,5 @@
 //! What runs in a cluster: processes that are told what they watch and woken when they asked to be.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use super::handle::{Client, ClientError};
@@ -13,7 +12,7 @@ pub type Token = u64;
 /// A program of the cluster: a controller manager, the scheduler, a kubelet.
 ///
 /// A process does something only when it starts, when a watch event reaches it, or when a timer wakes it.
-pub trait Process: Debug {
+pub trait Process {
     /// What it watches. The answer does not change while it runs.
     fn watches(&self) -> Vec<WatchSpec>;
 
@@ -40,7 +39,7 @@ pub enum Requeue {
 }
 
 /// A control loop of the controller manager: events become keys, and a key is brought to its desired state.
-pub trait Controller: Debug {
+pub trait Controller {
     /// Its name, which is also the actor of its writes: `deployment-controller`.
     fn name(&self) -> &'static str;
 

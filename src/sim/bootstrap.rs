@@ -70,8 +70,9 @@ impl Cluster {
             target: Target::collection(kind, namespace),
             verb: Verb::Create { body, options: WriteOptions::default() },
         };
-        let answer = self.request(request);
-        assert!(answer.is_ok(), "a new cluster takes what every cluster has: {answer:?}");
+        // Only the refusal is printed: printing any answer would take the code that prints every kind.
+        let refusal = self.request(request).err();
+        assert!(refusal.is_none(), "a new cluster takes what every cluster has: {refusal:?}");
     }
 }
 

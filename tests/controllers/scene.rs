@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use kubetab::api::{Kind, ObjectKey, Subresource};
+use kubetab::api::{Kind, ObjectKey};
 use kubetab::apiserver::{
     Body, DeleteOptions, Patch, Propagation, Request, Response, Target, User, Verb, WriteOptions,
 };
@@ -105,18 +105,9 @@ impl Scene {
 
     /// Merges a patch in YAML into an object.
     pub fn patch(&mut self, object: &str, yaml: &str) {
-        self.patch_below(object, None, yaml);
-    }
-
-    /// Merges a patch in YAML into an object's status.
-    pub fn patch_status(&mut self, object: &str, yaml: &str) {
-        self.patch_below(object, Some(Subresource::Status), yaml);
-    }
-
-    fn patch_below(&mut self, object: &str, subresource: Option<Subresource>, yaml: &str) {
         let (kind, key) = parse(object);
         let patch = Patch::Merge(serde_yaml::from_str(yaml).expect("the test's YAML is right"));
-        let target = Target { subresource, ..Target::object(kind, &key) };
+        let target = Target::object(kind, &key);
         self.send(target, Verb::Patch { patch, options: WriteOptions::default() }).expect("the object is patched");
     }
 

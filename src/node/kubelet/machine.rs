@@ -20,7 +20,6 @@ pub(super) enum ContainerPhase {
 /// A pod's sandbox.
 #[derive(Clone, Debug)]
 pub(super) struct SandboxRecord {
-    pub id: Name,
     pub attempt: u32,
     pub ready: bool,
     /// Empty on the host's network.
@@ -162,18 +161,16 @@ impl Machine {
         Name::from(format!("{kind}{:060x}", self.sequence))
     }
 
-    pub(super) fn run_sandbox(&mut self, uid: &Name, attempt: u32, host_network: bool) -> Name {
-        let id = self.next_id("5a");
+    pub(super) fn run_sandbox(&mut self, uid: &Name, attempt: u32, host_network: bool) {
         let mut ip = String::new();
         if !host_network {
             let host = (2..=254).find(|host| !self.addresses.contains(host)).unwrap_or(254);
             self.addresses.insert(host);
             ip = format!("{}.{host}", self.prefix);
         }
-        let record = SandboxRecord { id: id.clone(), attempt, ready: true, ip, host_network };
+        let record = SandboxRecord { attempt, ready: true, ip, host_network };
         self.sandboxes.entry(uid.clone()).or_default().push_back(record);
         self.changed.insert(uid.clone());
-        id
     }
 
     pub(super) fn stop_sandboxes(&mut self, uid: &Name) {
