@@ -1,5 +1,7 @@
 //! The API server's way with one object, without a store: what `kubectl create` and `kubectl patch` run through.
 
+#![allow(dead_code, reason = "each test that includes this uses a part of it")]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Pod, Service, Toleration};
