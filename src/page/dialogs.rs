@@ -83,10 +83,15 @@ fn base_address() -> String {
 
 fn share(app: App) -> AnyView {
     let address = move || format!("{}#{}", base_address(), app.saved.get());
-    let warning = move || match address().len() {
-        ..=LINK_CUT => None,
-        ..=LINK_REFUSED => Some(app.text(key!("share.cut"))),
-        _ => Some(app.text(key!("share.refused"))),
+    let warning = move || {
+        let length = address().len();
+        if length <= LINK_CUT {
+            None
+        } else if length <= LINK_REFUSED {
+            Some(app.text(key!("share.cut")))
+        } else {
+            Some(app.text(key!("share.refused")))
+        }
     };
     let embed = move || {
         format!("<iframe src=\"{}?embed=1#{}\" width=\"960\" height=\"600\"></iframe>", base_address(), app.saved.get())

@@ -351,7 +351,7 @@ impl App {
     /// Begins another session; the present one is kept among the branches.
     pub(super) fn open(self, start: Start) {
         let saved = self.saved.get_untracked();
-        if !saved.is_empty() && self.cluster.marks.with_untracked(|marks| has_actions(marks)) {
+        if !saved.is_empty() && self.cluster.marks.with_untracked(has_actions) {
             let clock = clock_text(self.cluster.clock.get_untracked().now, self.cluster.start.get_untracked());
             self.keep_branch(Branch { text: saved, clock });
         }

@@ -92,8 +92,11 @@ pub(super) fn Traffic(stage: Stage) -> impl IntoView {
     view! { <g class="traffic" aria-hidden="true" node_ref=group></g> }
 }
 
+/// What the browser calls before it draws; the time is in milliseconds.
+type FrameCallback = Closure<dyn FnMut(f64)>;
+
 fn run(traffic: &Rc<Loop>) {
-    let slot: Rc<RefCell<Option<Closure<dyn FnMut(f64)>>>> = Rc::default();
+    let slot: Rc<RefCell<Option<FrameCallback>>> = Rc::default();
     let (again, traffic) = (slot.clone(), traffic.clone());
     *slot.borrow_mut() = Some(Closure::new(move |now_ms: f64| {
         if !traffic.group.is_connected() {
