@@ -64,7 +64,7 @@ fn wget_and_curl() {
     "#]],
     );
     check(
-        "curl nowhere; echo $?; curl web:81; echo $?; curl -m 3 silent; echo $?; curl -s --retry 2 --retry-delay 1 silent --max-time 1; echo $?; curl; echo $?; curl -I web",
+        "curl nowhere; echo $?; curl web:81; echo $?; curl -m 3 silent; echo $?; curl -s --retry 2 --retry-delay 1 silent --max-time 1; echo $?; curl; echo $?; curl -sI web | tr -d '\\r'",
         expect![[r#"
             [0.001s]
             curl: (6) Could not resolve host: nowhere
