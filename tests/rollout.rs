@@ -119,3 +119,24 @@ fn pods_of_a_dead_node_move_after_their_toleration() {
         assert_eq!(ready_elsewhere(&session) == 3, expected, "{seconds} s after the node died");
     }
 }
+
+#[test]
+fn a_crashed_container_is_started_again() {
+    let mut session = session();
+    apply(&mut session, WEB);
+    run(&mut session, 30);
+    let restarts = |session: &Session| -> i32 {
+        let pods: Vec<Pod> = all(session, Kind::Pod);
+        let statuses =
+            pods.iter().flat_map(|pod| pod.status.iter()).flat_map(|status| status.container_statuses.iter());
+        statuses.flatten().map(|status| status.restart_count).sum()
+    };
+    assert_eq!(restarts(&session), 0);
+    let pod = all::<Pod>(&session, Kind::Pod)[0].metadata.name.clone().unwrap_or_default();
+    let crash = Action::CrashContainer { namespace: "default".to_owned(), pod, container: String::new() };
+    let outcome = session.act(crash).expect("a small action is taken");
+    assert!(outcome.is_success(), "{outcome:?}");
+    run(&mut session, 30);
+    assert_eq!(restarts(&session), 1);
+    assert!(all::<Pod>(&session, Kind::Pod).iter().all(is_ready));
+}
