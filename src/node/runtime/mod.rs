@@ -11,6 +11,7 @@
 //! What is not there: shared process namespaces, users and capabilities beyond what `id` prints, checkpointing, device
 //! plugins, cgroup details other than the memory limit.
 
+mod agenda;
 pub mod catalogue;
 mod container;
 mod directive;
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use agenda::Agenda;
 use imbl::OrdMap;
 
 pub use container::{
@@ -38,7 +40,7 @@ pub use container::{
 };
 pub use directive::{Ending, ExitScript, ProbeKind, ProbeScript};
 pub use exec::{ExecId, ExecOptions, ExecResult};
-pub use images::{ImageStatus, PullId, Pulled};
+pub use images::{ImageStatus, PullId, Pulled, Pulling};
 pub use log::{LogLine, LogOptions};
 pub use network::RequestNumber;
 pub use profile::{PullTime, RuntimeProfile};
@@ -109,6 +111,7 @@ pub struct Runtime {
     volumes: OrdMap<String, FileTree>,
     sandboxes: OrdMap<Id, Arc<Sandbox>>,
     containers: OrdMap<Id, Arc<Container>>,
+    agenda: Agenda,
     requests: BTreeMap<RequestNumber, (Id, RequestId)>,
     events: Vec<RuntimeEvent>,
     next_number: u64,
@@ -128,6 +131,7 @@ impl Runtime {
             volumes: OrdMap::new(),
             sandboxes: OrdMap::new(),
             containers: OrdMap::new(),
+            agenda: Agenda::default(),
             requests: BTreeMap::new(),
             events: Vec::new(),
             next_number: 0,
@@ -141,16 +145,20 @@ impl Runtime {
             return Some(now);
         }
         let pulls = self.pulls.values().map(|pull| pull.ends);
-        let containers = self.containers.values().filter_map(|container| container.next_wake());
-        pulls.chain(containers).min().map(|time| time.max(now))
+        pulls.chain(self.agenda.next(false)).min().map(|time| time.max(now))
+    }
+
+    /// When a container next goes on that only does what it has been doing all the time: a loop without end, or a
+    /// sleep that is longer than anybody waits for.
+    #[must_use]
+    pub fn next_wake_at_rest(&self, now: Time) -> Option<Time> {
+        self.agenda.next(true).map(|time| time.max(now))
     }
 
     /// Lets time come to `now`, and tells what happened since the last call.
     pub fn advance(&mut self, now: Time) -> Vec<RuntimeEvent> {
         self.finish_pulls(now);
-        let is_due = |container: &&Arc<Container>| container.next_wake().is_some_and(|time| time <= now);
-        let due: Vec<Id> = self.containers.values().filter(is_due).map(|container| Arc::clone(&container.id)).collect();
-        for id in due {
+        while let Some(id) = self.agenda.due(now) {
             self.wake_container(&id, now);
         }
         std::mem::take(&mut self.events)
