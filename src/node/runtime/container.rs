@@ -91,6 +91,10 @@ pub struct ContainerConfig {
     pub stdin: bool,
     /// `tty`.
     pub terminal: bool,
+    /// The file in which it may leave a last word, which the kubelet notes on it.
+    pub termination_message_path: String,
+    /// Whether the end of its log stands in for a last word that it did not leave.
+    pub termination_message_from_log: bool,
 }
 
 /// Where a container is in its life.

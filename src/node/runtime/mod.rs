@@ -164,6 +164,20 @@ impl Runtime {
         std::mem::take(&mut self.events)
     }
 
+    /// Takes away the volumes whose keys begin like this, with their files.
+    pub fn take_volumes(&mut self, prefix: &str) {
+        let keys = self.volumes.range(prefix.to_owned()..).map(|(key, _)| key.clone());
+        let gone: Vec<String> = keys.take_while(|key| key.starts_with(prefix)).collect();
+        for key in gone {
+            self.volumes.remove(&key);
+        }
+    }
+
+    /// From here on all chance in the runtime follows from `random`.
+    pub fn seed(&mut self, random: Random) {
+        self.random = random;
+    }
+
     /// The rules that the runtime keeps to.
     #[must_use]
     pub fn profile(&self) -> &RuntimeProfile {

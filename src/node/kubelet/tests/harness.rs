@@ -14,6 +14,7 @@ use crate::client::{Client, Process, Recorder, WatchSpec};
 use crate::etcd::{Cause, Revision, Why};
 use crate::machinery::random::Random;
 use crate::machinery::time::Time;
+use crate::node::runtime::RuntimeProfile;
 
 use super::super::{Kubelet, NodeConfig};
 
@@ -53,7 +54,13 @@ impl Bench {
         Self::with(NodeConfig::default())
     }
 
+    /// With the rules of the runtime that the recorded cases ran on.
     pub(super) fn with(config: NodeConfig) -> Self {
+        Self::on(NodeConfig { runtime: RuntimeProfile::recorded(), ..config })
+    }
+
+    /// A node as it is configured.
+    pub(super) fn on(config: NodeConfig) -> Self {
         let kubelet = Kubelet::new(config);
         let mut bench = Self {
             now: Time::DEFAULT_START,
