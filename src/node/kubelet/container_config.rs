@@ -97,7 +97,9 @@ pub(super) fn container(
         files: files(pod, &spec, host),
         ports: ports.filter_map(|port| u16::try_from(port.container_port).ok()).collect(),
         memory_limit: limit("memory").and_then(|limit| u64::try_from(limit.value()).ok()).filter(|limit| *limit > 0),
-        processor_limit: limit("cpu").and_then(|limit| u32::try_from(limit.milli_value()).ok()).filter(|limit| *limit > 0),
+        processor_limit: limit("cpu")
+            .and_then(|limit| u32::try_from(limit.milli_value()).ok())
+            .filter(|limit| *limit > 0),
         user,
         group: own.run_as_group.or(of_pod.run_as_group),
         read_only_root: own.read_only_root_filesystem == Some(true),

@@ -13,8 +13,8 @@ use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, Signal};
 use crate::machinery::time::Time;
 use crate::node::runtime::catalogue::Catalogue;
 use crate::node::runtime::{
-    ContainerConfig, ContainerStatus, End, ExecId, ExecOptions, ExecResult, Id, ImageStatus,
-    LogOptions, Pulling, Runtime, RuntimeEvent, RuntimeProfile, SandboxConfig,
+    ContainerConfig, ContainerStatus, End, ExecId, ExecOptions, ExecResult, Id, ImageStatus, LogOptions, Pulling,
+    Runtime, RuntimeEvent, RuntimeProfile, SandboxConfig,
 };
 
 use super::agenda::Work;
@@ -228,8 +228,12 @@ impl KubeRuntime {
         }
         self.cri.take_volumes(&volume_key(uid, ""));
         self.changed.remove(uid);
-        let gone: Vec<_> =
-            self.failing.range((uid.clone(), Name::default(), String::new())..).take_while(|one| one.0 == *uid).cloned().collect();
+        let gone: Vec<_> = self
+            .failing
+            .range((uid.clone(), Name::default(), String::new())..)
+            .take_while(|one| one.0 == *uid)
+            .cloned()
+            .collect();
         for one in gone {
             self.failing.remove(&one);
         }

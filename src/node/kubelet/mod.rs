@@ -25,6 +25,7 @@ mod pod_worker;
 mod prober;
 mod probing;
 mod restart;
+mod server;
 mod start;
 mod status;
 mod status_manager;
@@ -73,6 +74,14 @@ impl Kubelet {
             by_uid: OrdMap::new(),
             last_id: 0,
         }
+    }
+
+    /// The machine after it was without power: nothing runs, but its disk has the images that it had.
+    #[must_use]
+    pub fn after_power_loss(&self) -> Self {
+        let mut kubelet = Self::new(self.config().clone());
+        kubelet.host.runtime.cri.keep_disk_of(&self.host.runtime.cri);
+        kubelet
     }
 
     /// What the machine is like.

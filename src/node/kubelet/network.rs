@@ -109,7 +109,8 @@ impl KubeRuntime {
         now: Time,
     ) -> (NetworkAnswer, Duration) {
         let host = request.host();
-        let named = if host.parse::<IpAddr>().is_ok() { Some(host.to_owned()) } else { self.hosts_file(container, host) };
+        let named =
+            if host.parse::<IpAddr>().is_ok() { Some(host.to_owned()) } else { self.hosts_file(container, host) };
         let Some(address) = named else {
             return (NetworkAnswer::NameUnknown { server: format!("{DNS_SERVER}:53") }, LOCAL_TIME);
         };

@@ -196,12 +196,10 @@ impl Worker {
                 host.runtime.run_sandbox(&self.uid, config, now);
                 Progress::Next
             }
-            Doing::Pulling { starting, pull } => {
-                match host.images.pulled(&pod, &starting.container, &pull, client) {
-                    Ok(()) => begin_to_create(starting, job, now),
-                    Err(failure) => self.not_started(&starting, failure, None, job, client),
-                }
-            }
+            Doing::Pulling { starting, pull } => match host.images.pulled(&pod, &starting.container, &pull, client) {
+                Ok(()) => begin_to_create(starting, job, now),
+                Err(failure) => self.not_started(&starting, failure, None, job, client),
+            },
             Doing::Creating { starting, .. } => self.created(starting, job, host, client),
             Doing::Launching { starting, id, .. } => self.launched(starting, id, job, host, client),
             Doing::PostStart { starting, id, hook } => match hook.outcome(host, now) {
@@ -314,13 +312,7 @@ impl Worker {
         Progress::Next
     }
 
-    fn created(
-        &mut self,
-        starting: Starting,
-        job: &mut SyncJob,
-        host: &mut Host,
-        client: &mut Client<'_>,
-    ) -> Progress {
+    fn created(&mut self, starting: Starting, job: &mut SyncJob, host: &mut Host, client: &mut Client<'_>) -> Progress {
         let pod = self.pod.clone();
         let name = starting.container.name.clone();
         let restart_count = job.runtime.newest(&name).map_or(0, |record| record.restart_count + 1);

@@ -36,6 +36,8 @@ pub(super) struct ContainerHost<'a> {
     /// Who shares the network: the containers of the sandbox, or of all sandboxes on the node's network.
     pub neighbour_containers: &'a [Id],
     pub own: &'a Id,
+    /// Whether any number of processes may listen on one port.
+    pub ports_are_shared: bool,
     pub machine: Machine,
     /// Volumes that were written.
     pub written: Vec<String>,
@@ -127,6 +129,9 @@ impl Host for ContainerHost<'_> {
     }
 
     fn port_in_use(&self, port: u16) -> bool {
+        if self.ports_are_shared {
+            return false;
+        }
         let others = self.neighbour_containers.iter().filter(|id| *id != self.own);
         others.filter_map(|id| self.containers.get(id)).any(|other| other.table.ports().contains(&port))
     }

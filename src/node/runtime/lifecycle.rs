@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalogue::SERVER;
 use super::agenda::Wake;
+use super::catalogue::SERVER;
 use super::container::{
     Container, ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox,
     SandboxConfig,
@@ -80,12 +80,7 @@ impl Runtime {
     /// # Errors
     /// When sandbox or image are not there, or there is nothing to run; the kubelet reports the text as
     /// `CreateContainerError`.
-    pub fn create_container(
-        &mut self,
-        sandbox: &str,
-        mut config: ContainerConfig,
-        now: Time,
-    ) -> Result<Id, String> {
+    pub fn create_container(&mut self, sandbox: &str, mut config: ContainerConfig, now: Time) -> Result<Id, String> {
         let Some(held) = self.sandboxes.get(sandbox).cloned() else {
             return Err(format!("failed to find sandbox id {sandbox:?}: not found"));
         };

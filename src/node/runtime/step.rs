@@ -44,6 +44,7 @@ impl Runtime {
             containers: &self.containers,
             neighbour_containers: &neighbours,
             own: &container.id,
+            ports_are_shared: self.profile.answers_everywhere,
             machine: Machine {
                 processors: self.profile.processors,
                 memory_bytes: container.memory_limit.unwrap_or(self.profile.memory_bytes),
