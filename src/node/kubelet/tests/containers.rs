@@ -176,7 +176,7 @@ fn containers_see_volumes_and_leave_last_words() {
         initContainers:
         - name: first
           image: busybox:1.36
-          command: [sh, -c, '/conf/run.sh init > /data/out; echo x > /conf/x']
+          command: [sh, -c, '/conf/run.sh init > /data/out; echo x > /conf/x || true']
           volumeMounts: [{name: conf, mountPath: /conf}, {name: shared, mountPath: /data}]
         containers:
         - name: c
@@ -195,19 +195,19 @@ fn containers_see_volumes_and_leave_last_words() {
     );
     bench.run("6s");
     expect![[r#"
-        phase Failed | reason None | message None | qos BestEffort | observed 1 generation 1
-        condition {"observedGeneration": 1, "status": "False", "type": "PodReadyToStartContainers"}
-        condition {"message": "containers with incomplete status: [first]", "observedGeneration": 1, "reason": "ContainersNotInitialized", "status": "False", "type": "Initialized"}
-        condition {"observedGeneration": 1, "reason": "PodFailed", "status": "False", "type": "Ready"}
-        condition {"observedGeneration": 1, "reason": "PodFailed", "status": "False", "type": "ContainersReady"}
+        phase Pending | reason None | message None | qos BestEffort | observed 1 generation 1
+        condition {"observedGeneration": 1, "status": "True", "type": "PodReadyToStartContainers"}
+        condition {"observedGeneration": 1, "status": "True", "type": "Initialized"}
+        condition {"message": "containers with unready status: [c from-log root]", "observedGeneration": 1, "reason": "ContainersNotReady", "status": "False", "type": "Ready"}
+        condition {"message": "containers with unready status: [c from-log root]", "observedGeneration": 1, "reason": "ContainersNotReady", "status": "False", "type": "ContainersReady"}
         condition {"observedGeneration": 1, "status": "True", "type": "PodScheduled"}
-        initContainerStatuses {"lastState": {}, "name": "first", "ready": false, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}
-        containerStatuses {"lastState": {}, "name": "c", "ready": false, "restartCount": 0, "started": false, "state": {"waiting": {"reason": "PodInitializing"}}}
-        containerStatuses {"lastState": {}, "name": "from-log", "ready": false, "restartCount": 0, "started": false, "state": {"waiting": {"reason": "PodInitializing"}}}
-        containerStatuses {"lastState": {}, "name": "root", "ready": false, "restartCount": 0, "started": false, "state": {"waiting": {"reason": "PodInitializing"}}}
+        initContainerStatuses {"lastState": {}, "name": "first", "ready": true, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+        containerStatuses {"lastState": {}, "name": "c", "ready": false, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 4, "message": "enough\n", "reason": "Error"}}}
+        containerStatuses {"lastState": {}, "name": "from-log", "ready": false, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 5, "message": "one\ntwo\n", "reason": "Error"}}}
+        containerStatuses {"lastState": {}, "name": "root", "ready": false, "restartCount": 0, "started": false, "state": {"waiting": {"message": "container has runAsNonRoot and image will run as root (pod: \"p_ns(bf8c59bb-0035-43c1-916a-a4b296eb9d18)\", container: root)", "reason": "CreateContainerConfigError"}}}
     "#]].assert_eq(&bench.status("p"));
     expect![[r#"
         sh: can't create /conf/x: Read-only file system
-        container "root" in pod "p" is waiting to start: PodInitializing
+        container "root" in pod "p" is waiting to start: CreateContainerConfigError
     "#]].assert_eq(&format!("{}{}", bench.logs("p", "first", false), bench.logs("p", "root", false)));
 }
