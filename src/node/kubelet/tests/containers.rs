@@ -127,7 +127,8 @@ fn hooks_run_in_the_container() {
     expect![[r#"
         started
         stopping
-    "#]].assert_eq(&bench.logs("p", "c", false));
+    "#]]
+    .assert_eq(&bench.logs("p", "c", false));
     bench.run("10s");
     expect![[r#"
         70.0 Pending ready=false 
@@ -144,7 +145,8 @@ fn hooks_run_in_the_container() {
         70.0 Pending ready=false c:waiting:ContainerCreating:0
         71.0 Pending ready=false c:terminated:Completed:0
         72.0 Succeeded ready=false c:terminated:Completed:0
-    "#]].assert_eq(&format!("{}{}", bench.history("p"), bench.history("bad")));
+    "#]]
+    .assert_eq(&format!("{}{}", bench.history("p"), bench.history("bad")));
     expect![[r#"
         Normal  Created  spec.containers{after}  Container created
         Normal  Created  spec.containers{c}  Container created
@@ -209,5 +211,6 @@ fn containers_see_volumes_and_leave_last_words() {
     expect![[r#"
         sh: can't create /conf/x: Read-only file system
         container "root" in pod "p" is waiting to start: CreateContainerConfigError
-    "#]].assert_eq(&format!("{}{}", bench.logs("p", "first", false), bench.logs("p", "root", false)));
+    "#]]
+    .assert_eq(&format!("{}{}", bench.logs("p", "first", false), bench.logs("p", "root", false)));
 }
