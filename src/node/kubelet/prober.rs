@@ -2,6 +2,7 @@
 //!
 //! `pkg/kubelet/prober` (`worker.go`, `prober_manager.go`, `results/results_manager.go`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, Probe};
@@ -79,7 +80,7 @@ pub(super) struct Pending {
 pub(super) struct ProbeWorker {
     pub container: Name,
     pub kind: ProbeKind,
-    pub probe: Probe,
+    pub probe: Arc<Probe>,
     /// The container that is probed now.
     pub container_id: Option<Name>,
     /// Whether it rests until the container was replaced, since it failed.
@@ -113,7 +114,7 @@ impl ProbeWorker {
         Self {
             container: Name::from(container.name.as_str()),
             kind,
-            probe: probe.clone(),
+            probe: Arc::new(probe.clone()),
             container_id: None,
             on_hold: false,
             last: None,

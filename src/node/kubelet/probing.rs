@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, HTTPGetAction, PodStatus, Probe};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, HTTPGetAction, Pod, PodStatus, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::client::Client;
@@ -19,7 +19,6 @@ use super::host::Host;
 use super::pod_worker::{Stage, Worker};
 use super::prober::{Outcome, Pending, ProbeKind, ProbeWorker, Turn};
 use super::status;
-use super::termination::container_spec;
 
 /// Who the kubelet says it is when it probes.
 const USER_AGENT: &str = "kube-probe/1.36";
@@ -91,10 +90,10 @@ impl Worker {
         let asked = match worker.pending {
             Some(pending) => Some(self.heard(&worker, pending, host, now)),
             None => {
-                let known = self.known_status(&worker.container).cloned();
-                let phase = self.status.phase.clone().unwrap_or_default();
-                turn = worker.turn(&self.pod, &phase, known.as_ref(), now);
-                if turn == Turn::Ask { self.ask(index, &worker, known.as_ref(), host, client) } else { None }
+                let known = self.known_status(&worker.container);
+                let phase = self.status.phase.as_deref().unwrap_or("");
+                turn = worker.turn(&self.pod, phase, known, now);
+                if turn == Turn::Ask { self.ask(index, &worker, known, host, client) } else { None }
             }
         };
         let mut changed = turn == Turn::Changed;
@@ -191,7 +190,7 @@ impl Worker {
         client: &Client<'_>,
     ) -> Option<Asked> {
         let known = known?;
-        let container = container_spec(&self.pod, &known.name)?;
+        let container = probed_container(&self.pod, &known.name)?;
         let id = known.container_id.as_deref()?.rsplit_once("://")?.1.to_owned();
         let started = known.state.as_ref()?.running.as_ref()?.started_at.as_ref();
         let since = client.now.since(started.map_or(client.now, Time::from));
@@ -209,8 +208,7 @@ impl Worker {
             let command = exec.command.clone().unwrap_or_default();
             return Some(self.ask_command(index, worker, &id, &command, host, client.now));
         }
-        let ip = self.status.pod_ip.clone().unwrap_or_default();
-        Some(Asked::Answered(self.ask_network(worker, &container, &id, &ip, host, client.now)))
+        Some(Asked::Answered(self.ask_network(worker, container, &id, host, client.now)))
     }
 
     fn ask_command(
@@ -239,10 +237,10 @@ impl Worker {
         worker: &ProbeWorker,
         container: &Container,
         id: &str,
-        ip: &str,
         host: &mut Host,
         now: Time,
     ) -> Answer {
+        let ip = self.status.pod_ip.as_deref().unwrap_or("");
         let probe = &worker.probe;
         let number = |port: &IntOrString| match port {
             IntOrString::Int(port) => u16::try_from(*port).unwrap_or(0),
@@ -298,6 +296,13 @@ impl Worker {
             _ => got(&format!("dial tcp {ip}:{port}: connect: connection refused")),
         }
     }
+}
+
+/// The container of a name among those that can have probes.
+fn probed_container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
+    let spec = pod.spec.as_ref()?;
+    let mut among = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    among.find(|container| container.name == name)
 }
 
 fn success() -> Answer {
