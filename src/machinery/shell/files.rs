@@ -86,7 +86,7 @@ pub fn normalise(path: &str, directory: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use imbl::OrdMap;
+    use crate::machinery::persistent::OrdMap;
 
     use super::*;
     use crate::machinery::time::Time;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::Name;
 use crate::machinery::random::Random;

@@ -232,14 +232,7 @@ impl Worker {
         }
     }
 
-    fn ask_network(
-        &self,
-        worker: &ProbeWorker,
-        container: &Container,
-        id: &str,
-        host: &mut Host,
-        now: Time,
-    ) -> Answer {
+    fn ask_network(&self, worker: &ProbeWorker, container: &Container, id: &str, host: &mut Host, now: Time) -> Answer {
         let ip = self.status.pod_ip.as_deref().unwrap_or("");
         let probe = &worker.probe;
         let number = |port: &IntOrString| match port {

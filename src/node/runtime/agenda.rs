@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdSet;
+use crate::machinery::persistent::OrdSet;
 
 use super::container::Id;
 use crate::machinery::time::Time;

@@ -1,8 +1,7 @@
 //! What containers write: lines with times, bounded as a runtime bounds its log files.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-
-use imbl::Vector;
 
 use crate::machinery::shell::{Output, Stream};
 use crate::machinery::time::Time;
@@ -37,7 +36,7 @@ pub struct LogOptions {
 /// A container's log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
-    lines: Vector<LogLine>,
+    lines: VecDeque<LogLine>,
     /// How many lines were written in all, kept or not.
     written: u64,
     /// How many bytes the kept lines have.

@@ -32,9 +32,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agenda::Agenda;
-use imbl::OrdMap;
-
 pub use container::{
     ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox, SandboxConfig,
 };
@@ -46,11 +43,13 @@ pub use network::RequestNumber;
 pub use profile::{PullTime, RuntimeProfile};
 pub use reference::ImageReference;
 
+use crate::machinery::persistent::OrdMap;
 use crate::machinery::random::Random;
 use crate::machinery::shell::NetworkRequest;
 use crate::machinery::shell::RequestId;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
+use agenda::Agenda;
 use catalogue::Catalogue;
 use container::Container;
 use images::Pull;

@@ -1,8 +1,9 @@
 //! A tree of files as a value.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 use super::{FileError, normalise, parent};
 use crate::machinery::time::Time;
@@ -72,7 +73,7 @@ pub enum WriteAt {
 /// A tree of files: a container's root layer, or a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileTree {
-    pub(super) entries: OrdMap<String, FileEntry>,
+    pub(super) entries: OrdMap<Arc<str>, FileEntry>,
     bytes: u64,
 }
 
@@ -106,7 +107,7 @@ impl FileTree {
         for name in path.split('/').filter(|name| !name.is_empty()) {
             at.push('/');
             at.push_str(name);
-            if !self.entries.contains_key(&at) {
+            if !self.entries.contains_key(at.as_str()) {
                 self.insert(&at, FileKind::Directory, 0o755, now);
             }
         }
@@ -126,7 +127,7 @@ impl FileTree {
     pub fn names(&self, directory: &str) -> Vec<String> {
         let prefix = if directory == "/" { "/".to_owned() } else { format!("{directory}/") };
         self.entries
-            .range(prefix.clone()..)
+            .range::<str>((Bound::Included(prefix.as_str()), Bound::Unbounded))
             .take_while(|(path, _)| path.starts_with(&prefix))
             .filter_map(|(path, _)| {
                 let name = &path[prefix.len()..];
@@ -137,7 +138,7 @@ impl FileTree {
 
     /// Every file with its path, in order.
     pub fn files(&self) -> impl Iterator<Item = (&str, &FileEntry)> {
-        self.entries.iter().filter(|(_, entry)| entry.is_file()).map(|(path, entry)| (path.as_str(), entry))
+        self.entries.iter().filter(|(_, entry)| entry.is_file()).map(|(path, entry)| (&**path, entry))
     }
 
     /// How many bytes its files take, simulated zeros among them: what `sizeLimit` is compared with.
@@ -152,7 +153,7 @@ impl FileTree {
         if let FileKind::File(bytes, _) = &kind {
             self.bytes += bytes.len() as u64;
         }
-        self.entries.insert(path.to_owned(), FileEntry { kind, mode, modified: now });
+        self.entries.insert(Arc::from(path), FileEntry { kind, mode, modified: now });
     }
 
     pub(super) fn forget_bytes(&mut self, path: &str) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 use super::{FileEntry, FileError, FileKind, FileTree, TREE_BYTES_MAX, WriteAt, normalise, parent};
 use crate::machinery::time::Time;
@@ -245,7 +245,7 @@ impl<'a> FileSystem<'a> {
         let path = self.resolve(path, true)?;
         let place = self.locate(&path);
         let tree = self.tree_for_writing(&place)?;
-        if let Some(entry) = tree.entries.get_mut(&place.path)
+        if let Some(entry) = tree.entries.get_mut(place.path.as_str())
             && let FileKind::File(_, counted) = &mut entry.kind
         {
             *counted = counted.saturating_add(zeros);
@@ -336,7 +336,7 @@ impl<'a> FileSystem<'a> {
         let path = self.resolve(path, true)?;
         self.entry_at(&path).ok_or(FileError::NotFound)?;
         let place = self.locate(&path);
-        if let Some(entry) = self.tree_for_writing(&place)?.entries.get_mut(&place.path) {
+        if let Some(entry) = self.tree_for_writing(&place)?.entries.get_mut(place.path.as_str()) {
             entry.mode = mode;
         }
         Ok(())
