@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::machinery::order::Order as _;
 use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
@@ -135,7 +136,7 @@ impl Subscriptions {
         }
         let mut watchers: Vec<ProcessId> =
             subjects.into_iter().filter_map(|subject| self.watchers.get(&(kind, subject))).flatten().cloned().collect();
-        watchers.sort();
+        watchers.order();
         watchers.dedup();
         watchers
     }
