@@ -78,10 +78,9 @@ impl ApiServer {
         };
         if !delete.dry_run && !pod.is_deleting() {
             let mut disrupted = (*pod).clone();
-            let generation = disrupted.metadata.generation;
             let conditions = disrupted.status.get_or_insert_default().conditions.get_or_insert_default();
             let why = Some(("EvictionByEvictionAPI", "Eviction API: evicting"));
-            set_condition(conditions, "DisruptionTarget", "True", why, generation, context.now);
+            set_condition(conditions, "DisruptionTarget", "True", why, None, context.now);
             self.etcd
                 .update(context.now, &Object::Pod(pod.clone()), Object::from(disrupted), context.cause.clone())
                 .map_err(|error| super::write::store_error(Kind::Pod, &pod.key(), &error))?;

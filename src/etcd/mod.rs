@@ -275,7 +275,8 @@ impl Etcd {
             .log
             .front()
             .map_or(0, |oldest| usize::try_from((revision + 1).saturating_sub(oldest.revision)).unwrap_or(usize::MAX));
-        self.log.iter().skip(start.min(self.log.len()))
+        // By index, since skipping walks over all that came before.
+        (start..self.log.len()).filter_map(|index| self.log.get(index))
     }
 
     /// The commit that made `revision`, while it is kept.

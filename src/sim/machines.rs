@@ -153,7 +153,7 @@ impl Cluster {
             && let Program::Kubelet(kubelet) = &mut slot.program
         {
             // Without power a machine forgets what ran on it.
-            *kubelet = Arc::new(Kubelet::new(kubelet.config().clone()));
+            *kubelet = Arc::new(kubelet.after_power_loss());
         }
         self.start_process(&id);
         Ok(())
@@ -197,7 +197,11 @@ impl Cluster {
     }
 
     /// Lets a machine's kubelet act; `None` when the machine is off.
-    fn on_kubelet<R>(&mut self, id: &ProcessId, act: impl FnOnce(&mut Kubelet, &mut Client<'_>) -> R) -> Option<R> {
+    pub(super) fn on_kubelet<R>(
+        &mut self,
+        id: &ProcessId,
+        act: impl FnOnce(&mut Kubelet, &mut Client<'_>) -> R,
+    ) -> Option<R> {
         if !self.process_state(id)?.running {
             return None;
         }

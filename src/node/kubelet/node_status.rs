@@ -293,11 +293,12 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
 /// The images on the machine, the biggest first.
 fn images(host: &Host) -> Vec<ContainerImage> {
     let mut images: Vec<ContainerImage> = host
-        .machine
+        .runtime
+        .cri
         .images()
-        .map(|(name, record)| ContainerImage {
-            names: Some(vec![record.image_ref.clone(), name.clone()]),
-            size_bytes: i64::try_from(record.size).ok(),
+        .map(|image| ContainerImage {
+            names: Some(image.digests.iter().chain(&image.tags).cloned().collect()),
+            size_bytes: i64::try_from(image.size).ok(),
         })
         .collect();
     images.order_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.names.cmp(&b.names)));
