@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use imbl::OrdMap;
+use imbl::OrdSet;
 use k8s_openapi::api::core::v1::{Event, EventSeries, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -13,6 +13,7 @@ use crate::api::{ObjectKey, Resource};
 use crate::machinery::time::Time;
 
 use super::handle::Identity;
+use super::lru::Lru;
 
 /// How an event is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,29 +58,35 @@ pub(super) enum EventWrite {
 struct Seen {
     key: ObjectKey,
     count: i32,
-    first: Time,
     last: Time,
 }
 
 /// Similar events of one object: alike but for their message.
 #[derive(Clone, Debug)]
 struct Similar {
-    messages: imbl::OrdSet<String>,
+    messages: OrdSet<String>,
     last: Time,
 }
 
+/// The memory of a component's event recorder.
 #[derive(Clone, Debug)]
-struct Allowance {
-    full_at: Time,
+pub struct Recorder {
+    seen: Lru<Seen>,
+    similar: Lru<Similar>,
+    /// For each object, when its allowance of events is full again.
+    allowances: Lru<Time>,
+    last_name: u64,
 }
 
-/// The memory of a component's event recorder.
-#[derive(Clone, Debug, Default)]
-pub struct Recorder {
-    seen: OrdMap<String, Seen>,
-    similar: OrdMap<String, Similar>,
-    allowances: OrdMap<String, Allowance>,
-    last_name: u64,
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            seen: Lru::new(MEMORY_MAX),
+            similar: Lru::new(MEMORY_MAX),
+            allowances: Lru::new(MEMORY_MAX),
+            last_name: 0,
+        }
+    }
 }
 
 /// From this many different messages within [`SIMILAR_WINDOW`] on, events are combined.
@@ -92,7 +99,7 @@ const SPAM_BURST: u32 = 25;
 const SPAM_INTERVAL: Duration = Duration::from_secs(300);
 /// A series of `events.k8s.io/v1` ends when it was silent so long.
 const SERIES_IDLE: Duration = Duration::from_secs(360);
-/// How many different events a component remembers: `maxLruCacheEntries`.
+/// How many different events, groups of them and objects a component remembers: `maxLruCacheEntries`.
 const MEMORY_MAX: usize = 4096;
 
 impl Recorder {
@@ -113,7 +120,7 @@ impl Recorder {
         let combined = self.combines(now, &group, message);
         let message = if combined { format!("(combined from similar events): {message}") } else { message.to_owned() };
         let identity_key = if combined { group } else { format!("{group}|{message}") };
-        if let Some(seen) = self.seen.get_mut(&identity_key) {
+        if let Some(seen) = self.seen.get_mut(&identity_key, now) {
             seen.count += 1;
             seen.last = now;
             let patch = serde_json::json!({
@@ -149,7 +156,7 @@ impl Recorder {
         note: &str,
     ) -> Option<EventWrite> {
         let identity_key = format!("{}|{}|{reason}|{action}|{note}", object_text(identity, about), event_type.as_str());
-        if let Some(seen) = self.seen.get_mut(&identity_key)
+        if let Some(seen) = self.seen.get_mut(&identity_key, now)
             && now.since(seen.last) < SERIES_IDLE
         {
             seen.count += 1;
@@ -193,34 +200,32 @@ impl Recorder {
     }
 
     fn remember(&mut self, identity_key: String, key: ObjectKey, now: Time) {
-        if self.seen.len() >= MEMORY_MAX {
-            let oldest = self.seen.iter().min_by_key(|(_, seen)| seen.last).map(|(key, _)| key.clone());
-            if let Some(oldest) = oldest {
-                self.seen.remove(&oldest);
-            }
-        }
-        self.seen.insert(identity_key, Seen { key, count: 1, first: now, last: now });
+        self.seen.insert(identity_key.into(), Seen { key, count: 1, last: now }, now);
     }
 
     /// Whether the spam filter lets an event about the object pass.
     fn allows(&mut self, now: Time, object: &str) -> bool {
-        let allowance = self.allowances.entry(object.to_owned()).or_insert(Allowance { full_at: Time::default() });
-        let full_at = allowance.full_at.max(now) + SPAM_INTERVAL;
+        let known = self.allowances.get_mut(object, now);
+        let full_at = known.as_deref().copied().unwrap_or_default().max(now) + SPAM_INTERVAL;
         if full_at.since(now) > SPAM_INTERVAL * SPAM_BURST {
             return false;
         }
-        allowance.full_at = full_at;
+        match known {
+            Some(known) => *known = full_at,
+            None => self.allowances.insert(object.into(), full_at, now),
+        }
         true
     }
 
     /// Whether so many similar events came that this one is combined with them.
     fn combines(&mut self, now: Time, group: &str, message: &str) -> bool {
-        let similar = self
-            .similar
-            .entry(group.to_owned())
-            .or_insert_with(|| Similar { messages: imbl::OrdSet::new(), last: now });
+        let Some(similar) = self.similar.get_mut(group, now) else {
+            let similar = Similar { messages: OrdSet::unit(message.to_owned()), last: now };
+            self.similar.insert(group.into(), similar, now);
+            return false;
+        };
         if now.since(similar.last) > SIMILAR_WINDOW {
-            similar.messages = imbl::OrdSet::new();
+            similar.messages = OrdSet::new();
         }
         similar.last = now;
         if similar.messages.len() >= SIMILAR_MAX && !similar.messages.contains(message) {
@@ -228,12 +233,6 @@ impl Recorder {
         }
         similar.messages.insert(message.to_owned());
         similar.messages.len() >= SIMILAR_MAX
-    }
-
-    /// When an event that is still counted was first seen, by its key.
-    #[must_use]
-    pub fn first_seen(&self, key: &ObjectKey) -> Option<Time> {
-        self.seen.values().find(|seen| &seen.key == key).map(|seen| seen.first)
     }
 }
 
