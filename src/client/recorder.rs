@@ -51,14 +51,23 @@ pub fn reference<K: Resource>(object: &K) -> ObjectReference {
 /// What the recorder wants written.
 pub(super) enum EventWrite {
     Create(Box<Event>),
-    Patch(ObjectKey, serde_json::Value),
+    /// A repetition; when the event is gone meanwhile, it is created again as it would be with the patch.
+    Patch(serde_json::Value, Box<Event>),
 }
 
 #[derive(Clone, Debug)]
 struct Seen {
     key: ObjectKey,
     count: i32,
+    first: Time,
     last: Time,
+}
+
+impl Seen {
+    fn again(&mut self, now: Time) {
+        self.count += 1;
+        self.last = now;
+    }
 }
 
 /// Similar events of one object: alike but for their message.
@@ -120,19 +129,23 @@ impl Recorder {
         let combined = self.combines(now, &group, message);
         let message = if combined { format!("(combined from similar events): {message}") } else { message.to_owned() };
         let identity_key = if combined { group } else { format!("{group}|{message}") };
-        if let Some(seen) = self.seen.get_mut(&identity_key, now) {
-            seen.count += 1;
-            seen.last = now;
-            let patch = serde_json::json!({
-                "count": seen.count,
-                "lastTimestamp": now.to_meta(),
-                "message": message,
-            });
-            return Some(EventWrite::Patch(seen.key.clone(), patch));
-        }
-        let mut event = self.event(now, about, event_type, reason, &message);
-        event.count = Some(1);
-        event.first_timestamp = Some(now.to_meta());
+        let mut event = new_event(about, event_type, reason, &message);
+        let mut patch = None;
+        let (count, first) = match self.seen.get_mut(&identity_key, now) {
+            Some(seen) => {
+                seen.again(now);
+                patch = Some(serde_json::json!({
+                    "count": seen.count,
+                    "lastTimestamp": now.to_meta(),
+                    "message": message,
+                }));
+                event.metadata.name = Some(seen.key.name.to_string());
+                (seen.count, seen.first)
+            }
+            None => (1, now),
+        };
+        event.count = Some(count);
+        event.first_timestamp = Some(first.to_meta());
         event.last_timestamp = Some(now.to_meta());
         event.source = Some(EventSource {
             component: Some(identity.component.to_string()),
@@ -140,8 +153,7 @@ impl Recorder {
         });
         event.reporting_component = Some(identity.component.to_string());
         event.reporting_instance = Some(identity.host.to_string());
-        self.remember(identity_key, event.key(), now);
-        Some(EventWrite::Create(Box::new(event)))
+        Some(self.write(identity_key, event, patch, now))
     }
 
     #[allow(clippy::too_many_arguments, reason = "an event of events.k8s.io has so many parts")]
@@ -156,51 +168,41 @@ impl Recorder {
         note: &str,
     ) -> Option<EventWrite> {
         let identity_key = format!("{}|{}|{reason}|{action}|{note}", object_text(identity, about), event_type.as_str());
-        if let Some(seen) = self.seen.get_mut(&identity_key, now)
-            && now.since(seen.last) < SERIES_IDLE
-        {
-            seen.count += 1;
-            seen.last = now;
+        let mut event = new_event(about, event_type, reason, note);
+        let mut patch = None;
+        let known = self.seen.get_mut(&identity_key, now).filter(|seen| now.since(seen.last) < SERIES_IDLE);
+        if let Some(seen) = known {
+            seen.again(now);
             let series = EventSeries { count: Some(seen.count), last_observed_time: Some(now.to_micro()) };
-            return Some(EventWrite::Patch(seen.key.clone(), serde_json::json!({ "series": series })));
+            patch = Some(serde_json::json!({ "series": series }));
+            event.metadata.name = Some(seen.key.name.to_string());
+            event.series = Some(series);
         }
-        let mut event = self.event(now, about, event_type, reason, note);
         event.action = Some(action.to_owned());
         event.event_time = Some(now.to_micro());
         event.reporting_component = Some(identity.component.to_string());
         event.reporting_instance = Some(format!("{}-control-plane", identity.component));
         event.source = Some(EventSource::default());
-        self.remember(identity_key, event.key(), now);
-        Some(EventWrite::Create(Box::new(event)))
+        Some(self.write(identity_key, event, patch, now))
     }
 
-    fn event(
+    fn write(
         &mut self,
+        identity_key: String,
+        mut event: Event,
+        patch: Option<serde_json::Value>,
         now: Time,
-        about: &ObjectReference,
-        event_type: EventType,
-        reason: &str,
-        message: &str,
-    ) -> Event {
+    ) -> EventWrite {
+        if let Some(patch) = patch {
+            return EventWrite::Patch(patch, Box::new(event));
+        }
         // Upstream names an event after the nanosecond; two in one microsecond must not share a name here.
         self.last_name = (now.as_micros() * 1000).max(self.last_name + 1);
-        let namespace = about.namespace.clone().filter(|namespace| !namespace.is_empty());
-        Event {
-            metadata: ObjectMeta {
-                name: Some(format!("{}.{:x}", about.name.as_deref().unwrap_or(""), self.last_name)),
-                namespace: Some(namespace.unwrap_or_else(|| "default".to_owned())),
-                ..ObjectMeta::default()
-            },
-            involved_object: about.clone(),
-            reason: Some(reason.to_owned()),
-            message: Some(message.to_owned()),
-            type_: Some(event_type.as_str().to_owned()),
-            ..Event::default()
-        }
-    }
-
-    fn remember(&mut self, identity_key: String, key: ObjectKey, now: Time) {
-        self.seen.insert(identity_key.into(), Seen { key, count: 1, last: now }, now);
+        let about = event.involved_object.name.as_deref().unwrap_or("");
+        event.metadata.name = Some(format!("{about}.{:x}", self.last_name));
+        let seen = Seen { key: event.key(), count: 1, first: now, last: now };
+        self.seen.insert(identity_key.into(), seen, now);
+        EventWrite::Create(Box::new(event))
     }
 
     /// Whether the spam filter lets an event about the object pass.
@@ -233,6 +235,22 @@ impl Recorder {
         }
         similar.messages.insert(message.to_owned());
         similar.messages.len() >= SIMILAR_MAX
+    }
+}
+
+/// An event without a name and a time.
+fn new_event(about: &ObjectReference, event_type: EventType, reason: &str, message: &str) -> Event {
+    let namespace = about.namespace.clone().filter(|namespace| !namespace.is_empty());
+    Event {
+        metadata: ObjectMeta {
+            namespace: Some(namespace.unwrap_or_else(|| "default".to_owned())),
+            ..ObjectMeta::default()
+        },
+        involved_object: about.clone(),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        type_: Some(event_type.as_str().to_owned()),
+        ..Event::default()
     }
 }
 
