@@ -7,6 +7,7 @@ mod expectations;
 mod handle;
 mod informer;
 mod limiter;
+mod lru;
 mod process;
 mod recorder;
 mod workqueue;

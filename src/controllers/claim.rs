@@ -58,7 +58,11 @@ pub fn claim<O: Resource, K: Resource>(
                 // The cache may be old: an owner that is being deleted must not adopt.
                 let may = match can_adopt {
                     Some(may) => may,
-                    None => *can_adopt.insert(is_alive(owner, client)?),
+                    None => {
+                        // The question alone would use up what the answer needs, again and again.
+                        client.reserve(2)?;
+                        *can_adopt.insert(is_alive(owner, client)?)
+                    }
                 };
                 if may && let Some(adopted) = adopt(owner, &*object, client)? {
                     claimed.push(adopted);

@@ -134,15 +134,24 @@ impl Worker {
         let result = self.controller.sync(&key, listers, &mut own);
         let busy = SYNC_TIME + REQUEST_TIME * own.requests();
         let follow_ups = own.take_follow_ups();
+        let mut free_at = client.now + busy;
         self.queue.begin(client.now, trigger);
         for (key, wait) in follow_ups {
             self.queue.add_after(key, wait);
         }
-        self.finish(key, result, client.now);
-        self.schedule(index, client.now + busy, client);
+        match result {
+            // The limit is the client's own. Upstream's worker sleeps in its request: nothing else is handled meanwhile,
+            // which would only run into the same limit.
+            Err(ClientError::Throttled(until)) => {
+                self.queue.put_back(key, trigger);
+                free_at = free_at.max(until);
+            }
+            result => self.finish(key, result),
+        }
+        self.schedule(index, free_at, client);
     }
 
-    fn finish(&mut self, key: QueueKey, result: Result<Requeue, ClientError>, now: Time) {
+    fn finish(&mut self, key: QueueKey, result: Result<Requeue, ClientError>) {
         match result {
             Ok(Requeue::Forget) => self.queue.forget(&key),
             Ok(Requeue::After(wait)) => {
@@ -150,9 +159,7 @@ impl Worker {
                 self.queue.add_after(key, wait);
             }
             Ok(Requeue::RateLimited) => self.queue.add_rate_limited(key),
-            // The limit is the client's own; upstream's worker would sleep in the request.
-            Err(ClientError::Throttled(until)) => self.queue.add_after(key, until.since(now)),
-            Err(ClientError::Api(_) | ClientError::Unreachable) => self.queue.add_rate_limited(key),
+            Err(_) => self.queue.add_rate_limited(key),
         }
     }
 }

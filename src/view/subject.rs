@@ -86,6 +86,7 @@ impl Actor {
             "kubelet" | "kube-proxy" if !host.is_empty() => Self::Node(host.to_owned()),
             "kube-scheduler" | "default-scheduler" | "scheduler" => Self::Scheduler,
             "kube-apiserver" | "apiserver" => Self::ApiServer,
+            "etcd" => Self::Etcd,
             "kubectl" | "you" | "user" => Self::You,
             program if program.starts_with("cloud") || program == "service-lb-controller" => Self::Cloud,
             _ => Self::Controllers,
