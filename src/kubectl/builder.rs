@@ -116,8 +116,6 @@ pub(super) struct Found {
     pub infos: Vec<Result<Info, Failure>>,
     /// Whether one object was asked for by its name, so that no list is printed: `IsSingleItemImplied`.
     pub single: bool,
-    /// Whether objects were named or came from files, rather than being selected.
-    pub named: bool,
 }
 
 impl Found {
@@ -264,7 +262,7 @@ fn by_name(cli: &mut Cli<'_>, pairs: &[(Kind, String)], query: Query<'_>) -> Res
     if cli.flags().is("all-namespaces", false) && pairs.iter().any(|(kind, _)| kind.info().namespaced) {
         return Err(Failure::message("a resource cannot be retrieved by name across all namespaces"));
     }
-    let mut found = Found { single: pairs.len() == 1, named: true, ..Found::default() };
+    let mut found = Found { single: pairs.len() == 1, ..Found::default() };
     for (kind, name) in pairs {
         let namespace = if kind.info().namespaced { cli.namespace() } else { String::new() };
         let info = if query.fetch {
@@ -306,5 +304,5 @@ fn from_files(cli: &mut Cli<'_>, query: Query<'_>) -> Result<Found, Failure> {
     {
         infos.truncate(at + 1);
     }
-    Ok(Found { single: infos.len() == 1, named: true, infos })
+    Ok(Found { single: infos.len() == 1, infos })
 }

@@ -13,12 +13,8 @@ pub(super) enum Failure {
     FromSource(Status, &'static str, String),
     /// kubectl itself has something to say; `error: ` comes before it.
     Message(String),
-    /// This text as it stands.
-    Plain(String),
     /// Several of these.
     Many(Vec<Self>),
-    /// Nothing more is to be said.
-    Exit(i32),
 }
 
 impl Failure {
@@ -48,14 +44,9 @@ impl Failure {
         }
     }
 
-    pub(super) const fn exit_code(&self) -> i32 {
-        if let Self::Exit(code) = self { *code } else { 1 }
-    }
-
     /// What is printed to standard error: `checkErr`.
     pub(super) fn text(&self) -> String {
         let mut text = match self {
-            Self::Exit(_) => return String::new(),
             Self::Many(failures) => {
                 let mut lines: Vec<String> = Vec::new();
                 for line in failures.iter().map(Self::line) {
@@ -86,9 +77,7 @@ impl Failure {
             }
             Self::Message(text) if text.starts_with("error: ") => text.clone(),
             Self::Message(text) => format!("error: {text}"),
-            Self::Plain(text) => text.clone(),
             Self::Many(failures) => failures.iter().map(Self::line).collect::<Vec<_>>().join("\n"),
-            Self::Exit(_) => String::new(),
         }
     }
 
@@ -97,12 +86,11 @@ impl Failure {
         match self {
             Self::Status(status) => status.message().to_owned(),
             Self::FromSource(status, verb, source) => format!("error when {verb} {source:?}: {}", status.message()),
-            Self::Message(text) | Self::Plain(text) => text.clone(),
+            Self::Message(text) => text.clone(),
             Self::Many(failures) => {
                 let texts: Vec<String> = failures.iter().map(Self::bare).collect();
                 if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) }
             }
-            Self::Exit(_) => String::new(),
         }
     }
 }

@@ -111,7 +111,7 @@ impl Kubectl {
                 self.began = api.now();
                 match command::parse(&arguments) {
                     Ok(parsed) => self.run(parsed, None, api, files, &mut polled),
-                    Err(failure) => self.fail(&failure, &mut polled),
+                    Err(failure) => fail(&failure, &mut polled),
                 }
             }
             State::Waiting(parsed, waiting) => self.run(parsed, Some(waiting), api, files, &mut polled),
@@ -141,14 +141,15 @@ impl Kubectl {
         match result {
             Ok(Step::Done) => State::Exited(0),
             Ok(Step::Wait(waiting)) => State::Waiting(parsed, waiting),
-            Err(failure) => self.fail(&failure, polled),
+            Err(failure) => fail(&failure, polled),
         }
     }
+}
 
-    fn fail(&self, failure: &Failure, polled: &mut Polled) -> State {
-        polled.error.push_str(&failure.text());
-        State::Exited(failure.exit_code())
-    }
+/// Every error ends with 1: `DefaultErrorExitCode`.
+fn fail(failure: &Failure, polled: &mut Polled) -> State {
+    polled.error.push_str(&failure.text());
+    State::Exited(1)
 }
 
 #[cfg(test)]
