@@ -57,7 +57,12 @@ pub fn claim<O: Resource, K: Resource>(
                 // The cache may be old: an owner that is being deleted must not adopt.
                 let may = match can_adopt {
                     Some(may) => may,
-                    None => *can_adopt.insert(is_alive(owner, client)?),
+                    None => {
+                        // The question and one adoption, or neither: a client that is always busy would otherwise ask
+                        // for ever and adopt nothing.
+                        client.reserve(2)?;
+                        *can_adopt.insert(is_alive(owner, client)?)
+                    }
                 };
                 if may && let Some(adopted) = adopt(owner, &*object, client)? {
                     claimed.push(adopted);

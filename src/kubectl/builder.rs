@@ -86,6 +86,8 @@ impl Info {
 pub(super) struct Query<'a> {
     /// The words that name objects.
     pub words: &'a [String],
+    /// Whether `--selector` selects objects, rather than meaning something else.
+    pub selects: bool,
     /// Whether a kind alone means all its objects.
     pub kind_means_all: bool,
     /// Whether what is named is fetched: `RequireObject`.
@@ -105,7 +107,7 @@ pub(super) struct Query<'a> {
 impl<'a> Query<'a> {
     /// Objects by name, which must be there.
     pub(super) const fn new(words: &'a [String]) -> Self {
-        Self { words, kind_means_all: false, fetch: true, latest: true, go_on: true, validate: false, table: None, subresource: None }
+        Self { words, selects: true, kind_means_all: false, fetch: true, latest: true, go_on: true, validate: false, table: None, subresource: None }
     }
 }
 
@@ -191,7 +193,8 @@ fn pairs(words: &[String]) -> Result<Vec<(Kind, String)>, Failure> {
 /// Finds the objects that the command line means.
 pub(super) fn find(cli: &mut Cli<'_>, query: Query<'_>) -> Result<Found, Failure> {
     let flags = cli.flags();
-    let (labels, fields) = (flags.text("selector").to_owned(), flags.text("field-selector").to_owned());
+    let labels = if query.selects { flags.text("selector").to_owned() } else { String::new() };
+    let fields = flags.text("field-selector").to_owned();
     let (all, everywhere) = (flags.is("all", false), flags.is("all-namespaces", false));
     let selects = !labels.is_empty() || !fields.is_empty();
     if flags.has("filename") {

@@ -392,6 +392,7 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
             Flag::text("annotations"),
             Flag::switch("command"),
             Flag::switch("privileged"),
+            Flag::text("overrides"),
             Flag::switch("save-config"),
         ],
     ]),

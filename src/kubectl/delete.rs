@@ -45,7 +45,8 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 
 /// Deletes what stands in files before it is made again: `replace --force`.
 pub(super) fn delete_infos(cli: &mut Cli<'_>, infos: &[Info]) -> Result<Deletion, Failure> {
-    let options = Options { grace: cli.flags().integer("grace-period").or(Some(0)), ..Options::of(cli)? };
+    let grace = cli.flags().integer("grace-period").filter(|seconds| *seconds >= 0);
+    let options = Options { grace, ..Options::of(cli)? };
     let mut gone = Vec::new();
     for info in infos {
         match options.delete(cli, info) {

@@ -7,19 +7,19 @@ use serde_json::{Map, Value, json};
 use super::builder::{self, Info, Query};
 use super::cli::{Cli, DryRun, Step};
 use super::failure::Failure;
-use super::generate::typed;
+use super::generate::{overridden, typed};
 use super::printer::Printer;
 use crate::api::Kind;
 use crate::machinery::labels;
 
 /// Runs `kubectl expose`.
 pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    let found = builder::find(cli, Query::new(cli.arguments()))?;
+    let found = builder::find(cli, Query { selects: false, ..Query::new(cli.arguments()) })?;
     let printer = Printer::of(cli, "exposed")?;
     let dry_run = cli.dry_run()?;
     found.each(cli, |cli, info| {
         let service = service(cli, &info)?;
-        let mut object = typed(Kind::Service, service)?;
+        let mut object = typed(Kind::Service, overridden(cli, service)?)?;
         if dry_run != DryRun::Client {
             let options = cli.write_options("kubectl-expose");
             object = cli.create(Kind::Service, &info.namespace, object, options)?;

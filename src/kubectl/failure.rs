@@ -133,7 +133,7 @@ fn invalid(status: &Status) -> String {
         }
     }
     match findings.as_slice() {
-        [finding] => format!("{text}: {finding}"),
-        findings => format!("{text}: \n* {}", findings.join("\n* ")),
+        [finding] => format!("{text}: {finding}\n"),
+        findings => format!("{text}: \n* {}\n", findings.join("\n* ")),
     }
 }

@@ -9,13 +9,24 @@ use super::create::create_object;
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::api::{Kind, Object, form};
-use crate::machinery::{base64, labels, names};
+use crate::machinery::{base64, labels, names, patch, yaml};
 
 /// The value as its type has it: fields that Go writes even when they are empty are there.
 pub(super) fn typed(kind: Kind, mut value: Value) -> Result<Value, Failure> {
     form::tidy(kind, &mut value);
     let object = Object::from_value(kind, value).map_err(|error| Failure::Message(error.to_string()))?;
     Ok(form::encode(&object))
+}
+
+/// The value with what `--overrides` puts over it.
+pub(super) fn overridden(cli: &Cli<'_>, value: Value) -> Result<Value, Failure> {
+    let overrides = cli.flags().text("overrides");
+    if overrides.is_empty() {
+        return Ok(value);
+    }
+    let invalid = |why: String| Failure::Message(format!("Invalid JSON Patch: {why}"));
+    let overrides = yaml::read_one(overrides).map_err(|error| invalid(error.message))?;
+    patch::merge::apply(value, overrides.value).map_err(|error| invalid(error.message().to_owned()))
 }
 
 /// The name that a generator is given; exactly one.
@@ -352,7 +363,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         pod["metadata"]["annotations"][key] = value.into();
     }
-    let mut object = typed(Kind::Pod, pod)?;
+    let mut object = typed(Kind::Pod, overridden(cli, pod)?)?;
     let printer = Printer::of(cli, "created")?;
     let namespace = cli.namespace();
     if cli.dry_run()? != DryRun::Client {

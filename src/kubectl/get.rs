@@ -99,12 +99,13 @@ fn print_tables(cli: &mut Cli<'_>, found: Found) -> Result<(), Failure> {
         }
     }
     let several = groups.len() > 1;
+    let headers = !cli.flags().is("no-headers", false);
     for (at, group) in groups.iter().enumerate() {
-        if at > 0 {
+        if at > 0 && headers {
             cli.say("");
         }
         let shown = Shown { with_kind: several || cli.flags().is("show-kind", false), ..Shown::of(cli) };
-        let text = shown.table(group, !cli.flags().is("no-headers", false));
+        let text = shown.table(group, headers);
         cli.out.push_str(&text);
     }
     if groups.is_empty() && failures.is_empty() && !cli.flags().is("ignore-not-found", false) {

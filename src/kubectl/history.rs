@@ -88,7 +88,7 @@ pub(super) fn replica_sets(cli: &mut Cli<'_>, info: &Info) -> Result<Vec<Value>,
     Ok(sets.filter(|set| revision_of(set).is_some()).cloned().collect())
 }
 
-/// A pod template as descriptions show it: `DescribePodTemplate`.
+/// A pod template as descriptions show it, with its tabs as they are: `DescribePodTemplate`.
 pub(super) fn pod_template(template: &Value) -> String {
     let mut text = String::from("Pod Template:\n");
     let metadata = &template["metadata"];
@@ -117,7 +117,7 @@ pub(super) fn pod_template(template: &Value) -> String {
     }
     multiline(&mut text, "  Node-Selectors", &spec["nodeSelector"], "=");
     describe_tolerations(&mut text, &spec["tolerations"]);
-    TabWriter::DESCRIPTION.format(&text)
+    text
 }
 
 /// A map, an entry a line, in order: `printLabelsMultiline`.

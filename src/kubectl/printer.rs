@@ -170,7 +170,7 @@ fn without_managed(object: &Value) -> Value {
 fn jsonpath_failed(template: &str, why: &str, object: &Value) -> Failure {
     Failure::Message(format!(
         "error executing jsonpath {template:?}: Error executing template: {why}. Printing more information for debugging \
-         the template:\n\ttemplate was:\n\t\t{template}\n\tobject given to jsonpath engine was:\n\t\t{}\n\n",
+         the template:\n\ttemplate was:\n\t\t{template}\n\tobject given to jsonpath engine was:\n\t\t{}\n\n\n",
         go_syntax(object)
     ))
 }

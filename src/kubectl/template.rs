@@ -51,7 +51,8 @@ enum Token {
     Word(String),
     Text(String),
     Number(String),
-    Field(String),
+    /// A field, and whether it stands right behind what it is a field of.
+    Field(String, bool),
     Variable(String),
     Pipe,
     Open,
@@ -182,7 +183,9 @@ impl Parser<'_> {
     fn action(&mut self) -> Result<Vec<Token>, String> {
         let mut tokens = Vec::new();
         loop {
-            self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
+            let trimmed = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
+            let attached = trimmed.len() == self.rest.len();
+            self.rest = trimmed;
             if let Some(rest) = self.rest.strip_prefix("-}}") {
                 self.rest = rest;
                 self.trim_next = true;
@@ -197,7 +200,11 @@ impl Parser<'_> {
                 self.rest = &rest[end + 2..];
                 continue;
             }
-            tokens.push(self.token()?);
+            let token = self.token()?;
+            tokens.push(match token {
+                Token::Field(name, _) => Token::Field(name, attached),
+                other => other,
+            });
         }
     }
 
@@ -220,7 +227,7 @@ impl Parser<'_> {
             }
             '.' => match word_length(&self.rest[1..]) {
                 0 => (Token::Dot, 1),
-                length => (Token::Field(self.rest[1..=length].to_owned()), length + 1),
+                length => (Token::Field(self.rest[1..=length].to_owned(), false), length + 1),
             },
             '-' | '+' | '0'..='9' => {
                 let digits = self.rest[1..].find(|c: char| !(c.is_ascii_digit() || c == '.')).map_or(self.rest.len(), |at| at + 1);
@@ -290,7 +297,7 @@ impl Parser<'_> {
         let token = &tokens[*at];
         *at += 1;
         Ok(match token {
-            Token::Field(name) => {
+            Token::Field(name, _) => {
                 let mut path = vec![name.clone()];
                 path.extend(fields(tokens, at));
                 Operand::Field(path)
@@ -331,7 +338,7 @@ impl Parser<'_> {
 /// The fields that follow an operand at once: `$x.a.b`.
 fn fields(tokens: &[Token], at: &mut usize) -> Vec<String> {
     let mut path = Vec::new();
-    while let Some(Token::Field(name)) = tokens.get(*at) {
+    while let Some(Token::Field(name, true)) = tokens.get(*at) {
         path.push(name.clone());
         *at += 1;
     }

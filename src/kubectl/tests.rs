@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use expect_test::{Expect, expect};
+use expect_test::expect;
 
 use super::{Config, Files, Kubectl};
 use crate::machinery::time::Time;
@@ -77,17 +77,36 @@ fn commands_that_wait_let_time_pass_and_end() {
         "wait deploy/web --for=jsonpath={.status.readyReplicas}=3",
         "wait pod/nosuch --for=condition=Ready",
         "delete deploy web --cascade=foreground",
-        "get all",
+        "get deploy,rs,pods",
     ] {
         lines.push_str(&format!("$ {line}\n{}", kubectl(&mut cluster, line, WEB)));
     }
-    check(
-        &lines,
-        expect![[r#"
-        "#]],
-    );
-}
-
-fn check(actual: &str, expected: Expect) {
-    expected.assert_eq(actual);
+    expect![[r#"
+        $ create -f -
+        deployment.apps/web created
+        $ rollout status deploy/web
+        Waiting for deployment spec update to be observed...
+        Waiting for deployment spec update to be observed...
+        Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
+        Waiting for deployment "web" rollout to finish: 0 of 2 updated replicas are available...
+        deployment "web" successfully rolled out
+        after 1 s
+        $ get deploy,rs --no-headers -o custom-columns=N:.kind,R:.status.readyReplicas
+        Deployment   2
+        ReplicaSet   2
+        $ scale deploy web --replicas=3
+        deployment.apps/web scaled
+        $ wait deploy/web --for=jsonpath={.status.readyReplicas}=3
+        deployment.apps/web condition met
+        after 1 s
+        $ wait pod/nosuch --for=condition=Ready
+        Error from server (NotFound): pods "nosuch" not found
+        exit 1
+        $ delete deploy web --cascade=foreground
+        deployment.apps "web" deleted from default namespace
+        after 2 s
+        $ get deploy,rs,pods
+        No resources found in default namespace.
+    "#]]
+    .assert_eq(&lines);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use kubetab::api::{Kind, Object};
+use kubetab::api::{Kind, Object, form};
 use kubetab::machinery::diff::unified;
 use kubetab::machinery::yaml;
 use kubetab::sim::{Cluster, Profile};
@@ -54,7 +54,9 @@ impl Case {
     pub fn read(area: &str, name: &str) -> Self {
         let read = |file: String| {
             let text = std::fs::read_to_string(directory(area).join(&file)).expect("a readable case");
-            yaml::read_one(&text).unwrap_or_else(|error| panic!("{file}: {}", error.message)).value
+            // The recorder's YAML is not kubectl's: a plain `y` is a text there.
+            let value: serde_yaml::Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+            serde_json::to_value(value).expect("text keys")
         };
         let recorded = read(format!("{name}.recorded.yaml"));
         let recorded = recorded.as_array().cloned().expect("a list of answers");
@@ -98,7 +100,29 @@ impl Case {
                 format!("$ {line}\n{difference}")
             }));
         }
+        if let Ok(kind) = std::env::var("TRACE") {
+            trace(world.cluster(), &namespace, &kind);
+        }
         differences
+    }
+}
+
+/// Prints every change of a kind in the case's namespace, for whoever looks for the reason of a difference.
+fn trace(cluster: &Cluster, namespace: &str, kind: &str) {
+    let commits = cluster.api().etcd().commits(0);
+    let concerned = commits.filter(|commit| commit.kind().info().plural == kind && &*commit.key.namespace == namespace);
+    for commit in concerned {
+        let object = form::encode(commit.object());
+        println!(
+            "{} {} {} {}: {}\n    spec {}\n    status {}",
+            commit.revision,
+            commit.time.to_rfc3339_micro(),
+            commit.key.name,
+            commit.cause.actor,
+            commit.cause.why,
+            object["spec"],
+            object["status"]
+        );
     }
 }
 

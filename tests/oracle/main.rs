@@ -6,7 +6,8 @@
 //! the letter after the normalisation that the recording went through (`normal.rs`).
 //!
 //! Steps that differ are listed with their reason in `tests/cases/KNOWN_DIFFERENCES`; a listed step that holds fails the
-//! test too. To see one area or case with all its differences: `CASES=rollout/scale cargo test --test oracle`.
+//! test too. To play some cases only: `CASES=rollout/scale cargo test --test oracle rollout`; with `TRACE=deployments`
+//! every change of that kind in the cases' namespaces is printed too. A new area is a folder and a function below.
 
 mod case;
 mod host;
