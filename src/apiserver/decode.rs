@@ -66,7 +66,7 @@ fn decode(
     }
     let mut value = decoded.value;
     form::tidy(kind, &mut value);
-    Object::from_value(kind, value).map_err(|error| refused(&error.to_string()))
+    Object::from_value(kind, &value).map_err(|error| refused(&error.to_string()))
 }
 
 /// The object must say of itself what the address says of it.

@@ -14,7 +14,7 @@ use crate::machinery::{base64, labels, names, patch, yaml};
 /// The value as its type has it: fields that Go writes even when they are empty are there.
 pub(super) fn typed(kind: Kind, mut value: Value) -> Result<Value, Failure> {
     form::tidy(kind, &mut value);
-    let object = Object::from_value(kind, value).map_err(|error| Failure::Message(error.to_string()))?;
+    let object = Object::from_value(kind, &value).map_err(|error| Failure::Message(error.to_string()))?;
     Ok(form::encode(&object))
 }
 

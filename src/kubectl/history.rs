@@ -75,7 +75,7 @@ pub(super) fn revision_of(set: &Value) -> Option<i64> {
 pub(super) fn replica_sets(cli: &mut Cli<'_>, info: &Info) -> Result<Vec<Value>, Failure> {
     let selector = &info.object["spec"]["selector"];
     let selector: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector> =
-        serde_json::from_value(selector.clone()).ok();
+        crate::machinery::json::from_value(selector).ok();
     let label_selector = crate::machinery::labels::format_label_selector(selector.as_ref());
     let options = ListOptions { label_selector, ..ListOptions::default() };
     let list = wire(&cli.list(Kind::ReplicaSet, &info.namespace, options)?);

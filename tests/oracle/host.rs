@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::time::Duration;
 
-use imbl::OrdMap;
 use kubetab::kubectl::{Config, Program};
+use kubetab::machinery::persistent::OrdMap;
 use kubetab::machinery::random::Random;
 use kubetab::machinery::shell::files::{FileSystem, FileTree};
 use kubetab::machinery::shell::{Flavor, Host, Lookup, Poll, ProcessTable, Spawn, Stream, utilities};
