@@ -160,8 +160,7 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         let existing = self.get(target)?;
         let value = patched(target.kind, existing.to_value(), patch)?;
-        let body = Body::Json(value);
-        let mut object = decode::object(target.kind, body, options.field_validation, &mut context.warnings)?;
+        let mut object = decode::patched(target.kind, value, options.field_validation, &mut context.warnings)?;
         check_name(target, &mut object)?;
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);

@@ -59,7 +59,8 @@ pub fn claim<O: Resource, K: Resource>(
                 let may = match can_adopt {
                     Some(may) => may,
                     None => {
-                        // The question alone would use up what the answer needs, again and again.
+                        // The question and one adoption, or neither: a client that is always busy would otherwise ask
+                        // for ever and adopt nothing.
                         client.reserve(2)?;
                         *can_adopt.insert(is_alive(owner, client)?)
                     }

@@ -39,6 +39,8 @@ struct Worker {
     work_at: Option<Time>,
     /// When the wake-up for the first waiting key comes, while one is on its way.
     due_at: Option<Time>,
+    /// Until when the requests of its last sync take.
+    busy_until: Time,
 }
 
 impl Clone for Worker {
@@ -51,6 +53,7 @@ impl Clone for Worker {
             limiter: self.limiter.clone(),
             work_at: self.work_at,
             due_at: self.due_at,
+            busy_until: self.busy_until,
         }
     }
 }
@@ -103,6 +106,7 @@ impl Worker {
             limiter: TokenBucket::new(REQUESTS_PER_SECOND * rate, REQUESTS_BURST * burst),
             work_at: None,
             due_at: None,
+            busy_until: Time::default(),
         }
     }
 
@@ -114,8 +118,9 @@ impl Worker {
     /// Asks to be woken when there is something to do.
     fn schedule(&mut self, index: usize, ready_at: Time, client: &mut Client<'_>) {
         if !self.queue.is_empty() && self.work_at.is_none() {
-            self.work_at = Some(ready_at);
-            client.wake_at(ready_at, token(index, WORK));
+            let at = ready_at.max(self.busy_until);
+            self.work_at = Some(at);
+            client.wake_at(at, token(index, WORK));
         }
         if let Some(due) = self.queue.next_due()
             && self.due_at.is_none_or(|known| due < known)
@@ -134,7 +139,7 @@ impl Worker {
         let result = self.controller.sync(&key, listers, &mut own);
         let busy = SYNC_TIME + REQUEST_TIME * own.requests();
         let follow_ups = own.take_follow_ups();
-        let mut free_at = client.now + busy;
+        self.busy_until = client.now + busy;
         self.queue.begin(client.now, trigger);
         for (key, wait) in follow_ups {
             self.queue.add_after(key, wait);
@@ -144,11 +149,11 @@ impl Worker {
             // which would only run into the same limit.
             Err(ClientError::Throttled(until)) => {
                 self.queue.put_back(key, trigger);
-                free_at = free_at.max(until);
+                self.busy_until = self.busy_until.max(until);
             }
             result => self.finish(key, result),
         }
-        self.schedule(index, free_at, client);
+        self.schedule(index, client.now, client);
     }
 
     fn finish(&mut self, key: QueueKey, result: Result<Requeue, ClientError>) {
@@ -184,7 +189,7 @@ impl Process for ControllerManager {
         for (index, worker) in self.workers.iter_mut().enumerate() {
             worker.queue = Worker::new_queue(&*worker.controller);
             worker.controller.reset();
-            (worker.work_at, worker.due_at) = (None, None);
+            (worker.work_at, worker.due_at, worker.busy_until) = (None, None, Time::default());
             if let Some(period) = worker.controller.period() {
                 client.wake_in_background(client.now + period, token(index, TICK));
             }
