@@ -7,6 +7,7 @@ mod expectations;
 mod handle;
 mod informer;
 mod limiter;
+pub mod node_taints;
 mod process;
 mod recorder;
 mod workqueue;

@@ -210,12 +210,14 @@ impl Process for ControllerManager {
                 worker.queue.begin(client.now, None);
                 let mut own = client.act_as(&worker.identity, None);
                 worker.controller.tick(&self.informers, &mut worker.queue, &mut own);
+                let busy = SYNC_TIME + REQUEST_TIME * own.requests();
                 for (key, wait) in own.take_follow_ups() {
                     worker.queue.add_after(key, wait);
                 }
                 worker.schedule(index, client.now, client);
                 if let Some(period) = worker.controller.period() {
-                    client.wake_in_background(client.now + period, super::manager::token(index, TICK));
+                    // The period begins when the work is done, so it is always a little longer: `wait.Until`.
+                    client.wake_in_background(client.now + busy + period, super::manager::token(index, TICK));
                 }
             }
         }

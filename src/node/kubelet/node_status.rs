@@ -48,6 +48,8 @@ const IMAGES_MAX: usize = 50;
 pub(super) struct NodeKeeper {
     is_registered: bool,
     reported_at: Option<Time>,
+    /// Whether the node was closed to new pods when its status was last looked at.
+    was_unschedulable: bool,
 }
 
 /// The node, as events refer to it: by its name in place of its uid.
@@ -93,6 +95,7 @@ impl NodeKeeper {
         let now = client.now;
         let key = ObjectKey::new("", host.config.name.as_str());
         let node = client.get::<Node>(&key)?;
+        self.tell_schedulable(&node, host, client);
         let before = node.status.clone().unwrap_or_default();
         let after = status(&before, host, true, now);
         let is_due = self.reported_at.is_none_or(|at| now.since(at) >= REPORT_INTERVAL);
@@ -106,6 +109,17 @@ impl NodeKeeper {
         client.update_status(changed)?;
         self.reported_at = Some(now);
         Ok(())
+    }
+
+    /// Tells when somebody closed the node to new pods, or opened it again: `recordNodeSchedulableEvent`.
+    fn tell_schedulable(&mut self, node: &Node, host: &Host, client: &mut Client<'_>) {
+        let is_unschedulable = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+        if is_unschedulable != self.was_unschedulable {
+            self.was_unschedulable = is_unschedulable;
+            let event = if is_unschedulable { "NodeNotSchedulable" } else { "NodeSchedulable" };
+            let message = format!("Node {} status is now: {event}", host.config.name);
+            client.event_about(&reference(&host.config), EventType::Normal, event, &message);
+        }
     }
 
     /// Renews the lease, the sign that this kubelet is alive.
