@@ -316,7 +316,8 @@ fn while_no_node_is_ready_no_pod_is_driven_away() {
 #[test]
 fn a_taint_set_by_hand_drives_pods_away_as_they_tolerate_it() {
     let mut scene = scene();
-    let key = |seconds: u32| json!([{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}]);
+    let key =
+        |seconds: u32| json!([{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}]);
     pod(&mut scene, "plain", &json!([]));
     pod(&mut scene, "five", &key(6));
     pod(&mut scene, "twelve", &key(40));
@@ -341,6 +342,10 @@ fn a_taint_set_by_hand_drives_pods_away_as_they_tolerate_it() {
     scene.run(36);
     assert_eq!(left(&scene), ["all", "twelve"]);
     expect![[r#"
+        0 Normal TaintManagerEviction Pod plain: Marking for deletion Pod default/plain
+        0 Normal TaintManagerEviction Pod value: Marking for deletion Pod default/value
+        6 Normal TaintManagerEviction Pod five: Marking for deletion Pod default/five
+        10 Normal TaintManagerEviction Pod twelve: Cancelling deletion of Pod default/twelve
     "#]]
     .assert_eq(&scene.events("taint-eviction-controller"));
 }
@@ -387,14 +392,24 @@ fn a_new_node_is_told_of_and_takes_the_pod_that_waited_for_it() {
     scene.run(10);
     let node = scene.get(&format!("Node {NODE}"));
     expect![[r#"
+        {"beh":"added","beta.kubernetes.io/arch":"amd64","beta.kubernetes.io/os":"linux","kubernetes.io/arch":"amd64","kubernetes.io/hostname":"beh-node","kubernetes.io/os":"linux"} {"cpu":"2","ephemeral-storage":"100Gi","example.com/gpu":"2","memory":"3Gi","pods":"7"} [{"effect":"NoSchedule","key":"beh","value":"added"}] {"node.alpha.kubernetes.io/ttl":"0","volumes.kubernetes.io/controller-managed-attach-detach":"true"}
     "#]]
     .assert_eq(&format!(
         "{} {} {} {}\n",
-        node["metadata"]["labels"], node["status"]["allocatable"], node["spec"]["taints"], node["metadata"]["annotations"]
+        node["metadata"]["labels"],
+        node["status"]["allocatable"],
+        node["spec"]["taints"],
+        node["metadata"]["annotations"]
     ));
     assert_eq!(scene.get("Pod waits")["spec"]["nodeName"], NODE);
     assert_eq!(scene.get("Pod waits")["status"]["phase"], "Running");
     expect![[r#"
+        kubelet Normal NodeHasNoDiskPressure Node beh-node: Node beh-node status is now: NodeHasNoDiskPressure
+        kubelet Normal NodeHasSufficientMemory Node beh-node: Node beh-node status is now: NodeHasSufficientMemory
+        kubelet Normal NodeHasSufficientPID Node beh-node: Node beh-node status is now: NodeHasSufficientPID
+        kubelet Normal NodeReady Node beh-node: Node beh-node status is now: NodeReady
+        kubelet Normal Starting Node beh-node: Starting kubelet.
+        node-controller Normal RegisteredNode Node beh-node: Node beh-node event: Registered Node beh-node in Controller
     "#]]
     .assert_eq(&node_events(&scene));
     let lease = scene.get(&format!("Lease kube-node-lease/{NODE}"));
