@@ -43,7 +43,7 @@ fn api_writes(criterion: &mut Criterion) {
 }
 
 fn session(nodes: u32) -> Session {
-    let profile = Profile { nodes, ..Profile::default() };
+    let profile = Profile { nodes, ..Profile::bare() };
     let mut session = Session::new(SessionConfig { profile, ..SessionConfig::default() });
     session.run_until(session.now() + Duration::from_secs(20));
     session

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Kind, Name, Object, ObjectKey};
 use crate::apiserver::{DeleteOptions, Request, Target, User, Verb};
 use crate::client::Client;
+use crate::cloud::{Cloud, CloudConfig, Instance};
 use crate::etcd::{Cause, Why};
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
@@ -102,8 +103,13 @@ impl Cluster {
             labels: spec.labels.clone(),
             taints: spec.taints.iter().map(taint).collect(),
             capacity: spec.capacity.clone(),
+            is_in_cloud: self.profile.cloud.is_some(),
             ..NodeConfig::numbered(spec.name.as_str(), self.machines)
         };
+        let instance = self.profile.cloud.as_ref().map(|cloud| instance(&config, self.machines, cloud));
+        if let Some(instance) = instance {
+            self.in_cloud(|cloud| cloud.create_instance(&config.name, instance));
+        }
         let kubelet = Kubelet::new(config);
         let identity = kubelet.identity();
         let id = ProcessId::Kubelet(Name::from(spec.name.as_str()));
@@ -111,26 +117,45 @@ impl Cluster {
         Ok(())
     }
 
-    /// A machine is taken away for good, and its Node object with it.
+    /// A machine is taken away for good. In a cloud, cloud-controller-manager removes its Node object once it is not
+    /// ready; elsewhere whoever takes the machine away does.
     ///
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn remove_node(&mut self, name: &str) -> Result<(), MachineError> {
         let id = self.machine(name)?;
         self.remove_process(&id);
-        let key = ObjectKey::new("", name);
+        if self.profile.cloud.is_some() {
+            self.in_cloud(|cloud| cloud.delete_instance(name));
+            return Ok(());
+        }
         let request = Request {
-            user: User::new("system:cloud-controller-manager", &["system:masters"]),
-            cause: Cause::new(
-                "cloud-controller-manager",
-                Why::new("The machine of node {} is gone.", [name.to_owned()]),
-            ),
-            target: Target::object(Kind::Node, &key),
+            user: User::admin(),
+            cause: Cause::new("kubectl", Why::new("You took the node {} away.", [name.to_owned()])),
+            target: Target::object(Kind::Node, &ObjectKey::new("", name)),
             verb: Verb::Delete(DeleteOptions::default()),
         };
         // Somebody may have deleted the object before the machine.
         let _ = self.request(request);
         Ok(())
+    }
+
+    /// Lets something happen in the cloud that no process of the cluster does.
+    fn in_cloud(&mut self, act: impl FnOnce(&mut Cloud)) {
+        if let Some(slot) = self.processes.get_mut(&ProcessId::CloudControllerManager)
+            && let Program::CloudControllerManager(program) = &mut slot.program
+        {
+            act(Arc::make_mut(program).cloud_mut());
+        }
+    }
+
+    /// The cloud that the cluster runs in.
+    #[must_use]
+    pub fn cloud(&self) -> Option<&Cloud> {
+        match &self.processes.get(&ProcessId::CloudControllerManager)?.program {
+            Program::CloudControllerManager(program) => Some(program.cloud()),
+            _ => None,
+        }
     }
 
     /// A machine loses its power. Its Node object stays.
@@ -140,6 +165,7 @@ impl Cluster {
     pub fn stop_node(&mut self, name: &str) -> Result<(), MachineError> {
         let id = self.machine(name)?;
         self.stop_process(&id);
+        self.in_cloud(|cloud| cloud.shut_down_instance(name, true));
         Ok(())
     }
 
@@ -155,6 +181,7 @@ impl Cluster {
             // Without power a machine forgets what ran on it.
             *kubelet = Arc::new(Kubelet::new(kubelet.config().clone()));
         }
+        self.in_cloud(|cloud| cloud.shut_down_instance(name, false));
         self.start_process(&id);
         Ok(())
     }
@@ -241,6 +268,19 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+}
+
+/// The machine with this number, as the cloud knows it. It is in the zone that its labels ask for, if they ask for one.
+fn instance(config: &NodeConfig, number: u32, cloud: &CloudConfig) -> Instance {
+    let zone = config.labels.get("topology.kubernetes.io/zone").cloned();
+    let cpu = config.full_capacity().remove("cpu").unwrap_or_default();
+    Instance {
+        number,
+        zone: zone.unwrap_or_else(|| cloud.zone(number)),
+        instance_type: format!("standard-{cpu}"),
+        internal_ip: config.internal_ip.clone(),
+        is_shut_down: false,
     }
 }
 

@@ -7,6 +7,7 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
 use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
+use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
@@ -20,6 +21,8 @@ pub enum ProcessId {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
+    /// cloud-controller-manager, together with the cloud that it speaks to.
+    CloudControllerManager,
     /// The kubelet of a node, together with the machine that it runs on.
     Kubelet(Name),
 }
@@ -29,6 +32,7 @@ impl fmt::Display for ProcessId {
         match self {
             Self::ControllerManager => f.write_str("kube-controller-manager"),
             Self::Scheduler => f.write_str("kube-scheduler"),
+            Self::CloudControllerManager => f.write_str("cloud-controller-manager"),
             Self::Kubelet(node) => write!(f, "kubelet/{node}"),
         }
     }
@@ -39,6 +43,7 @@ impl fmt::Display for ProcessId {
 pub(super) enum Program {
     ControllerManager(Arc<ControllerManager>),
     Scheduler(Arc<KubeScheduler>),
+    CloudControllerManager(Arc<CloudControllerManager>),
     Kubelet(Arc<Kubelet>),
 }
 
@@ -47,6 +52,7 @@ impl Program {
         match self {
             Self::ControllerManager(program) => Arc::<ControllerManager>::make_mut(program),
             Self::Scheduler(program) => Arc::<KubeScheduler>::make_mut(program),
+            Self::CloudControllerManager(program) => Arc::<CloudControllerManager>::make_mut(program),
             Self::Kubelet(program) => Arc::<Kubelet>::make_mut(program),
         }
     }

@@ -87,7 +87,8 @@ impl Actor {
             "kube-scheduler" | "default-scheduler" | "scheduler" => Self::Scheduler,
             "kube-apiserver" | "apiserver" => Self::ApiServer,
             "kubectl" | "you" | "user" => Self::You,
-            program if program.starts_with("cloud") || program == "service-lb-controller" => Self::Cloud,
+            "service-controller" => Self::Cloud,
+            program if program.starts_with("cloud-") => Self::Cloud,
             _ => Self::Controllers,
         }
     }
@@ -127,6 +128,8 @@ mod tests {
             ("kube-scheduler", Actor::Scheduler),
             ("deployment-controller", Actor::Controllers),
             ("cloud-node-controller", Actor::Cloud),
+            ("service-controller", Actor::Cloud),
+            ("node-controller", Actor::Controllers),
             ("kubectl", Actor::You),
         ];
         for (name, expected) in cases {

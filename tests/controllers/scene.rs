@@ -37,7 +37,15 @@ impl Scene {
 
     /// A cluster of so many machines, `node-1` and on, that has come to rest.
     pub fn with_nodes(nodes: u32) -> Self {
-        let profile = Profile { nodes, ..Profile::default() };
+        Self::of(Profile { nodes, ..Profile::bare() })
+    }
+
+    /// The same in a cloud.
+    pub fn in_cloud(nodes: u32) -> Self {
+        Self::of(Profile { nodes, ..Profile::default() })
+    }
+
+    fn of(profile: Profile) -> Self {
         let mut scene = Self { cluster: Cluster::new(profile, 1), since: Time::default(), revision: 0 };
         scene.run(10);
         scene.mark();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{
     ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeSpec, NodeStatus,
-    NodeSystemInfo, ObjectReference,
+    NodeSystemInfo, ObjectReference, Taint,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -18,6 +18,7 @@ use crate::api::{ObjectKey, Resource};
 use crate::client::{Client, ClientError, EventType};
 use crate::etcd::Why;
 use crate::machinery::time::Time;
+use crate::machinery::toleration::NO_SCHEDULE;
 
 use super::agenda::Work;
 use super::config::NodeConfig;
@@ -187,7 +188,7 @@ fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
             ..ObjectMeta::default()
         },
         spec: Some(NodeSpec {
-            taints: Some(config.taints.clone()).filter(|taints| !taints.is_empty()),
+            taints: Some(taints(config)).filter(|taints| !taints.is_empty()),
             ..NodeSpec::default()
         }),
         status: Some(status(&NodeStatus::default(), host, false, client.now)),
@@ -210,6 +211,20 @@ fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// The taints that the node registers with: in a cloud, one until its controllers know it.
+fn taints(config: &NodeConfig) -> Vec<Taint> {
+    let mut taints = config.taints.clone();
+    if config.is_in_cloud {
+        taints.push(Taint {
+            key: "node.cloudprovider.kubernetes.io/uninitialized".to_owned(),
+            value: Some("true".to_owned()),
+            effect: NO_SCHEDULE.to_owned(),
+            time_added: None,
+        });
+    }
+    taints
 }
 
 /// The labels that a kubelet keeps as they should be.
@@ -291,8 +306,10 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
     let capacity: BTreeMap<String, ApiQuantity> =
         config.full_capacity().into_iter().map(|(name, amount)| (name, ApiQuantity(amount))).collect();
     let address = |kind: &str, address: &str| NodeAddress { type_: kind.to_owned(), address: address.to_owned() };
+    let own = vec![address("InternalIP", &config.internal_ip), address("Hostname", &config.name)];
     NodeStatus {
-        addresses: Some(vec![address("InternalIP", &config.internal_ip), address("Hostname", &config.name)]),
+        // In a cloud the addresses are left to its controllers.
+        addresses: if config.is_in_cloud { before.addresses.clone() } else { Some(own) },
         allocatable: Some(capacity.clone()),
         capacity: Some(capacity),
         conditions: Some(conditions(before, is_ready, now)),
