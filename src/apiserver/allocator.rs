@@ -264,7 +264,10 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn service(spec: Value) -> Object {
+    fn service(mut spec: Value) -> Object {
+        if let Some(address) = spec.get("clusterIP").cloned() {
+            spec["clusterIPs"] = json!([address]);
+        }
         let service = json!({ "metadata": { "name": "a", "namespace": "b" }, "spec": spec });
         Object::from(serde_json::from_value::<Service>(service).expect("the Service is written out"))
     }

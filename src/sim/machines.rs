@@ -54,6 +54,8 @@ pub enum MachineError {
     NodeExists(String),
     /// What is asked for a new machine makes no sense.
     BadNode(String),
+    /// There can be no such cloud.
+    BadCloud(String),
     /// The pod is on no machine, or not there at all.
     NoSuchPod(String),
     /// The pod has no such container, or it does not run.
@@ -68,6 +70,7 @@ impl fmt::Display for MachineError {
             Self::NoSuchNode(name) => write!(f, "there is no node {name:?}"),
             Self::NodeExists(name) => write!(f, "there is a node {name:?} already"),
             Self::BadNode(why) => write!(f, "this node cannot join: {why}"),
+            Self::BadCloud(why) => write!(f, "there can be no such cloud: {why}"),
             Self::NoSuchPod(name) => write!(f, "the pod {name:?} runs on no node"),
             Self::NoSuchProbe(name) => write!(f, "there is no probe {name:?}"),
             Self::NoSuchContainer(name) => write!(f, "the container {name:?} does not run"),

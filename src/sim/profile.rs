@@ -99,7 +99,7 @@ impl Profile {
     /// What is wrong with its nodes or its cloud.
     pub fn check(&self) -> Result<(), MachineError> {
         if let Some(cloud) = &self.cloud {
-            let bad = |why: &str| Err(MachineError::BadNode(format!("cloud {:?}: {why}", cloud.region)));
+            let bad = |why: &str| Err(MachineError::BadCloud(why.to_owned()));
             if !(1..=CloudConfig::ZONES_MAX).contains(&cloud.zones) {
                 return bad("a region has between 1 and 26 zones");
             }
