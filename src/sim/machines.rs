@@ -15,6 +15,7 @@ use crate::etcd::{Cause, Why};
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
 use crate::node::kubelet::{Kubelet, NodeConfig};
+use crate::node::proxy::{KubeProxy, Rules};
 
 use super::cluster::Cluster;
 use super::processes::{ProcessId, Program};
@@ -86,6 +87,20 @@ impl Cluster {
         if self.processes.contains_key(&id) { Ok(id) } else { Err(MachineError::NoSuchNode(name.to_owned())) }
     }
 
+    /// The processes of a machine.
+    fn on_machine(&self, name: &str) -> Result<[ProcessId; 2], MachineError> {
+        Ok([self.machine(name)?, ProcessId::KubeProxy(Name::from(name))])
+    }
+
+    /// The rules by which a node reaches Services, if it runs kube-proxy.
+    #[must_use]
+    pub fn proxy_rules(&self, node: &str) -> Option<&Rules> {
+        match &self.processes.get(&ProcessId::KubeProxy(Name::from(node)))?.program {
+            Program::KubeProxy(program) => Some(program.rules()),
+            _ => None,
+        }
+    }
+
     /// A machine joins the cluster: its kubelet starts and registers it.
     ///
     /// # Errors
@@ -117,6 +132,12 @@ impl Cluster {
         let identity = kubelet.identity();
         let id = ProcessId::Kubelet(Name::from(spec.name.as_str()));
         self.add_process(id, Program::Kubelet(Arc::new(kubelet)), identity);
+        if self.profile.kube_proxy {
+            let proxy = KubeProxy::new(Name::from(spec.name.as_str()));
+            let identity = proxy.identity();
+            let id = ProcessId::KubeProxy(Name::from(spec.name.as_str()));
+            self.add_process(id, Program::KubeProxy(Arc::new(proxy)), identity);
+        }
         Ok(())
     }
 
@@ -126,8 +147,9 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn remove_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        self.remove_process(&id);
+        for id in self.on_machine(name)? {
+            self.remove_process(&id);
+        }
         if self.profile.cloud.is_some() {
             self.in_cloud(|cloud| cloud.delete_instance(name));
             return Ok(());
@@ -166,8 +188,9 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn stop_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        self.stop_process(&id);
+        for id in self.on_machine(name)? {
+            self.stop_process(&id);
+        }
         self.in_cloud(|cloud| cloud.shut_down_instance(name, true));
         Ok(())
     }
@@ -177,15 +200,16 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn start_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        if let Some(slot) = self.processes.get_mut(&id).filter(|slot| !slot.state.running)
+        let [kubelet, proxy] = self.on_machine(name)?;
+        if let Some(slot) = self.processes.get_mut(&kubelet).filter(|slot| !slot.state.running)
             && let Program::Kubelet(kubelet) = &mut slot.program
         {
             // Without power a machine forgets what ran on it.
             *kubelet = Arc::new(Kubelet::new(kubelet.config().clone()));
         }
         self.in_cloud(|cloud| cloud.shut_down_instance(name, false));
-        self.start_process(&id);
+        self.start_process(&kubelet);
+        self.start_process(&proxy);
         Ok(())
     }
 
@@ -194,8 +218,9 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn partition_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        self.connect_process(&id, false);
+        for id in self.on_machine(name)? {
+            self.connect_process(&id, false);
+        }
         Ok(())
     }
 
@@ -204,8 +229,9 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn heal_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        self.connect_process(&id, true);
+        for id in self.on_machine(name)? {
+            self.connect_process(&id, true);
+        }
         Ok(())
     }
 

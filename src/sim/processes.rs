@@ -12,6 +12,7 @@ use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
+use crate::node::proxy::KubeProxy;
 use crate::scheduler::KubeScheduler;
 
 /// A process's name.
@@ -25,6 +26,8 @@ pub enum ProcessId {
     CloudControllerManager,
     /// The kubelet of a node, together with the machine that it runs on.
     Kubelet(Name),
+    /// The kube-proxy of a node.
+    KubeProxy(Name),
 }
 
 impl fmt::Display for ProcessId {
@@ -34,6 +37,7 @@ impl fmt::Display for ProcessId {
             Self::Scheduler => f.write_str("kube-scheduler"),
             Self::CloudControllerManager => f.write_str("cloud-controller-manager"),
             Self::Kubelet(node) => write!(f, "kubelet/{node}"),
+            Self::KubeProxy(node) => write!(f, "kube-proxy/{node}"),
         }
     }
 }
@@ -45,6 +49,7 @@ pub(super) enum Program {
     Scheduler(Arc<KubeScheduler>),
     CloudControllerManager(Arc<CloudControllerManager>),
     Kubelet(Arc<Kubelet>),
+    KubeProxy(Arc<KubeProxy>),
 }
 
 impl Program {
@@ -54,6 +59,7 @@ impl Program {
             Self::Scheduler(program) => Arc::<KubeScheduler>::make_mut(program),
             Self::CloudControllerManager(program) => Arc::<CloudControllerManager>::make_mut(program),
             Self::Kubelet(program) => Arc::<Kubelet>::make_mut(program),
+            Self::KubeProxy(program) => Arc::<KubeProxy>::make_mut(program),
         }
     }
 }

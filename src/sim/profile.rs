@@ -52,6 +52,8 @@ pub struct Profile {
     pub node_pods: u32,
     /// The cloud that the cluster runs in, if it runs in one.
     pub cloud: Option<CloudConfig>,
+    /// Whether each node runs kube-proxy.
+    pub kube_proxy: bool,
     /// How long things take on their way.
     pub latencies: Latencies,
 }
@@ -66,16 +68,17 @@ impl Default for Profile {
             node_memory: "8Gi".to_owned(),
             node_pods: 110,
             cloud: Some(CloudConfig::default()),
+            kube_proxy: true,
             latencies: Latencies::default(),
         }
     }
 }
 
 impl Profile {
-    /// A cluster on machines of its own, in no cloud: what `kubeadm` makes of them.
+    /// A cluster in no cloud and without kube-proxy, as those were that the recorded cases come from.
     #[must_use]
     pub fn bare() -> Self {
-        Self { cloud: None, ..Self::default() }
+        Self { cloud: None, kube_proxy: false, ..Self::default() }
     }
 
     /// The node with this number, counted from 1.

@@ -3,5 +3,6 @@
 mod cloud;
 mod garbage;
 mod nodes;
+mod proxy;
 mod scene;
 mod timeline;

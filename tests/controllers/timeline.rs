@@ -17,7 +17,9 @@ fn facts(scene: &Scene, node: &str) -> BTreeSet<String> {
     let etcd = scene.cluster.api().etcd();
     let nodes = etcd.range(Kind::Node, None).filter_map(|(_, object)| Object::downcast::<Node>(object));
     match nodes.into_iter().find(|known| known.metadata.name.as_deref() == Some(node)) {
-        None => drop(facts.insert("node absent".to_owned())),
+        None => {
+            facts.insert("node absent".to_owned());
+        }
         Some(known) => {
             for condition in known.status.iter().flat_map(|status| status.conditions.iter().flatten()) {
                 let reason = condition.reason.as_deref().unwrap_or_default();
