@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use imbl::OrdSet;
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
 use crate::api::Object;
@@ -13,6 +12,7 @@ use crate::api::core::service::{
     is_headless, needs_cluster_ip, needs_health_check, needs_node_port, validate_families,
 };
 use crate::machinery::field::{FieldError, Path};
+use crate::machinery::persistent::OrdSet;
 use crate::machinery::random::Random;
 use crate::machinery::status::Status;
 
@@ -126,7 +126,7 @@ impl Allocator {
     fn any_address(&mut self, random: &mut Random) -> Result<String, FieldError> {
         for _ in 0..1000 {
             let offset = STATIC_BAND + u32::try_from(random.below(65_534 - u64::from(STATIC_BAND))).unwrap_or(0);
-            if self.addresses.insert(offset).is_none() {
+            if self.addresses.insert(offset) {
                 return Ok(text(offset));
             }
         }
@@ -144,10 +144,10 @@ impl Allocator {
                 "failed to allocate IP {address}: the provided network does not match the current range"
             ));
         };
-        match self.addresses.insert(offset) {
-            None => Ok(()),
-            Some(_) => refused(&format!("failed to allocate IP {address}: provided IP is already allocated")),
+        if self.addresses.insert(offset) {
+            return Ok(());
         }
+        refused(&format!("failed to allocate IP {address}: provided IP is already allocated"))
     }
 
     /// `initNodePorts`: one port may be served over several protocols under one node port.
@@ -217,17 +217,14 @@ impl Allocator {
         if !(NODE_PORT_FIRST..NODE_PORT_FIRST + NODE_PORT_COUNT).contains(&wanted) {
             return refused("provided port is not in the valid range. The range of valid ports is 30000-32767");
         }
-        match self.ports.insert(wanted) {
-            None => Ok(wanted),
-            Some(_) => refused("provided port is already allocated"),
-        }
+        if self.ports.insert(wanted) { Ok(wanted) } else { refused("provided port is already allocated") }
     }
 
     fn any_port(&mut self, random: &mut Random) -> i32 {
         loop {
             let offset = random.below(u64::from((NODE_PORT_COUNT - STATIC_PORTS).unsigned_abs()));
             let port = NODE_PORT_FIRST + STATIC_PORTS + i32::try_from(offset).unwrap_or(0);
-            if self.ports.insert(port).is_none() {
+            if self.ports.insert(port) {
                 return port;
             }
         }

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use imbl::OrdMap;
 use k8s_openapi::api::core::v1::{Node, NodeAddress, Service};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Name, Resource};
+use crate::machinery::persistent::OrdMap;
 
 /// The cloud's name, with which the ids of its instances begin.
 pub const PROVIDER_NAME: &str = "kubetab";

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::api::{Kind, Name, ObjectKey, Resource};

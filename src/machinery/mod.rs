@@ -15,6 +15,7 @@ pub mod labels;
 pub mod manifest;
 pub mod names;
 pub mod patch;
+pub mod persistent;
 pub mod quantity;
 pub mod quote;
 pub mod random;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, Service};
 use serde::de::DeserializeOwned;

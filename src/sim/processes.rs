@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
 use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};

@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
 use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Node, Service};
 
 use crate::api::{Kind, Name, ObjectKey, Resource};
@@ -21,6 +20,7 @@ use crate::client::node_taints::taints;
 use crate::client::{Client, ClientError, EventType, InformerEvent, Informers, QueueKey, Requeue, WorkQueue};
 use crate::etcd::Why;
 use crate::machinery::patch::diff::create_two_way;
+use crate::machinery::persistent::OrdMap;
 use crate::machinery::schema;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;

@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::{OrdMap, OrdSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
 
@@ -29,6 +28,7 @@ use crate::client::{
     Client, ClientError, Controller, EventType, InformerEvent, Informers, QueueKey, Requeue, WatchSpec, WorkQueue,
 };
 use crate::etcd::Why;
+use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use super::pod_control::node_name;
 use health::NodeHealth;
@@ -106,10 +106,10 @@ impl NodeLifecycleController {
             self.known.insert(name, Name::from(node.uid()));
             self.mark_reachable(node, client);
         }
-        for (name, uid) in gone {
+        for (name, uid) in &gone {
             let message = format!("Node {name} event: Removing Node {name} from Controller");
-            tell(&name, &uid, "RemovingNode", &message, client);
-            self.known.remove(&name);
+            tell(name, uid, "RemovingNode", &message, client);
+            self.known.remove(name);
         }
     }
 
@@ -165,7 +165,7 @@ impl NodeLifecycleController {
             let message = format!("Node {name} status is now: NodeNotReady");
             tell(&name, look.node.uid(), "NodeNotReady", &message, client);
         }
-        let needs_retry = self.nodes_to_retry.remove(&name).is_some();
+        let needs_retry = self.nodes_to_retry.remove(&name);
         if fell || (needs_retry && look.observed != "True") {
             client.enqueue(ObjectKey::new(PODS_OF, name));
         }

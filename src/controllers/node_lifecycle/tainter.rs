@@ -6,8 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use imbl::OrdSet;
-
+use crate::machinery::persistent::OrdSet;
 use crate::machinery::time::Time;
 
 /// What comes next.
@@ -39,13 +38,13 @@ impl Tainter {
     }
 
     pub(super) fn add(&mut self, node: &str) {
-        if self.known.insert(node.to_owned()).is_none() {
+        if self.known.insert(node.to_owned()) {
             self.waiting.push_back(node.to_owned());
         }
     }
 
     pub(super) fn remove(&mut self, node: &str) {
-        if self.known.remove(node).is_some() {
+        if self.known.remove(node) {
             self.waiting.retain(|known| known != node);
         }
     }

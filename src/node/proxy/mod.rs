@@ -12,7 +12,6 @@ pub use rules::{Destination, Rule, Rules, Verdict};
 
 use std::time::Duration;
 
-use imbl::OrdSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -20,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::api::{Kind, Name, ObjectKey, Resource};
 use crate::apiserver::User;
 use crate::client::{Client, Identity, InformerEvent, Informers, Process, Token, WatchSpec};
+use crate::machinery::persistent::OrdSet;
 use crate::machinery::time::Time;
 
 /// `--iptables-min-sync-period`: changes within this time are applied together.
@@ -89,14 +89,14 @@ impl KubeProxy {
 
     /// Brings the rules up to date: `syncProxyRules`.
     fn sync(&mut self, now: Time) {
-        for key in std::mem::take(&mut self.pending) {
-            let service = self.informers.get::<Service>(&key).filter(|service| is_ours(&service.metadata));
+        for key in &std::mem::take(&mut self.pending) {
+            let service = self.informers.get::<Service>(key).filter(|service| is_ours(&service.metadata));
             let is_of_service = |slice: &&EndpointSlice| {
                 is_ours(&slice.metadata) && label(&slice.metadata, SERVICE_NAME) == Some(&*key.name)
             };
             let slices = self.informers.list_in::<EndpointSlice>(&key.namespace).map(|slice| &**slice);
             let slices: Vec<&EndpointSlice> = slices.filter(is_of_service).collect();
-            self.rules.replace(&key, service.map(|service| &**service), &slices, &self.node);
+            self.rules.replace(key, service.map(|service| &**service), &slices, &self.node);
         }
         self.synced_at = Some(now);
     }

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use imbl::OrdMap;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 
 use crate::api::ObjectKey;
 use crate::api::core::service::{is_headless, needs_cluster_ip};
+use crate::machinery::persistent::OrdMap;
 
 /// Where something is sent to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,22 +216,38 @@ mod tests {
     fn what_is_ready_serves_and_else_what_still_answers() {
         let spec = || json!({ "type": "ClusterIP", "ports": [{ "port": 80 }] });
         let with = |a, b| json!([endpoint("10.0.0.1", "here", a), endpoint("10.0.0.2", "there", b)]);
-        check(spec(), with(READY, READY), &expect![[r#"
+        check(
+            spec(),
+            with(READY, READY),
+            &expect![[r#"
             10.96.0.9:80 Endpoints(["10.0.0.1:8080", "10.0.0.2:8080"])
             198.18.0.1:80 Endpoints(["10.0.0.1:8080", "10.0.0.2:8080"])
-        "#]]);
-        check(spec(), with(STARTING, READY), &expect![[r#"
+        "#]],
+        );
+        check(
+            spec(),
+            with(STARTING, READY),
+            &expect![[r#"
             10.96.0.9:80 Endpoints(["10.0.0.2:8080"])
             198.18.0.1:80 Endpoints(["10.0.0.2:8080"])
-        "#]]);
-        check(spec(), with(STARTING, ENDING), &expect![[r#"
+        "#]],
+        );
+        check(
+            spec(),
+            with(STARTING, ENDING),
+            &expect![[r#"
             10.96.0.9:80 Endpoints(["10.0.0.2:8080"])
             198.18.0.1:80 Endpoints(["10.0.0.2:8080"])
-        "#]]);
-        check(spec(), with(STARTING, STARTING), &expect![[r#"
+        "#]],
+        );
+        check(
+            spec(),
+            with(STARTING, STARTING),
+            &expect![[r#"
             10.96.0.9:80 Reject
             198.18.0.1:80 Reject
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -241,21 +257,33 @@ mod tests {
             json!({ "type": "LoadBalancer", "ports": ports, "externalTrafficPolicy": policy })
         };
         let elsewhere = || json!([endpoint("10.0.0.2", "there", READY)]);
-        check(spec("Cluster"), elsewhere(), &expect![[r#"
+        check(
+            spec("Cluster"),
+            elsewhere(),
+            &expect![[r#"
             node:30080 Endpoints(["10.0.0.2:8080"])
             10.96.0.9:80 Endpoints(["10.0.0.2:8080"])
             198.18.0.1:80 Endpoints(["10.0.0.2:8080"])
-        "#]]);
-        check(spec("Local"), elsewhere(), &expect![[r#"
+        "#]],
+        );
+        check(
+            spec("Local"),
+            elsewhere(),
+            &expect![[r#"
             node:30080 Drop
             10.96.0.9:80 Endpoints(["10.0.0.2:8080"])
             198.18.0.1:80 Drop
-        "#]]);
+        "#]],
+        );
         let both = json!([endpoint("10.0.0.1", "here", READY), endpoint("10.0.0.2", "there", READY)]);
-        check(spec("Local"), both, &expect![[r#"
+        check(
+            spec("Local"),
+            both,
+            &expect![[r#"
             node:30080 Endpoints(["10.0.0.1:8080"])
             10.96.0.9:80 Endpoints(["10.0.0.1:8080", "10.0.0.2:8080"])
             198.18.0.1:80 Endpoints(["10.0.0.1:8080"])
-        "#]]);
+        "#]],
+        );
     }
 }
