@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::Duration;
 
-use imbl::OrdMap;
+use kubetab::machinery::persistent::OrdMap;
 use kubetab::kubectl::{Config, Program};
 use kubetab::machinery::random::Random;
 use kubetab::machinery::shell::files::{FileSystem, FileTree};

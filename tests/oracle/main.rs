@@ -68,3 +68,8 @@ fn patch() {
 fn kubectl() {
     play("kubectl");
 }
+
+#[test]
+fn nodes() {
+    play("nodes");
+}
