@@ -62,7 +62,7 @@ impl EventLeases {
 
     fn pop(&mut self, now: Time) -> Option<ObjectKey> {
         self.next().filter(|ends| *ends <= now)?;
-        let (_, key) = self.by_end.remove_min()?;
+        let (_, key) = self.by_end.pop_min()?;
         self.ends.remove(&key);
         Some(key)
     }

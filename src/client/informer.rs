@@ -120,7 +120,7 @@ impl Index {
                 objects.insert(key.clone(), object.clone());
             }
             None => {
-                self.groups.insert(group.into(), OrdMap::unit(key.clone(), object.clone()));
+                self.groups.insert(group.into(), OrdMap::from_iter([(key.clone(), object.clone())]));
             }
         }
     }

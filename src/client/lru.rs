@@ -28,10 +28,11 @@ impl<V: Clone> Lru<V> {
 
     /// The value of a name, which counts as used now.
     pub(super) fn get_mut(&mut self, name: &str, now: Time) -> Option<&mut V> {
-        let (name, entry) = self.entries.get_key_value_mut(name)?;
+        let entry = self.entries.get_mut(name)?;
         if entry.used != now {
+            let name = Name::from(name);
             self.ages.remove(&(entry.used, name.clone()));
-            self.ages.insert((now, name.clone()));
+            self.ages.insert((now, name));
             entry.used = now;
         }
         Some(&mut entry.value)
@@ -42,7 +43,7 @@ impl<V: Clone> Lru<V> {
         if let Some(old) = self.entries.insert(name.clone(), Entry { value, used: now }) {
             self.ages.remove(&(old.used, name.clone()));
         } else if self.entries.len() > self.entries_max
-            && let Some((_, oldest)) = self.ages.remove_min()
+            && let Some((_, oldest)) = self.ages.pop_min()
         {
             self.entries.remove(&oldest);
         }

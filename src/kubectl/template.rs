@@ -230,7 +230,9 @@ impl Parser<'_> {
                 length => (Token::Field(self.rest[1..=length].to_owned(), false), length + 1),
             },
             '-' | '+' | '0'..='9' => {
-                let digits = self.rest[1..].find(|c: char| !(c.is_ascii_digit() || c == '.')).map_or(self.rest.len(), |at| at + 1);
+                let digits = self.rest[1..]
+                    .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+                    .map_or(self.rest.len(), |at| at + 1);
                 (Token::Number(self.rest[..digits].to_owned()), digits)
             }
             letter if letter.is_alphabetic() || letter == '_' => {
@@ -270,10 +272,13 @@ impl Parser<'_> {
         let mut tokens = tokens;
         let mut variables = Vec::new();
         if let Some(at) = tokens.iter().position(|token| *token == Token::Assign) {
-            variables = tokens[..at].iter().filter_map(|token| match token {
-                Token::Variable(name) => Some(name.clone()),
-                _ => None,
-            }).collect();
+            variables = tokens[..at]
+                .iter()
+                .filter_map(|token| match token {
+                    Token::Variable(name) => Some(name.clone()),
+                    _ => None,
+                })
+                .collect();
             tokens = &tokens[at + 1..];
         }
         let mut commands = vec![Vec::new()];
@@ -346,8 +351,23 @@ fn fields(tokens: &[Token], at: &mut usize) -> Vec<String> {
 }
 
 const FUNCTIONS: [&str; 17] = [
-    "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "print", "printf", "println", "exists",
-    "base64decode", "html",
+    "and",
+    "or",
+    "not",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "len",
+    "index",
+    "print",
+    "printf",
+    "println",
+    "exists",
+    "base64decode",
+    "html",
 ];
 
 struct Run {
@@ -615,7 +635,10 @@ mod tests {
         check("{{if .nosuch}}a{{else if eq .status.n 2}}b{{else}}c{{end}}", "b");
         check("{{if .nosuch}}a{{else if eq .status.n 3}}b{{else}}c{{end}}|", "c|");
         check("{{range $k, $v := .labels}}{{$k}}={{$v}} {{end}}", "a=1 b=2 ");
-        check("{{len .labels}} {{(index .status.conditions 1).type}} {{printf \"%s-%d\" .status.phase .status.n}}", "2 Odd Running-2");
+        check(
+            "{{len .labels}} {{(index .status.conditions 1).type}} {{printf \"%s-%d\" .status.phase .status.n}}",
+            "2 Odd Running-2",
+        );
         check("{{ .status.n | print | printf \"%q\" }}", "\"2\"");
         check("a {{- 1 -}} b", "a1b");
         check("{{with .status}}{{.phase}} {{$.labels.a}}{{end}}", "Running 1");
