@@ -36,11 +36,17 @@ pub(super) fn EditorPane(app: App) -> impl IntoView {
                 {move || files.messages.get().into_iter().map(|message| said(app, message)).collect_view()}
             </div>
             <div class="editor-buttons">
-                <button id="apply" class="pill on" on:click=move |_| app.apply(None)>{t!(app, "editor.apply")}<kbd>"Ctrl ↵"</kbd></button>
+                <button id="apply" class="pill on" on:click=move |_| app.apply(None)>{t!(app, "editor.apply")}<kbd>{apply_keys()}</kbd></button>
                 <button id="dry-run" class="pill" on:click=move |_| app.dry_run()>{t!(app, "editor.dry-run")}</button>
             </div>
         </section>
     }
+}
+
+/// The keys that apply, as this machine names them.
+fn apply_keys() -> &'static str {
+    let machine = window().navigator().user_agent().unwrap_or_default();
+    if machine.contains("Mac OS") { "⌘ ↵" } else { "Ctrl ↵" }
 }
 
 #[component]

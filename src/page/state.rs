@@ -6,11 +6,11 @@ use leptos::prelude::*;
 
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
-use crate::session::scenario::{Card, Lesson};
-use crate::session::{Action, File};
+use crate::session::scenario::Card;
+use crate::session::{Action, File, ObjectName};
 use crate::view::events::EventRow;
 use crate::view::inspect::Details;
-use crate::view::protocol::{Answer, Clock, Command, Counts, Frame, Problem, Pulse, Report, Start};
+use crate::view::protocol::{Answer, Clock, Command, Counts, Frame, Lesson, Problem, Pulse, Report, Start};
 use crate::view::scene::{Filter, Scene};
 use crate::view::timeline::Mark;
 use crate::view::why::Link;
@@ -64,7 +64,7 @@ pub(super) enum Dialog {
     /// An image that shall not be pulled.
     BreakImage,
     /// Delete this?
-    Delete(Subject),
+    Delete(ObjectName),
 }
 
 /// The rooms of the page; on a phone one at a time.
@@ -74,6 +74,73 @@ pub(super) enum Room {
     Graph,
     Inspector,
     Events,
+}
+
+impl Room {
+    /// Those that can be folded away.
+    pub(super) const FOLDABLE: [Self; 3] = [Self::Editor, Self::Inspector, Self::Events];
+
+    /// A name without blanks for attributes and style sheets.
+    pub(super) const fn id(self) -> &'static str {
+        match self {
+            Self::Editor => "editor",
+            Self::Graph => "graph",
+            Self::Inspector => "inspector",
+            Self::Events => "events",
+        }
+    }
+}
+
+/// Which rooms are folded away on a wide screen, as words with blanks between.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Folded(pub(super) String);
+
+impl Folded {
+    /// Everything but the picture and the line of time: what a class on a projector needs.
+    pub(super) fn all() -> Self {
+        Self(Room::FOLDABLE.map(Room::id).join(" "))
+    }
+
+    pub(super) fn contains(&self, room: Room) -> bool {
+        self.0.split(' ').any(|word| word == room.id())
+    }
+
+    pub(super) fn toggle(&mut self, room: Room) {
+        let others = Room::FOLDABLE.into_iter().filter(|other| self.contains(*other) != (*other == room));
+        *self = Self(others.map(Room::id).collect::<Vec<_>>().join(" "));
+    }
+}
+
+/// How the page looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Theme {
+    /// As the system does.
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub(super) const fn id(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    pub(super) fn from_id(id: &str) -> Self {
+        [Self::Light, Self::Dark].into_iter().find(|theme| theme.id() == id).unwrap_or_default()
+    }
+
+    pub(super) const fn next(self) -> Self {
+        match self {
+            Self::Auto => Self::Light,
+            Self::Light => Self::Dark,
+            Self::Dark => Self::Auto,
+        }
+    }
 }
 
 /// Something told to the user in passing.
@@ -87,6 +154,7 @@ pub(super) struct Notice {
 /// A session that was left: another branch of time, or the user's own work before a link was opened.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Branch {
+    /// The session.
     pub(super) text: String,
     /// The clock where it was left, as shown.
     pub(super) clock: String,
@@ -156,7 +224,9 @@ pub(super) struct Taken {
 #[derive(Clone, Copy)]
 pub(super) struct App {
     pub(super) language: RwSignal<Language>,
-    pub(super) dark: Signal<bool>,
+    pub(super) theme: RwSignal<Theme>,
+    pub(super) dark: Memo<bool>,
+    pub(super) folded: RwSignal<Folded>,
     pub(super) engine: RwSignal<Engine>,
     pub(super) cluster: Cluster,
     pub(super) files: Files,
@@ -179,10 +249,17 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn new(language: Language, dark: Signal<bool>, embedded: bool) -> Self {
+    pub(super) fn new(language: Language, prefers_dark: RwSignal<bool>, embedded: bool) -> Self {
+        let theme = RwSignal::new(storage::load(super::THEME).map_or(Theme::Auto, |id| Theme::from_id(&id)));
+        let dark = Memo::new(move |_| match theme.get() {
+            Theme::Auto => prefers_dark.get(),
+            theme => theme == Theme::Dark,
+        });
         Self {
             language: RwSignal::new(language),
+            theme,
             dark,
+            folded: RwSignal::new(Folded(storage::load(super::FOLDED).unwrap_or_default())),
             engine: RwSignal::default(),
             cluster: Cluster {
                 scene: RwSignal::default(),
@@ -263,6 +340,26 @@ impl App {
     pub(super) fn act(self, action: Action) {
         let id = self.expect(Purpose::Other);
         self.send(&Command::Act { id, action });
+    }
+
+    /// Replaces a Deployment's pods by new ones.
+    pub(super) fn restart(self, object: ObjectName) {
+        let id = self.expect(Purpose::Other);
+        self.send(&Command::Restart { id, object });
+    }
+
+    /// Does what a step of the lesson does besides writing and applying files.
+    pub(super) fn perform(self, step: usize) {
+        let id = self.expect(Purpose::Other);
+        self.send(&Command::Perform { id, step });
+    }
+
+    /// Shows a room that may be folded away, or lie behind another on a phone.
+    pub(super) fn show(self, room: Room) {
+        self.room.set(room);
+        if self.folded.with_untracked(|folded| folded.contains(room)) {
+            self.folded.update(|folded| folded.toggle(room));
+        }
     }
 
     fn expect(self, purpose: Purpose) -> u32 {
@@ -349,13 +446,16 @@ impl App {
     }
 
     /// Begins another session; the present one is kept among the branches.
-    pub(super) fn open(self, start: Start) {
+    pub(super) fn open(self, start: Start, play: bool) {
         let saved = self.saved.get_untracked();
         if !saved.is_empty() && self.cluster.marks.with_untracked(has_actions) {
             let clock = clock_text(self.cluster.clock.get_untracked().now, self.cluster.start.get_untracked());
             self.keep_branch(Branch { text: saved, clock });
         }
-        self.send(&Command::Open { start, play: true });
+        self.send(&Command::Open { start, play });
+        // What another session was filtered by would only hide this one.
+        self.filter.set(Filter::default());
+        self.send(&Command::Filter(Filter::default()));
     }
 
     pub(super) fn keep_branch(self, branch: Branch) {
@@ -389,7 +489,12 @@ impl App {
         match report {
             Report::Ready { gallery, .. } => self.gallery.set(gallery),
             Report::Opened { files, lesson, start } => self.opened(files, lesson, start),
-            Report::NotOpened(why) => self.notice(true, why),
+            Report::Lesson(lesson) => {
+                let step = storage::load_lesson().map_or(0, |(_, step)| step);
+                let last = |lesson: &Lesson| lesson.steps.len().saturating_sub(1);
+                self.lesson.set(lesson.map(|lesson| Taken { step: step.min(last(&lesson)), lesson, done: false }));
+            }
+            Report::NotOpened(why) => self.notice(true, self.fill(crate::key!("open.failed"), &[&why])),
             Report::Done { id, outcome } | Report::Tried { id, outcome } => self.answered(id, outcome),
             Report::Frame(frame) => self.draw(*frame),
             Report::Details(details) => self.details.set(details),

@@ -37,6 +37,11 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
             places
         })
     });
+    // What happened last before the moment that is shown.
+    let last_mark = Memo::new(move |_| {
+        let now = clock.with(|clock| clock.now);
+        app.cluster.marks.with(|marks| marks.iter().rev().find(|mark| mark.at <= now).map(|mark| (mark.at, mark.clone())))
+    });
     let seek = move |seconds: f64| {
         let (start, _) = bounds.get_untracked();
         app.send(&Command::Play(false));
@@ -68,7 +73,7 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
                     id="scrubber"
                     type="range"
                     min="0"
-                    step="0.001"
+                    step="0.1"
                     max=move || bounds.get().1
                     prop:value=move || clock.get().now.since(bounds.get().0).as_secs_f64()
                     aria-label=t!(app, "timeline.scrub")
@@ -76,7 +81,11 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
                     on:input=on_input
                 />
             </div>
-            {(!app.embedded).then(|| view! { <Events app=app/> })}
+            <p class="caption" id="caption">{move || last_mark.get().map(|(at, mark)| {
+                let sign = match mark.kind { MarkKind::Action => "●", MarkKind::Trouble => "▲", MarkKind::Change => "○" };
+                view! { <time>{app.clock_text(at)}</time><span class=format!("mark-sign {}", mark.kind.id()) aria-hidden="true">{sign}</span>{app.say(&mark.text)} }.into_any()
+            })}</p>
+            {(!app.embedded).then(|| view! { <Events app=app/> }.into_any())}
         </section>
     }
 }
@@ -102,7 +111,7 @@ fn Events(app: App) -> impl IntoView {
                                 <td>{move || age(seconds.get().saturating_sub(seen))}</td>
                                 <td>{if event.warning { "Warning" } else { "Normal" }}</td>
                                 <td>{event.reason}</td>
-                                <td><button class="link" on:click=move |_| { app.select_object(subject.clone()); app.room.set(Room::Inspector); }>{name}</button></td>
+                                <td><button class="link" on:click=move |_| { app.select_object(subject.clone()); app.show(Room::Inspector); }>{name}</button></td>
                                 <td class="wide">{event.message}{times}</td>
                             </tr>
                         }

@@ -48,6 +48,10 @@ pub struct SessionLog {
     /// How far time had come.
     #[serde(default)]
     pub now: Time,
+    /// How many steps the cluster had made: more than one may belong to one moment, and time may have been stopped in
+    /// between. 0 means all of the last moment.
+    #[serde(default)]
+    pub steps: u64,
 }
 
 /// Why a log from somewhere else is refused.

@@ -13,7 +13,7 @@ use super::scene::Scene;
 /// The least scale at which the words in the graph can be read; below it pods say less.
 const SCALE_MIN: f64 = 0.78;
 /// Nothing is drawn larger than it was designed, save a little.
-const SCALE_MAX: f64 = 1.35;
+const SCALE_MAX: f64 = 1.6;
 /// With more pods than this a node only counts its pods.
 const PODS_DRAWN_MAX: usize = 1_500;
 /// How many waiting pods the tray shows; it counts the rest.
@@ -173,6 +173,8 @@ pub struct Layout {
     pub detail: Option<Detail>,
     /// The parts of the control plane, the API server among them.
     pub parts: Vec<(Actor, Rect)>,
+    /// Whether the parts of the control plane have room for few words only.
+    pub narrow_parts: bool,
     /// Workloads, by uid.
     pub workloads: BTreeMap<String, Rect>,
     /// Whether there are so many workloads that they say less.
@@ -381,6 +383,7 @@ impl Layout {
         let step = inner / count(above.len());
         // Wide windows leave air between the parts instead of stretching them.
         let size = Size { width: (step - 8.0).clamp(PART.width, 150.0), ..PART };
+        self.narrow_parts = size.width < 130.0;
         let bus = Rect { x: MARGIN, y: y + PART.height + WIRE, width: inner, height: BUS_HEIGHT };
         for (index, part) in above.into_iter().enumerate() {
             let center = MARGIN + step * (count(index) + 0.5);

@@ -27,8 +27,10 @@ const JOURNEY_SECONDS: (f64, f64) = (0.35, 1.1);
 const DEPARTURE_SECONDS: (f64, f64) = (0.012, 0.09);
 /// What waits should be on its way after about so long, in seconds.
 const BACKLOG_SECONDS: f64 = 0.9;
-/// With at most so many dots on their way each says what it carries.
-const NAMED_MAX: usize = 5;
+/// At most so many dots say what they carry.
+const NAMED_MAX: usize = 6;
+/// How high the words of a dot are, with some air.
+const WORDS_HEIGHT: f64 = 15.0;
 /// How long a wire stays lit for those who want less motion, in milliseconds.
 const LIT_MS: u64 = 700;
 
@@ -40,6 +42,23 @@ struct Dot {
     total: f64,
     seconds: f64,
     age: f64,
+    /// What it carries, in words, and how wide they are; empty for what is not worth naming.
+    words: String,
+    width: f64,
+    /// Whether the words are shown.
+    named: bool,
+}
+
+impl Dot {
+    /// Shows or hides its words.
+    fn name(&mut self, named: bool) {
+        if self.named != named {
+            self.named = named;
+            if let Some(text) = self.element.last_element_child() {
+                text.set_text_content(Some(if named { &self.words } else { "" }));
+            }
+        }
+    }
 }
 
 impl Dot {
@@ -119,10 +138,23 @@ impl Loop {
         let elapsed = (now - self.last.replace(now)).clamp(0.0, 0.1);
         self.depart(now);
         let mut dots = self.dots.borrow_mut();
+        // The words of one dot may not lie on those of another: who set out first keeps them.
+        let mut taken: Vec<(f64, f64, f64)> = Vec::new();
+        let right_edge = self.stage.layout.with_untracked(|layout| layout.width);
         for dot in dots.iter_mut() {
             dot.age += elapsed;
             let (x, y) = dot.position();
             let _ = dot.element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
+            let free = !dot.words.is_empty()
+                && taken.len() < NAMED_MAX
+                && x + dot.width < right_edge
+                && taken.iter().all(|(left, top, width)| {
+                    (y - top).abs() > WORDS_HEIGHT || x + dot.width < *left || x > left + width
+                });
+            dot.name(free);
+            if free {
+                taken.push((x, y, dot.width));
+            }
         }
         let arrived = |dot: &mut Dot| dot.age >= dot.seconds;
         for dot in dots.extract_if(.., arrived) {
@@ -161,22 +193,24 @@ impl Loop {
             (false, _) => "dot told",
         };
         let radius = if pulse.kind == "Lease" { 2.5 } else { (4.0 + f64::from(pulse.count).ln()).min(9.0) };
-        let named = pulse.kind != "Lease" && self.dots.borrow().len() < NAMED_MAX;
-        let text = match (named, pulse.count) {
-            (false, _) => String::new(),
-            (true, 1) => pulse.kind.clone(),
-            (true, count) => format!("{} ×{count}", pulse.kind),
+        let words = match (pulse.kind.as_str(), pulse.count) {
+            ("Lease", _) => String::new(),
+            (kind, 1) => kind.to_owned(),
+            (kind, count) => format!("{kind} ×{count}"),
         };
+        #[allow(clippy::cast_precision_loss, reason = "a few letters")]
+        let width = words.chars().count() as f64 * 6.4 + 16.0;
         let _ = element.set_attribute("class", class);
-        if let (Some(circle), Some(words)) = (element.first_element_child(), element.last_element_child()) {
+        if let (Some(circle), Some(text)) = (element.first_element_child(), element.last_element_child()) {
             let _ = circle.set_attribute("r", &format!("{radius:.1}"));
-            words.set_text_content(Some(&text));
+            text.set_text_content(None);
         }
         let (x, y) = path[0];
         let _ = element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
         let _ = self.group.append_child(&element);
         let seconds = (total / SPEED).clamp(JOURNEY_SECONDS.0, JOURNEY_SECONDS.1);
-        self.dots.borrow_mut().push(Dot { element, path, lengths, total, seconds, age: 0.0 });
+        let dot = Dot { element, path, lengths, total, seconds, age: 0.0, words, width, named: false };
+        self.dots.borrow_mut().push(dot);
     }
 }
 
