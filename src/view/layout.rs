@@ -24,7 +24,9 @@ const TRUNK_X: f64 = 8.0;
 const GAP: f64 = 12.0;
 const PART: Size = Size { width: 84.0, height: 44.0 };
 const WIRE: f64 = 24.0;
-const BUS_HEIGHT: f64 = 36.0;
+const BUS_HEIGHT: f64 = 46.0;
+/// How far above the lower edge of the API server requests and watch events travel, below its words.
+const LANE: f64 = 13.0;
 const CARD: Size = Size { width: 262.0, height: 72.0 };
 const CARD_SMALL: Size = Size { width: 168.0, height: 38.0 };
 const SERVICE: Size = Size { width: 170.0, height: 44.0 };
@@ -67,6 +69,12 @@ impl Rect {
         self.x + self.width / 2.0
     }
 
+    /// The height within the API server at which requests and watch events travel.
+    #[must_use]
+    pub fn lane(&self) -> f64 {
+        self.bottom() - LANE
+    }
+
     /// Its lower edge.
     #[must_use]
     pub fn bottom(&self) -> f64 {
@@ -104,7 +112,7 @@ impl Detail {
 
     const fn size(self) -> Size {
         match self {
-            Self::Full | Self::Counted => Size { width: 60.0, height: 44.0 },
+            Self::Full | Self::Counted => Size { width: 64.0, height: 44.0 },
             Self::Short => Size { width: 28.0, height: 26.0 },
             Self::Dot => Size { width: 13.0, height: 13.0 },
         }
@@ -436,8 +444,8 @@ impl Layout {
             for (index, (name, uids)) in row.iter().enumerate() {
                 let rect = Rect { x: MARGIN + count(index) * (width + GAP), y, width, height };
                 let center = rect.center_x();
-                let wire = vec![(center, rect.y), (center, lane), (TRUNK_X, lane), (TRUNK_X, bus_y - BUS_HEIGHT / 2.0)];
-                let wire = wire.into_iter().chain([(MARGIN, bus_y - BUS_HEIGHT / 2.0)]).collect();
+                let wire = vec![(center, rect.y), (center, lane), (TRUNK_X, lane), (TRUNK_X, bus_y - LANE)];
+                let wire = wire.into_iter().chain([(MARGIN, bus_y - LANE)]).collect();
                 self.wires.insert(Actor::Node((*name).to_owned()), wire);
                 self.nodes.insert((*name).to_owned(), rect);
                 if grid.detail != Detail::Counted {

@@ -14,6 +14,8 @@ use super::signs::Signs;
 
 const SCALE_MIN: f64 = 0.15;
 const SCALE_MAX: f64 = 4.0;
+/// A picture that does not fill its window hangs at most so far below the upper edge. In pixels.
+const TOP_MAX: f64 = 36.0;
 /// One press of a zoom button.
 const STEP: f64 = 1.3;
 /// From this scale on even small items show their words.
@@ -48,7 +50,7 @@ impl Camera {
                 let window = window.get();
                 layout.with(|layout| Sight {
                     x: (window.width - layout.width * layout.scale) / 2.0,
-                    y: ((window.height - layout.height * layout.scale) / 2.0).max(0.0),
+                    y: ((window.height - layout.height * layout.scale) / 2.0).clamp(0.0, TOP_MAX),
                     scale: layout.scale,
                 })
             })

@@ -104,12 +104,11 @@ fn state_line(stage: Stage, node: &NodeView, place: Rect) -> AnyView {
         _ => "trouble",
     };
     let word = stage.app.text(state_word(node));
-    let right = place.width - PADDING;
-    // The sign stands before the word, whose width is not known: Korean letters are about as wide as they are high.
-    let width: f64 = word.chars().map(|letter| if letter.is_ascii() { 8.0 } else { 12.0 }).sum();
+    // How wide the word is nobody knows here, so the sign stands behind it, where its place is fixed.
+    let right = place.width - PADDING - 12.0;
     view! {
-        {sign(picture, right - width - 17.0, 14.5, 12.0)}
-        <text class="state" x=right y="25" text-anchor="end">{word}</text>
+        <text class="state" x=right - 5.0 y="25" text-anchor="end">{word}</text>
+        {sign(picture, right, 14.5, 12.0)}
     }
     .into_any()
 }

@@ -66,8 +66,8 @@ fn Part(stage: Stage, actor: Actor) -> impl IntoView {
         let middle = rect.width / 2.0;
         if is_bus {
             view! {
-                <text class="title" x="18" y=rect.height / 2.0 + 5.0>{app.text(title)}</text>
-                <text class="soft" x=rect.width - 18.0 y=rect.height / 2.0 + 4.0 text-anchor="end">{move || second.get()}</text>
+                <text class="title" x="18" y="19">{app.text(title)}</text>
+                <text class="soft" x=rect.width - 18.0 y="19" text-anchor="end">{move || second.get()}</text>
             }
             .into_any()
         } else {

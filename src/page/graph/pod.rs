@@ -111,13 +111,12 @@ fn drawing(stage: Stage, pod: &PodView, place: Rect, detail: Detail) -> AnyView 
 
 fn full(stage: Stage, pod: &PodView, width: f64) -> AnyView {
     let short = shortened(pod.short_name(), 9);
-    let word = short_word(stage, pod);
-    let letters: f64 = word.chars().map(|letter| if letter.is_ascii() { 5.6 } else { 10.0 }).sum();
-    let left = (width - letters - 13.0) / 2.0 + 1.0;
+    // The band of a roll-out stands at the left.
+    let middle = width / 2.0 + 2.0;
     view! {
-        <text class="name" x=width / 2.0 + 1.0 y="17" text-anchor="middle">{short}</text>
-        {sign(pod.sign.id(), left, 24.5, 11.0)}
-        <text class="word" x=left + 13.0 y="34">{word}</text>
+        <text class="name" x=middle y="17" text-anchor="middle">{short}</text>
+        {sign(pod.sign.id(), 11.0, 25.0, 10.5)}
+        <text class="word" x=middle + 6.5 y="34" text-anchor="middle">{short_word(stage, pod)}</text>
     }
     .into_any()
 }

@@ -229,7 +229,7 @@ fn new_dot() -> Option<web_sys::Element> {
 /// The way of a pulse through the picture: along its program's wire, along the API server, up to etcd or down from it.
 fn journey(layout: &Layout, pulse: &Pulse) -> Option<Vec<Point>> {
     let (_, bus) = layout.parts.iter().find(|(actor, _)| *actor == Actor::ApiServer)?;
-    let middle = bus.y + bus.height / 2.0;
+    let middle = bus.lane();
     let etcd = layout.wires.get(&Actor::Etcd)?;
     let mut path: Vec<Point> = match &pulse.actor {
         // What the API server writes by itself begins in its middle.
