@@ -5,11 +5,13 @@ use wasm_bindgen::JsCast as _;
 
 use crate::key;
 use crate::session::{Action, NodeName};
+use crate::view::layout::{in_order, natural};
 use crate::view::words::Key;
 use crate::view::{Selection, Subject};
 
+use super::erase::{hear, t};
 use super::icons::{Icon, icon};
-use super::state::{App, Dialog, t};
+use super::state::{App, Dialog};
 
 /// Something that can go wrong with a thing.
 struct Fault {
@@ -108,7 +110,7 @@ fn button(app: App, name: &str, fault: Fault, done: impl Fn() + 'static) -> AnyV
         app.act(action.clone());
         done();
     };
-    view! { <button id=format!("{id}-{name}") class="fault" title=label.clone() aria-label=label on:click=act>{move || app.text(short)}</button> }
+    view! { <button id=format!("{id}-{name}") class="fault" title=label.clone() aria-label=label on:click=hear(act)>{move || app.text(short)}</button> }
         .into_any()
 }
 
@@ -151,8 +153,8 @@ pub(super) fn BreakIt(app: App) -> impl IntoView {
         }
     };
     view! {
-        <div class="menu" node_ref=menu on:focusout=on_blur on:keydown=on_key>
-            <button id="break" class="pill" aria-label=t!(app, "break") aria-expanded=move || open.get().to_string() on:click=move |_| open.update(|open| *open = !*open)>
+        <div class="menu" node_ref=menu on:focusout=hear(on_blur) on:keydown=hear(on_key)>
+            <button id="break" class="pill" aria-label=t!(app, "break") aria-expanded=move || open.get().to_string() on:click=hear(move |_| open.update(|open| *open = !*open))>
                 {icon(Icon::Bolt)}<span class="label">{t!(app, "break")}</span>
             </button>
             {move || open.get().then(|| entries(app, open))}
@@ -166,7 +168,7 @@ fn entries(app: App, open: RwSignal<bool>) -> AnyView {
             open.set(false);
             app.dialog.set(Some(dialog.clone()));
         };
-        view! { <button id=id on:click=ask>{move || app.text(key)}</button> }.into_any()
+        view! { <button id=id on:click=hear(ask)>{move || app.text(key)}</button> }.into_any()
     };
     let row = move |subject: Subject| {
         let name = subject.name.clone();
@@ -180,8 +182,10 @@ fn entries(app: App, open: RwSignal<bool>) -> AnyView {
         Some(Selection::Object(subject)) if subject.kind == "Pod" => row(subject),
         _ => view! { <p class="soft small menu-hint">{t!(app, "break.select-pod")}</p> }.into_any(),
     };
-    let mut nodes: Vec<String> = app.cluster.scene.with_untracked(|scene| scene.nodes.keys().cloned().collect());
-    nodes.sort_by(|left, right| crate::view::layout::natural(left).cmp(&crate::view::layout::natural(right)));
+    let nodes = app.cluster.scene.with_untracked(|scene| {
+        let names: Vec<&String> = scene.nodes.keys().collect();
+        in_order(names, |name| natural(name)).into_iter().cloned().collect::<Vec<_>>()
+    });
     let nodes = nodes.into_iter().map(|name| row(Subject::new("Node", "", name))).collect_view();
     view! {
         <div class="menu-list">

@@ -8,9 +8,10 @@ use crate::sim::{NodeSpec, NodeTaint};
 use crate::view::protocol::{Command, Start};
 use crate::view::words::Key;
 
+use super::erase::{hear, t};
 use super::icons::{Icon, icon};
 use super::lesson::localised;
-use super::state::{App, Dialog, t};
+use super::state::{App, Dialog};
 
 /// Some chat programs cut addresses that are longer than this.
 const LINK_CUT: usize = 2_000;
@@ -48,9 +49,9 @@ fn Frame(app: App, dialog: Dialog) -> impl IntoView {
         Dialog::Delete(object) => delete(app, object),
     };
     view! {
-        <dialog class="dialog" node_ref=element aria-labelledby="dialog-title" on:close=move |_| app.dialog.set(None)>
+        <dialog class="dialog" node_ref=element aria-labelledby="dialog-title" on:close=hear(move |_| app.dialog.set(None))>
             <header><h2 id="dialog-title">{move || app.text(title)}</h2>
-                <button class="square" aria-label=t!(app, "close") on:click=move |_| app.dialog.set(None)>{icon(Icon::Close)}</button>
+                <button class="square" aria-label=t!(app, "close") on:click=hear(move |_| app.dialog.set(None))>{icon(Icon::Close)}</button>
             </header>
             {body}
         </dialog>
@@ -64,10 +65,10 @@ fn gallery(app: App) -> AnyView {
     };
     view! {
         <div class="cards">
-            <button class="card" id="scenario-new" on:click=move |_| open(Start::New)><b>{t!(app, "gallery.new")}</b><span>{t!(app, "gallery.new-text")}</span></button>
+            <button class="card" id="scenario-new" on:click=hear(move |_| open(Start::New))><b>{t!(app, "gallery.new")}</b><span>{t!(app, "gallery.new-text")}</span></button>
             {move || app.gallery.get().into_iter().map(|card| {
                 let id = card.id.clone();
-                view! { <button class="card" id=format!("scenario-{}", card.id) on:click=move |_| open(Start::Scenario(id.clone()))><b>{localised(app, &card.title)}</b><span>{localised(app, &card.summary)}</span></button> }
+                view! { <button class="card" id=format!("scenario-{}", card.id) on:click=hear(move |_| open(Start::Scenario(id.clone())))><b>{localised(app, &card.title)}</b><span>{localised(app, &card.summary)}</span></button> }
             }).collect_view()}
         </div>
     }
@@ -113,9 +114,9 @@ fn share(app: App) -> AnyView {
         <label>{t!(app, "share.link")}<textarea id="share-link" class="field" readonly=true rows="3" prop:value=address></textarea></label>
         <p class="small soft">{move || app.fill(key!("share.length"), &[&address().len().to_string()])}</p>
         <p class="small bad" role="status">{warning}</p>
-        <button id="copy-link" class="pill on" on:click=move |_| copy(address())>{t!(app, "share.copy")}</button>
-        <button id="export" class="pill" on:click=move |_| app.send(&Command::Export)>{t!(app, "share.export")}</button>
-        <label class="pill file">{t!(app, "share.import")}<input id="import" type="file" accept=".json,application/json" on:change=import/></label>
+        <button id="copy-link" class="pill on" on:click=hear(move |_| copy(address()))>{t!(app, "share.copy")}</button>
+        <button id="export" class="pill" on:click=hear(move |_| app.send(&Command::Export))>{t!(app, "share.export")}</button>
+        <label class="pill file">{t!(app, "share.import")}<input id="import" type="file" accept=".json,application/json" on:change=hear(import)/></label>
         <label>{t!(app, "share.embed")}<textarea class="field" readonly=true rows="2" prop:value=embed></textarea></label>
     }
     .into_any()
@@ -147,7 +148,7 @@ fn add_node(app: App) -> AnyView {
     let wrong = RwSignal::new(None::<String>);
     let field = move |id: &'static str, key: Key, value: RwSignal<String>, example: &'static str| {
         view! {
-            <label>{move || app.text(key)}<input id=id class="field" spellcheck="false" autocomplete="off" placeholder=example prop:value=move || value.get() on:input=move |event| value.set(event_target_value(&event))/></label>
+            <label>{move || app.text(key)}<input id=id class="field" spellcheck="false" autocomplete="off" placeholder=example prop:value=move || value.get() on:input=hear(move |event| value.set(event_target_value(&event)))/></label>
         }
         .into_any()
     };
@@ -177,14 +178,20 @@ fn add_node(app: App) -> AnyView {
         {field("node-labels", key!("break.labels"), labels, "zone=a,disk=ssd")}
         {field("node-taints", key!("break.taints"), taints, "gpu=yes:NoSchedule")}
         <p class="small bad" role="alert">{move || wrong.get()}</p>
-        <button id="confirm" class="pill on" on:click=add>{t!(app, "break.add")}</button>
+        <button id="confirm" class="pill on" on:click=hear(add)>{t!(app, "break.add")}</button>
     }
     .into_any()
 }
 
 fn break_image(app: App) -> AnyView {
     let images = app.cluster.scene.with_untracked(|scene| {
-        scene.pods.values().flat_map(|pod| pod.images.clone()).collect::<std::collections::BTreeSet<_>>()
+        let mut images: Vec<String> = Vec::new();
+        for image in scene.pods.values().flat_map(|pod| &pod.images) {
+            if !images.contains(image) {
+                images.push(image.clone());
+            }
+        }
+        images
     });
     let image = RwSignal::new(images.first().cloned().unwrap_or_else(|| "nginx:1.28".to_owned()));
     let act = move |broken: bool| {
@@ -192,10 +199,10 @@ fn break_image(app: App) -> AnyView {
         app.act(Action::BreakImage { image: image.get_untracked(), broken });
     };
     view! {
-        <label>{t!(app, "break.image-name")}<input id="image" class="field" list="images" prop:value=move || image.get() on:input=move |event| image.set(event_target_value(&event))/></label>
+        <label>{t!(app, "break.image-name")}<input id="image" class="field" list="images" prop:value=move || image.get() on:input=hear(move |event| image.set(event_target_value(&event)))/></label>
         <datalist id="images">{images.into_iter().map(|image| view! { <option value=image></option> }).collect_view()}</datalist>
-        <button id="confirm" class="pill on" on:click=move |_| act(true)>{t!(app, "break.image-off")}</button>
-        <button class="pill" on:click=move |_| act(false)>{t!(app, "break.image-on")}</button>
+        <button id="confirm" class="pill on" on:click=hear(move |_| act(true))>{t!(app, "break.image-off")}</button>
+        <button id="mend" class="pill" on:click=hear(move |_| act(false))>{t!(app, "break.image-on")}</button>
     }
     .into_any()
 }
@@ -208,8 +215,8 @@ fn delete(app: App, object: ObjectName) -> AnyView {
     };
     view! {
         <p>{move || app.fill(key!("delete.text"), &[&text])}</p>
-        <button id="confirm" class="pill on" on:click=act>{t!(app, "inspector.delete")}</button>
-        <button class="pill" on:click=move |_| app.dialog.set(None)>{t!(app, "cancel")}</button>
+        <button id="confirm" class="pill on" on:click=hear(act)>{t!(app, "inspector.delete")}</button>
+        <button class="pill" on:click=hear(move |_| app.dialog.set(None))>{t!(app, "cancel")}</button>
     }
     .into_any()
 }

@@ -11,10 +11,11 @@ use crate::view::protocol::Command;
 use crate::view::why::Link;
 use crate::view::{Actor, Subject};
 
+use super::erase::{hear, t};
 use super::breaking;
 use super::graph::{part_name, part_purpose};
 use super::icons::{Icon, icon};
-use super::state::{App, Dialog, Room, t};
+use super::state::{App, Dialog, Room};
 
 /// What is shown, as far as the whole room must be drawn anew when it changes. While one object is looked at only the
 /// sections that changed are: the focus, what was folded out and what was scrolled to stay.
@@ -49,7 +50,7 @@ pub(super) fn Inspector(app: App) -> impl IntoView {
 }
 
 fn close(app: App) -> AnyView {
-    view! { <button class="square close-inspector" aria-label=t!(app, "close") on:click=move |_| app.select(None)>{icon(Icon::Close)}</button> }.into_any()
+    view! { <button class="square close-inspector" aria-label=t!(app, "close") on:click=hear(move |_| app.select(None))>{icon(Icon::Close)}</button> }.into_any()
 }
 
 fn gone(app: App, subject: &Subject, chain: Vec<Link>) -> AnyView {
@@ -158,7 +159,7 @@ fn yaml(_app: App, text: String) -> AnyView {
 }
 
 fn object_link(app: App, text: String, subject: Subject) -> AnyView {
-    view! { <button class="link" on:click=move |_| app.select_object(subject.clone())>{text}</button> }.into_any()
+    view! { <button class="link" on:click=hear(move |_| app.select_object(subject.clone()))>{text}</button> }.into_any()
 }
 
 fn facts(app: App, facts: Vec<Fact>) -> AnyView {
@@ -192,7 +193,7 @@ fn buttons(app: App, (name, replicas): (ObjectName, Option<i32>)) -> AnyView {
     let restart = (name.kind == "Deployment").then(|| {
         let object = name.clone();
         let restart = move |_| app.restart(object.clone());
-        view! { <button id="restart" class="pill" on:click=restart>{icon(Icon::Restart)}{t!(app, "inspector.restart")}</button> }.into_any()
+        view! { <button id="restart" class="pill" on:click=hear(restart)>{icon(Icon::Restart)}{t!(app, "inspector.restart")}</button> }.into_any()
     });
     let scale = replicas.map(|replicas| scale(app, name.clone(), replicas));
     let edit = move |_| {
@@ -204,9 +205,9 @@ fn buttons(app: App, (name, replicas): (ObjectName, Option<i32>)) -> AnyView {
     view! {
         <div class="object-buttons">
             {scale}
-            <button id="edit" class="pill" on:click=edit>{icon(Icon::Edit)}{t!(app, "inspector.edit")}</button>
+            <button id="edit" class="pill" on:click=hear(edit)>{icon(Icon::Edit)}{t!(app, "inspector.edit")}</button>
             {restart}
-            <button id="delete" class="pill" on:click=move |_| app.dialog.set(Some(Dialog::Delete(name.clone())))>{icon(Icon::Trash)}{t!(app, "inspector.delete")}</button>
+            <button id="delete" class="pill" on:click=hear(move |_| app.dialog.set(Some(Dialog::Delete(name.clone()))))>{icon(Icon::Trash)}{t!(app, "inspector.delete")}</button>
         </div>
     }
     .into_any()
@@ -217,9 +218,9 @@ fn scale(app: App, object: ObjectName, replicas: i32) -> AnyView {
     let (less, more) = (to.clone(), to.clone());
     view! {
         <span class="scale" role="group" aria-label=t!(app, "inspector.scale")>
-            <button id="scale-down" class="square" aria-label=t!(app, "inspector.less") on:click=move |_| less(replicas - 1)>{icon(Icon::Minus)}</button>
-            <input id="replicas" class="field" type="number" min="0" max="5000" aria-label=t!(app, "inspector.scale") prop:value=replicas on:change=move |event| if let Ok(replicas) = event_target_value(&event).parse() { to(replicas) }/>
-            <button id="scale-up" class="square" aria-label=t!(app, "inspector.more") on:click=move |_| more(replicas + 1)>{icon(Icon::Plus)}</button>
+            <button id="scale-down" class="square" aria-label=t!(app, "inspector.less") on:click=hear(move |_| less(replicas - 1))>{icon(Icon::Minus)}</button>
+            <input id="replicas" class="field" type="number" min="0" max="5000" aria-label=t!(app, "inspector.scale") prop:value=replicas on:change=hear(move |event| if let Ok(replicas) = event_target_value(&event).parse() { to(replicas) })/>
+            <button id="scale-up" class="square" aria-label=t!(app, "inspector.more") on:click=hear(move |_| more(replicas + 1))>{icon(Icon::Plus)}</button>
         </span>
     }
     .into_any()
@@ -229,12 +230,13 @@ fn scale(app: App, object: ObjectName, replicas: i32) -> AnyView {
 fn links(app: App, links: Vec<Link>) -> AnyView {
     let items = links.into_iter().map(|link| {
         let time = app.clock_text(link.at);
-        let who = match link.actor {
-            Actor::You => app.text(key!("part.you")).to_owned(),
-            _ => link.name.clone(),
+        // What you did begins with "You" anyway.
+        let (class, who) = match link.actor {
+            Actor::You => ("you", String::new()),
+            _ => ("", link.name + " "),
         };
         let text = app.say(&link.sentence);
-        view! { <li class=if link.actor == Actor::You { "you" } else { "" }><time>{time}</time><b>{who}</b>" "{text}</li> }
+        view! { <li class=class><time>{time}</time><b>{who}</b>{text}</li> }.into_any()
     });
     view! { <ol class="chain">{items.collect_view()}</ol> }.into_any()
 }
@@ -248,6 +250,7 @@ fn changes(app: App, changes: Vec<Link>) -> AnyView {
         let revision = link.revision;
         let time = app.clock_text(link.at);
         let text = app.say(&link.sentence);
+        let who = if link.actor == Actor::You { String::new() } else { link.name + " " };
         let open = Memo::new(move |_| {
             app.chain.with(|chain| chain.as_ref().filter(|(opened, _)| *opened == revision).map(|(_, links)| links.clone()))
         });
@@ -256,8 +259,8 @@ fn changes(app: App, changes: Vec<Link>) -> AnyView {
         };
         view! {
             <li>
-                <time>{time}</time><b>{link.name}</b>" "{text}" "
-                <button class="link" aria-expanded=move || open.with(Option::is_some).to_string() on:click=ask>{t!(app, "inspector.why-this")}</button>
+                <time>{time}</time><b>{who}</b>{text}" "
+                <button class="link" aria-expanded=move || open.with(Option::is_some).to_string() on:click=hear(ask)>{t!(app, "inspector.why-this")}</button>
                 {move || open.get().map(|chain| links(app, chain))}
             </li>
         }

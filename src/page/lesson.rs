@@ -7,8 +7,9 @@ use crate::view::protocol::LessonStep;
 use crate::view::words::Language;
 use crate::view::{Selection, Subject};
 
+use super::erase::{hear, t};
 use super::icons::{Icon, icon};
-use super::state::{App, t};
+use super::state::App;
 
 fn in_language(text: &Text, language: Language) -> String {
     match language {
@@ -44,11 +45,11 @@ pub(super) fn LessonPanel(app: App) -> impl IntoView {
                     <div class="lesson-buttons">
                         {button.map(|text| {
                             let class = if taken.done { "pill" } else { "pill on" };
-                            view! { <button id="do-it" class=class disabled=taken.done on:click=move |_| perform(app, index, &step)>{text}</button> }.into_any()
+                            view! { <button id="do-it" class=class disabled=taken.done on:click=hear(move |_| perform(app, index, &step))>{text}</button> }.into_any()
                         })}
-                        <button class="square" disabled=number == 1 aria-label=t!(app, "lesson.back") title=t!(app, "lesson.back") on:click=move |_| go(-1)>{icon(Icon::Left)}</button>
-                        <button id="lesson-next" class=if next_first && !last { "square on" } else { "square" } disabled=last aria-label=t!(app, "lesson.next") title=t!(app, "lesson.next") on:click=move |_| go(1)>{icon(Icon::Right)}</button>
-                        <button id="lesson-close" class="square" aria-label=t!(app, "lesson.close") title=t!(app, "lesson.close") on:click=move |_| app.lesson.set(None)>{icon(Icon::Close)}</button>
+                        <button class="square" disabled=number == 1 aria-label=t!(app, "lesson.back") title=t!(app, "lesson.back") on:click=hear(move |_| go(-1))>{icon(Icon::Left)}</button>
+                        <button id="lesson-next" class=if next_first && !last { "square on" } else { "square" } disabled=last aria-label=t!(app, "lesson.next") title=t!(app, "lesson.next") on:click=hear(move |_| go(1))>{icon(Icon::Right)}</button>
+                        <button id="lesson-close" class="square" aria-label=t!(app, "lesson.close") title=t!(app, "lesson.close") on:click=hear(move |_| app.lesson.set(None))>{icon(Icon::Close)}</button>
                     </div>
                 </aside>
             }

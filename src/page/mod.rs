@@ -5,6 +5,7 @@ pub mod editor;
 mod breaking;
 mod dialogs;
 mod editor_pane;
+mod erase;
 mod graph;
 mod icons;
 mod inspector;
@@ -23,7 +24,8 @@ use crate::session::File;
 use crate::view::protocol::{Command, Start};
 use crate::view::words::Language;
 
-use state::{App, Engine, Room, t};
+use erase::{hear, t};
+use state::{App, Engine, Room};
 
 const LANGUAGE: &str = "kubetab.language";
 const THEME: &str = "kubetab.theme";
@@ -218,7 +220,7 @@ fn Banner(app: App) -> impl IntoView {
             view! {
                 <div class="banner" role="status">
                     <span>{t!(app, "engine.restored")}</span>
-                    <button on:click=move |_| app.engine.set(Engine::Live)>{t!(app, "close")}</button>
+                    <button on:click=hear(move |_| app.engine.set(Engine::Live))>{t!(app, "close")}</button>
                 </div>
             }
             .into_any(),
@@ -227,8 +229,8 @@ fn Banner(app: App) -> impl IntoView {
             view! {
                 <div class="banner bad" role="alert">
                     <span>{t!(app, "engine.dead")}" "<code>{why}</code></span>
-                    <button id="revive" on:click=move |_| link::revive(app, false)>{t!(app, "engine.revive")}</button>
-                    <button id="undo-last" on:click=move |_| link::revive(app, true)>{t!(app, "engine.undo")}</button>
+                    <button id="revive" on:click=hear(move |_| link::revive(app, false))>{t!(app, "engine.revive")}</button>
+                    <button id="undo-last" on:click=hear(move |_| link::revive(app, true))>{t!(app, "engine.undo")}</button>
                 </div>
             }
             .into_any(),
@@ -242,7 +244,7 @@ fn Banner(app: App) -> impl IntoView {
 fn RoomTabs(app: App) -> impl IntoView {
     let tab = move |room: Room, key: crate::view::words::Key| {
         view! {
-            <button aria-pressed=move || (app.room.get() == room).to_string() on:click=move |_| app.room.set(room)>
+            <button aria-pressed=move || (app.room.get() == room).to_string() on:click=hear(move |_| app.room.set(room))>
                 {move || app.text(key)}
             </button>
         }

@@ -1,6 +1,6 @@
 //! What the page knows: signals that the worker's reports set and the components read.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use leptos::prelude::*;
 
@@ -205,7 +205,8 @@ pub(super) struct Cluster {
     pub(super) counts: RwSignal<Counts>,
     pub(super) start: RwSignal<Time>,
     pub(super) hash: RwSignal<String>,
-    pub(super) marks: RwSignal<BTreeSet<Mark>>,
+    /// In the order of time.
+    pub(super) marks: RwSignal<Vec<Mark>>,
     pub(super) events: RwSignal<Vec<EventRow>>,
     pub(super) pulses: StoredValue<VecDeque<Pulse>>,
     pub(super) frames: RwSignal<u32>,
@@ -243,7 +244,7 @@ pub(super) struct App {
     pub(super) branches: RwSignal<Vec<Branch>>,
     pub(super) saved: RwSignal<String>,
     pub(super) embedded: bool,
-    pending: StoredValue<BTreeMap<u32, Purpose>>,
+    pending: StoredValue<Vec<(u32, Purpose)>>,
     next_id: StoredValue<u32>,
     link: StoredValue<WorkerLink, LocalStorage>,
 }
@@ -365,9 +366,7 @@ impl App {
     fn expect(self, purpose: Purpose) -> u32 {
         self.next_id.update_value(|id| *id += 1);
         let id = self.next_id.get_value();
-        self.pending.update_value(|pending| {
-            pending.insert(id, purpose);
-        });
+        self.pending.update_value(|pending| pending.push((id, purpose)));
         id
     }
 
@@ -448,7 +447,7 @@ impl App {
     /// Begins another session; the present one is kept among the branches.
     pub(super) fn open(self, start: Start, play: bool) {
         let saved = self.saved.get_untracked();
-        if !saved.is_empty() && self.cluster.marks.with_untracked(has_actions) {
+        if !saved.is_empty() && self.cluster.marks.with_untracked(|marks| has_actions(marks)) {
             let clock = clock_text(self.cluster.clock.get_untracked().now, self.cluster.start.get_untracked());
             self.keep_branch(Branch { text: saved, clock });
         }
@@ -515,7 +514,7 @@ impl App {
 
     fn opened(self, files: Vec<File>, lesson: Option<Lesson>, start: Time) {
         self.cluster.start.set(start);
-        self.cluster.marks.set(BTreeSet::new());
+        self.cluster.marks.set(Vec::new());
         self.cluster.pulses.update_value(VecDeque::clear);
         self.select(None);
         self.files.messages.set(Vec::new());
@@ -527,8 +526,12 @@ impl App {
     }
 
     fn answered(self, id: u32, outcome: Result<Answer, String>) {
-        let purpose = self.pending.try_update_value(|pending| pending.remove(&id)).flatten();
-        let purpose = purpose.unwrap_or(Purpose::Other);
+        let mut purpose = Purpose::Other;
+        self.pending.update_value(|pending| {
+            if let Some(index) = pending.iter().position(|(waiting, _)| *waiting == id) {
+                purpose = pending.swap_remove(index).1;
+            }
+        });
         let answer = outcome.unwrap_or_else(|why| Answer { refusals: vec![why], ..Answer::default() });
         if purpose == Purpose::Other {
             let bad = !answer.is_success();
@@ -562,10 +565,15 @@ impl App {
         }
         if !frame.marks.is_empty() {
             cluster.marks.update(|marks| {
-                marks.extend(frame.marks);
-                while marks.len() > MARKS_MAX {
-                    marks.pop_first();
+                for mark in frame.marks {
+                    // After a rewind the same marks come again.
+                    let place = marks.partition_point(|known| *known < mark);
+                    if marks.get(place) != Some(&mark) {
+                        marks.insert(place, mark);
+                    }
                 }
+                let surplus = marks.len().saturating_sub(MARKS_MAX);
+                marks.drain(..surplus);
             });
         }
         if let Some(events) = frame.events {
@@ -591,7 +599,7 @@ impl App {
     }
 }
 
-fn has_actions(marks: &BTreeSet<Mark>) -> bool {
+fn has_actions(marks: &[Mark]) -> bool {
     marks.iter().any(|mark| mark.kind == crate::view::timeline::MarkKind::Action)
 }
 
@@ -603,11 +611,3 @@ pub(super) fn clock_text(time: Time, start: Time) -> String {
     let clock = format!("{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, since.subsec_millis());
     if days == 0 { clock } else { format!("{days}d {clock}") }
 }
-
-/// A text of the page in its language, for use in views: tracks the language.
-macro_rules! t {
-    ($app:expr, $name:literal) => {
-        move || $app.text($crate::key!($name))
-    };
-}
-pub(super) use t;

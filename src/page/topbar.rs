@@ -6,9 +6,10 @@ use crate::key;
 use crate::view::protocol::{Command, Start};
 use crate::view::words::{Key, Language};
 
+use super::erase::{hear, t};
 use super::breaking::BreakIt;
 use super::icons::{Icon, icon};
-use super::state::{App, Dialog, Folded, Room, Theme, t};
+use super::state::{App, Dialog, Folded, Room, Theme};
 
 const SPEEDS: [f64; 10] = [0.1, 0.25, 1.0, 2.0, 4.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
 
@@ -23,7 +24,7 @@ pub(super) fn TopBar(app: App) -> impl IntoView {
         <header class="topbar">
             <h1 class="logo">"kube"<i>"tab"</i></h1>
             {own.then(|| view! {
-                <button id="gallery" class="pill" aria-label=t!(app, "gallery.open") on:click=move |_| app.dialog.set(Some(Dialog::Gallery))>
+                <button id="gallery" class="pill" aria-label=t!(app, "gallery.open") on:click=hear(move |_| app.dialog.set(Some(Dialog::Gallery)))>
                     {icon(Icon::Book)}<span class="label">{t!(app, "gallery.open")}</span>
                 </button>
             }.into_any())}
@@ -31,12 +32,12 @@ pub(super) fn TopBar(app: App) -> impl IntoView {
             <TimeControls app=app/>
             {own.then(|| view! {
                 <BreakIt app=app/>
-                <button id="share" class="pill" aria-label=t!(app, "share") on:click=move |_| app.dialog.set(Some(Dialog::Share))>
+                <button id="share" class="pill" aria-label=t!(app, "share") on:click=hear(move |_| app.dialog.set(Some(Dialog::Share)))>
                     {icon(Icon::Share)}<span class="label">{t!(app, "share")}</span>
                 </button>
                 {folds(app)}
             }.into_any())}
-            <button id="language" class="pill" lang=move || other_language().code() on:click=move |_| app.language.set(other_language())>
+            <button id="language" class="pill" lang=move || other_language().code() on:click=hear(move |_| app.language.set(other_language()))>
                 {move || other_language().own_name()}
             </button>
             {theme(app)}
@@ -62,7 +63,7 @@ fn theme(app: App) -> AnyView {
         })
     };
     view! {
-        <button id="theme" class="pill" data-theme-choice=move || app.theme.get().id() aria-label=name title=name on:click=move |_| app.theme.update(|theme| *theme = theme.next())>
+        <button id="theme" class="pill" data-theme-choice=move || app.theme.get().id() aria-label=name title=name on:click=hear(move |_| app.theme.update(|theme| *theme = theme.next()))>
             {picture}
         </button>
     }
@@ -74,7 +75,7 @@ fn folds(app: App) -> AnyView {
     let toggle = move |room: Room, picture: Icon, key: Key| {
         let shown = move || app.folded.with(|folded| !folded.contains(room));
         view! {
-            <button id=format!("fold-{}", room.id()) class="square" aria-pressed=move || shown().to_string() aria-label=move || app.text(key) title=move || app.text(key) on:click=move |_| app.folded.update(|folded| folded.toggle(room))>
+            <button id=format!("fold-{}", room.id()) class="square" aria-pressed=move || shown().to_string() aria-label=move || app.text(key) title=move || app.text(key) on:click=hear(move |_| app.folded.update(|folded| folded.toggle(room)))>
                 {icon(picture)}
             </button>
         }
@@ -87,7 +88,7 @@ fn folds(app: App) -> AnyView {
             {toggle(Room::Editor, Icon::PaneLeft, key!("fold.editor"))}
             {toggle(Room::Events, Icon::PaneBottom, key!("fold.events"))}
             {toggle(Room::Inspector, Icon::PaneRight, key!("fold.inspector"))}
-            <button id="projector" class="square" aria-pressed=move || is_alone().to_string() aria-label=t!(app, "fold.projector") title=t!(app, "fold.projector") on:click=alone>
+            <button id="projector" class="square" aria-pressed=move || is_alone().to_string() aria-label=t!(app, "fold.projector") title=t!(app, "fold.projector") on:click=hear(alone)>
                 {icon(Icon::Projector)}
             </button>
         </div>
@@ -112,39 +113,39 @@ fn TimeControls(app: App) -> impl IntoView {
                 id="play"
                 class="pill on"
                 aria-label=move || if playing.get() { app.text(key!("time.pause")) } else { app.text(key!("time.play")) }
-                on:click=move |_| app.send(&Command::Play(!playing.get_untracked()))
+                on:click=hear(move |_| app.send(&Command::Play(!playing.get_untracked())))
             >
                 {move || icon(if playing.get() { Icon::Pause } else { Icon::Play })}
                 <span class="label">{move || if playing.get() { app.text(key!("time.pause")) } else { app.text(key!("time.play")) }}</span>
             </button>
-            <button id="step-back" class="pill" title=t!(app, "time.back") aria-label=t!(app, "time.back") on:click=move |_| app.send(&Command::StepBack)>
+            <button id="step-back" class="pill" title=t!(app, "time.back") aria-label=t!(app, "time.back") on:click=hear(move |_| app.send(&Command::StepBack))>
                 {icon(Icon::StepBack)}
             </button>
-            <button id="step" class="pill" title=t!(app, "time.step") aria-label=t!(app, "time.step") on:click=move |_| app.send(&Command::Step)>
+            <button id="step" class="pill" title=t!(app, "time.step") aria-label=t!(app, "time.step") on:click=hear(move |_| app.send(&Command::Step))>
                 {icon(Icon::Step)}
             </button>
-            <button id="until-idle" class="pill" title=t!(app, "time.idle") aria-label=t!(app, "time.idle") on:click=move |_| app.send(&Command::UntilIdle)>
+            <button id="until-idle" class="pill" title=t!(app, "time.idle") aria-label=t!(app, "time.idle") on:click=hear(move |_| app.send(&Command::UntilIdle))>
                 {icon(Icon::Idle)}
             </button>
-            <select id="speed" class="field" aria-label=t!(app, "time.speed") on:change=choose_speed>
+            <select id="speed" class="field" aria-label=t!(app, "time.speed") on:change=hear(choose_speed)>
                 {SPEEDS.map(|value| view! {
                     <option value=value.to_string() selected=move || (speed.get() - value).abs() < 1e-9>{format!("{value}×")}</option>
                 }).into_iter().collect_view()}
             </select>
             <output id="clock" class="clock" aria-label=t!(app, "time.clock")>{move || app.clock_text(clock.get().now)}</output>
             {move || in_past.get().then(|| view! {
-                <button id="fork" class="pill" on:click=move |_| app.send(&Command::Fork)>
+                <button id="fork" class="pill" on:click=hear(move |_| app.send(&Command::Fork))>
                     {icon(Icon::Fork)}<span class="label">{t!(app, "time.fork")}</span>
                 </button>
             })}
             {move || {
                 let branches = app.branches.get();
                 (!branches.is_empty() && !app.embedded).then(|| view! {
-                    <select id="branches" class="field" aria-label=t!(app, "branch.choose") on:change=move |event| {
+                    <select id="branches" class="field" aria-label=t!(app, "branch.choose") on:change=hear(move |event| {
                         let index: Option<usize> = event_target_value(&event).parse().ok();
                         let branch = index.and_then(|index| app.branches.with_untracked(|all| all.get(index).cloned()));
                         if let Some(branch) = branch { app.open(Start::Text(branch.text), false) }
-                    }>
+                    })>
                         <option value="">{t!(app, "branch.choose")}</option>
                         {branches.into_iter().enumerate().map(|(index, branch)| {
                             let name = app.fill(key!("branch.until"), &[&branch.clock]);

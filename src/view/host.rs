@@ -7,6 +7,8 @@ mod lesson;
 mod pulses;
 mod running;
 
+use std::sync::Arc;
+
 use crate::api::Kind;
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
@@ -177,6 +179,8 @@ impl Host {
             self.running.set_speed(speed);
         }
         self.shown = Shown::default();
+        // What travelled before it was opened does not travel again.
+        self.skip_pulses();
         self.whole = true;
         self.wanted = true;
         self.marks = self.session.entries().iter().map(|entry| mark_of_action(entry.at, &entry.action)).collect();
@@ -353,7 +357,7 @@ impl Host {
         let cluster = self.session.cluster();
         let mut scene = Scene::of(cluster.api().etcd(), &self.filter);
         for (name, node) in &mut scene.nodes {
-            node.fault = pulses::fault_of(cluster, name);
+            Arc::make_mut(node).fault = pulses::fault_of(cluster, name);
         }
         scene
     }

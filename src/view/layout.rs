@@ -129,7 +129,7 @@ impl Detail {
     /// How many pods may stand side by side in a node.
     const fn columns(self) -> &'static [usize] {
         match self {
-            Self::Full => &[3, 4, 5, 6],
+            Self::Full => &[2, 3, 4, 5, 6],
             Self::Short => &[6, 8, 10, 14],
             Self::Dot => &[11, 14, 18, 24],
             Self::Counted => &[3],
@@ -233,20 +233,19 @@ impl<'a> PodsByPlace<'a> {
         for (uid, pod) in &scene.pods {
             match pod.node.as_deref().filter(|node| scene.nodes.contains_key(*node)) {
                 Some(node) => by_node.entry(node).or_default().push((uid, pod)),
-                None => waiting.push((uid.as_str(), pod)),
+                None => waiting.push((uid.as_str(), &**pod)),
             }
         }
-        let in_order = |mut pods: Vec<(&'a str, &'a PodView)>| {
-            pods.sort_by(|(_, left), (_, right)| (left.created, &left.name).cmp(&(right.created, &right.name)));
+        let by_age = |pods: Vec<(&'a str, &'a PodView)>| {
+            let pods = in_order(pods, |(_, pod)| ("", pod.created.as_micros(), &pod.name));
             pods.into_iter().map(|(uid, _)| uid).collect::<Vec<_>>()
         };
-        let mut nodes: Vec<(&str, Vec<&str>)> = scene
+        let nodes: Vec<(&str, Vec<&str>)> = scene
             .nodes
             .keys()
-            .map(|name| (name.as_str(), in_order(by_node.remove(name.as_str()).unwrap_or_default())))
+            .map(|name| (name.as_str(), by_age(by_node.remove(name.as_str()).unwrap_or_default())))
             .collect();
-        nodes.sort_by(|(left, _), (right, _)| natural(left).cmp(&natural(right)));
-        Self { nodes, waiting: in_order(waiting) }
+        Self { nodes: in_order(nodes, |(name, _)| natural(name)), waiting: by_age(waiting) }
     }
 
     fn count(&self) -> usize {
@@ -254,9 +253,22 @@ impl<'a> PodsByPlace<'a> {
     }
 }
 
-/// A key by which `node-2` comes before `node-10`.
+/// What things are ordered by: a name, a number, another name.
+pub type Order<'a> = (&'a str, u64, &'a str);
+
+/// Puts things in order. All orders are of one type, so that the page has the code for sorting once.
 #[must_use]
-pub fn natural(name: &str) -> (&str, u64, &str) {
+pub fn in_order<'a, T>(things: Vec<T>, order: impl Fn(&T) -> Order<'a>) -> Vec<T> {
+    let mut orders: Vec<(Order<'a>, usize)> =
+        things.iter().enumerate().map(|(index, thing)| (order(thing), index)).collect();
+    orders.sort_unstable();
+    let mut things: Vec<Option<T>> = things.into_iter().map(Some).collect();
+    orders.into_iter().filter_map(|(_, index)| things[index].take()).collect()
+}
+
+/// An order by which `node-2` comes before `node-10`.
+#[must_use]
+pub fn natural(name: &str) -> Order<'_> {
     let stem = name.trim_end_matches(|character: char| character.is_ascii_digit());
     (stem, name[stem.len()..].parse().unwrap_or(0), name)
 }
@@ -344,10 +356,10 @@ impl Cards {
     fn of(scene: &Scene, width: f64) -> Self {
         let small = scene.workloads.len() > 8 || (width < 700.0 && scene.workloads.len() > 3);
         let card = if small { CARD_SMALL } else { CARD };
-        let mut workloads: Vec<_> = scene.workloads.iter().collect();
-        workloads.sort_by_key(|(_, workload)| (&workload.namespace, &workload.name));
-        let mut services: Vec<_> = scene.services.iter().collect();
-        services.sort_by_key(|(_, service)| (&service.namespace, &service.name));
+        let workloads: Vec<_> = scene.workloads.iter().collect();
+        let workloads = in_order(workloads, |(_, workload)| (&workload.namespace, 0, &workload.name));
+        let services: Vec<_> = scene.services.iter().collect();
+        let services = in_order(services, |(_, service)| (&service.namespace, 0, &service.name));
         let all = workloads
             .into_iter()
             .map(|(uid, _)| (uid.clone(), false, card))
@@ -474,11 +486,11 @@ mod tests {
         let mut scene = Scene::default();
         for index in 1..=nodes {
             let name = format!("node-{index}");
-            scene.nodes.insert(name.clone(), NodeView { name, answers: true, ..NodeView::default() });
+            scene.nodes.insert(name.clone(), NodeView { name, answers: true, ..NodeView::default() }.into());
         }
         for index in 0..pods + waiting {
             let node = (index < pods && nodes > 0).then(|| format!("node-{}", index % nodes + 1));
-            scene.pods.insert(format!("{index:05}"), pod(&format!("web-{index:05}"), node));
+            scene.pods.insert(format!("{index:05}"), pod(&format!("web-{index:05}"), node).into());
         }
         scene
     }
@@ -555,8 +567,7 @@ mod tests {
 
     #[test]
     fn nodes_are_numbered_as_people_count() {
-        let mut names = ["node-10", "node-2", "a", "node-1"];
-        names.sort_by(|left, right| natural(left).cmp(&natural(right)));
+        let names = in_order(vec!["node-10", "node-2", "a", "node-1"], |name| natural(name));
         assert_eq!(names, ["a", "node-1", "node-2", "node-10"]);
     }
 }

@@ -174,7 +174,7 @@ impl ReplicaSetController {
             let size = batch.min(count - done);
             let mut failure = None;
             let mut failed = 0;
-            for _ in 0..size {
+            for tried in 1..=size {
                 match client.create(pod_from_template(&template, set)) {
                     Ok(pod) => {
                         let message = format!("Created pod: {}", pod.name());
@@ -193,6 +193,10 @@ impl ReplicaSetController {
                         let limited = matches!(error, ClientError::Throttled(_));
                         failure.get_or_insert(error);
                         if limited {
+                            // The rest of the batch waits for the limit as well, and will not be seen either.
+                            for _ in tried..size {
+                                self.expectations.creation_observed(key);
+                            }
                             failed = size;
                             break;
                         }

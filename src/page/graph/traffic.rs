@@ -29,6 +29,8 @@ const DEPARTURE_SECONDS: (f64, f64) = (0.012, 0.09);
 const BACKLOG_SECONDS: f64 = 0.9;
 /// At most so many dots say what they carry.
 const NAMED_MAX: usize = 6;
+/// Left of this runs the wire that leads down to the nodes.
+const TRUNK_ROOM: f64 = 17.0;
 /// How high the words of a dot are, with some air.
 const WORDS_HEIGHT: f64 = 15.0;
 /// How long a wire stays lit for those who want less motion, in milliseconds.
@@ -139,14 +141,16 @@ impl Loop {
         self.depart(now);
         let mut dots = self.dots.borrow_mut();
         // The words of one dot may not lie on those of another: who set out first keeps them.
-        let mut taken: Vec<(f64, f64, f64)> = Vec::new();
-        let right_edge = self.stage.layout.with_untracked(|layout| layout.width);
+        let (mut taken, right_edge) = self.stage.layout.with_untracked(|layout| (words_of_bus(layout), layout.width));
+        let standing = taken.len();
         for dot in dots.iter_mut() {
             dot.age += elapsed;
             let (x, y) = dot.position();
             let _ = dot.element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
+            // On the wire to the nodes' kubelets there is no room for words.
             let free = !dot.words.is_empty()
-                && taken.len() < NAMED_MAX
+                && x > TRUNK_ROOM
+                && taken.len() < standing + NAMED_MAX
                 && x + dot.width < right_edge
                 && taken.iter().all(|(left, top, width)| {
                     (y - top).abs() > WORDS_HEIGHT || x + dot.width < *left || x > left + width
@@ -224,6 +228,12 @@ fn new_dot() -> Option<web_sys::Element> {
     group.append_child(&circle).ok()?;
     group.append_child(&text).ok()?;
     Some(group)
+}
+
+/// Where words stand in the API server: left, top and width.
+fn words_of_bus(layout: &Layout) -> Vec<(f64, f64, f64)> {
+    let bus = layout.parts.iter().find(|(actor, _)| *actor == Actor::ApiServer).map(|(_, rect)| *rect);
+    bus.map_or_else(Vec::new, |bus| vec![(bus.x, bus.y + 15.0, 110.0), (bus.x + bus.width - 120.0, bus.y + 15.0, 120.0)])
 }
 
 /// The way of a pulse through the picture: along its program's wire, along the API server, up to etcd or down from it.

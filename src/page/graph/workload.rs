@@ -1,5 +1,7 @@
 //! Workloads, with old and new beside each other during a roll-out, and Services.
 
+use std::sync::Arc;
+
 use leptos::prelude::*;
 
 use crate::key;
@@ -41,7 +43,7 @@ fn Card(stage: Stage, uid: String) -> impl IntoView {
     };
     let selection = object(&first.kind, &first.namespace, &first.name);
     let (kind, name) = (first.kind.clone(), first.name.clone());
-    let workload = Memo::new(move |last: Option<&WorkloadView>| {
+    let workload = Memo::new(move |last: Option<&Arc<WorkloadView>>| {
         let now = app.cluster.scene.with(|scene| scene.workloads.get(&sought).cloned());
         now.unwrap_or_else(|| last.cloned().unwrap_or_else(|| first.clone()))
     });
@@ -223,7 +225,7 @@ fn Service(stage: Stage, uid: String) -> impl IntoView {
         return ().into_any();
     };
     let (namespace, name) = (first.namespace.clone(), first.name.clone());
-    let service = Memo::new(move |last: Option<&ServiceView>| {
+    let service = Memo::new(move |last: Option<&Arc<ServiceView>>| {
         let now = app.cluster.scene.with(|scene| scene.services.get(&sought).cloned());
         now.unwrap_or_else(|| last.cloned().unwrap_or_else(|| first.clone()))
     });
@@ -250,7 +252,7 @@ fn Service(stage: Stage, uid: String) -> impl IntoView {
                     let service = service.get();
                     let ready = app.fill(key!("service.ready"), &[&service.ready.len().to_string()]);
                     view! {
-                        <text class="title" x="20" y="19">{service.name}</text>
+                        <text class="title" x="20" y="19">{service.name.clone()}</text>
                         <text class="soft" x="20" y="34">{format!("{} · {ready}", service.type_)}</text>
                     }
                 }}
