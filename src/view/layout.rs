@@ -27,7 +27,7 @@ const WIRE: f64 = 24.0;
 const BUS_HEIGHT: f64 = 46.0;
 /// How far above the lower edge of the API server requests and watch events travel, below its words.
 const LANE: f64 = 13.0;
-const CARD: Size = Size { width: 262.0, height: 72.0 };
+const CARD: Size = Size { width: 288.0, height: 72.0 };
 const CARD_SMALL: Size = Size { width: 168.0, height: 38.0 };
 const SERVICE: Size = Size { width: 170.0, height: 44.0 };
 const TRAY_HEADER: f64 = 22.0;

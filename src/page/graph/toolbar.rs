@@ -72,6 +72,7 @@ pub(super) fn Toolbar(app: App, camera: Camera, as_table: RwSignal<bool>, all_ed
             </span>
             <span class="space"></span>
             <button
+                id="all-edges"
                 class="square"
                 aria-pressed=move || all_edges.get().to_string()
                 aria-label=t!(app, "graph.edges")

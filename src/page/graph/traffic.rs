@@ -31,6 +31,8 @@ const BACKLOG_SECONDS: f64 = 0.9;
 const NAMED_MAX: usize = 6;
 /// Left of this runs the wire that leads down to the nodes.
 const TRUNK_ROOM: f64 = 17.0;
+/// About how far a dot reaches from its middle.
+const DOT_RADIUS: f64 = 6.0;
 /// How high the words of a dot are, with some air.
 const WORDS_HEIGHT: f64 = 15.0;
 /// How long a wire stays lit for those who want less motion, in milliseconds.
@@ -140,30 +142,44 @@ impl Loop {
         let elapsed = (now - self.last.replace(now)).clamp(0.0, 0.1);
         self.depart(now);
         let mut dots = self.dots.borrow_mut();
-        // The words of one dot may not lie on those of another: who set out first keeps them.
-        let (mut taken, right_edge) = self.stage.layout.with_untracked(|layout| (words_of_bus(layout), layout.width));
-        let standing = taken.len();
+        let mut places = Vec::with_capacity(dots.len());
         for dot in dots.iter_mut() {
             dot.age += elapsed;
             let (x, y) = dot.position();
             let _ = dot.element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
+            places.push((x, y));
+        }
+        self.name(&mut dots, &places);
+        let arrived = |dot: &mut Dot| dot.age >= dot.seconds;
+        for dot in dots.extract_if(.., arrived) {
+            dot.element.remove();
+            self.spare.borrow_mut().push(dot.element);
+        }
+    }
+
+    /// Shows the words of those dots that have room for them: neither words nor other dots may lie there. Who set out
+    /// first keeps the room.
+    fn name(&self, dots: &mut [Dot], places: &[Point]) {
+        let (mut taken, right_edge) = self.stage.layout.with_untracked(|layout| (words_of_bus(layout), layout.width));
+        let standing = taken.len();
+        for (index, dot) in dots.iter_mut().enumerate() {
+            let (x, y) = places[index];
+            let is_free = |left: f64, top: f64, width: f64| {
+                (y - top).abs() > WORDS_HEIGHT || x + dot.width < left || x + DOT_RADIUS > left + width
+            };
             // On the wire to the nodes' kubelets there is no room for words.
             let free = !dot.words.is_empty()
                 && x > TRUNK_ROOM
-                && taken.len() < standing + NAMED_MAX
                 && x + dot.width < right_edge
-                && taken.iter().all(|(left, top, width)| {
-                    (y - top).abs() > WORDS_HEIGHT || x + dot.width < *left || x > left + width
+                && taken.len() < standing + NAMED_MAX
+                && taken.iter().all(|(left, top, width)| is_free(*left, *top, *width))
+                && places.iter().enumerate().all(|(other, place)| {
+                    other == index || is_free(place.0 - DOT_RADIUS, place.1, 2.0 * DOT_RADIUS)
                 });
             dot.name(free);
             if free {
                 taken.push((x, y, dot.width));
             }
-        }
-        let arrived = |dot: &mut Dot| dot.age >= dot.seconds;
-        for dot in dots.extract_if(.., arrived) {
-            dot.element.remove();
-            self.spare.borrow_mut().push(dot.element);
         }
     }
 

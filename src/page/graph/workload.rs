@@ -178,7 +178,7 @@ fn bounds(stage: Stage, workload: &WorkloadView) -> AnyView {
     let available = app.fill(key, &[&workload.available.to_string(), &available_min.to_string()]);
     view! {
         {bound(total, if workload.total <= total_max { Bound::Kept } else { Bound::Broken }, 14.0)}
-        {bound(available, state, 118.0)}
+        {bound(available, state, 138.0)}
     }
     .into_any()
 }
