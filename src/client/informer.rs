@@ -1,6 +1,6 @@
 //! A process's own copy of what it watches, which is as old as the last event that reached it.
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object, ObjectKey, Resource, controller_of};
 use crate::etcd::{Commit, Revision};

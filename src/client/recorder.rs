@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::{OrdMap, OrdSet};
 use k8s_openapi::api::core::v1::{Event, EventSeries, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -64,7 +64,7 @@ struct Seen {
 /// Similar events of one object: alike but for their message.
 #[derive(Clone, Debug)]
 struct Similar {
-    messages: imbl::OrdSet<String>,
+    messages: OrdSet<String>,
     last: Time,
 }
 
@@ -215,12 +215,10 @@ impl Recorder {
 
     /// Whether so many similar events came that this one is combined with them.
     fn combines(&mut self, now: Time, group: &str, message: &str) -> bool {
-        let similar = self
-            .similar
-            .entry(group.to_owned())
-            .or_insert_with(|| Similar { messages: imbl::OrdSet::new(), last: now });
+        let similar =
+            self.similar.entry(group.to_owned()).or_insert_with(|| Similar { messages: OrdSet::new(), last: now });
         if now.since(similar.last) > SIMILAR_WINDOW {
-            similar.messages = imbl::OrdSet::new();
+            similar.messages = OrdSet::new();
         }
         similar.last = now;
         if similar.messages.len() >= SIMILAR_MAX && !similar.messages.contains(message) {

@@ -5,9 +5,9 @@
 use leptos::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wasm_bindgen::JsValue;
-use wasm_bindgen::JsCast as _;
+use wasm_bindgen::{JsCast as _, JsValue};
 
+use crate::machinery::json;
 use crate::session::File;
 
 use super::state::Branch;
@@ -44,13 +44,14 @@ pub(super) fn save(name: &str, text: &str) {
 
 fn load_json<T: DeserializeOwned + Default>(name: &str) -> T {
     // By way of the browser's own JSON, which costs the download nothing.
-    let parse = |text: String| serde_wasm_bindgen::from_value(js_sys::JSON::parse(&text).ok()?).ok();
-    load_own(name).and_then(parse).unwrap_or_default()
+    let value = |text: String| serde_wasm_bindgen::from_value(js_sys::JSON::parse(&text).ok()?).ok();
+    load_own(name).and_then(value).and_then(|value| json::from_value(&value).ok()).unwrap_or_default()
 }
 
 fn save_json<T: Serialize>(name: &str, value: &T) {
+    let value = json::to_value(value).serialize(&serde_wasm_bindgen::Serializer::json_compatible());
     let text = |value: JsValue| js_sys::JSON::stringify(&value).ok()?.as_string();
-    if let Some(text) = serde_wasm_bindgen::to_value(value).ok().and_then(text) {
+    if let Some(text) = value.ok().and_then(text) {
         save(name, &text);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 use crate::api::{Kind, Object};
 use crate::apiserver::{Answer, ApiServer, Request};

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::order::Order as _;
+use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
 use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
@@ -135,7 +136,7 @@ impl Subscriptions {
         }
         let mut watchers: Vec<ProcessId> =
             subjects.into_iter().filter_map(|subject| self.watchers.get(&(kind, subject))).flatten().cloned().collect();
-        watchers.sort();
+        watchers.order();
         watchers.dedup();
         watchers
     }

@@ -1,5 +1,6 @@
 //! How the scheduler came to a pod's node, as a table.
 
+use crate::machinery::order::Order as _;
 use crate::scheduler::explanation::Explanation;
 use crate::scheduler::framework::diagnosis::Verdict;
 
@@ -40,7 +41,7 @@ pub fn of(explanation: &Explanation) -> Decision {
             total: row.map_or(0, |(scores, row)| scores.total(row)),
         });
     }
-    nodes.sort_by(|left, right| {
+    nodes.order_by(|left, right| {
         let key = |verdict: &NodeVerdict| (verdict.filtered_by.is_some(), std::cmp::Reverse(verdict.total));
         key(left).cmp(&key(right)).then_with(|| natural(&left.node).cmp(&natural(&right.node)))
     });

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::Actor;
 use super::pod::PodView;
 use super::scene::Scene;
+use crate::machinery::order::Order as _;
 
 /// The least scale at which the words in the graph can be read; below it pods say less.
 const SCALE_MIN: f64 = 0.78;
@@ -254,21 +255,18 @@ impl<'a> PodsByPlace<'a> {
 }
 
 /// What things are ordered by: a name, a number, another name.
-pub type Order<'a> = (&'a str, u64, &'a str);
+pub type Rank<'a> = (&'a str, u64, &'a str);
 
-/// Puts things in order. All orders are of one type, so that the page has the code for sorting once.
+/// Puts things in order.
 #[must_use]
-pub fn in_order<'a, T>(things: Vec<T>, order: impl Fn(&T) -> Order<'a>) -> Vec<T> {
-    let mut orders: Vec<(Order<'a>, usize)> =
-        things.iter().enumerate().map(|(index, thing)| (order(thing), index)).collect();
-    orders.sort_unstable();
-    let mut things: Vec<Option<T>> = things.into_iter().map(Some).collect();
-    orders.into_iter().filter_map(|(_, index)| things[index].take()).collect()
+pub fn in_order<'a, T>(mut things: Vec<T>, rank: impl Fn(&T) -> Rank<'a>) -> Vec<T> {
+    things.order_by_key(rank);
+    things
 }
 
 /// An order by which `node-2` comes before `node-10`.
 #[must_use]
-pub fn natural(name: &str) -> Order<'_> {
+pub fn natural(name: &str) -> Rank<'_> {
     let stem = name.trim_end_matches(|character: char| character.is_ascii_digit());
     (stem, name[stem.len()..].parse().unwrap_or(0), name)
 }

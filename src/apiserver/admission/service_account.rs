@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, ServiceAccount, Volume, VolumeM
 use crate::api::{Kind, Object, ObjectKey, Resource};
 use crate::apiserver::Context;
 use crate::etcd::Etcd;
+use crate::machinery::json;
 use crate::machinery::status::{Details, Reason, Status};
 
 const DEFAULT_NAME: &str = "default";
@@ -101,5 +102,5 @@ fn token_volume(name: &str) -> Volume {
             ],
         },
     });
-    serde_json::from_value(value).expect("the volume is written out above")
+    json::from_value(&value).expect("the volume is written out above")
 }
