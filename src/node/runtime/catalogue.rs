@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 use serde::Deserialize;
 
 use super::reference::ImageReference;
+use crate::machinery::json;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::shell::regex::Regex;
 use crate::machinery::shell::{Flavor, utilities};
@@ -205,7 +206,7 @@ impl Catalogue {
     /// When it is not of the form.
     pub fn parse(text: &str) -> Result<Self, String> {
         let document = yaml::read_one(text).map_err(|error| error.to_string())?;
-        let file: File = serde_json::from_value(document.value).map_err(|error| error.to_string())?;
+        let file: File = json::from_value(&document.value).map_err(|error| error.to_string())?;
         let mut images = BTreeMap::new();
         for (name, mut definition) in file.images.clone() {
             if let Some(other) = &definition.like {
