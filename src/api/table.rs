@@ -144,7 +144,8 @@ pub fn table(kind: Kind, objects: &[Object], include: IncludeObject, now: Time) 
 /// A `Scale` as a table of one row (`printScale`).
 #[must_use]
 pub fn scale_table(scale: &Value, now: Time) -> Value {
-    let column = |name: &str, column_type: &str| json!({ "name": name, "type": column_type, "format": "", "priority": 0 });
+    let column =
+        |name: &str, column_type: &str| json!({ "name": name, "type": column_type, "format": "", "priority": 0 });
     let created = scale["metadata"]["creationTimestamp"].as_str().and_then(Time::parse);
     let number = |value: &Value| Value::from(value.as_i64().unwrap_or(0));
     json!({

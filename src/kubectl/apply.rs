@@ -257,9 +257,9 @@ fn apply_info(
             .ok_or_else(|| Failure::message("the kind has no schema"))?;
         after = patch::strategic::apply(after, changes, schema).map_err(|error| Failure::message(error.message()))?;
     } else {
-        after = cli.patch(info.target(), Patch::Strategic(changes), options).map_err(|status| {
-            Failure::FromSource(status, "applying patch", info.source.clone())
-        })?;
+        after = cli
+            .patch(info.target(), Patch::Strategic(changes), options)
+            .map_err(|status| Failure::FromSource(status, "applying patch", info.source.clone()))?;
     }
     let operation = if after == current { "unchanged" } else { "configured" };
     Printer::of(cli, operation)?.print(cli, &after)
@@ -269,7 +269,9 @@ fn apply_info(
 pub(super) fn view_last_applied(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
     let output = cli.flags().text("output").to_owned();
     if !matches!(output.as_str(), "" | "yaml" | "json") {
-        return Err(cli.usage(&format!("Unexpected -o output mode: {output}, the flag 'output' must be one of yaml|json")));
+        return Err(
+            cli.usage(&format!("Unexpected -o output mode: {output}, the flag 'output' must be one of yaml|json"))
+        );
     }
     let found = builder::find(cli, Query::new(cli.arguments()))?;
     found.each(cli, |cli, info| {

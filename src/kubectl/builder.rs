@@ -61,7 +61,13 @@ impl Info {
     }
 
     /// The objects of an answer, with their rows when `table` asks for them.
-    pub(super) fn of_response(cli: &Cli<'_>, kind: Kind, namespace: &str, response: &Response, table: Option<IncludeObject>) -> Vec<Self> {
+    pub(super) fn of_response(
+        cli: &Cli<'_>,
+        kind: Kind,
+        namespace: &str,
+        response: &Response,
+        table: Option<IncludeObject>,
+    ) -> Vec<Self> {
         let table = table.and_then(|include| response.to_table(include, cli.api.now()));
         let Some(mut table) = table else {
             let answer = wire(response);
@@ -107,7 +113,17 @@ pub(super) struct Query<'a> {
 impl<'a> Query<'a> {
     /// Objects by name, which must be there.
     pub(super) const fn new(words: &'a [String]) -> Self {
-        Self { words, selects: true, kind_means_all: false, fetch: true, latest: true, go_on: true, validate: false, table: None, subresource: None }
+        Self {
+            words,
+            selects: true,
+            kind_means_all: false,
+            fetch: true,
+            latest: true,
+            go_on: true,
+            validate: false,
+            table: None,
+            subresource: None,
+        }
     }
 }
 
@@ -199,7 +215,9 @@ pub(super) fn find(cli: &mut Cli<'_>, query: Query<'_>) -> Result<Found, Failure
     let selects = !labels.is_empty() || !fields.is_empty();
     if flags.has("filename") {
         if !query.words.is_empty() {
-            return Err(Failure::message("when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well"));
+            return Err(Failure::message(
+                "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
+            ));
         }
         return from_files(cli, query);
     }

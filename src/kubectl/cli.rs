@@ -208,7 +208,13 @@ impl<'a> Cli<'a> {
             .map_err(|status| enhance_list_error(kind, &labels, &fields, status))
     }
 
-    pub(super) fn create(&mut self, kind: Kind, namespace: &str, value: Value, options: WriteOptions) -> Result<Value, Status> {
+    pub(super) fn create(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        value: Value,
+        options: WriteOptions,
+    ) -> Result<Value, Status> {
         self.send_for_value(Target::collection(kind, namespace), Verb::Create { body: Body::Json(value), options })
     }
 
@@ -220,7 +226,13 @@ impl<'a> Cli<'a> {
         self.send_for_value(target, Verb::Patch { patch, options })
     }
 
-    pub(super) fn delete(&mut self, kind: Kind, namespace: &str, name: &str, options: DeleteOptions) -> Result<Value, Status> {
+    pub(super) fn delete(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        options: DeleteOptions,
+    ) -> Result<Value, Status> {
         self.send_for_value(Target::object(kind, &ObjectKey::new(namespace, name)), Verb::Delete(options))
     }
 

@@ -227,10 +227,18 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
             &[Flag::switch("server-side"), Flag::switch("force-conflicts"), Flag::switch("overwrite")],
         ])
         .commands(&[
-            Command::new("view-last-applied", apply::view_last_applied)
-                .flags(&[FILENAME, SELECTOR, ALL, &[Flag::text("output").short('o')]]),
-            Command::new("set-last-applied", apply::set_last_applied)
-                .flags(&[FILENAME, PRINT, DRY_RUN, &[Flag::switch("create-annotation")]]),
+            Command::new("view-last-applied", apply::view_last_applied).flags(&[
+                FILENAME,
+                SELECTOR,
+                ALL,
+                &[Flag::text("output").short('o')],
+            ]),
+            Command::new("set-last-applied", apply::set_last_applied).flags(&[
+                FILENAME,
+                PRINT,
+                DRY_RUN,
+                &[Flag::switch("create-annotation")],
+            ]),
         ]),
     Command::new("config", config::help).commands(&[
         Command::new("view", config::view).flags(&[PRINT, &[Flag::switch("minify"), Flag::switch("raw")]]),
@@ -238,7 +246,15 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
     ]),
     Command::new("cordon", drain::cordon).flags(&[SELECTOR, DRY_RUN]),
     Command::new("create", create::run)
-        .flags(&[FILENAME, PRINT, DRY_RUN, MANAGER, VALIDATE, SELECTOR, &[Flag::text("raw"), Flag::switch("save-config")]])
+        .flags(&[
+            FILENAME,
+            PRINT,
+            DRY_RUN,
+            MANAGER,
+            VALIDATE,
+            SELECTOR,
+            &[Flag::text("raw"), Flag::switch("save-config")],
+        ])
         .commands(&[
             Command::new("configmap", generate::config_map).aliases(&["cm"]).flags(&[
                 PRINT,
@@ -266,20 +282,21 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
                 ],
             ]),
             Command::new("namespace", generate::namespace).aliases(&["ns"]).flags(CREATE),
-            Command::new("secret", generate::secret).commands(&[Command::new("generic", generate::secret_generic).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                &[
-                    Flag::text("from-literal"),
-                    Flag::text("from-file"),
-                    Flag::text("from-env-file"),
-                    Flag::text("type"),
-                    Flag::switch("append-hash"),
-                    Flag::switch("save-config"),
-                ],
-            ])]),
+            Command::new("secret", generate::secret).commands(&[Command::new("generic", generate::secret_generic)
+                .flags(&[
+                    PRINT,
+                    DRY_RUN,
+                    MANAGER,
+                    VALIDATE,
+                    &[
+                        Flag::text("from-literal"),
+                        Flag::text("from-file"),
+                        Flag::text("from-env-file"),
+                        Flag::text("type"),
+                        Flag::switch("append-hash"),
+                        Flag::switch("save-config"),
+                    ],
+                ])]),
             Command::new("service", generate::service).aliases(&["svc"]).commands(&[
                 Command::new("clusterip", generate::service_cluster_ip).flags(SERVICE),
                 Command::new("nodeport", generate::service_node_port).flags(SERVICE),
@@ -296,12 +313,7 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
         ALL,
         ALL_NAMESPACES,
         WAIT_FOR_DELETION,
-        &[
-            Flag::text("output").short('o'),
-            Flag::switch("now"),
-            Flag::switch("ignore-not-found"),
-            Flag::text("raw"),
-        ],
+        &[Flag::text("output").short('o'), Flag::switch("now"), Flag::switch("ignore-not-found"), Flag::text("raw")],
     ]),
     Command::new("drain", drain::drain).flags(&[DRAIN, SELECTOR, DRY_RUN]),
     Command::new("expose", expose::run).aliases(&["svc"]).flags(&[
@@ -367,7 +379,13 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
         &[Flag::text("raw"), Flag::switch("save-config")],
     ]),
     Command::new("rollout", rollout::unknown).commands(&[
-        Command::new("history", history::run).flags(&[FILENAME, PRINT, SELECTOR, DRY_RUN, &[Flag::integer("revision")]]),
+        Command::new("history", history::run).flags(&[
+            FILENAME,
+            PRINT,
+            SELECTOR,
+            DRY_RUN,
+            &[Flag::integer("revision")],
+        ]),
         Command::new("pause", rollout::pause).flags(ROLLOUT),
         Command::new("restart", rollout::restart).flags(ROLLOUT),
         Command::new("resume", rollout::resume).flags(ROLLOUT),
@@ -376,7 +394,13 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
             SELECTOR,
             &[Flag::switch("watch").short('w'), Flag::integer("revision"), Flag::duration("timeout")],
         ]),
-        Command::new("undo", rollout::undo).flags(&[FILENAME, PRINT, SELECTOR, DRY_RUN, &[Flag::integer("to-revision")]]),
+        Command::new("undo", rollout::undo).flags(&[
+            FILENAME,
+            PRINT,
+            SELECTOR,
+            DRY_RUN,
+            &[Flag::integer("to-revision")],
+        ]),
     ]),
     Command::new("run", generate::run).flags(&[
         PRINT,
@@ -450,7 +474,15 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
         ]),
         Command::new("serviceaccount", set::service_account).aliases(&["sa"]).flags(SET),
     ]),
-    Command::new("taint", taint::run).flags(&[PRINT, DRY_RUN, MANAGER, SELECTOR, VALIDATE, ALL, &[Flag::switch("overwrite")]]),
+    Command::new("taint", taint::run).flags(&[
+        PRINT,
+        DRY_RUN,
+        MANAGER,
+        SELECTOR,
+        VALIDATE,
+        ALL,
+        &[Flag::switch("overwrite")],
+    ]),
     Command::new("uncordon", drain::uncordon).flags(&[SELECTOR, DRY_RUN]),
     Command::new("wait", wait::run).flags(&[
         FILENAME,

@@ -62,7 +62,8 @@ pub(super) fn create_object(cli: &mut Cli<'_>, kind: Kind, mut object: Value, wh
         let mut options = cli.write_options(MANAGER);
         options.field_validation = cli.validation()?;
         let created = cli.create(kind, &namespace, object, options);
-        object = created.map_err(|status| Failure::Message(format!("failed to create {what}: {}", status.message())))?;
+        object =
+            created.map_err(|status| Failure::Message(format!("failed to create {what}: {}", status.message())))?;
     }
     printer.print(cli, &object)?;
     Ok(Step::Done)

@@ -142,11 +142,8 @@ impl Options {
             info.printed()
         } else {
             let operation = if self.grace == Some(0) { "force deleted" } else { "deleted" };
-            let place = if info.kind.info().namespaced {
-                format!(" from {} namespace", info.namespace)
-            } else {
-                String::new()
-            };
+            let place =
+                if info.kind.info().namespaced { format!(" from {} namespace", info.namespace) } else { String::new() };
             format!("{} {:?} {operation}{place}{}", resource::printed(info.kind), info.name, self.dry_run.suffix())
         };
         cli.say(&line);
@@ -173,7 +170,9 @@ impl Deletion {
     pub(super) fn is_over(&mut self, cli: &mut Cli<'_>) -> Result<bool, Failure> {
         while let Some(next) = self.gone.first() {
             match cli.get(next.kind, &next.namespace, &next.name) {
-                Ok(object) if next.uid.is_empty() || object["metadata"]["uid"] == next.uid.as_str() => return Ok(false),
+                Ok(object) if next.uid.is_empty() || object["metadata"]["uid"] == next.uid.as_str() => {
+                    return Ok(false);
+                }
                 Err(status) if !status.is_not_found() => return Err(status.into()),
                 _ => drop(self.gone.remove(0)),
             }

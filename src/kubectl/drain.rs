@@ -115,7 +115,10 @@ impl Drain {
                 }
                 Err(failure) => {
                     let why = failure.bare();
-                    let line = format!("error: unable to drain node {:?} due to error: {why}, continuing command...", node.name);
+                    let line = format!(
+                        "error: unable to drain node {:?} due to error: {why}, continuing command...",
+                        node.name
+                    );
                     cli.complain(&line);
                     self.failures.push(failure);
                 }
@@ -127,7 +130,8 @@ impl Drain {
                 cli.complain(&format!(" {}", node.name));
             }
         }
-        Failure::of(self.failures).map(|()| Step::Done)
+        // Even one failure is told as one of several.
+        if self.failures.is_empty() { Ok(Step::Done) } else { Err(Failure::Many(self.failures)) }
     }
 
     /// Goes on draining a node; whether it is done.
@@ -169,9 +173,13 @@ fn timed_out(pod: &Leaving, timeout: Duration) -> Failure {
     let timeout = duration_text(timeout);
     let Leaving { namespace, name, .. } = pod;
     Failure::Message(match pod.state {
-        State::Evict(_) => format!("error when evicting pods/{name:?} -n {namespace:?}: global timeout reached: {timeout}"),
+        State::Evict(_) => {
+            format!("error when evicting pods/{name:?} -n {namespace:?}: global timeout reached: {timeout}")
+        }
         State::Ending => {
-            format!("error when waiting for pod {name:?} in namespace {namespace:?} to terminate: global timeout reached: {timeout}")
+            format!(
+                "error when waiting for pod {name:?} in namespace {namespace:?} to terminate: global timeout reached: {timeout}"
+            )
         }
     })
 }
@@ -296,10 +304,12 @@ fn leaving(cli: &mut Cli<'_>, node: &str, warn: bool) -> Result<Vec<Leaving>, Fa
         }
     }
     if warn {
-        let failures = fatal.into_iter().map(|(why, pods)| Failure::Message(format!("cannot delete {why}: {}", pods.join(", "))));
+        let failures =
+            fatal.into_iter().map(|(why, pods)| Failure::Message(format!("cannot delete {why}: {}", pods.join(", "))));
         Failure::of(failures.collect())?;
         if !warnings.is_empty() {
-            let lines: Vec<String> = warnings.into_iter().map(|(why, pods)| format!("{why}: {}", pods.join(", "))).collect();
+            let lines: Vec<String> =
+                warnings.into_iter().map(|(why, pods)| format!("{why}: {}", pods.join(", "))).collect();
             cli.complain(&format!("Warning: {}", lines.join("; ")));
         }
     }
@@ -345,7 +355,9 @@ fn verdict(cli: &Cli<'_>, pod: &Value) -> Verdict {
         }
         return Verdict::LeavesWith("deleting Pods that declare no controller".to_owned());
     }
-    if flags.is("ignore-daemonsets", false) && matches!(&verdict, Verdict::LeavesWith(why) if why.starts_with("daemonsets")) {
+    if flags.is("ignore-daemonsets", false)
+        && matches!(&verdict, Verdict::LeavesWith(why) if why.starts_with("daemonsets"))
+    {
         return Verdict::StaysWith("ignoring DaemonSet-managed Pods".to_owned());
     }
     verdict

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::builder::{self, Query};
 use super::cli::{Cli, Step};
 use super::failure::Failure;
-use super::set::{pod_spec, selected_containers, update};
 use super::resource;
+use super::set::{pod_spec, selected_containers, update};
 use crate::api::Kind;
 use crate::machinery::{base64, names};
 
@@ -56,7 +56,9 @@ fn parse(cli: &Cli<'_>) -> Result<Request, Failure> {
     for word in cli.arguments() {
         if !is_variable(word) {
             if !request.added.is_empty() || !request.removed.is_empty() {
-                return Err(Failure::Message(format!("all resources must be specified before environment changes: {word}")));
+                return Err(Failure::Message(format!(
+                    "all resources must be specified before environment changes: {word}"
+                )));
             }
             request.words.push(word.clone());
             continue;
@@ -67,7 +69,9 @@ fn parse(cli: &Cli<'_>) -> Result<Request, Failure> {
         variable(word, &mut request)?;
     }
     if request.words.is_empty() && !cli.flags().has("filename") {
-        return Err(Failure::message("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        return Err(Failure::message(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
     }
     Ok(request)
 }
@@ -108,7 +112,8 @@ fn from_object(cli: &mut Cli<'_>) -> Result<Vec<Value>, Failure> {
     keys.sort();
     let mut variables = Vec::new();
     for key in keys.into_iter().filter(|key| wanted.is_empty() || wanted.contains(key)) {
-        let name: String = key.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let name: String =
+            key.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let name = format!("{prefix}{name}");
         if name.to_lowercase() != key.to_lowercase() && prefix.is_empty() {
             cli.complain(&format!("Warning: key {key} transferred to {name}"));
@@ -125,7 +130,9 @@ fn change(container: &mut Value, request: &Request, overwrite: bool) -> Result<(
             if variables.iter().any(|known| known["name"] == added["name"]) {
                 let name = added["name"].as_str().unwrap_or("");
                 let value = added["value"].as_str().unwrap_or("");
-                return Err(Failure::Message(format!("'{name}' already has a value ({value}), and --overwrite is false")));
+                return Err(Failure::Message(format!(
+                    "'{name}' already has a value ({value}), and --overwrite is false"
+                )));
             }
         }
     }
@@ -154,7 +161,8 @@ fn list(cli: &mut Cli<'_>, words: &[String]) -> Result<Step, Failure> {
         let (kind, name) = (info.kind, info.name.clone());
         let namespace = info.namespace.clone();
         let Some(spec) = pod_spec(kind, &mut info.object) else { return Ok(()) };
-        let containers: Vec<Value> = selected_containers(spec, pattern).into_iter().map(|container| container.clone()).collect();
+        let containers: Vec<Value> =
+            selected_containers(spec, pattern).into_iter().map(|container| container.clone()).collect();
         for container in containers {
             let of = container["name"].as_str().unwrap_or("");
             cli.say(&format!("# {kind} {name}, container {of}"));

@@ -35,7 +35,11 @@ fn service(cli: &Cli<'_>, info: &Info) -> Result<Value, Failure> {
     let ports = ports(cli, info)?;
     let name = if flags.has("name") { flags.text("name").to_owned() } else { info.name.clone() };
     let labels = if flags.has("labels") {
-        labels::parse_map(flags.text("labels")).map_err(Failure::Message)?.into_iter().map(|(key, value)| (key, value.into())).collect()
+        labels::parse_map(flags.text("labels"))
+            .map_err(Failure::Message)?
+            .into_iter()
+            .map(|(key, value)| (key, value.into()))
+            .collect()
     } else {
         info.object["metadata"]["labels"].as_object().cloned().unwrap_or_default()
     };
@@ -86,7 +90,10 @@ fn selector(cli: &Cli<'_>, info: &Info) -> Result<Map<String, Value>, Failure> {
             if selector.is_empty() { Err(refused("the service has no pod selector set")) } else { Ok(selector) }
         }
         Kind::Deployment | Kind::ReplicaSet => {
-            if object["spec"]["selector"]["matchExpressions"].as_array().is_some_and(|expressions| !expressions.is_empty()) {
+            if object["spec"]["selector"]["matchExpressions"]
+                .as_array()
+                .is_some_and(|expressions| !expressions.is_empty())
+            {
                 return Err(refused("couldn't convert expressions - \"[]\" to map-based selector format"));
             }
             Ok(map(&object["spec"]["selector"]["matchLabels"]))

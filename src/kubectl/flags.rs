@@ -159,8 +159,7 @@ pub(super) fn parse(
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (long, None),
             };
-            let flag =
-                known(&|flag| flag.name == name).ok_or_else(|| refuse(format!("unknown flag: --{name}")))?;
+            let flag = known(&|flag| flag.name == name).ok_or_else(|| refuse(format!("unknown flag: --{name}")))?;
             let value = attached.or_else(|| flag.implied.map(str::to_owned)).or_else(|| words.next().cloned());
             let value = value.ok_or_else(|| refuse(format!("flag needs an argument: --{name}")))?;
             flag.check(&value).map_err(refuse)?;
@@ -181,8 +180,7 @@ pub(super) fn parse(
                 } else {
                     Some(std::mem::take(&mut rest).to_owned())
                 };
-                let value = value
-                    .ok_or_else(|| refuse(format!("flag needs an argument: '{letter}' in -{letters}")))?;
+                let value = value.ok_or_else(|| refuse(format!("flag needs an argument: '{letter}' in -{letters}")))?;
                 flag.check(&value).map_err(refuse)?;
                 flags.values.entry(flag.name).or_default().push(value);
             }

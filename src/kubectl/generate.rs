@@ -129,7 +129,10 @@ fn entries(cli: &mut Cli<'_>, kind: &str, of: &str) -> Result<Vec<(String, Vec<u
     for (at, (key, _)) in found.iter().enumerate() {
         let errors = names::is_config_map_key(key);
         if !errors.is_empty() {
-            return Err(Failure::Message(format!("{key:?} is not a valid key name for a {kind}: {}", errors.join(","))));
+            return Err(Failure::Message(format!(
+                "{key:?} is not a valid key name for a {kind}: {}",
+                errors.join(",")
+            )));
         }
         if found[..at].iter().any(|(known, _)| known == key) {
             return Err(Failure::Message(format!(
@@ -148,7 +151,9 @@ fn from_file(cli: &mut Cli<'_>, source: &str, found: &mut Vec<(String, Vec<u8>)>
             let path = source.trim_start_matches('=');
             return Err(Failure::Message(format!("key name for file path {path} missing")));
         }
-        [_, ""] => return Err(Failure::Message(format!("file path for key name {} missing", source.trim_end_matches('=')))),
+        [_, ""] => {
+            return Err(Failure::Message(format!("file path for key name {} missing", source.trim_end_matches('='))));
+        }
         [key, path] => (*key, *path),
         _ => return Err(Failure::message("key names or file paths cannot contain '='")),
     };
@@ -302,7 +307,8 @@ fn make_service(cli: &mut Cli<'_>, service_type: &str, may_lack_ports: bool) -> 
 fn service_port(text: &str) -> Result<Value, Failure> {
     let (port, target) = text.split_once(':').unwrap_or((text, text));
     let number = |text: &str| {
-        text.parse::<u16>().map_err(|_| Failure::Message(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))
+        text.parse::<u16>()
+            .map_err(|_| Failure::Message(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))
     };
     let port = number(port)?;
     let target = target.parse::<u16>().map_or_else(|_| Value::from(target), Value::from);

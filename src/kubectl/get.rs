@@ -152,7 +152,8 @@ impl Shown {
             let is_shown = |column: &Value| self.wide || column["priority"] == 0;
             if at == 0 && headers {
                 let names = columns.iter().filter(|column| is_shown(column));
-                let names: Vec<String> = names.map(|column| column["name"].as_str().unwrap_or("").to_uppercase()).collect();
+                let names: Vec<String> =
+                    names.map(|column| column["name"].as_str().unwrap_or("").to_uppercase()).collect();
                 text.push_str(&self.header(names).join("\t"));
                 text.push('\n');
             }
@@ -240,7 +241,9 @@ fn sort(cli: &Cli<'_>, found: &mut Found) -> Result<(), Failure> {
 /// How two values stand to each other: numbers and quantities by size, texts as people count.
 fn order(a: Option<&Value>, b: Option<&Value>) -> Ordering {
     match (a, b) {
-        (Some(Value::Number(a)), Some(Value::Number(b))) => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
+        (Some(Value::Number(a)), Some(Value::Number(b))) => {
+            a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal)
+        }
         (Some(Value::String(a)), Some(Value::String(b))) => match (Quantity::parse(a), Quantity::parse(b)) {
             (Ok(a), Ok(b)) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
             _ => natural(a, b),

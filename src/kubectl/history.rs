@@ -30,7 +30,10 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let found = builder::find(cli, Query { kind_means_all: true, ..Query::new(cli.arguments()) })?;
     found.each(cli, |cli, info| {
         if info.kind != Kind::Deployment {
-            return Err(Failure::Message(format!("no history viewer has been implemented for {:?}", info.kind.info().kind)));
+            return Err(Failure::Message(format!(
+                "no history viewer has been implemented for {:?}",
+                info.kind.info().kind
+            )));
         }
         let mut sets = replica_sets(cli, &info)?;
         sets.sort_by_key(revision_of);

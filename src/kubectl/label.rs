@@ -45,7 +45,11 @@ pub(super) fn annotate(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 }
 
 /// Words parted into those that name objects and those that say what to change: `GetResourcesAndPairs`.
-pub(super) fn words_and_pairs(words: &[String], with_removal: bool, what: &str) -> Result<(Vec<String>, Vec<String>), Failure> {
+pub(super) fn words_and_pairs(
+    words: &[String],
+    with_removal: bool,
+    what: &str,
+) -> Result<(Vec<String>, Vec<String>), Failure> {
     let is_pair = |word: &String| word.contains('=') && !word.starts_with('=') || with_removal && word.ends_with('-');
     let at = words.iter().position(is_pair).unwrap_or(words.len());
     let (resources, pairs) = words.split_at(at);
@@ -58,7 +62,9 @@ pub(super) fn words_and_pairs(words: &[String], with_removal: bool, what: &str) 
 fn change(cli: &mut Cli<'_>, part: Part) -> Result<Step, Failure> {
     let (words, pairs) = words_and_pairs(cli.arguments(), true, part.word())?;
     if words.is_empty() && !cli.flags().has("filename") {
-        return Err(Failure::message("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        return Err(Failure::message(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
     }
     let listing = cli.flags().is("list", false);
     if pairs.is_empty() && !listing {
@@ -165,7 +171,9 @@ fn parse_pairs(pairs: &[String], part: Part) -> Result<Changes, Failure> {
     if added.iter().any(|(key, _)| removed.contains(key)) {
         return Err(Failure::Message(match part {
             Part::Labels => "can not both modify and remove a label in the same command".to_owned(),
-            Part::Annotations => "can not both modify and remove the following annotation(s) in the same command".to_owned(),
+            Part::Annotations => {
+                "can not both modify and remove the following annotation(s) in the same command".to_owned()
+            }
         }));
     }
     Ok((added, removed))

@@ -39,7 +39,9 @@ fn texts(cli: &mut Cli<'_>, path: &str) -> Result<Vec<(String, String)>, Failure
         let of_objects = |name: &String| [".json", ".yaml", ".yml"].iter().any(|end| name.ends_with(end));
         paths = names.iter().filter(|name| of_objects(name)).map(|name| format!("{path}/{name}")).collect();
         if paths.is_empty() {
-            return Err(Failure::Message(format!("error reading [{path}]: recognized file extensions are [.json .yaml .yml]")));
+            return Err(Failure::Message(format!(
+                "error reading [{path}]: recognized file extensions are [.json .yaml .yml]"
+            )));
         }
     }
     let mut texts = Vec::with_capacity(paths.len());

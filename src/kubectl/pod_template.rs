@@ -107,7 +107,11 @@ fn describe_environment(lines: &mut Vec<String>, variables: &Value) {
         let source = &variable["valueFrom"];
         let of = |reference: &Value, kind: &str| {
             let optional = reference["optional"].as_bool().unwrap_or(false);
-            format!("<set to the key '{}' in {kind} '{}'>\tOptional: {optional}", word(&reference["key"]), word(&reference["name"]))
+            format!(
+                "<set to the key '{}' in {kind} '{}'>\tOptional: {optional}",
+                word(&reference["key"]),
+                word(&reference["name"])
+            )
         };
         let value = if source["configMapKeyRef"].is_object() {
             of(&source["configMapKeyRef"], "config map")
@@ -149,15 +153,32 @@ fn describe_volumes(text: &mut String, volumes: &Value) {
         // Writing into a string cannot fail.
         let _ = writeln!(text, "   {}:", word(&volume["name"]));
         let _ = if let Some(claim) = volume["persistentVolumeClaim"].as_object() {
-            writeln!(text, "    Type:\tPersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)\n    ClaimName:\t{}", word(&claim["claimName"]))
+            writeln!(
+                text,
+                "    Type:\tPersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)\n    ClaimName:\t{}",
+                word(&claim["claimName"])
+            )
         } else if let Some(map) = volume["configMap"].as_object() {
-            writeln!(text, "    Type:\tConfigMap (a volume populated by a ConfigMap)\n    Name:\t{}\n    Optional:\tfalse", word(&map["name"]))
+            writeln!(
+                text,
+                "    Type:\tConfigMap (a volume populated by a ConfigMap)\n    Name:\t{}\n    Optional:\tfalse",
+                word(&map["name"])
+            )
         } else if let Some(secret) = volume["secret"].as_object() {
-            writeln!(text, "    Type:\tSecret (a volume populated by a Secret)\n    SecretName:\t{}\n    Optional:\tfalse", word(&secret["secretName"]))
+            writeln!(
+                text,
+                "    Type:\tSecret (a volume populated by a Secret)\n    SecretName:\t{}\n    Optional:\tfalse",
+                word(&secret["secretName"])
+            )
         } else if let Some(path) = volume["hostPath"].as_object() {
-            writeln!(text, "    Type:\tHostPath (bare host directory volume)\n    Path:\t{}\n    HostPathType:\t", word(&path["path"]))
+            writeln!(
+                text,
+                "    Type:\tHostPath (bare host directory volume)\n    Path:\t{}\n    HostPathType:\t",
+                word(&path["path"])
+            )
         } else if let Some(directory) = volume["emptyDir"].as_object() {
-            let word_or = |value: Option<&Value>, other: &str| value.and_then(Value::as_str).unwrap_or(other).to_owned();
+            let word_or =
+                |value: Option<&Value>, other: &str| value.and_then(Value::as_str).unwrap_or(other).to_owned();
             writeln!(
                 text,
                 "    Type:\tEmptyDir (a temporary directory that shares a pod's lifetime)\n    Medium:\t{}\n    SizeLimit:\t{}",

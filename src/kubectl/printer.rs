@@ -15,7 +15,9 @@ use crate::machinery::{go_json, quote, yaml};
 #[derive(Clone, Debug)]
 pub(super) enum Printer {
     /// `TYPE/NAME`, and what was done unless that was asked not to be told.
-    Name { operation: String },
+    Name {
+        operation: String,
+    },
     Json,
     Yaml,
     JsonPath(String, JsonPath),
@@ -67,7 +69,13 @@ impl Printer {
         Self::with_argument(cli, name, &argument, output, formats)
     }
 
-    fn with_argument(cli: &Cli<'_>, name: &str, argument: &str, output: &str, formats: Formats) -> Result<Self, Failure> {
+    fn with_argument(
+        cli: &Cli<'_>,
+        name: &str,
+        argument: &str,
+        output: &str,
+        formats: Formats,
+    ) -> Result<Self, Failure> {
         let lenient = cli.flags().is("allow-missing-template-keys", true);
         let missing = |what: &str| Failure::Message(format!("template format specified but no {what} given"));
         match name {
@@ -91,8 +99,9 @@ impl Printer {
                 if argument.is_empty() {
                     return Err(missing("template"));
                 }
-                let template = Template::parse(argument)
-                    .map_err(|why| Failure::Message(format!("error parsing template {argument}, template: output:{why}")))?;
+                let template = Template::parse(argument).map_err(|why| {
+                    Failure::Message(format!("error parsing template {argument}, template: output:{why}"))
+                })?;
                 Ok(Self::Template(template))
             }
             "custom-columns" if formats == Formats::Get => Columns::parse(argument).map(Self::Columns),
@@ -112,7 +121,8 @@ impl Printer {
             Self::Name { operation } => {
                 let items = shown["items"].as_array().cloned();
                 for item in items.unwrap_or_else(|| vec![shown]) {
-                    let line = if operation.is_empty() { name_of(&item) } else { format!("{} {operation}", name_of(&item)) };
+                    let line =
+                        if operation.is_empty() { name_of(&item) } else { format!("{} {operation}", name_of(&item)) };
                     cli.say(&line);
                 }
             }
@@ -127,9 +137,9 @@ impl Printer {
                 cli.out.push_str(&printed);
             }
             Self::Template(template) => {
-                let printed = template
-                    .execute(&shown)
-                    .map_err(|why| Failure::Message(format!("error executing template {:?}: {why}", template.text())))?;
+                let printed = template.execute(&shown).map_err(|why| {
+                    Failure::Message(format!("error executing template {:?}: {why}", template.text()))
+                })?;
                 cli.out.push_str(&printed);
             }
             Self::Columns(columns) => {
@@ -202,7 +212,8 @@ pub(super) fn go_print(value: &Value) -> String {
         Value::Object(map) => {
             let mut fields: Vec<(&String, &Value)> = map.iter().collect();
             fields.sort_by_key(|(key, _)| *key);
-            let fields: Vec<String> = fields.into_iter().map(|(key, value)| format!("{key}:{}", go_print(value))).collect();
+            let fields: Vec<String> =
+                fields.into_iter().map(|(key, value)| format!("{key}:{}", go_print(value))).collect();
             format!("map[{}]", fields.join(" "))
         }
         other => quote::plain(other),

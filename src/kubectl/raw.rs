@@ -11,7 +11,8 @@ use crate::machinery::{go_json, yaml};
 
 /// What an address of the API is about.
 fn target(path: &str) -> Result<Target, Failure> {
-    let not_found = || Failure::Status(Status::new(Reason::NotFound, "the server could not find the requested resource"));
+    let not_found =
+        || Failure::Status(Status::new(Reason::NotFound, "the server could not find the requested resource"));
     let path = path.split('?').next().unwrap_or(path).trim_matches('/');
     let mut parts = path.split('/');
     let (group, version) = match parts.next() {
@@ -78,8 +79,7 @@ pub(super) fn create(cli: &mut Cli<'_>, path: &str) -> Result<(), Failure> {
     let target = target(path)?;
     let value = body(cli)?;
     // A Binding or an Eviction is created below an object, which `Create` addresses by its name.
-    let response =
-        cli.send(target, Verb::Create { body: Body::Json(value), options: WriteOptions::default() })?;
+    let response = cli.send(target, Verb::Create { body: Body::Json(value), options: WriteOptions::default() })?;
     show(cli, &response);
     Ok(())
 }

@@ -29,7 +29,8 @@ fn no_such_type(resource: &str) -> Failure {
 pub(super) fn kinds_of(words: &str) -> Result<Vec<Kind>, Failure> {
     let mut kinds = Vec::new();
     for word in words.split(',').filter(|word| !word.is_empty()) {
-        let category: Vec<Kind> = Kind::ALL.iter().filter(|kind| kind.info().categories.contains(&word)).copied().collect();
+        let category: Vec<Kind> =
+            Kind::ALL.iter().filter(|kind| kind.info().categories.contains(&word)).copied().collect();
         if category.is_empty() {
             kinds.push(kind_of(word)?);
         } else {

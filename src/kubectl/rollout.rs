@@ -124,7 +124,10 @@ pub(super) fn undo(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let found = find(cli)?;
     found.each(cli, |cli, info| {
         if info.kind != Kind::Deployment {
-            return Err(Failure::Message(format!("no rollbacker has been implemented for {:?}", info.kind.info().kind)));
+            return Err(Failure::Message(format!(
+                "no rollbacker has been implemented for {:?}",
+                info.kind.info().kind
+            )));
         }
         let operation = roll_back(cli, &info, revision)?;
         Printer::of(cli, &operation)?.print(cli, &info.object)

@@ -69,7 +69,8 @@ impl Rollout {
         for change in cli.api.changes(info.kind, self.revision)? {
             self.revision = change.revision;
             let metadata = change.object.metadata();
-            let same = metadata.name.as_deref() == Some(&info.name) && metadata.namespace.as_deref() == Some(&info.namespace);
+            let same =
+                metadata.name.as_deref() == Some(&info.name) && metadata.namespace.as_deref() == Some(&info.namespace);
             if !same {
                 continue;
             }
@@ -95,8 +96,8 @@ fn tell(cli: &mut Cli<'_>, object: &Value) -> Result<bool, Failure> {
 fn status(deployment: &Value, revision: i64) -> Result<(String, bool), Failure> {
     let name = deployment["metadata"]["name"].as_str().unwrap_or("");
     if revision > 0 {
-        let running = revision_of(deployment)
-            .ok_or_else(|| Failure::message("cannot get the revision of the deployment"))?;
+        let running =
+            revision_of(deployment).ok_or_else(|| Failure::message("cannot get the revision of the deployment"))?;
         if revision != running {
             return Err(Failure::Message(format!(
                 "desired revision ({revision}) is different from the running revision ({running})"

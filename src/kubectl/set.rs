@@ -80,10 +80,11 @@ pub(super) fn update(
         let Some(patch) = changes(info.kind, &info.object, &after)? else { return Ok(()) };
         if !local && dry_run != DryRun::Client {
             let options = cli.write_options("kubectl-set");
-            after = cli.patch(info.target(), Patch::Strategic(patch), options).map_err(|status| match status.reason() {
-                crate::machinery::status::Reason::Invalid => Failure::Status(status),
-                _ => Failure::Message(format!("failed to patch {operation} to pod template: {}", status.message())),
-            })?;
+            after =
+                cli.patch(info.target(), Patch::Strategic(patch), options).map_err(|status| match status.reason() {
+                    crate::machinery::status::Reason::Invalid => Failure::Status(status),
+                    _ => Failure::Message(format!("failed to patch {operation} to pod template: {}", status.message())),
+                })?;
         }
         printer.print(cli, &after)
     })?;
@@ -104,7 +105,9 @@ pub(super) fn changes(kind: Kind, before: &Value, after: &Value) -> Result<Optio
 pub(super) fn image(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let (words, pairs) = words_and_pairs(cli.arguments(), false, "image")?;
     if words.is_empty() && !cli.flags().has("filename") {
-        return Err(Failure::message("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        return Err(Failure::message(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
     }
     if pairs.is_empty() {
         return Err(Failure::message("at least one image update is required"));
@@ -187,7 +190,9 @@ pub(super) fn service_account(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 /// Runs `kubectl set selector`.
 pub(super) fn selector(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let Some((text, words)) = cli.arguments().split_last() else {
-        return Err(Failure::message("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        return Err(Failure::message(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
     };
     let selector = parse_to_label_selector(text).map_err(Failure::Message)?;
     let printer = Printer::of(cli, "selector updated")?;

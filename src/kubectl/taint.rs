@@ -125,9 +125,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     let selects = cli.flags().is("all", false) || cli.flags().has("selector");
     if !selects && resources.len() < 2 {
-        return Err(Failure::message(
-            "at least one resource name must be specified since 'all' parameter is not set",
-        ));
+        return Err(Failure::message("at least one resource name must be specified since 'all' parameter is not set"));
     }
     change(cli, resources, &added, &removed)
 }

@@ -149,9 +149,7 @@ impl Wait {
         };
         Ok(match &self.condition {
             // Another object under the same name means that the first one is gone.
-            Condition::Deleted => {
-                !info.object.is_null() && info.object["metadata"]["uid"] != object["metadata"]["uid"]
-            }
+            Condition::Deleted => !info.object.is_null() && info.object["metadata"]["uid"] != object["metadata"]["uid"],
             Condition::Created => true,
             Condition::Status(name, value) => has_condition(object, name, value),
             Condition::Path(path, value) => {

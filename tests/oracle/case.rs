@@ -55,7 +55,8 @@ impl Case {
         let read = |file: String| {
             let text = std::fs::read_to_string(directory(area).join(&file)).expect("a readable case");
             // The recorder's YAML is not kubectl's: a plain `y` is a text there.
-            let value: serde_yaml::Value = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let value: serde_yaml::Value =
+                serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
             serde_json::to_value(value).expect("text keys")
         };
         let recorded = read(format!("{name}.recorded.yaml"));
@@ -177,7 +178,8 @@ fn answer(step: &Value, finished: &Finished) -> Value {
         step[field].as_array().into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
     };
     let patterns: Vec<_> = texts("hide").iter().map(|pattern| normal::regex(pattern)).collect();
-    let hidden = |text: String| patterns.iter().fold(text, |text, pattern| pattern.replace_all(&text, "<hidden>").into_owned());
+    let hidden =
+        |text: String| patterns.iter().fold(text, |text, pattern| pattern.replace_all(&text, "<hidden>").into_owned());
     let mut answer = json!({ "exit": finished.code });
     let trimmed = finished.out.trim_start();
     let parsed: Option<Value> =

@@ -62,7 +62,9 @@ pub fn json(value: &Value, keep: &[String], key: &str) -> Value {
                 }
                 let value = &map[field];
                 let normal = match field.as_str() {
-                    "pod-template-hash" | "controller-revision-hash" | "controller-uid"
+                    "pod-template-hash"
+                    | "controller-revision-hash"
+                    | "controller-uid"
                     | "batch.kubernetes.io/controller-uid" => "<hash>".into(),
                     field if is_time(field) && value.is_string() => "<time>".into(),
                     field => json(value, keep, field),

@@ -25,7 +25,14 @@ pub fn find(argv: &[String], namespace: &str) -> Option<Box<dyn CommandRun>> {
         }
         ["timeline.py", node, length] => {
             let length = Duration::from_secs_f64(length.parse().expect("a length in seconds"));
-            Some(Box::new(Timeline { namespace, node: (*node).to_owned(), length, began: None, first: None, last: BTreeSet::new() }))
+            Some(Box::new(Timeline {
+                namespace,
+                node: (*node).to_owned(),
+                length,
+                began: None,
+                first: None,
+                last: BTreeSet::new(),
+            }))
         }
         ["status.py"] => Some(Box::new(Filter { work: pod_status, held: Vec::new(), file: None })),
         ["-c", code] => {
@@ -346,7 +353,9 @@ impl Timeline {
                     let field = |name: &str| printed(&condition[name]);
                     facts.insert(format!("node {}={} {}", field("type"), field("status"), field("reason")));
                 }
-                for taint in node["spec"]["taints"].as_array().into_iter().flatten().filter(|taint| taint["key"] != "beh") {
+                for taint in
+                    node["spec"]["taints"].as_array().into_iter().flatten().filter(|taint| taint["key"] != "beh")
+                {
                     facts.insert(format!("node taint {}:{}", printed(&taint["key"]), printed(&taint["effect"])));
                 }
             }
@@ -390,8 +399,10 @@ impl CommandRun for Timeline {
             return CommandPoll::Until(now + Duration::from_millis(1200));
         }
         let first = self.first.clone().unwrap_or_default();
-        let appeared = self.last.difference(&first).filter(|fact| !fact.contains("Pending")).map(|fact| format!("+ {fact}"));
-        let mut lines: Vec<String> = appeared.chain(first.difference(&self.last).map(|fact| format!("- {fact}"))).collect();
+        let appeared =
+            self.last.difference(&first).filter(|fact| !fact.contains("Pending")).map(|fact| format!("+ {fact}"));
+        let mut lines: Vec<String> =
+            appeared.chain(first.difference(&self.last).map(|fact| format!("- {fact}"))).collect();
         lines.sort();
         io.out(&format!("{}\n", lines.join("\n")));
         CommandPoll::Exited(0)

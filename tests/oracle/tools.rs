@@ -133,7 +133,9 @@ fn simulated_node(io: &mut CommandIo<'_>, arguments: &[String], _: &str) -> Resu
         NodeTaint { key, value: value.to_owned(), effect: effect.to_owned() }
     });
     let mut capacity: std::collections::BTreeMap<String, String> = pairs("--extended-resources").into_iter().collect();
-    for (resource, argument, default) in [("cpu", "--cpu", "4"), ("memory", "--memory", "8Gi"), ("pods", "--max-pods", "110")] {
+    for (resource, argument, default) in
+        [("cpu", "--cpu", "4"), ("memory", "--memory", "8Gi"), ("pods", "--max-pods", "110")]
+    {
         capacity.insert(resource.to_owned(), flag(argument).unwrap_or_else(|| default.to_owned()));
     }
     let spec = NodeSpec {

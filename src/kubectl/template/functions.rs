@@ -7,8 +7,23 @@ use crate::machinery::quote;
 
 /// Their names.
 pub(super) const FUNCTIONS: [&str; 17] = [
-    "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "index", "print", "printf", "println", "exists",
-    "base64decode", "html",
+    "and",
+    "or",
+    "not",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "len",
+    "index",
+    "print",
+    "printf",
+    "println",
+    "exists",
+    "base64decode",
+    "html",
 ];
 
 /// Whether a value counts as true: whether it is not the zero of its type.

@@ -88,7 +88,10 @@ mod tests {
         check("{{if .nosuch}}a{{else if eq .status.n 2}}b{{else}}c{{end}}", "b");
         check("{{if .nosuch}}a{{else if eq .status.n 3}}b{{else}}c{{end}}|", "c|");
         check("{{range $k, $v := .labels}}{{$k}}={{$v}} {{end}}", "a=1 b=2 ");
-        check("{{len .labels}} {{(index .status.conditions 1).type}} {{printf \"%s-%d\" .status.phase .status.n}}", "2 Odd Running-2");
+        check(
+            "{{len .labels}} {{(index .status.conditions 1).type}} {{printf \"%s-%d\" .status.phase .status.n}}",
+            "2 Odd Running-2",
+        );
         check("{{ .status.n | print | printf \"%q\" }}", "\"2\"");
         check("a {{- 1 -}} b", "a1b");
         check("{{with .status}}{{.phase}} {{$.labels.a}}{{end}}", "Running 1");

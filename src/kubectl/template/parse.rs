@@ -180,7 +180,9 @@ impl<'a> Parser<'a> {
                 length => (Token::Field(self.rest[1..=length].to_owned(), false), length + 1),
             },
             '-' | '+' | '0'..='9' => {
-                let digits = self.rest[1..].find(|c: char| !(c.is_ascii_digit() || c == '.')).map_or(self.rest.len(), |at| at + 1);
+                let digits = self.rest[1..]
+                    .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+                    .map_or(self.rest.len(), |at| at + 1);
                 (Token::Number(self.rest[..digits].to_owned()), digits)
             }
             letter if letter.is_alphabetic() || letter == '_' => {
@@ -220,10 +222,13 @@ impl<'a> Parser<'a> {
         let mut tokens = tokens;
         let mut variables = Vec::new();
         if let Some(at) = tokens.iter().position(|token| *token == Token::Assign) {
-            variables = tokens[..at].iter().filter_map(|token| match token {
-                Token::Variable(name) => Some(name.clone()),
-                _ => None,
-            }).collect();
+            variables = tokens[..at]
+                .iter()
+                .filter_map(|token| match token {
+                    Token::Variable(name) => Some(name.clone()),
+                    _ => None,
+                })
+                .collect();
             tokens = &tokens[at + 1..];
         }
         let mut commands = vec![Vec::new()];
