@@ -130,7 +130,8 @@ impl Drain {
                 cli.complain(&format!(" {}", node.name));
             }
         }
-        Failure::of(self.failures).map(|()| Step::Done)
+        // Even one failure is told as one of several.
+        if self.failures.is_empty() { Ok(Step::Done) } else { Err(Failure::Many(self.failures)) }
     }
 
     /// Goes on draining a node; whether it is done.

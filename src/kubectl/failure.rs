@@ -49,7 +49,7 @@ impl Failure {
         let mut text = match self {
             Self::Many(failures) => {
                 let mut lines: Vec<String> = Vec::new();
-                for line in failures.iter().map(Self::line) {
+                for line in failures.iter().map(Self::line_among_others) {
                     // An aggregate of errors tells each text once.
                     if !lines.contains(&line) {
                         lines.push(line);
@@ -77,8 +77,13 @@ impl Failure {
             }
             Self::Message(text) if text.starts_with("error: ") => text.clone(),
             Self::Message(text) => format!("error: {text}"),
-            Self::Many(failures) => failures.iter().map(Self::line).collect::<Vec<_>>().join("\n"),
+            Self::Many(failures) => failures.iter().map(Self::line_among_others).collect::<Vec<_>>().join("\n"),
         }
+    }
+
+    /// The error as one of several: `MultipleErrors` puts no `error: ` before it.
+    fn line_among_others(&self) -> String {
+        if let Self::Message(text) = self { text.clone() } else { self.line() }
     }
 
     /// The error without what comes before it, as other sentences quote it.

@@ -8,6 +8,7 @@ use super::cli::{Cli, DryRun, Step};
 use super::create::create_object;
 use super::failure::Failure;
 use super::printer::Printer;
+use crate::api::core::pod::image::is_reference;
 use crate::api::{Kind, Object, form};
 use crate::machinery::{base64, labels, names, patch, yaml};
 
@@ -323,12 +324,16 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let Some((name, words)) = cli.arguments().split_first() else {
         return Err(cli.usage("NAME is required for run"));
     };
+    let image = flags.text("image");
+    if !is_reference(image) {
+        return Err(Failure::Message(format!("Invalid image name {image:?}: invalid reference format")));
+    }
     let restart = match flags.text("restart") {
         "" => "Always",
         known @ ("Always" | "OnFailure" | "Never") => known,
         other => return Err(cli.usage(&format!("invalid restart policy: {other}"))),
     };
-    let mut container = json!({ "name": name, "image": flags.text("image"), "resources": {} });
+    let mut container = json!({ "name": name, "image": image, "resources": {} });
     if !words.is_empty() {
         container[if flags.is("command", false) { "command" } else { "args" }] = words.into();
     }

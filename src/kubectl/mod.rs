@@ -30,6 +30,7 @@ mod history;
 mod label;
 mod manifest;
 mod patch;
+mod pod_template;
 mod printer;
 mod program;
 mod raw;
