@@ -60,7 +60,7 @@ fn writes(criterion: &mut Criterion) {
         create_json(Kind::Pod, "default", pod(&format!("web-{count}")))
     });
     let mut server = Server::new();
-    let typed = Object::from_value(Kind::Pod, pod("")).expect("a pod");
+    let typed = Object::from_value(Kind::Pod, &pod("")).expect("a pod");
     server.bench(criterion, "create a Pod, as a controller does", |count| {
         let mut object = typed.clone();
         object.metadata_mut().name = Some(format!("web-{count}"));

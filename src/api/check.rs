@@ -38,7 +38,7 @@ pub(crate) fn has_text(value: &Option<String>) -> bool {
 
 /// The value as JSON; Kubernetes types always have one.
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Value {
-    serde_json::to_value(value).unwrap_or(Value::Null)
+    crate::machinery::json::to_value(value)
 }
 
 /// One "Invalid value" for each message.

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::kind::Kind;
+use crate::machinery::json::{self, ReadError};
 
 /// A text that is copied often and changed never.
 pub type Name = Arc<str>;
@@ -119,17 +120,15 @@ macro_rules! objects {
             /// Reads an object of `kind` from JSON whose shape was checked before.
             ///
             /// # Errors
-            /// What the deserializer says when the shape is wrong all the same.
-            pub fn from_value(kind: Kind, value: Value) -> Result<Self, serde_json::Error> {
-                Ok(match kind { $(Kind::$kind => Self::$kind(Arc::new(serde_json::from_value(value)?))),* })
+            /// When the shape is wrong all the same.
+            pub fn from_value(kind: Kind, value: &Value) -> Result<Self, ReadError> {
+                Ok(match kind { $(Kind::$kind => Self::$kind(Arc::new(json::from_value(value)?))),* })
             }
 
             /// The object as JSON, with `apiVersion` and `kind`.
             #[must_use]
             pub fn to_value(&self) -> Value {
-                let value = match self { $(Self::$kind(object) => serde_json::to_value(&**object)),* };
-                // Kubernetes objects have text keys and finite numbers only, which always make JSON.
-                value.unwrap_or(Value::Null)
+                match self { $(Self::$kind(object) => json::to_value(&**object)),* }
             }
 
             /// Whether both are one and the same allocation: equal without a look.

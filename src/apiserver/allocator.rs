@@ -3,7 +3,7 @@
 //! `kubernetes/pkg/registry/core/service/{ipallocator,portallocator,storage}`. The server takes addresses at random
 //! from the upper part of the range, which leaves the lower part to those who ask for one by name.
 
-use imbl::OrdSet;
+use crate::machinery::persistent::OrdSet;
 use k8s_openapi::api::core::v1::Service;
 
 use crate::api::core::service::{needs_health_check, validate_families};
@@ -171,7 +171,7 @@ impl Allocator {
         loop {
             let offset = random.below(u64::from((NODE_PORT_COUNT - STATIC_PORTS).unsigned_abs()));
             let port = NODE_PORT_FIRST + STATIC_PORTS + i32::try_from(offset).unwrap_or(0);
-            if self.ports.insert(port).is_none() {
+            if self.ports.insert(port) {
                 return port;
             }
         }

@@ -39,7 +39,7 @@ pub(super) fn object(
     }
     let mut value = decoded.value;
     form::tidy(kind, &mut value);
-    Object::from_value(kind, value).map_err(|error| refused(&error.to_string()))
+    Object::from_value(kind, &value).map_err(|error| refused(&error.to_string()))
 }
 
 /// The object must say of itself what the address says of it.

@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use imbl::{OrdMap, OrdSet};
-
 use crate::api::{Kind, ObjectKey};
 use crate::etcd::{Cause, Why};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 use crate::machinery::time::Time;
 
 use super::ApiServer;
@@ -62,7 +61,7 @@ impl EventLeases {
 
     fn pop(&mut self, now: Time) -> Option<ObjectKey> {
         self.next().filter(|ends| *ends <= now)?;
-        let (_, key) = self.by_end.remove_min()?;
+        let (_, key) = self.by_end.pop_min()?;
         self.ends.remove(&key);
         Some(key)
     }

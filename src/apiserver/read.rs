@@ -4,6 +4,7 @@ use crate::api::{Object, ObjectKey};
 use crate::etcd::{Etcd, Revision, StoreError};
 use crate::machinery::fields::Selector as FieldSelector;
 use crate::machinery::labels::Selector;
+use crate::machinery::persistent::OrdMap;
 use crate::machinery::status::{Reason, Status};
 
 use super::fields::field_value;
@@ -129,7 +130,7 @@ impl ApiServer {
     }
 }
 
-fn at_revision(etcd: &Etcd, target: &Target, revision: Revision) -> Result<imbl::OrdMap<ObjectKey, Object>, Status> {
+fn at_revision(etcd: &Etcd, target: &Target, revision: Revision) -> Result<OrdMap<ObjectKey, Object>, Status> {
     etcd.at(target.kind, revision).map_err(|error| match error {
         StoreError::Future => Status::new(Reason::Timeout, format!("Too large resource version: {revision}")),
         _ => Status::expired(format!("The resourceVersion for the provided list is too old: {revision}")),

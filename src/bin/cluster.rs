@@ -13,6 +13,7 @@ mod worker {
     use std::rc::Rc;
 
     use gloo_timers::callback::Interval;
+    use kubetab::machinery::json;
     use kubetab::view::host::Host;
     use kubetab::view::protocol::{Command, Report};
     use wasm_bindgen::{JsCast as _, closure::Closure};
@@ -37,7 +38,8 @@ mod worker {
         let (port, host) = (scope.clone(), host.clone());
         let listener = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
             // A message that is no command is a bug of the page; the page sees the engine die of it.
-            let command: Command = serde_wasm_bindgen::from_value(event.data()).expect("the page sends commands");
+            let message: serde_json::Value = serde_wasm_bindgen::from_value(event.data()).expect("the page sends data");
+            let command: Command = json::from_value(&message).expect("the page sends commands");
             let mut host = host.borrow_mut();
             host.command(command);
             send(&port, host.take_reports());
@@ -63,7 +65,7 @@ mod worker {
         if reports.is_empty() {
             return;
         }
-        let message = serde_wasm_bindgen::to_value(&reports).expect("reports are plain data");
+        let message = serde_wasm_bindgen::to_value(&json::to_value(&reports)).expect("reports are plain data");
         // A worker whose page has gone has nobody to tell.
         let _ = scope.post_message(&message);
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::machinery::time::Time;
 

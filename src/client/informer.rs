@@ -1,6 +1,7 @@
 //! A process's own copy of what it watches, which is as old as the last event that reached it.
 
-use imbl::OrdMap;
+use crate::machinery::order::Order as _;
+use crate::machinery::persistent::OrdMap;
 
 use crate::api::{Kind, Name, Object, ObjectKey, Resource, controller_of};
 use crate::etcd::{Commit, Revision};
@@ -120,7 +121,7 @@ impl Index {
                 objects.insert(key.clone(), object.clone());
             }
             None => {
-                self.groups.insert(group.into(), OrdMap::unit(key.clone(), object.clone()));
+                self.groups.insert(group.into(), OrdMap::from_iter([(key.clone(), object.clone())]));
             }
         }
     }
@@ -223,7 +224,7 @@ impl Informers {
         let owned = found.len();
         found.extend(in_namespace(""));
         if found.len() > owned {
-            found.sort_by(|left, right| left.name().cmp(right.name()));
+            found.order_by(|left, right| left.name().cmp(right.name()));
         }
         found
     }

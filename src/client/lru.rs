@@ -1,12 +1,12 @@
 //! A memory that forgets what was not asked for longest, as `k8s.io/utils/lru`.
 
-use imbl::{OrdMap, OrdSet};
-
 use crate::api::Name;
+use crate::machinery::persistent::{OrdMap, OrdSet};
 use crate::machinery::time::Time;
 
 #[derive(Clone, Debug)]
 struct Entry<V> {
+    name: Name,
     value: V,
     used: Time,
 }
@@ -28,10 +28,10 @@ impl<V: Clone> Lru<V> {
 
     /// The value of a name, which counts as used now.
     pub(super) fn get_mut(&mut self, name: &str, now: Time) -> Option<&mut V> {
-        let (name, entry) = self.entries.get_key_value_mut(name)?;
+        let entry = self.entries.get_mut(name)?;
         if entry.used != now {
-            self.ages.remove(&(entry.used, name.clone()));
-            self.ages.insert((now, name.clone()));
+            self.ages.remove(&(entry.used, entry.name.clone()));
+            self.ages.insert((now, entry.name.clone()));
             entry.used = now;
         }
         Some(&mut entry.value)
@@ -39,10 +39,10 @@ impl<V: Clone> Lru<V> {
 
     /// Remembers a value, and forgets another when there are too many.
     pub(super) fn insert(&mut self, name: Name, value: V, now: Time) {
-        if let Some(old) = self.entries.insert(name.clone(), Entry { value, used: now }) {
+        if let Some(old) = self.entries.insert(name.clone(), Entry { name: name.clone(), value, used: now }) {
             self.ages.remove(&(old.used, name.clone()));
         } else if self.entries.len() > self.entries_max
-            && let Some((_, oldest)) = self.ages.remove_min()
+            && let Some((_, oldest)) = self.ages.pop_min()
         {
             self.entries.remove(&oldest);
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use imbl::OrdSet;
+use crate::machinery::persistent::OrdSet;
 use k8s_openapi::api::core::v1::{Event, EventSeries, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -222,7 +222,7 @@ impl Recorder {
     /// Whether so many similar events came that this one is combined with them.
     fn combines(&mut self, now: Time, group: &str, message: &str) -> bool {
         let Some(similar) = self.similar.get_mut(group, now) else {
-            let similar = Similar { messages: OrdSet::unit(message.to_owned()), last: now };
+            let similar = Similar { messages: OrdSet::from_iter([message.to_owned()]), last: now };
             self.similar.insert(group.into(), similar, now);
             return false;
         };

@@ -18,6 +18,7 @@ use crate::client::{
     Client, ClientError, Controller, InformerEvent, Informers, QueueKey, Requeue, WatchSpec, WorkQueue,
 };
 use crate::etcd::Why;
+use crate::machinery::order::Order as _;
 use crate::machinery::time::Time;
 
 use super::pod_control::phase;
@@ -96,7 +97,7 @@ impl Rest {
         let mut conditions = BTreeMap::new();
         if !self.errors.is_empty() {
             let mut errors = self.errors.clone();
-            errors.sort();
+            errors.order();
             let message =
                 format!("Failed to delete all resource types, {} remaining: {}", errors.len(), errors.join(", "));
             conditions.insert(CONTENT_FAILURE, ("ContentDeletionFailed", message));
@@ -283,10 +284,10 @@ mod tests {
     fn conditions_say_what_is_left() {
         let held: Object = Object::from_value(
             Kind::ConfigMap,
-            json!({ "metadata": { "name": "held", "finalizers": ["example.com/a"] } }),
+            &json!({ "metadata": { "name": "held", "finalizers": ["example.com/a"] } }),
         )
         .expect("it is a ConfigMap");
-        let pod = Object::from_value(Kind::Pod, json!({ "metadata": { "name": "p" } })).expect("it is a Pod");
+        let pod = Object::from_value(Kind::Pod, &json!({ "metadata": { "name": "p" } })).expect("it is a Pod");
         let mut rest = Rest::default();
         rest.add(Kind::ConfigMap, "n", &[held], 0);
         assert_eq!(rest.estimate, FINALIZER_ESTIMATE);

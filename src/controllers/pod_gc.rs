@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::order::Order as _;
+use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::api::{Kind, Name, ObjectKey, Resource};
@@ -83,7 +84,7 @@ fn too_many(mut ended: Vec<&Arc<Pod>>, max: usize) -> Vec<ObjectKey> {
         let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref());
         phase(pod) == "Failed" && reason == Some("Evicted")
     };
-    ended.sort_by_key(|pod| {
+    ended.order_by_key(|pod| {
         let created = pod.metadata.creation_timestamp.as_ref().map(Time::from);
         (!evicted(pod), created, pod.name().to_owned())
     });

@@ -14,6 +14,7 @@ use crate::client::{
     Client, ClientError, Controller, InformerEvent, Informers, QueueKey, Requeue, WatchSpec, WorkQueue,
 };
 use crate::etcd::Why;
+use crate::machinery::order::map_of;
 
 /// `RootCACertConfigMapName`.
 const CONFIG_MAP: &str = "kube-root-ca.crt";
@@ -32,7 +33,7 @@ const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
 pub struct RootCaController;
 
 fn wanted() -> BTreeMap<String, String> {
-    BTreeMap::from([("ca.crt".to_owned(), CERTIFICATE.to_owned())])
+    map_of([("ca.crt".to_owned(), CERTIFICATE.to_owned())])
 }
 
 /// Whether a ConfigMap says what it should.
@@ -73,7 +74,7 @@ impl Controller for RootCaController {
         if known.is_some_and(|known| is_right(known)) {
             return Ok(Requeue::Forget);
         }
-        let annotations = BTreeMap::from([(DESCRIPTION_KEY.to_owned(), DESCRIPTION.to_owned())]);
+        let annotations = map_of([(DESCRIPTION_KEY.to_owned(), DESCRIPTION.to_owned())]);
         let written = if let Some(known) = known {
             client.because(Why::new("Somebody changed {} in namespace {}.", [CONFIG_MAP.into(), key.name.to_string()]));
             let mut mended = (**known).clone();

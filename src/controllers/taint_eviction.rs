@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Taint, Toleration};
 
 use crate::api::{Kind, ObjectKey, Resource};

@@ -10,7 +10,8 @@ mod cause;
 
 use std::ops::Bound;
 
-use imbl::{OrdMap, Vector};
+use crate::machinery::persistent::OrdMap;
+use imbl::Vector;
 
 use crate::api::{Kind, Name, Object, ObjectKey};
 use crate::machinery::time::Time;

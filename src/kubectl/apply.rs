@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::api::{Kind, ObjectKey};
 use crate::apiserver::{Body, FieldValidation, Patch, Request, Response, Target, User, Verb, WriteOptions};
 use crate::etcd::{Cause, Why};
+use crate::machinery::order::Order as _;
 use crate::machinery::patch::{self, changes_identity};
 use crate::machinery::schema;
 use crate::machinery::status::Status;
@@ -159,7 +160,7 @@ fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort();
+            keys.order();
             keys.into_iter().map(|key| (key.clone(), sorted(&map[key]))).collect::<Map<_, _>>().into()
         }
         Value::Array(items) => items.iter().map(sorted).collect(),

@@ -3,6 +3,7 @@
 //! Follows `pmezard/go-difflib`, itself a port of Python's `difflib`: the same lines are matched, so that messages
 //! that carry a difference equal the API server's.
 
+use crate::machinery::order::Order as _;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -128,7 +129,7 @@ fn matching_blocks(a: &[&str], b: &[&str]) -> Vec<Match> {
             queue.push((a_end, a_high, b_end, b_high));
         }
     }
-    found.sort_unstable();
+    found.order();
     let mut joined: Vec<Match> = Vec::new();
     for next in found {
         match joined.last_mut() {

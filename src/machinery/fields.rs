@@ -2,6 +2,7 @@
 //!
 //! Follows `apimachinery/pkg/fields`. Which fields a kind can be selected by is the API's matter.
 
+use crate::machinery::order::Order as _;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -77,7 +78,7 @@ impl Selector {
     /// Upstream's text, such as `invalid selector: 'a'; can't understand 'a'`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut parts = split_terms(text);
-        parts.sort_unstable();
+        parts.order();
         let mut requirements = Vec::new();
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             let (field, value, negated) =

@@ -2,6 +2,7 @@
 //!
 //! What kubectl prints of objects looks like this, and the last-applied annotation holds it.
 
+use crate::machinery::order::Order as _;
 use serde_json::{Number, Value};
 
 /// Writes a value on one line (`json.Marshal`).
@@ -38,7 +39,7 @@ fn write(text: &mut String, value: &Value, indent: Option<&str>, depth: usize) {
         Value::Object(fields) if fields.is_empty() => text.push_str("{}"),
         Value::Object(fields) => {
             let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
-            sorted.sort_unstable_by_key(|(key, _)| *key);
+            sorted.order_by_key(|(key, _)| *key);
             text.push('{');
             for (index, (key, value)) in sorted.into_iter().enumerate() {
                 begin_item(text, index, indent, depth + 1);

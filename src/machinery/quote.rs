@@ -1,5 +1,6 @@
 //! Go's ways of printing strings and values, which upstream's messages are made of: `%q` and `%v`.
 
+use crate::machinery::order::Order as _;
 use serde_json::{Number, Value};
 
 /// Quotes `text` as Go's `strconv.Quote` does.
@@ -62,7 +63,7 @@ pub fn plain(value: &Value) -> String {
         }
         Value::Object(fields) => {
             let mut keys: Vec<&String> = fields.keys().collect();
-            keys.sort_unstable();
+            keys.order();
             let pairs: Vec<String> = keys.into_iter().map(|key| format!("{key}:{}", plain(&fields[key]))).collect();
             format!("map[{}]", pairs.join(" "))
         }

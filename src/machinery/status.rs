@@ -258,7 +258,7 @@ impl Status {
             fields.shift_remove("reason");
         }
         if self.0.details != Details::default() {
-            value["details"] = serde_json::to_value(&self.0.details).unwrap_or_default();
+            value["details"] = super::json::to_value(&self.0.details);
         }
         value["code"] = self.0.code.into();
         value

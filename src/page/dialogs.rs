@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use leptos::prelude::*;
 
 use crate::key;
+use crate::machinery::json;
 use crate::session::{Action, ObjectName};
 use crate::sim::NodeSpec;
 use crate::view::Subject;
@@ -154,7 +155,7 @@ fn add_node(app: App) -> AnyView {
             .collect();
         let capacity =
             BTreeMap::from([("cpu".to_owned(), cpu.get_untracked()), ("memory".to_owned(), memory.get_untracked())]);
-        let taints = serde_json::from_value(taints.into()).unwrap_or_default();
+        let taints = json::from_value(&taints.into()).unwrap_or_default();
         app.dialog.set(None);
         app.act(Action::AddNode(NodeSpec {
             name: name.get_untracked(),

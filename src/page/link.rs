@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
 use web_sys::{ErrorEvent, MessageEvent, Worker};
 
+use crate::machinery::json;
 use crate::view::protocol::{Command, Report, Start};
 
 use super::state::{App, Engine};
@@ -32,7 +33,7 @@ impl WorkerLink {
             return;
         }
         if let Some(worker) = &*self.worker.borrow() {
-            let message = serde_wasm_bindgen::to_value(command).expect("commands are plain data");
+            let message = serde_wasm_bindgen::to_value(&json::to_value(command)).expect("commands are plain data");
             // A worker that has died hears nothing; it is replaced when its death is told.
             let _ = worker.post_message(&message);
         }
@@ -74,22 +75,26 @@ fn spawn(app: App, link: &WorkerLink, first: &[Command]) {
     }
 }
 
+/// What the worker said. By way of a JSON value, so that serde's code is there for one deserializer only.
+fn read(message: JsValue) -> Result<Vec<Report>, String> {
+    let value: serde_json::Value = serde_wasm_bindgen::from_value(message).map_err(|error| error.to_string())?;
+    json::from_value(&value).map_err(|error| error.to_string())
+}
+
 fn try_spawn(app: App, link: &WorkerLink) -> Result<Worker, JsValue> {
     let address = address().ok_or("index.html does not name the worker's script")?;
     let worker = Worker::new(&address)?;
     let listening = link.clone();
-    let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        match serde_wasm_bindgen::from_value::<Vec<Report>>(event.data()) {
-            Ok(reports) => {
-                for report in reports {
-                    if matches!(report, Report::Ready { .. }) {
-                        listening.listens();
-                    }
-                    app.receive(report);
+    let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| match read(event.data()) {
+        Ok(reports) => {
+            for report in reports {
+                if matches!(report, Report::Ready { .. }) {
+                    listening.listens();
                 }
+                app.receive(report);
             }
-            Err(error) => leptos::logging::error!("the worker said what the page does not understand: {error}"),
         }
+        Err(error) => leptos::logging::error!("the worker said what the page does not understand: {error}"),
     });
     worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     on_message.forget();

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsCast as _;
 
+use crate::machinery::json;
 use crate::session::File;
 
 use super::state::Branch;
@@ -37,13 +38,11 @@ pub(super) fn save(name: &str, text: &str) {
 }
 
 fn load_json<T: DeserializeOwned + Default>(name: &str) -> T {
-    load(name).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    load(name).and_then(|text| json::from_value(&serde_json::from_str(&text).ok()?).ok()).unwrap_or_default()
 }
 
 fn save_json<T: Serialize>(name: &str, value: &T) {
-    if let Ok(text) = serde_json::to_string(value) {
-        save(name, &text);
-    }
+    save(name, &json::to_value(value).to_string());
 }
 
 /// The session as it was last saved.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, Vector};
+use crate::machinery::persistent::OrdMap;
+use imbl::Vector;
 
 use crate::api::{Name, ObjectKey};
 use crate::machinery::time::Time;

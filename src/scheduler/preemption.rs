@@ -8,6 +8,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::api::Name;
 use crate::machinery::labels::Selector;
+use crate::machinery::order::Order as _;
 use crate::machinery::random::Random;
 use crate::machinery::time::Time;
 
@@ -159,7 +160,7 @@ impl Evaluator<'_> {
             trial.remove(victim);
         }
         trial.fits()?;
-        potential.sort_by_key(|victim| importance(victim, self.now));
+        potential.order_by_key(|victim| importance(victim, self.now));
         let (violating, harmless) = budgets.split(potential);
         let mut victims = Vec::new();
         let mut pdb_violation_count = 0;
@@ -173,7 +174,7 @@ impl Evaluator<'_> {
                 }
             }
         }
-        victims.sort_by_key(|victim| importance(victim, self.now));
+        victims.order_by_key(|victim| importance(victim, self.now));
         Ok(Candidate { node: node.name.clone(), victims, pdb_violation_count })
     }
 

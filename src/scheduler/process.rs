@@ -5,10 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, Service};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::{Kind, ObjectKey, Resource};
@@ -242,25 +241,11 @@ impl KubeScheduler {
                 }
                 None => drop(listers.namespaces.remove(&key.name)),
             },
-            other => match other.info().kind {
-                "StatefulSet" => keep_decoded(&mut listers.stateful_sets, key, event),
-                "ReplicationController" => keep_decoded(&mut listers.replication_controllers, key, event),
-                "PodDisruptionBudget" => keep_decoded(&mut listers.pod_disruption_budgets, key, event),
-                _ => {}
-            },
+            // Of the listers, stateful sets, replication controllers and budgets stay empty: the table of kinds has no
+            // rows for them yet.
+            _ => {}
         }
     }
-}
-
-/// Kinds that are watched where the API server serves them, and read as JSON: they change seldom.
-fn decoded_kinds() -> impl Iterator<Item = Kind> {
-    let kinds = [("apps/v1", "StatefulSet"), ("v1", "ReplicationController"), ("policy/v1", "PodDisruptionBudget")];
-    kinds.into_iter().filter_map(|(api_version, kind)| Kind::from_manifest(api_version, kind))
-}
-
-fn keep_decoded<K: DeserializeOwned>(map: &mut OrdMap<ObjectKey, Arc<K>>, key: ObjectKey, event: &InformerEvent) {
-    let decoded = event.after.as_ref().and_then(|object| serde_json::from_value(object.to_value()).ok());
-    keep(map, key, decoded.map(Arc::new).as_ref());
 }
 
 fn both<K: Resource>(event: &InformerEvent) -> (Option<&Arc<K>>, Option<&Arc<K>>) {
@@ -317,7 +302,7 @@ impl Process for KubeScheduler {
     fn watches(&self) -> Vec<WatchSpec> {
         // What pods are compared with comes before the pods.
         let kinds = [Kind::Namespace, Kind::Service, Kind::ReplicaSet].into_iter();
-        kinds.chain(decoded_kinds()).chain([Kind::Node, Kind::Pod]).map(WatchSpec::all).collect()
+        kinds.chain([Kind::Node, Kind::Pod]).map(WatchSpec::all).collect()
     }
 
     fn start(&mut self, _client: &mut Client<'_>) {

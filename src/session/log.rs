@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::machinery::json::{self, ReadError};
 use crate::machinery::time::Time;
 use crate::sim::Profile;
 
@@ -36,18 +37,23 @@ pub struct LogEntry {
     pub action: Action,
 }
 
-/// A whole session as data.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// A whole session as data. As JSON it is one object: the fields of the configuration, `entries` and `now`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionLog {
     /// How it began.
-    #[serde(flatten)]
     pub config: SessionConfig,
     /// What was done, in order.
-    #[serde(default)]
     pub entries: Vec<LogEntry>,
     /// How far time had come.
-    #[serde(default)]
     pub now: Time,
+}
+
+/// The part of a session's JSON that is no configuration.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Course {
+    entries: Vec<LogEntry>,
+    now: Time,
 }
 
 /// Why a log from somewhere else is refused.
@@ -101,7 +107,10 @@ impl SessionLog {
     pub fn from_json(text: &str) -> Result<Self, LogError> {
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|error| LogError::Malformed(error.to_string()))?;
-        let log: Self = serde_json::from_value(value).map_err(|error| LogError::Malformed(error.to_string()))?;
+        let malformed = |error: ReadError| LogError::Malformed(error.to_string());
+        let config = json::from_value(&value).map_err(malformed)?;
+        let Course { entries, now } = json::from_value(&value).map_err(malformed)?;
+        let log = Self { config, entries, now };
         log.check()?;
         Ok(log)
     }
@@ -109,8 +118,10 @@ impl SessionLog {
     /// The log as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // A log has text keys only, which always make JSON.
-        serde_json::to_string(self).unwrap_or_default()
+        let mut value = json::to_value(&self.config);
+        value["entries"] = json::to_value(&self.entries);
+        value["now"] = json::to_value(&self.now);
+        value.to_string()
     }
 
     /// Whether the log is one that a session can be made of.

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::machinery::json;
 use crate::machinery::time::Time;
 use crate::sim::Profile;
 
@@ -145,7 +146,7 @@ impl Scenario {
     pub fn read(text: &str) -> Result<Self, String> {
         // By way of JSON, where enums look as they do in a log, and with one deserializer for all.
         let value: Value = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-        serde_json::from_value(value).map_err(|error| error.to_string())
+        json::from_value(&value).map_err(|error| error.to_string())
     }
 
     /// What the gallery shows of it.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::order::Order as _;
+use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
 use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
@@ -135,7 +136,7 @@ impl Subscriptions {
             let node = node_of(object).and_then(|node| of_kind.by_node.get(node));
             watchers.extend(node.into_iter().flatten().cloned());
         }
-        watchers.sort();
+        watchers.order();
         watchers.dedup();
         watchers
     }

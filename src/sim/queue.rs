@@ -1,6 +1,6 @@
 //! What is going to happen, in order.
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 use crate::api::Kind;
 use crate::client::{Token, WatchSelector};

@@ -7,6 +7,7 @@ use k8s_openapi::Metadata as _;
 
 use crate::api::Kind;
 use crate::etcd::Etcd;
+use crate::machinery::order::Order as _;
 use crate::machinery::time::Time;
 
 use super::Subject;
@@ -90,7 +91,7 @@ fn newest_first<'a>(events: impl Iterator<Item = &'a Event>, most: usize) -> Vec
         event.metadata().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
     };
     let mut rows: Vec<(u64, EventRow)> = events.map(|event| (revision(event), EventRow::of(event))).collect();
-    rows.sort_by_key(|(revision, row)| std::cmp::Reverse((row.last_seen.as_secs(), *revision)));
+    rows.order_by_key(|(revision, row)| std::cmp::Reverse((row.last_seen.as_secs(), *revision)));
     rows.truncate(most);
     rows.into_iter().map(|(_, row)| row).collect()
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::Actor;
 use super::pod::PodView;
 use super::scene::Scene;
+use crate::machinery::order::Order as _;
 
 /// The least scale at which the words in the graph can be read; below it pods say less.
 const SCALE_MIN: f64 = 0.78;
@@ -227,7 +228,7 @@ impl<'a> PodsByPlace<'a> {
             }
         }
         let in_order = |mut pods: Vec<(&'a str, &'a PodView)>| {
-            pods.sort_by(|(_, left), (_, right)| (left.created, &left.name).cmp(&(right.created, &right.name)));
+            pods.order_by(|(_, left), (_, right)| (left.created, &left.name).cmp(&(right.created, &right.name)));
             pods.into_iter().map(|(uid, _)| uid).collect::<Vec<_>>()
         };
         let mut nodes: Vec<(&str, Vec<&str>)> = scene
@@ -235,7 +236,7 @@ impl<'a> PodsByPlace<'a> {
             .keys()
             .map(|name| (name.as_str(), in_order(by_node.remove(name.as_str()).unwrap_or_default())))
             .collect();
-        nodes.sort_by(|(left, _), (right, _)| natural(left).cmp(&natural(right)));
+        nodes.order_by(|(left, _), (right, _)| natural(left).cmp(&natural(right)));
         Self { nodes, waiting: in_order(waiting) }
     }
 
@@ -335,9 +336,9 @@ impl Cards {
         let small = scene.workloads.len() > 8 || (width < 700.0 && scene.workloads.len() > 3);
         let card = if small { CARD_SMALL } else { CARD };
         let mut workloads: Vec<_> = scene.workloads.iter().collect();
-        workloads.sort_by_key(|(_, workload)| (&workload.namespace, &workload.name));
+        workloads.order_by_key(|(_, workload)| (&workload.namespace, &workload.name));
         let mut services: Vec<_> = scene.services.iter().collect();
-        services.sort_by_key(|(_, service)| (&service.namespace, &service.name));
+        services.order_by_key(|(_, service)| (&service.namespace, &service.name));
         let all = workloads
             .into_iter()
             .map(|(uid, _)| (uid.clone(), false, card))

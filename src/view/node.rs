@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Kind, Resource as _};
 use crate::etcd::Etcd;
+use crate::machinery::order::map_of;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::time::Time;
 
@@ -63,11 +64,8 @@ pub struct NodeView {
 /// All nodes, by name.
 #[must_use]
 pub fn views(etcd: &Etcd) -> BTreeMap<String, NodeView> {
-    let mut views: BTreeMap<String, NodeView> = etcd
-        .range(Kind::Node, None)
-        .filter_map(|(_, object)| object.downcast::<Node>())
-        .map(|node| (node.name().to_owned(), view(node, etcd)))
-        .collect();
+    let nodes = etcd.range(Kind::Node, None).filter_map(|(_, object)| object.downcast::<Node>());
+    let mut views = map_of(nodes.map(|node| (node.name().to_owned(), view(node, etcd))));
     for (_, object) in etcd.range(Kind::Pod, None) {
         let Some(pod) = object.downcast::<Pod>() else { continue };
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).and_then(|name| views.get_mut(name));

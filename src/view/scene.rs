@@ -179,7 +179,7 @@ pub(crate) mod tests {
         for value in objects {
             let text = |field: &str| value[field].as_str().expect("a manifest names its kind");
             let kind = Kind::from_manifest(text("apiVersion"), text("kind")).expect("a kind of the table");
-            let object = Object::from_value(kind, value.clone()).expect("an object");
+            let object = Object::from_value(kind, value).expect("an object");
             let cause = Cause::new("kubectl", Why::plain("A test made it."));
             etcd.create(Time::DEFAULT_START, object, cause).expect("a new object");
         }

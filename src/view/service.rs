@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Kind, Resource as _};
 use crate::etcd::Etcd;
 use crate::machinery::labels::Selector;
+use crate::machinery::order::Order as _;
 
 /// Which Service an EndpointSlice belongs to.
 const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -89,7 +90,7 @@ fn endpoints(service: &Service, etcd: &Etcd) -> (Vec<String>, Vec<String>) {
             if gets_traffic { ready.push(pod) } else { not_ready.push(pod) }
         }
     }
-    ready.sort();
-    not_ready.sort();
+    ready.order();
+    not_ready.order();
     (ready, not_ready)
 }

@@ -134,7 +134,7 @@ mod tests {
 
     fn write(etcd: &mut Etcd, kind: Kind, name: &str, actor: &str, why: &'static str, trigger: Option<Revision>) {
         let value = json!({"metadata": {"name": name, "namespace": "default"}, "spec": {"containers": []}});
-        let object = Object::from_value(kind, value).expect("an object");
+        let object = Object::from_value(kind, &value).expect("an object");
         let cause = Cause { trigger, ..Cause::new(actor, Why::new(why, [name.to_owned()])) };
         match etcd.get(kind, &object.key()).cloned() {
             Some(before) => etcd.update(Time::DEFAULT_START, &before, object, cause),

@@ -10,6 +10,7 @@ use crate::api::{Kind, Resource as _, controller_of};
 use crate::etcd::Etcd;
 use crate::machinery::intstr::{Round, scaled_value};
 use crate::machinery::labels::Selector;
+use crate::machinery::order::Order as _;
 
 use super::pod::Generation;
 
@@ -206,7 +207,7 @@ fn deployment_view(deployment: &Deployment, etcd: &Etcd, revisions: &Revisions) 
         .collect();
     let mut views: Vec<RevisionView> = sets.iter().map(|set| revision_view(set, revisions)).collect();
     views.retain(|view| view.desired > 0 || view.current > 0 || view.generation == Generation::New);
-    views.sort_by(|left, right| (left.revision, &left.name).cmp(&(right.revision, &right.name)));
+    views.order_by(|left, right| (left.revision, &left.name).cmp(&(right.revision, &right.name)));
     let total = views.iter().map(|view| view.current).sum();
     let updated = views.iter().filter(|view| view.generation == Generation::New).map(|view| view.current).sum();
     let available = status.available_replicas.unwrap_or(0);

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::machinery::order::Order as _;
 use serde_json::{Map, Value};
 
 /// Prints a value as one YAML document.
@@ -45,7 +46,7 @@ pub fn for_editing(value: &Value) -> Value {
 
 fn mapping(map: &Map<String, Value>, depth: usize, first_is_placed: bool, text: &mut String) {
     let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_by_key(|(key, _)| *key);
+    entries.order_by_key(|(key, _)| *key);
     for (index, (key, value)) in entries.into_iter().enumerate() {
         if index > 0 || !first_is_placed {
             indent(depth, text);

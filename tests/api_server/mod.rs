@@ -51,7 +51,7 @@ impl Server {
         let text = |field: &str| value[field].as_str().expect("a text").to_owned();
         let kind = Kind::from_manifest(&text("apiVersion"), &text("kind")).expect("a known kind");
         form::tidy(kind, &mut value);
-        let mut object = Object::from_value(kind, value).expect("an object");
+        let mut object = Object::from_value(kind, &value).expect("an object");
         self.prepare_metadata(&mut object);
         strategy::default(&mut object);
         admit(&mut object);
@@ -96,7 +96,7 @@ impl Server {
         };
         let mut value = patched.unwrap_or_else(|error| panic!("{}", error.message()));
         form::tidy(kind, &mut value);
-        let mut new = Object::from_value(kind, value).expect("an object");
+        let mut new = Object::from_value(kind, &value).expect("an object");
         strategy::default(&mut new);
         strategy::prepare_for_update(&mut new, &old, subresource);
         allocate(&mut new);

@@ -13,7 +13,9 @@ use crate::api::{ObjectKey, Resource, controller_of};
 use crate::client::{ClientError, EventType};
 use crate::controllers::pod_control::controller_ref;
 use crate::etcd::Why;
+use crate::machinery::json;
 use crate::machinery::names::{fnv32a, safe_encode};
+use crate::machinery::order::Order as _;
 
 use super::{Rollout, Sets, bounds, progress};
 
@@ -74,7 +76,7 @@ fn same_template(a: &PodTemplateSpec, b: &PodTemplateSpec) -> bool {
 fn find_new(deployment: &Deployment, sets: &[Arc<ReplicaSet>]) -> Option<Arc<ReplicaSet>> {
     let wanted = template(deployment);
     let mut sets: Vec<_> = sets.to_vec();
-    sets.sort_by_key(|set| bounds::creation(set));
+    sets.order_by_key(|set| bounds::creation(set));
     let has_template = |set: &&Arc<ReplicaSet>| {
         set.spec.as_ref().and_then(|spec| spec.template.as_ref()).is_some_and(|own| same_template(own, &wanted))
     };
@@ -84,7 +86,7 @@ fn find_new(deployment: &Deployment, sets: &[Arc<ReplicaSet>]) -> Option<Arc<Rep
 /// The label value that tells a template's pods apart: `ComputeHash`. Upstream hashes Go's own print of the template,
 /// which nobody else can; what matters is that equal templates get equal values.
 fn template_hash(template: &PodTemplateSpec, collisions: Option<i32>) -> String {
-    let mut bytes = serde_json::to_vec(template).unwrap_or_default();
+    let mut bytes = json::to_value(template).to_string().into_bytes();
     if let Some(collisions) = collisions {
         bytes.extend(collisions.to_le_bytes());
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 
 use crate::client::{ClientError, Requeue};
+use crate::machinery::order::Order as _;
 
 use super::bounds::{active, available, creation, max_unavailable, new_size, size, sum, wanted};
 use super::{Rollout, Sets};
@@ -80,7 +81,7 @@ impl Rollout<'_, '_> {
         if most <= 0 {
             return Ok(false);
         }
-        old.sort_by_key(|set| creation(set));
+        old.order_by_key(|set| creation(set));
         let unhealthy = plan_unhealthy(&old, most);
         let mut sizes: Vec<(Arc<ReplicaSet>, i32)> = old.iter().map(|set| (set.clone(), size(set))).collect();
         let mut changed = false;

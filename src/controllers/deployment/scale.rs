@@ -8,6 +8,7 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 
 use crate::client::ClientError;
+use crate::machinery::order::Order as _;
 
 use super::bounds::{self, active, available, creation, max_surge, size, sum, wanted};
 use super::revision::{DESIRED_REPLICAS, MAX_REPLICAS, annotation};
@@ -62,9 +63,9 @@ fn proportional_sizes(deployment: &Deployment, sets: &Sets) -> Vec<(Arc<ReplicaS
     let to_add = allowed - sum(&all, size);
     // The larger sets first; of equal ones the newer get more and the older lose more.
     if to_add > 0 {
-        all.sort_by_key(|set| (Reverse(size(set)), Reverse(creation(set))));
+        all.order_by_key(|set| (Reverse(size(set)), Reverse(creation(set))));
     } else {
-        all.sort_by_key(|set| (Reverse(size(set)), creation(set)));
+        all.order_by_key(|set| (Reverse(size(set)), creation(set)));
     }
     let mut added = 0;
     let mut sizes: Vec<(Arc<ReplicaSet>, i32)> = all

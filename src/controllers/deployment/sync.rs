@@ -10,6 +10,7 @@ use crate::api::{Kind, Resource};
 use crate::apiserver::DeleteOptions;
 use crate::client::{ClientError, EventType, Requeue};
 use crate::etcd::Why;
+use crate::machinery::order::Order as _;
 
 use super::bounds::{self, actual, size};
 use super::revision::{DESIRED_REPLICAS, annotation, revision, set_replicas_annotations};
@@ -83,7 +84,7 @@ impl Rollout<'_, '_> {
         let mut sets: Vec<_> = old.iter().filter(|set| !set.is_deleting()).cloned().collect();
         let limit = usize::try_from(limit).unwrap_or(0);
         let Some(surplus) = sets.len().checked_sub(limit).filter(|&surplus| surplus > 0) else { return Ok(()) };
-        sets.sort_by_key(|set| (revision(&set.metadata), bounds::creation(set)));
+        sets.order_by_key(|set| (revision(&set.metadata), bounds::creation(set)));
         for set in sets.into_iter().take(surplus) {
             let observed = set.status.as_ref().and_then(|status| status.observed_generation);
             if actual(&set) != 0 || size(&set) != 0 || set.metadata.generation > observed {

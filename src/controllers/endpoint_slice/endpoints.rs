@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::api::Resource;
 use crate::controllers::pod_control::{is_ready, node_name, phase};
 use crate::machinery::ip::parse_ip;
+use crate::machinery::order::Order as _;
 
 const LABEL_ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -25,7 +26,7 @@ pub(super) struct EndpointKey {
 
 pub(super) fn key(endpoint: &Endpoint) -> EndpointKey {
     let mut addresses = endpoint.addresses.clone();
-    addresses.sort();
+    addresses.order();
     let target = |field: fn(&ObjectReference) -> &Option<String>| {
         endpoint.target_ref.as_ref().and_then(|target| field(target).clone()).unwrap_or_default()
     };

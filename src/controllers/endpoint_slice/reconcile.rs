@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::Resource;
 use crate::controllers::pod_control::{controller_ref, node_name};
+use crate::machinery::order::Order as _;
 
 use super::endpoints::{self, EndpointKey};
 
@@ -240,7 +241,7 @@ fn plan_ports(
         }
     }
     let mut left = wanted.endpoints.into_values().collect::<std::collections::VecDeque<_>>();
-    updates.sort_by_key(|slice| std::cmp::Reverse(count(slice)));
+    updates.order_by_key(|slice| std::cmp::Reverse(count(slice)));
     for slice in &mut updates {
         fill(slice, &mut left);
     }

@@ -2,7 +2,7 @@
 //!
 //! Follows `kubernetes/pkg/controller/garbagecollector/uid_cache.go`.
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 use super::graph::Identity;
 
@@ -25,9 +25,8 @@ impl AbsentOwners {
         }
         self.by_use.insert(self.uses, identity);
         if self.last_use.len() > CAPACITY
-            && let Some((oldest, identity)) = self.by_use.get_min().cloned()
+            && let Some((_, identity)) = self.by_use.pop_min()
         {
-            self.by_use.remove(&oldest);
             self.last_use.remove(&identity);
         }
     }

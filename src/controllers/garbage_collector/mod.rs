@@ -14,7 +14,7 @@ mod attempt_to_orphan;
 mod graph;
 mod operations;
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use crate::api::{Kind, Name, ObjectKey};

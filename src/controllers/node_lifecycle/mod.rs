@@ -14,7 +14,7 @@ mod zones;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::controllers::pod_control::{is_ready, max_restarts, node_name, phase, ready_since};
+use crate::machinery::order::Order as _;
 use crate::machinery::time::Time;
 
 /// `core.PodDeletionCost`.
@@ -83,6 +84,6 @@ pub(super) fn pods_to_delete(active: &[Arc<Pod>], related: &[Arc<Pod>], count: u
     }
     let mut ranked: Vec<(Rank, &Arc<Pod>)> =
         active.iter().map(|pod| (rank(pod, crowds.get(node_name(pod)).copied().unwrap_or(0)), pod)).collect();
-    ranked.sort_by(|(a, pod), (b, other)| compare((a, pod), (b, other), now));
+    ranked.order_by(|(a, pod), (b, other)| compare((a, pod), (b, other), now));
     ranked.into_iter().take(count).map(|(_, pod)| pod.clone()).collect()
 }

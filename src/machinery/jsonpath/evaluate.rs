@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::super::quote::plain;
 use super::Results;
 use super::parse::{Node, Slice};
+use crate::machinery::order::Order as _;
 
 /// The values of every node, `range` blocks once per item.
 pub(super) fn find<'a>(nodes: &[Node], allows_missing_keys: bool, data: &'a Value) -> Result<Vec<Results<'a>>, String> {
@@ -168,7 +169,7 @@ fn single(mut values: Results<'_>) -> Result<Option<Cow<'_, Value>>, String> {
 fn children<'a>(value: &Cow<'a, Value>) -> Vec<Cow<'a, Value>> {
     fn sorted(fields: &serde_json::Map<String, Value>) -> Vec<&Value> {
         let mut keys: Vec<&String> = fields.keys().collect();
-        keys.sort_unstable();
+        keys.order();
         keys.into_iter().map(|key| &fields[key]).collect()
     }
     fn of(value: &Value) -> Vec<&Value> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::intstr::parse_int;
 use super::names;
 use super::quote::quote;
+use crate::machinery::order::Order as _;
 
 mod parse;
 
@@ -161,7 +162,7 @@ impl Requirement {
 impl fmt::Display for Requirement {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted: Vec<&str> = self.values.iter().map(String::as_str).collect();
-        sorted.sort_unstable();
+        sorted.order();
         let values = sorted.join(",");
         let key = &self.key;
         match self.operator {
@@ -198,7 +199,7 @@ impl Selector {
 
     /// All of `requirements`, which are sorted by key.
     pub fn new(mut requirements: Vec<Requirement>) -> Self {
-        requirements.sort_by(|left, right| left.key.cmp(&right.key));
+        requirements.order_by(|left, right| left.key.cmp(&right.key));
         Self { requirements: Some(requirements) }
     }
 

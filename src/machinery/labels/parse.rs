@@ -1,6 +1,7 @@
 //! From text to selectors, with upstream's tokens and complaints.
 
 use super::{Operator, Requirement, label_key_error};
+use crate::machinery::order::Order as _;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
@@ -165,7 +166,7 @@ impl Parser {
             Operator::In | Operator::NotIn => self.values()?,
             _ => vec![self.exact_value()?],
         };
-        values.sort();
+        values.order();
         values.dedup();
         Requirement::new(&key, operator, values)
     }

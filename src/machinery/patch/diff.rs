@@ -13,6 +13,7 @@ use super::lists::{self, DIRECTIVE};
 use super::meta::Meta;
 use super::strategic::{DELETE_FROM_PRIMITIVE_LIST, Purpose, RETAIN_KEYS, SET_ELEMENT_ORDER, merge_objects};
 use super::{Object, PatchError, go_type};
+use crate::machinery::order::Order as _;
 
 /// What a difference is to tell.
 #[derive(Clone, Copy)]
@@ -207,7 +208,7 @@ enum Pair<'a> {
 fn pairs<'a>(original: &'a [Value], modified: &'a [Value], text: impl Fn(&Value) -> String) -> Vec<Pair<'a>> {
     let sorted = |list: &'a [Value]| {
         let mut keyed: Vec<(String, &Value)> = list.iter().map(|item| (text(item), item)).collect();
-        keyed.sort_by(|left, right| left.0.cmp(&right.0));
+        keyed.order_by(|left, right| left.0.cmp(&right.0));
         keyed.into_iter().peekable()
     };
     let (mut before, mut after) = (sorted(original), sorted(modified));

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::quote::plain;
 use super::{LIST_TYPE, MAP_TYPE, Object, PatchError, go_type};
+use crate::machinery::order::Order as _;
 
 /// The directive that an object in a patch may carry.
 pub(super) const DIRECTIVE: &str = "$patch";
@@ -169,7 +170,7 @@ pub(super) fn deduplicate(mut values: Vec<Value>) -> Vec<Value> {
 
 /// Sorts by the text that Go prints for a value (`sortScalars`).
 pub(super) fn sort_scalars(values: &mut [Value]) {
-    values.sort_by_cached_key(plain);
+    values.order_by_key(plain);
 }
 
 /// The list that stands under a key; nothing stands for an empty one.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Custom, Field, MapKey, Patch, Struct, StructRef, Topology, Type, version_of};
+use crate::machinery::order::Order as _;
 
 /// What a name in a type can mean.
 #[derive(Clone, Copy)]
@@ -48,7 +49,7 @@ pub(super) fn read(sources: &[&'static str]) -> Vec<Struct> {
         }
     }
     for owner in &mut table {
-        owner.fields.sort_by_key(|f| f.name);
+        owner.fields.order_by_key(|f| f.name);
     }
     table
 }

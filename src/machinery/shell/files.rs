@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 use crate::machinery::time::Time;
 

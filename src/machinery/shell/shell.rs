@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 use super::host::{Flavor, Signal, SignalAction};
 use super::io::Descriptor;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration};
 
 use crate::machinery::labels::{Operator, Requirement};
+use crate::machinery::order::map_of;
 use crate::machinery::quantity::Quantity;
 
 use super::container_status::pod_requests;
@@ -100,7 +101,7 @@ fn wrong_node(spec: &PodSpec, node: &Node) -> Option<Rejection> {
 fn term_matches(term: &NodeSelectorTerm, labels: &BTreeMap<String, String>, name: &str) -> bool {
     let expressions = term.match_expressions.as_deref().unwrap_or(&[]);
     let fields = term.match_fields.as_deref().unwrap_or(&[]);
-    let names = BTreeMap::from([("metadata.name".to_owned(), name.to_owned())]);
+    let names = map_of([("metadata.name".to_owned(), name.to_owned())]);
     !(expressions.is_empty() && fields.is_empty())
         && expressions.iter().all(|expression| requirement_matches(expression, labels))
         && fields.iter().all(|field| requirement_matches(field, &names))

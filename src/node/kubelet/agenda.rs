@@ -1,6 +1,6 @@
 //! What a kubelet has to do and when: one entry for each piece of work, woken by at most two timers.
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::client::Client;
 use crate::machinery::time::Time;

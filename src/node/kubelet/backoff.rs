@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 use crate::machinery::time::Time;
 

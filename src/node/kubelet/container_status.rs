@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
+use crate::machinery::order::Order as _;
 use crate::machinery::quantity::Quantity;
 
 use super::machine::{ContainerPhase, ContainerRecord};
@@ -79,7 +80,7 @@ pub(super) fn fill(status: &mut PodStatus, inputs: &Inputs<'_>, spec: &PodSpec) 
     let ephemeral: Vec<Container> = spec.ephemeral_containers.iter().flatten().map(as_container).collect();
     status.ephemeral_container_statuses = list(&ephemeral, &old.ephemeral_container_statuses, false);
     for statuses in [&mut status.container_statuses, &mut status.ephemeral_container_statuses].into_iter().flatten() {
-        statuses.sort_by(|a, b| a.name.cmp(&b.name));
+        statuses.order_by(|a, b| a.name.cmp(&b.name));
     }
 }
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use imbl::{OrdMap, OrdSet, Vector};
+use crate::machinery::persistent::{OrdMap, OrdSet};
+use imbl::Vector;
 
 use crate::api::Name;
 use crate::machinery::time::Time;

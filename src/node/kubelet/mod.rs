@@ -37,7 +37,7 @@ pub use config::NodeConfig;
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus, Service};
 
 use crate::api::{Kind, Name, Resource};
@@ -213,8 +213,8 @@ impl Kubelet {
         match work {
             Work::Machine => self.advance_machine(client),
             Work::Relist => {
-                for uid in self.host.machine.take_changed() {
-                    if let Some(&id) = self.by_uid.get(&uid) {
+                for uid in &self.host.machine.take_changed() {
+                    if let Some(&id) = self.by_uid.get(uid) {
                         self.with_worker(id, client, |worker, host, client| worker.request_sync(host, client.now));
                     }
                 }

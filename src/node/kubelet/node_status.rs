@@ -17,6 +17,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use crate::api::{ObjectKey, Resource};
 use crate::client::{Client, ClientError, EventType};
 use crate::etcd::Why;
+use crate::machinery::order::Order as _;
+use crate::machinery::order::map_of;
 use crate::machinery::time::Time;
 
 use super::agenda::Work;
@@ -166,7 +168,7 @@ fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
         metadata: ObjectMeta {
             name: Some(config.name.clone()),
             labels: Some(labels(config)),
-            annotations: Some(BTreeMap::from([(
+            annotations: Some(map_of([(
                 "volumes.kubernetes.io/controller-managed-attach-detach".to_owned(),
                 "true".to_owned(),
             )])),
@@ -200,7 +202,7 @@ fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
 
 /// The labels that a kubelet keeps as they should be.
 fn default_labels(config: &NodeConfig) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::from(
+    let mut labels = map_of(
         [
             ("beta.kubernetes.io/arch", "amd64"),
             ("beta.kubernetes.io/os", "linux"),
@@ -274,8 +276,7 @@ fn conditions(before: &NodeStatus, is_ready: bool, now: Time) -> Vec<NodeConditi
 
 fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeStatus {
     let config = &host.config;
-    let capacity: BTreeMap<String, ApiQuantity> =
-        config.full_capacity().into_iter().map(|(name, amount)| (name, ApiQuantity(amount))).collect();
+    let capacity = map_of(config.full_capacity().into_iter().map(|(name, amount)| (name, ApiQuantity(amount))));
     let address = |kind: &str, address: &str| NodeAddress { type_: kind.to_owned(), address: address.to_owned() };
     NodeStatus {
         addresses: Some(vec![address("InternalIP", &config.internal_ip), address("Hostname", &config.name)]),
@@ -299,7 +300,7 @@ fn images(host: &Host) -> Vec<ContainerImage> {
             size_bytes: i64::try_from(record.size).ok(),
         })
         .collect();
-    images.sort_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.names.cmp(&b.names)));
+    images.order_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.names.cmp(&b.names)));
     images.truncate(IMAGES_MAX);
     images
 }

@@ -4,7 +4,7 @@
 //! `pkg/kubelet/kubelet_pods.go` (`generateAPIPodStatus`, `convertStatusToAPIStatus`, `getPhase`) and
 //! `pkg/kubelet/status/generate.go`.
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::{Container, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus};
 
 use crate::api::Name;

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, Volume, 
 
 use crate::api::Resource;
 use crate::client::Client;
+use crate::machinery::order::map_of;
 use crate::machinery::time::Time;
 
 use super::environment;
@@ -173,13 +174,13 @@ fn config_map(
         // Each namespace has it from the moment of its creation on.
         Err(_) if name == ROOT_CA => {
             let certificate = b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n".to_vec();
-            return payload("config", &BTreeMap::from([("ca.crt".to_owned(), certificate)]), items, optional, files);
+            return payload("config", &map_of([("ca.crt".to_owned(), certificate)]), items, optional, files);
         }
         found => found?,
     };
     let Some(found) = found else { return Ok(()) };
-    let mut data: BTreeMap<String, Vec<u8>> =
-        found.data.iter().flatten().map(|(key, text)| (key.clone(), text.clone().into_bytes())).collect();
+    let texts = found.data.iter().flatten();
+    let mut data = map_of(texts.map(|(key, text)| (key.clone(), text.clone().into_bytes())));
     data.extend(found.binary_data.iter().flatten().map(|(key, bytes)| (key.clone(), bytes.0.clone())));
     payload("config", &data, items, optional, files).map_err(|error| format!("configmap {error}"))
 }
@@ -193,7 +194,7 @@ fn secret(
     client: &mut Client<'_>,
 ) -> Result<(), String> {
     let Some(found) = environment::secret(pod, name, optional, client)? else { return Ok(()) };
-    let data = found.data.iter().flatten().map(|(key, bytes)| (key.clone(), bytes.0.clone())).collect();
+    let data = map_of(found.data.iter().flatten().map(|(key, bytes)| (key.clone(), bytes.0.clone())));
     payload("secret", &data, items, optional, files)
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 use super::catalogue::{Base, ImageDefinition, Program, SERVER};
 use super::container::{Container, ContainerConfig, Id};

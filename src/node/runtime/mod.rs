@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
+use crate::machinery::persistent::OrdMap;
 
 pub use container::{
     ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox, SandboxConfig,

@@ -3,7 +3,7 @@
 //! Follows `addNodeImageStates` of `pkg/scheduler/backend/cache/cache.go`: an image has one size in the whole cluster,
 //! the one that the first node told.
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 use k8s_openapi::api::core::v1::Node;
 
 use crate::api::Name;

@@ -9,7 +9,8 @@ mod pod_index;
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet, Vector};
+use crate::machinery::persistent::{OrdMap, OrdSet};
+use imbl::Vector;
 use k8s_openapi::api::core::v1::{ContainerImage, Node};
 
 use crate::api::{Name, Resource as _};

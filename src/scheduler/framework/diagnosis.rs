@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::api::Name;
+use crate::machinery::order::Order as _;
 
 use super::plugin::{Plugin, PluginSet};
 use super::status::{Code, Rejection};
@@ -158,7 +159,7 @@ impl Diagnosis {
             // Sorted as text with the count in front: "10 …" comes before "2 …".
             let mut counted: Vec<String> =
                 self.reasons().iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-            counted.sort_unstable();
+            counted.order();
             if !counted.is_empty() {
                 let _ = write!(message, " {}.", counted.join(", "));
             }

@@ -2,6 +2,7 @@
 //!
 //! Follows `pkg/scheduler/apis/config/v1/default_plugins.go`.
 
+use crate::machinery::order::Order as _;
 use std::fmt;
 
 /// A plugin of the scheduler. The order is that in which plugins run.
@@ -173,7 +174,7 @@ impl FromIterator<Plugin> for PluginSet {
 impl fmt::Display for PluginSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut names: Vec<&str> = self.iter().map(Plugin::as_str).collect();
-        names.sort_unstable();
+        names.order();
         write!(f, "[{}]", names.join(" "))
     }
 }

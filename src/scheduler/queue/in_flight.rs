@@ -3,7 +3,8 @@
 //! Follows `pkg/scheduler/backend/queue/active_queue.go` (`inFlightPods`, `inFlightEvents`): an event that comes
 //! between a pod's start and its failure would otherwise wake nobody.
 
-use imbl::{OrdMap, Vector};
+use crate::machinery::persistent::OrdMap;
+use imbl::Vector;
 
 use crate::api::Name;
 

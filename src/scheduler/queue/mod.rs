@@ -14,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::{OrdMap, OrdSet};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::Name;
 use crate::etcd::Revision;
@@ -147,8 +147,8 @@ impl SchedulingQueue {
             Place::Active => self.active.remove(&order).is_some(),
             Place::Backoff => self.backoff.remove(&(queued.backoff_expiration(), order)).is_some(),
             Place::ErrorBackoff => self.error_backoff.remove(&(queued.backoff_expiration(), order)).is_some(),
-            Place::Unschedulable => self.unschedulable.remove(&(queued.timestamp, queued.pod.uid.clone())).is_some(),
-            Place::Gated => self.gated.remove(&queued.pod.uid).is_some(),
+            Place::Unschedulable => self.unschedulable.remove(&(queued.timestamp, queued.pod.uid.clone())),
+            Place::Gated => self.gated.remove(&queued.pod.uid),
         };
         assert!(was_there, "a pod stands where it says");
         Some(queued)

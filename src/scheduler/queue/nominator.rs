@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, Vector};
+use crate::machinery::persistent::OrdMap;
+use imbl::Vector;
 
 use crate::api::Name;
 

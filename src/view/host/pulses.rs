@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::Kind;
 use crate::etcd::Revision;
+use crate::machinery::order::Order as _;
 use crate::machinery::time::Time;
 use crate::scheduler::explanation::Explanation;
 use crate::scheduler::queue::Place;
@@ -39,7 +40,7 @@ pub(super) fn new_pulses(session: &Session, pulsed: &mut Revision, delivered: &m
         .into_iter()
         .map(|((actor, write, kind), (count, at))| Pulse { actor, write, kind: kind.info().kind.to_owned(), count, at })
         .collect();
-    pulses.sort_by_key(|pulse| pulse.at);
+    pulses.order_by_key(|pulse| pulse.at);
     pulses.truncate(PULSES_MAX);
     pulses
 }

@@ -1,14 +1,13 @@
 //! A pod in a table. Follows `printPod`.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 use serde_json::{Value, json};
 
 use super::is_restartable_init;
 use crate::api::check::{list, text};
 use crate::api::table::{AGE, ColumnDefinition, NAME, age_of, name_of, or_none};
 use crate::machinery::duration;
+use crate::machinery::order::map_of;
 use crate::machinery::time::Time;
 
 pub(crate) const COLUMNS: &[ColumnDefinition] = &[
@@ -112,8 +111,7 @@ fn has_condition(pod: &Pod, condition_type: &str) -> bool {
 fn summarize(pod: &Pod) -> Summary {
     let spec = pod.spec.clone().unwrap_or_default();
     let status = pod.status.clone().unwrap_or_default();
-    let init: BTreeMap<&str, &Container> =
-        list(&spec.init_containers).iter().map(|container| (container.name.as_str(), container)).collect();
+    let init = map_of(list(&spec.init_containers).iter().map(|container| (container.name.as_str(), container)));
     let sidecars = init.values().filter(|container| is_restartable_init(container)).count();
     let mut summary = Summary {
         ready: 0,

@@ -1,6 +1,6 @@
 //! Validation of containers: init, main and ephemeral ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, ContainerResizePolicy, ContainerRestartRule, EphemeralContainer, PodSpec, VolumeDevice,
@@ -13,6 +13,7 @@ use super::{env, is_restartable_init, requirements, security};
 use crate::api::check::{self, has_text, invalid_each, list, text};
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::names;
+use crate::machinery::order::map_of;
 
 /// What the containers of one spec are judged against.
 pub(super) struct Context<'a> {
@@ -298,8 +299,7 @@ fn validate_host_ports<'a>(
 
 /// `ValidateVolumeMounts`.
 fn validate_mounts(errors: &mut ErrorList, path: &Path, container: &Container, context: &Context<'_>) {
-    let devices: BTreeMap<&str, &str> =
-        list(&container.volume_devices).iter().map(|d| (d.name.as_str(), d.device_path.as_str())).collect();
+    let devices = map_of(list(&container.volume_devices).iter().map(|d| (d.name.as_str(), d.device_path.as_str())));
     let mut points = BTreeSet::new();
     for (index, mount) in list(&container.volume_mounts).iter().enumerate() {
         let at = path.index(index);

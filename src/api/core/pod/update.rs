@@ -1,7 +1,5 @@
 //! What may change on a pod. Follows `ValidatePodUpdate` and `ValidatePodEphemeralContainersUpdate`.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{Affinity, Container, NodeAffinity, NodeSelectorTerm, Pod, PodSpec, Toleration};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,6 +12,7 @@ use crate::api::{internal, meta};
 use crate::machinery::diff;
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::names;
+use crate::machinery::order::map_of;
 
 /// `updatablePodSpecFields`.
 const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
@@ -117,12 +116,9 @@ fn validate_added_tolerations(errors: &mut ErrorList, path: &Path, new: &PodSpec
 
 /// `validateOnlyDeletedSchedulingGates`.
 fn validate_deleted_gates(errors: &mut ErrorList, path: &Path, new: &PodSpec, old: &PodSpec) {
-    let added: BTreeMap<&str, usize> = list(&new.scheduling_gates)
-        .iter()
-        .enumerate()
-        .filter(|(_, gate)| !list(&old.scheduling_gates).iter().any(|old| old.name == gate.name))
-        .map(|(index, gate)| (gate.name.as_str(), index))
-        .collect();
+    let gates = list(&new.scheduling_gates).iter().enumerate();
+    let added = gates.filter(|(_, gate)| !list(&old.scheduling_gates).iter().any(|old| old.name == gate.name));
+    let added = map_of(added.map(|(index, gate)| (gate.name.as_str(), index)));
     for (name, index) in added {
         let detail = format!("only deletion is allowed, but found new scheduling gate '{name}'");
         errors.push(FieldError::forbidden(&path.index(index).child("name"), detail));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::machinery::persistent::OrdMap;
 use expect_test::Expect;
-use imbl::OrdMap;
 
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::{FileSystem, FileTree};
