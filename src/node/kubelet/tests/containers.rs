@@ -214,3 +214,56 @@ fn containers_see_volumes_and_leave_last_words() {
     "#]]
     .assert_eq(&format!("{}{}", bench.logs("p", "first", false), bench.logs("p", "root", false)));
 }
+
+#[test]
+fn resources_change_in_place() {
+    let mut bench = bench();
+    bench.create(
+        "p",
+        "
+        terminationGracePeriodSeconds: 1
+        containers:
+        - name: c
+          image: nginx:1.27
+          resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {cpu: 200m, memory: 128Mi}}
+          resizePolicy:
+          - {resourceName: cpu, restartPolicy: NotRequired}
+          - {resourceName: memory, restartPolicy: RestartContainer}
+        ",
+        "{}",
+    );
+    bench.run("5s");
+    let patch = |resources: serde_json::Value| json!({"spec": {"containers": [{"name": "c", "resources": resources}]}});
+    let mut text = String::new();
+    for resources in [
+        json!({"requests": {"cpu": "150m"}, "limits": {"cpu": "300m"}}),
+        json!({"limits": {"memory": "256Mi"}}),
+        json!({"requests": {"cpu": "100"}, "limits": {"cpu": "100"}}),
+        json!({"requests": {"cpu": "200m"}, "limits": {"cpu": "400m"}}),
+    ] {
+        text += &bench.patch("p", patch(resources), true);
+        bench.run("5s");
+        text += &bench.resources("p");
+    }
+    text += &bench.events();
+    expect![[r#"
+        pod/p patched
+        {"limits":{"cpu":"300m","memory":"128Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 0
+        pod/p patched
+        {"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 1
+        pod/p patched
+        {"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 1 PodResizePending Infeasible Node didn't have enough capacity: cpu, requested: 100000, capacity: 4000
+        pod/p patched
+        {"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}} {"cpu":"200m","memory":"64Mi"} restarts 1
+        Normal  Created  spec.containers{c}  Container created
+        Normal  Killing  spec.containers{c}  Container c resize requires restart
+        Normal  Pulled  spec.containers{c}  Container image "nginx:1.27" already present on machine and can be accessed by the pod
+        Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"128Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":2}
+        Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":3}
+        Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":5}
+        Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"128Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":2}
+        Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":3}
+        Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":5}
+        Normal  Started  spec.containers{c}  Container started
+    "#]].assert_eq(&text);
+}
