@@ -99,14 +99,18 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         let pod = self.pod(target)?;
         let existing = Object::Pod(pod);
-        let (value, options) = match verb {
+        let warnings = &mut context.warnings;
+        let (mut object, options) = match verb {
             Verb::Get => return Ok(Response::Object(existing)),
-            Verb::Update { body, options } => (Self::json(body)?, options),
-            Verb::Patch { patch, options } => (super::write::patched(Kind::Pod, existing.to_value(), patch)?, options),
+            Verb::Update { body, options } => {
+                (decode::object(Kind::Pod, body, options.field_validation, warnings)?, options)
+            }
+            Verb::Patch { patch, options } => {
+                let value = super::write::patched(Kind::Pod, existing.to_value(), patch)?;
+                (decode::patched(Kind::Pod, value, options.field_validation, warnings)?, options)
+            }
             _ => return Err(Status::method_not_allowed()),
         };
-        let body = Body::Json(value);
-        let mut object = decode::object(Kind::Pod, body, options.field_validation, &mut context.warnings)?;
         crate::api::strategy::default(&mut object);
         self.replace(context, target, &existing, object, &options)
     }

@@ -23,6 +23,8 @@ pub struct NodeConfig {
     pub zone: String,
     /// The value of the label `topology.kubernetes.io/region`; empty for none.
     pub region: String,
+    /// Whether the machine is a cloud's, whose controllers complete its node: `--cloud-provider=external`.
+    pub is_in_cloud: bool,
     /// The machine's own address.
     pub internal_ip: String,
     /// The range that pods get their addresses from while the Node object names none, such as `10.244.1.0/24`.
@@ -42,6 +44,7 @@ impl Default for NodeConfig {
             capacity: BTreeMap::new(),
             zone: String::new(),
             region: String::new(),
+            is_in_cloud: false,
             internal_ip: "10.0.0.11".to_owned(),
             pod_cidr: "10.244.1.0/24".to_owned(),
             preloaded_images: Vec::new(),

@@ -101,6 +101,30 @@ impl ScoreTable {
         (0..self.len()).find(|row| &**self.name(*row) == name)
     }
 
+    /// The positions of the candidates among all nodes.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = usize> {
+        self.candidates.iter().map(|candidate| *candidate as usize)
+    }
+
+    /// The candidate that was taken and those with the largest totals, so many in all.
+    pub(crate) fn best(&self, rows_max: usize) -> Self {
+        let mut rows: Vec<usize> = (0..self.len()).collect();
+        rows.sort_by_key(|row| (*row != self.chosen, std::cmp::Reverse(self.totals[*row]), *row));
+        rows.truncate(rows_max);
+        let column = |column: &ScoreColumn| ScoreColumn {
+            plugin: column.plugin,
+            scores: rows.iter().map(|row| column.scores[*row]).collect(),
+        };
+        Self {
+            names: Arc::clone(&self.names),
+            candidates: rows.iter().map(|row| self.candidates[*row]).collect(),
+            columns: self.columns.iter().map(column).collect(),
+            totals: rows.iter().map(|row| self.totals[*row]).collect(),
+            // It is the first in the new order.
+            chosen: 0,
+        }
+    }
+
     pub(crate) fn totals(&self) -> &[i32] {
         &self.totals
     }
