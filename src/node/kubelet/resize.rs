@@ -67,7 +67,8 @@ pub(super) fn refusal(pod: &Pod, others: &[&Pod], node: &Node, capacity: &BTreeM
         }
     }
     let rejection = admission::reject(pod, others, node, capacity)?;
-    rejection.reason.starts_with("OutOf").then(|| Pending { reason: "Deferred", message: rejection.message })
+    let is_short = rejection.reason.starts_with("OutOf");
+    is_short.then_some(Pending { reason: "Deferred", message: rejection.message })
 }
 
 impl Resize {
