@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::NodeConfig;
 use super::harness::Bench;
-use crate::api::Kind;
+use crate::api::{Kind, ObjectKey};
 
 /// A node on which the usual images are there already.
 fn bench() -> Bench {
@@ -266,4 +266,49 @@ fn resources_change_in_place() {
         Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":5}
         Normal  Started  spec.containers{c}  Container started
     "#]].assert_eq(&text);
+}
+
+#[test]
+fn probes_and_images_fail_when_somebody_wants_it() {
+    let mut bench = bench();
+    bench.create(
+        "p",
+        "
+        containers:
+        - name: c
+          image: nginx:1.27
+          readinessProbe: {httpGet: {port: 80}, periodSeconds: 1, failureThreshold: 2}
+        ",
+        "{}",
+    );
+    bench.run("5s");
+    let key = ObjectKey::new("ns", "p");
+    bench.fault(|kubelet, client| {
+        assert!(kubelet.fail_probe(&key, "c", "readiness", true, client));
+        assert!(!kubelet.fail_probe(&key, "c", "liveness", true, client), "there is no such probe");
+        kubelet.break_image("nginx:1.28", true);
+    });
+    bench.create("q", "containers: [{name: c, image: 'nginx:1.28'}]", "{}");
+    bench.run("10s");
+    bench.fault(|kubelet, client| {
+        kubelet.fail_probe(&key, "c", "readiness", false, client);
+        kubelet.break_image("nginx:1.28", false);
+    });
+    bench.run("30s");
+    expect![[r#"
+        70.0 Pending ready=false 
+        70.0 Pending ready=false c:waiting:ContainerCreating:0
+        71.0 Running ready=false c:running:0
+        71.0 Running ready=true c:running:0
+        76.0 Running ready=false c:running:0
+        85.0 Running ready=true c:running:0
+        75.0 Pending ready=false 
+        75.0 Pending ready=false c:waiting:ContainerCreating:0
+        76.0 Pending ready=false c:waiting:ErrImagePull:0
+        87.0 Pending ready=false c:waiting:ImagePullBackOff:0
+        90.0 Running ready=true c:running:0
+    "#]].assert_eq(&format!("{}{}", bench.history("p"), bench.history("q")));
+    let events = bench.events();
+    assert!(events.contains("Readiness probe failed: HTTP probe failed with statuscode: 500"), "{events}");
+    assert!(events.contains("Failed to pull image \"nginx:1.28\""), "{events}");
 }

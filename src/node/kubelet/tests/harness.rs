@@ -173,6 +173,11 @@ impl Bench {
         )
     }
 
+    /// Does something to the machine from outside.
+    pub(super) fn fault(&mut self, fault: impl FnOnce(&mut Kubelet, &mut Client<'_>)) {
+        self.act(None, fault);
+    }
+
     /// Evicts a pod through the API.
     pub(super) fn evict(&mut self, name: &str) -> Value {
         let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
