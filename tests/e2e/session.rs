@@ -169,13 +169,13 @@ fn time_goes_back_and_forks() {
                  (document.querySelector('#scrubber'))"
             )
         };
-        tab.evaluate(&scrub("0.5")).await;
+        tab.evaluate(&scrub("0")).await;
         tab.until("nothing was applied yet", "document.querySelectorAll('[data-kind=Deployment]').length === 0").await;
         tab.screenshot("rewound").await;
         tab.evaluate(&scrub("line.max")).await;
         until_running(&tab, 3).await;
         assert_eq!(hash(&tab).await, before, "what was known comes again");
-        tab.evaluate(&scrub("0.5")).await;
+        tab.evaluate(&scrub("0")).await;
         tab.click("#fork").await;
         tab.until_text(".notices", "kept among the other branches").await;
         tab.click("#play").await;
