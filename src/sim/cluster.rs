@@ -122,6 +122,13 @@ impl Cluster {
         &self.activity
     }
 
+    /// How many watches the processes that run hold open at the API server.
+    #[must_use]
+    pub fn watch_count(&self) -> usize {
+        let open = self.processes.values().filter(|slot| slot.state.running && slot.state.connected);
+        open.map(|slot| slot.watches.len()).sum()
+    }
+
     /// How many steps were made since the cluster began.
     #[must_use]
     pub const fn steps(&self) -> u64 {

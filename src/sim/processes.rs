@@ -8,10 +8,12 @@ use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
 use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
+use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
+use crate::node::proxy::KubeProxy;
 use crate::scheduler::KubeScheduler;
 
 /// A process's name.
@@ -21,8 +23,12 @@ pub enum ProcessId {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
+    /// cloud-controller-manager, together with the cloud that it speaks to.
+    CloudControllerManager,
     /// The kubelet of a node, together with the machine that it runs on.
     Kubelet(Name),
+    /// The kube-proxy of a node.
+    KubeProxy(Name),
 }
 
 impl fmt::Display for ProcessId {
@@ -30,7 +36,9 @@ impl fmt::Display for ProcessId {
         match self {
             Self::ControllerManager => f.write_str("kube-controller-manager"),
             Self::Scheduler => f.write_str("kube-scheduler"),
+            Self::CloudControllerManager => f.write_str("cloud-controller-manager"),
             Self::Kubelet(node) => write!(f, "kubelet/{node}"),
+            Self::KubeProxy(node) => write!(f, "kube-proxy/{node}"),
         }
     }
 }
@@ -40,7 +48,9 @@ impl fmt::Display for ProcessId {
 pub(super) enum Program {
     ControllerManager(Arc<ControllerManager>),
     Scheduler(Arc<KubeScheduler>),
+    CloudControllerManager(Arc<CloudControllerManager>),
     Kubelet(Arc<Kubelet>),
+    KubeProxy(Arc<KubeProxy>),
 }
 
 impl Program {
@@ -48,7 +58,9 @@ impl Program {
         match self {
             Self::ControllerManager(program) => Arc::<ControllerManager>::make_mut(program),
             Self::Scheduler(program) => Arc::<KubeScheduler>::make_mut(program),
+            Self::CloudControllerManager(program) => Arc::<CloudControllerManager>::make_mut(program),
             Self::Kubelet(program) => Arc::<Kubelet>::make_mut(program),
+            Self::KubeProxy(program) => Arc::<KubeProxy>::make_mut(program),
         }
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use crate::machinery::order::Order as _;
 use crate::machinery::quantity::Quantity;
 
-use super::machine::{ContainerPhase, ContainerRecord};
+use super::kuberuntime::{ContainerPhase, ContainerRecord};
 use super::prober::Probes;
 use super::restart::{is_restartable_init, should_be_started};
 use super::status::Inputs;
@@ -212,7 +212,7 @@ fn state_of(record: &ContainerRecord) -> ContainerState {
             terminated: Some(ContainerStateTerminated {
                 container_id: Some(container_id(&record.id)),
                 exit_code: record.exit_code,
-                reason: Some(record.reason.clone()).filter(|reason| !reason.is_empty()),
+                reason: Some(record.reason.to_owned()).filter(|reason| !reason.is_empty()),
                 message: Some(record.message.clone()).filter(|message| !message.is_empty()),
                 started_at: started_at.or_else(|| Some(crate::machinery::time::Time::default().to_meta())),
                 finished_at: record.finished_at.map(|time| time.to_meta()),

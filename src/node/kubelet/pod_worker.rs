@@ -17,7 +17,7 @@ use super::agenda::{PodId, Work};
 use super::container_status::StartFailure;
 use super::events::{self, Normal};
 use super::host::Host;
-use super::machine::PodRecord;
+use super::kuberuntime::PodRecord;
 use super::prober::Probes;
 use super::start::SyncJob;
 use super::status::{self, Inputs};
@@ -241,7 +241,7 @@ impl Worker {
     }
 
     fn sync_pod(&mut self, host: &mut Host, client: &mut Client<'_>) {
-        let runtime = host.machine.pod(&self.uid);
+        let runtime = host.runtime.pod(&self.uid);
         let status = self.generate(&runtime, false, host, client);
         let is_over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
         self.ask_for_readiness(&status, host, client.now);
@@ -268,7 +268,7 @@ impl Worker {
         let now = client.now;
         self.job = Job::Idle;
         self.last_sync = Some(now);
-        host.plan_machine(now);
+        host.plan_runtime(now);
         if failed {
             let wait = retry_at.map_or(RETRY_INTERVAL, |at| at.since(now)).min(RESYNC_INTERVAL);
             let due = host.tick_from(now + client.random.jitter(wait, JITTER_PERCENT));
@@ -286,13 +286,13 @@ impl Worker {
         self.job = Job::Idle;
         self.last_sync = Some(now);
         self.again = false;
-        host.plan_machine(now);
+        host.plan_runtime(now);
         host.agenda.cancel(Work::Sync(self.id));
         self.request_sync(host, now);
     }
 
     fn sync_terminating(&mut self, host: &mut Host, client: &mut Client<'_>) {
-        let runtime = host.machine.pod(&self.uid);
+        let runtime = host.runtime.pod(&self.uid);
         let status = self.generate(&runtime, false, host, client);
         self.set_status(status, host, client);
         self.probes.stop_liveness_and_startup();
@@ -307,8 +307,8 @@ impl Worker {
 
     fn go_on_killing(&mut self, mut killing: Killing, host: &mut Host, client: &mut Client<'_>) {
         let pod = self.pod.clone();
-        let result = killing.go_on(&pod, host, client);
-        host.plan_machine(client.now);
+        let result = killing.go_on(&pod, Work::Step(self.id), host, client);
+        host.plan_runtime(client.now);
         if let Err(look_again) = result {
             self.job = Job::Killing(killing);
             if let Some(time) = look_again {
@@ -316,11 +316,11 @@ impl Worker {
             }
             return;
         }
-        host.machine.stop_sandboxes(&self.uid);
+        host.runtime.stop_sandboxes(&self.uid, client.now);
         for worker in &mut self.probes.workers {
             worker.stopped = true;
         }
-        let runtime = host.machine.pod(&self.uid);
+        let runtime = host.runtime.pod(&self.uid);
         self.stage = Stage::Terminated;
         // The same status may say more now: nothing holds the final phase back any longer.
         self.is_written = false;
@@ -330,13 +330,13 @@ impl Worker {
     }
 
     fn sync_terminated(&mut self, host: &mut Host, client: &mut Client<'_>) {
-        let runtime = host.machine.pod(&self.uid);
+        let runtime = host.runtime.pod(&self.uid);
         let status = self.generate(&runtime, true, host, client);
         self.stage = Stage::Finished;
         self.status = status;
         self.write_status(host, client);
         self.job = Job::Idle;
         host.agenda.cancel(Work::Sync(self.id));
-        host.plan_machine(client.now);
+        host.plan_runtime(client.now);
     }
 }

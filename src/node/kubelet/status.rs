@@ -11,7 +11,7 @@ use crate::api::Name;
 use crate::machinery::time::Time;
 
 use super::container_status::{self, StartFailure};
-use super::machine::PodRecord;
+use super::kuberuntime::PodRecord;
 use super::prober::Probes;
 use super::restart::{is_restartable_init, should_restart};
 use super::sync::sandbox_changed;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use crate::api::Name;
 
-use super::machine::{ContainerPhase, ContainerRecord, PodRecord};
+use super::kuberuntime::{ContainerPhase, ContainerRecord, PodRecord};
 use super::prober::{Outcome, ProbeKind, Probes};
 use super::restart::{is_restartable_init, restarts_on_failure, should_be_started, should_restart};
 

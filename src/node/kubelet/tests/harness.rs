@@ -9,11 +9,13 @@ use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use serde_json::{Value, json};
 
 use crate::api::{Kind, Object, ObjectKey, Resource, Subresource};
-use crate::apiserver::{ApiServer, Body, DeleteOptions, Request, Target, User, Verb, WriteOptions};
+use crate::apiserver::{ApiServer, Body, DeleteOptions, Patch, Request, Target, User, Verb, WriteOptions};
 use crate::client::{Client, Process, Recorder, WatchSpec};
 use crate::etcd::{Cause, Revision, Why};
 use crate::machinery::random::Random;
+use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
+use crate::node::runtime::{LogOptions, RuntimeProfile};
 
 use super::super::{Kubelet, NodeConfig};
 
@@ -53,7 +55,13 @@ impl Bench {
         Self::with(NodeConfig::default())
     }
 
+    /// With the rules of the runtime that the recorded cases ran on.
     pub(super) fn with(config: NodeConfig) -> Self {
+        Self::on(NodeConfig { runtime: RuntimeProfile::recorded(), ..config })
+    }
+
+    /// A node as it is configured.
+    pub(super) fn on(config: NodeConfig) -> Self {
         let kubelet = Kubelet::new(config);
         let mut bench = Self {
             now: Time::DEFAULT_START,
@@ -79,12 +87,12 @@ impl Bench {
         bench
     }
 
-    fn request(&mut self, target: Target, verb: Verb) -> Result<(), String> {
+    fn request(&mut self, target: Target, verb: Verb) -> Result<Value, Status> {
         let cause = Cause::new("test", Why::default());
         let request = Request { user: User::admin(), cause, target, verb };
         let answer = self.api.handle(self.now, &mut self.random, request);
         self.spread();
-        answer.map(|_| ()).map_err(|status| status.to_string())
+        answer.map(|answer| answer.response.to_value())
     }
 
     pub(super) fn make(&mut self, kind: Kind, namespace: &str, value: Value) {
@@ -103,6 +111,15 @@ impl Bench {
             "spec": spec,
         });
         self.make(Kind::Pod, "ns", pod);
+    }
+
+    /// The log of a pod's container, or why there is none.
+    pub(super) fn logs(&self, name: &str, container: &str, previous: bool) -> String {
+        let key = ObjectKey::new("ns", name);
+        match self.kubelet.container_logs(&key, container, previous, LogOptions::default()) {
+            Ok(lines) => lines.iter().map(|line| format!("{}\n", line.text)).collect(),
+            Err(status) => format!("{}\n", status.message()),
+        }
     }
 
     pub(super) fn delete(&mut self, name: &str, grace: Option<i64>) {
@@ -124,6 +141,28 @@ impl Bench {
         let target = Target::object(Kind::Pod, &ObjectKey::new("ns", name)).below(Subresource::EphemeralContainers);
         let verb = Verb::Update { body: Body::Json(value), options: WriteOptions::default() };
         self.request(target, verb).expect("it can be added");
+    }
+
+    /// `kubectl patch pod NAME`, which says that it was patched, or why not.
+    pub(super) fn patch(&mut self, name: &str, patch: Value, resize: bool) -> String {
+        let mut target = Target::object(Kind::Pod, &ObjectKey::new("ns", name));
+        if resize {
+            target = target.below(Subresource::Resize);
+        }
+        let verb = Verb::Patch { patch: Patch::Strategic(patch), options: WriteOptions::default() };
+        match self.request(target, verb) {
+            Ok(_) => format!("pod/{name} patched\n"),
+            Err(status) if status.reason() == Reason::Invalid => format!("The {}\n", status.message()),
+            Err(status) => format!("Error from server ({:?}): {}\n", status.reason(), status.message()),
+        }
+    }
+
+    /// Evicts a pod through the API.
+    pub(super) fn evict(&mut self, name: &str) -> Value {
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+        let target = Target::object(Kind::Pod, &ObjectKey::new("ns", name)).below(Subresource::Eviction);
+        let verb = Verb::Create { body: Body::Json(eviction), options: WriteOptions::default() };
+        self.request(target, verb).expect("it can be evicted")
     }
 
     pub(super) fn replace(&mut self, object: Object) {
@@ -309,7 +348,7 @@ fn drop_volatile(value: &Value) -> Value {
 }
 
 /// JSON with blanks after commas and colons, as Python prints it.
-fn python(value: &Value) -> String {
+pub(super) fn python(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let entries: Vec<String> =
