@@ -49,12 +49,7 @@ impl Door {
     #[must_use]
     pub fn open(config: SessionConfig, head_start: Duration, clock: Clock) -> Self {
         let (sender, receiver) = sync_channel(WAITING_MAX);
-        tokio::task::spawn_blocking(move || {
-            let mut session = Session::new(config);
-            let until = session.now() + head_start;
-            session.run_until(until);
-            Actor { session, watches: Vec::new() }.run(&receiver, clock);
-        });
+        tokio::task::spawn_blocking(move || Actor::begin(config, head_start, clock).run(&receiver));
         Self { sender }
     }
 
@@ -85,24 +80,35 @@ impl Door {
     }
 }
 
+#[expect(clippy::disallowed_types, reason = "real clients live in real time")]
 struct Actor {
     session: Session,
     watches: Vec<Watch>,
+    clock: Clock,
+    /// When simulated time was moved on last.
+    moved: Instant,
 }
 
+#[expect(clippy::disallowed_types, reason = "real clients live in real time")]
 impl Actor {
-    #[expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "real clients live in real time")]
-    fn run(mut self, receiver: &Receiver<Message>, clock: Clock) {
-        let mut last = Instant::now();
+    fn begin(config: SessionConfig, head_start: Duration, clock: Clock) -> Self {
+        let moved = Instant::now();
+        let mut session = Session::new(config);
+        let until = session.now() + head_start;
+        session.run_until(until);
+        Self { session, watches: Vec::new(), clock, moved }
+    }
+
+    fn run(mut self, receiver: &Receiver<Message>) {
         loop {
-            let message = match clock {
+            let message = match self.clock {
                 Clock::Real(_) => receiver.recv_timeout(TICK),
                 Clock::Manual => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            if let Clock::Real(speed) = clock {
+            if let Clock::Real(speed) = self.clock {
                 let now = Instant::now();
-                let passed = now.duration_since(last).mul_f64(speed);
-                last = now;
+                let passed = now.duration_since(self.moved).mul_f64(speed);
+                self.moved = now;
                 // What the machine cannot keep up with is let go: simulated time is late then, and nothing breaks.
                 self.session.run_some(self.session.now() + passed, STEPS_MAX);
             }

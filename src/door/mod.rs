@@ -14,6 +14,7 @@ mod logs;
 mod message;
 mod negotiate;
 mod openapi;
+mod protobuf;
 mod route;
 mod server;
 mod watch;

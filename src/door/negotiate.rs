@@ -1,6 +1,7 @@
 //! In which form an answer goes out, and how a body is read: `Accept` and `Content-Type`.
 //!
-//! `k8s.io/apiserver/pkg/endpoints/handlers/negotiation`. Protobuf is not spoken here; clients fall back to JSON.
+//! `k8s.io/apiserver/pkg/endpoints/handlers/negotiation`. Protobuf is read as far as kubectl needs it (`protobuf.rs`) and
+//! never written; clients that accept it accept JSON too.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -12,9 +13,11 @@ use crate::machinery::status::{Reason, Status};
 use crate::machinery::{strict, yaml};
 
 use super::message::HttpRequest;
+use super::protobuf;
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// Aggregated discovery, as clients have asked for it since 1.30.
 pub(super) const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
@@ -57,7 +60,7 @@ impl Format {
             let is_yaml = match media_type(clause) {
                 "application/json" | "application/*" | "*/*" => false,
                 "application/yaml" => true,
-                "application/vnd.kubernetes.protobuf" => {
+                PROTOBUF => {
                     is_known = true;
                     continue;
                 }
@@ -158,6 +161,10 @@ pub(super) fn read(request: &HttpRequest, kind: &str) -> Result<Read, Status> {
         return Ok(Read { value: Value::Null, duplicates: Vec::new() });
     }
     let is_patch = request.method == "PATCH";
+    let protobuf = Some(&request.body).filter(|_| !is_patch && media_type(&request.content_type) == PROTOBUF);
+    if let Some(value) = protobuf.and_then(|body| protobuf::read(body)) {
+        return Ok(Read { value, duplicates: Vec::new() });
+    }
     match media_type(&request.content_type) {
         "application/json-patch+json" | "application/merge-patch+json" | "application/strategic-merge-patch+json"
             if is_patch => {}

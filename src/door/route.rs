@@ -205,8 +205,9 @@ fn version_of(object: &Object) -> &str {
 /// The answer as it is; items of a list say no kind of their own, as the list says it for them.
 fn whole(response: &Response) -> Value {
     let mut value = response.wire();
-    if let (Response::List(_), Some(items)) = (response, value["items"].as_array_mut()) {
-        for fields in items.iter_mut().filter_map(Value::as_object_mut) {
+    if let Response::List(_) = response {
+        let items = value.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten();
+        for fields in items.filter_map(Value::as_object_mut) {
             fields.shift_remove("kind");
             fields.shift_remove("apiVersion");
         }
