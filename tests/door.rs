@@ -53,7 +53,13 @@ impl Client {
     }
 
     /// Sends a request and reads the head of the answer.
-    async fn begin(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (Connection, u16, String) {
+    async fn begin(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (Connection, u16, String) {
         let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", self.port)).await.expect("it listens"));
         let mut head = format!("{method} {path} HTTP/1.1\r\nContent-Length: {}\r\nConnection: close\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "Host") {
@@ -116,13 +122,20 @@ fn clients_discover_what_is_served() {
         }
         let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
         let groups = client.get("/apis", aggregated).await;
-        assert!(groups.head.contains("content-type: application/json;g=apidiscovery.k8s.io;v=v2;as="), "{}", groups.head);
+        assert!(
+            groups.head.contains("content-type: application/json;g=apidiscovery.k8s.io;v=v2;as="),
+            "{}",
+            groups.head
+        );
         assert_eq!(groups.json()["items"][0]["metadata"]["name"], "apps");
         let core = client.get("/api", aggregated).await.json();
         let resources = core["items"][0]["versions"][0]["resources"].as_array().cloned().unwrap_or_default();
         let pods = resources.iter().find(|resource| resource["resource"] == "pods").expect("pods are served");
         assert_eq!(pods["shortNames"], json!(["po"]));
-        assert_eq!(pods["subresources"][3]["responseKind"], json!({"group": "policy", "version": "v1", "kind": "Eviction"}));
+        assert_eq!(
+            pods["subresources"][3]["responseKind"],
+            json!({"group": "policy", "version": "v1", "kind": "Eviction"})
+        );
         let older = client.get("/apis/apps/v1", "application/json").await.json();
         assert_eq!((&older["kind"], &older["groupVersion"]), (&json!("APIResourceList"), &json!("apps/v1")));
         assert_eq!(client.get("/apis", "*/*").await.json()["groups"][0]["preferredVersion"]["groupVersion"], "apps/v1");
@@ -148,13 +161,17 @@ fn objects_are_written_and_shown_in_the_form_that_a_client_wants() {
         assert_eq!(strict.code, 400);
         assert!(strict.message().contains("strict decoding error: unknown field \"datta\""), "{}", strict.body);
 
-        let table = client.get(CONFIG_MAPS, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json").await.json();
+        let table =
+            client.get(CONFIG_MAPS, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json").await.json();
         assert_eq!((&table["kind"], &table["rows"][0]["cells"][0]), (&json!("Table"), &json!("a")));
         assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
         assert!(table["metadata"]["resourceVersion"].is_string());
         let page = client.get(&format!("{CONFIG_MAPS}?limit=1"), "application/json").await.json();
         let token = page["metadata"]["continue"].as_str().expect("there is more").to_owned();
-        assert_eq!((page["items"].as_array().map(Vec::len), page["metadata"]["remainingItemCount"].as_u64()), (Some(1), Some(1)));
+        assert_eq!(
+            (page["items"].as_array().map(Vec::len), page["metadata"]["remainingItemCount"].as_u64()),
+            (Some(1), Some(1))
+        );
         let rest = client.get(&format!("{CONFIG_MAPS}?limit=1&continue={token}"), "*/*").await.json();
         assert_eq!(rest["items"][0]["metadata"]["name"], "kube-root-ca.crt");
         let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
@@ -166,7 +183,8 @@ fn objects_are_written_and_shown_in_the_form_that_a_client_wants() {
         let patched = client.send("PATCH", &format!("{CONFIG_MAPS}/a"), &merge, br#"{"data":{"x":"2"}}"#).await;
         assert_eq!((patched.code, &patched.json()["data"]["x"]), (200, &json!("2")));
         let yaml = [("Content-Type", "application/yaml")];
-        let written = client.send("PUT", &format!("{CONFIG_MAPS}/a"), &yaml, b"metadata: {name: a}\ndata: {x: '3'}").await;
+        let written =
+            client.send("PUT", &format!("{CONFIG_MAPS}/a"), &yaml, b"metadata: {name: a}\ndata: {x: '3'}").await;
         assert_eq!((written.code, &written.json()["data"]["x"]), (200, &json!("3")));
         // What is no list has no items: clients take what has them for one.
         assert!(written.json().get("items").is_none());
@@ -199,7 +217,11 @@ fn refusals_have_the_codes_of_the_real_server() {
             ("PATCH", format!("{CONFIG_MAPS}/a"), "application/apply-patch+yaml"),
             ("PATCH", format!("{CONFIG_MAPS}/a"), "application/json"),
         ] {
-            assert_eq!(client.send(method, &path, &typed(content_type), b"{}").await.code, 415, "{method} {content_type}");
+            assert_eq!(
+                client.send(method, &path, &typed(content_type), b"{}").await.code,
+                415,
+                "{method} {content_type}"
+            );
         }
         let deep = "[".repeat(10_000);
         for body in [&b"{"[..], b"\xff\xfe{", b"nonsense", deep.as_bytes(), b"{\"metadata\": 3}", b""] {
@@ -279,6 +301,9 @@ fn the_cluster_runs_can_be_acted_on_and_its_log_plays_again() {
         let session = client.get("/kubetab/v1/session", "*/*").await;
         let replayed = Session::from_log(SessionLog::from_json(&session.body).expect("a session"));
         let etcd = replayed.cluster().api().etcd();
-        assert_eq!(etcd.revision().to_string(), client.get("/api/v1/nodes", "*/*").await.json()["metadata"]["resourceVersion"].as_str().unwrap_or(""));
+        assert_eq!(
+            etcd.revision().to_string(),
+            client.get("/api/v1/nodes", "*/*").await.json()["metadata"]["resourceVersion"].as_str().unwrap_or("")
+        );
     });
 }

@@ -203,9 +203,8 @@ fn parse_int_error(text: &str) -> String {
 
 /// `ListOptions` of a list.
 fn list_options(query: &Query) -> Result<ListOptions, Status> {
-    let forbidden = |field: &str, why: &str| {
-        Err(invalid_options("ListOptions", FieldError::forbidden(&Path::new(field), why)))
-    };
+    let forbidden =
+        |field: &str, why: &str| Err(invalid_options("ListOptions", FieldError::forbidden(&Path::new(field), why)));
     if query.has("sendInitialEvents") {
         return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
     }

@@ -25,9 +25,9 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use allocator::Allocator;
+pub use call::{Call, media_type};
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
-pub use call::{Call, media_type};
 pub use fields::selectable_fields;
 pub use read::Filter;
 pub use request::{

@@ -73,7 +73,9 @@ impl Options {
             let is_taken = match flag.as_str() {
                 "--port" => value.parse().map(|value| port = value).is_ok(),
                 "--bind" => value.parse().map(|value| address = value).is_ok(),
-                "--nodes" => value.parse().map(|value| nodes = value).is_ok() && nodes as usize <= SessionLog::NODES_MAX,
+                "--nodes" => {
+                    value.parse().map(|value| nodes = value).is_ok() && nodes as usize <= SessionLog::NODES_MAX
+                }
                 "--seed" => value.parse().map(|value| seed = value).is_ok(),
                 _ => value.parse().map(|value| speed = value).is_ok() && speed > 0.0 && speed <= SPEED_MAX,
             };

@@ -20,8 +20,7 @@ pub(super) fn act(session: &mut Session, request: &HttpRequest, format: &Format)
     let value = serde_json::from_slice(&request.body).map_err(|error| Status::bad_request(error.to_string()))?;
     let action: Action = json::from_value(&value)
         .map_err(|error| Status::bad_request(format!("this is no action of a session's log: {error}")))?;
-    let outcome =
-        session.act(action).map_err(|error| Status::new(Reason::ServiceUnavailable, error.to_string()))?;
+    let outcome = session.act(action).map_err(|error| Status::new(Reason::ServiceUnavailable, error.to_string()))?;
     let code = if outcome.is_success() { 200 } else { Reason::Invalid.code() };
     Ok(Reply::value(code, &json::to_value(&outcome), format))
 }

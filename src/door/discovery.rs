@@ -228,9 +228,10 @@ pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
 
 /// What `/` lists.
 pub(super) fn paths() -> Value {
-    let mut paths: Vec<String> = ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut paths: Vec<String> =
+        ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned)
+            .to_vec();
     for own in GroupVersion::all() {
         paths.push(format!("/{}", own.path()));
         if !own.group.is_empty() {

@@ -30,9 +30,10 @@ pub(super) fn read(cluster: &Cluster, target: &Target, query: &Query) -> Result<
 fn options(now: Time, query: &Query) -> Result<PodLogOptions, Status> {
     let number = |name: &str| match query.get(name) {
         "" => Ok(None),
-        text => text.parse::<usize>().map(Some).map_err(|_| {
-            Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
-        }),
+        text => text
+            .parse::<usize>()
+            .map(Some)
+            .map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
     };
     let since_seconds = number("sinceSeconds")?;
     let ago = |seconds: usize| now - std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));

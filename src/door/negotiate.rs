@@ -121,7 +121,10 @@ impl Format {
 fn shape(clause: &str, query: &Query) -> Result<Option<Shape>, Status> {
     let parameter = |name: &str| {
         let pairs = clause.split(';').skip(1).filter_map(|pair| pair.split_once('='));
-        pairs.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+        pairs
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .find(|(key, _)| *key == name)
+            .map_or("", |(_, value)| value)
     };
     Ok(match (parameter("as"), parameter("g"), parameter("v")) {
         ("", ..) => Some(Shape::Whole),

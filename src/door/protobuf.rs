@@ -168,7 +168,11 @@ const POD_SPEC: &[Field] = &[
 
 const LABEL_SELECTOR: Type = Message(&[
     Field(1, "matchLabels", TEXTS),
-    Field(2, "matchExpressions", Messages(&[Field(1, "key", Text), Field(2, "operator", Text), Field(3, "values", Texts)])),
+    Field(
+        2,
+        "matchExpressions",
+        Messages(&[Field(1, "key", Text), Field(2, "operator", Text), Field(3, "values", Texts)]),
+    ),
 ]);
 
 const DEPLOYMENT_SPEC: &[Field] = &[

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Kind, ObjectKey};
-use crate::apiserver::{Call, DeleteOptions, FieldValidation, Patch, Propagation, Request, Target, User, Verb, WriteOptions};
+use crate::apiserver::{
+    Call, DeleteOptions, FieldValidation, Patch, Propagation, Request, Target, User, Verb, WriteOptions,
+};
 use crate::etcd::{Cause, Why};
 use crate::kubectl::apply;
 use crate::machinery::manifest::{self, Manifest};
