@@ -46,8 +46,9 @@ wasm-test: ## Runs the tests that need WebAssembly, in headless Chromium
 e2e: ## Drives the page in dist/ in headless Chromium (make dist first)
 	@$(run) "Testing the built page in Chromium" cargo test --features serve --test e2e -- --test-threads=1 --nocapture $(ONLY)
 
-bench: ## Runs the benchmarks
-	@$(run) "Measuring" cargo bench --features serve -- $(ONLY)
+bench: ## Runs the benchmarks and prints what they measured
+	@$(run) "Measuring" cargo bench --bench '*' -- $(ONLY)
+	@node scripts/bench.mjs $(ONLY)
 
 screenshot: dist ## Takes the README's screenshot of the built page
 	@$(MAKE) --no-print-directory e2e ONLY=readme_screenshot

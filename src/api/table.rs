@@ -141,6 +141,32 @@ pub fn table(kind: Kind, objects: &[Object], include: IncludeObject, now: Time) 
     })
 }
 
+/// A `Scale` as a table of one row (`printScale`).
+#[must_use]
+pub fn scale_table(scale: &Value, now: Time) -> Value {
+    let column =
+        |name: &str, column_type: &str| json!({ "name": name, "type": column_type, "format": "", "priority": 0 });
+    let created = scale["metadata"]["creationTimestamp"].as_str().and_then(Time::parse);
+    let number = |value: &Value| Value::from(value.as_i64().unwrap_or(0));
+    json!({
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {},
+        "columnDefinitions": [
+            column("Name", "string"), column("Desired", "integer"), column("Available", "integer"), column("Age", "string"),
+        ],
+        "rows": [{
+            "cells": [
+                scale["metadata"]["name"],
+                number(&scale["spec"]["replicas"]),
+                number(&scale["status"]["replicas"]),
+                created.map_or_else(|| "<unknown>".to_owned(), |created| duration::age(created, now)),
+            ],
+            "object": scale,
+        }],
+    })
+}
+
 /// One row with its object, as a watch of tables sends it too.
 fn table_row(object: &Object, include: IncludeObject, now: Time) -> Value {
     let mut entry = json!({ "cells": row(object, now) });

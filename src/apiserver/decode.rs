@@ -1,8 +1,9 @@
 //! From what a request carries to a typed object.
 
 use crate::api::{Kind, Object, form};
+use crate::machinery::field::{FieldError, Path};
 use crate::machinery::status::Status;
-use crate::machinery::{schema, strict};
+use crate::machinery::{go_json, schema, strict};
 
 use serde_json::Value;
 
@@ -24,9 +25,35 @@ pub(super) fn object(
     };
     let info = kind.info();
     let version = kind.api_version();
-    let schema = schema::lookup(&version, info.kind).ok_or_else(|| Status::internal("the kind has no schema"))?;
     check_type(kind, &version, &value)?;
     let refused = |error: &str| Status::bad_request(strict::cannot_be_handled(&version, info.kind, error));
+    decode(kind, value, validation, warnings, &refused)
+}
+
+/// Decodes what a patch made of an object; what cannot be read is told as the patch's fault.
+pub(super) fn patched(
+    kind: Kind,
+    value: Value,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Object, Status> {
+    check_type(kind, &kind.api_version(), &value)?;
+    let text = go_json::marshal(&value);
+    let refused = |error: &str| {
+        Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text.as_str(), error)])
+    };
+    decode(kind, value, validation, warnings, &refused)
+}
+
+fn decode(
+    kind: Kind,
+    value: Value,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+    refused: &dyn Fn(&str) -> Status,
+) -> Result<Object, Status> {
+    let schema = schema::lookup(&kind.api_version(), kind.info().kind)
+        .ok_or_else(|| Status::internal("the kind has no schema"))?;
     let decoded = strict::decode(schema, &value).map_err(|error| refused(&error))?;
     match validation {
         FieldValidation::Strict => {

@@ -50,18 +50,11 @@ pub(super) fn check_label(kind: Kind, field: &str) -> Result<(), Status> {
     if known {
         return Ok(());
     }
-    let info = kind.info();
-    let version = kind.api_version();
     Err(Status::bad_request(match kind {
-        Kind::Pod | Kind::Node | Kind::Namespace | Kind::Secret | Kind::Service | Kind::Event => format!(
-            "Unable to find {:?} that match label selector \"\", field selector \"{field}\": field label not supported: {field}",
-            crate::api::Kind::api_version(kind) + "/" + info.plural
-        ),
-        _ => format!(
-            "Unable to find {:?} that match label selector \"\", field selector \"{field}\": \
-                      \"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
-            version + "/" + info.plural
-        ),
+        Kind::Pod | Kind::Node | Kind::Namespace | Kind::Secret | Kind::Service | Kind::Event => {
+            format!("field label not supported: {field}")
+        }
+        _ => format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
     }))
 }
 

@@ -78,10 +78,9 @@ impl ApiServer {
         };
         if !delete.dry_run && !pod.is_deleting() {
             let mut disrupted = (*pod).clone();
-            let generation = disrupted.metadata.generation;
             let conditions = disrupted.status.get_or_insert_default().conditions.get_or_insert_default();
             let why = Some(("EvictionByEvictionAPI", "Eviction API: evicting"));
-            set_condition(conditions, "DisruptionTarget", "True", why, generation, context.now);
+            set_condition(conditions, "DisruptionTarget", "True", why, None, context.now);
             self.etcd
                 .update(context.now, &Object::Pod(pod.clone()), Object::from(disrupted), context.cause.clone())
                 .map_err(|error| super::write::store_error(Kind::Pod, &pod.key(), &error))?;
@@ -100,14 +99,18 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         let pod = self.pod(target)?;
         let existing = Object::Pod(pod);
-        let (value, options) = match verb {
+        let warnings = &mut context.warnings;
+        let (mut object, options) = match verb {
             Verb::Get => return Ok(Response::Object(existing)),
-            Verb::Update { body, options } => (Self::json(body)?, options),
-            Verb::Patch { patch, options } => (super::write::patched(Kind::Pod, existing.to_value(), patch)?, options),
+            Verb::Update { body, options } => {
+                (decode::object(Kind::Pod, body, options.field_validation, warnings)?, options)
+            }
+            Verb::Patch { patch, options } => {
+                let value = super::write::patched(Kind::Pod, existing.to_value(), patch)?;
+                (decode::patched(Kind::Pod, value, options.field_validation, warnings)?, options)
+            }
             _ => return Err(Status::method_not_allowed()),
         };
-        let body = Body::Json(value);
-        let mut object = decode::object(Kind::Pod, body, options.field_validation, &mut context.warnings)?;
         crate::api::strategy::default(&mut object);
         self.replace(context, target, &existing, object, &options)
     }

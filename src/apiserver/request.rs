@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::api::table::{self, IncludeObject};
 use crate::api::{Kind, Name, Object, ObjectKey, Subresource};
 use crate::etcd::{Cause, Revision};
+use crate::machinery::time::Time;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -271,6 +273,19 @@ impl Response {
                     "items": list.items.iter().map(Object::to_value).collect::<Vec<_>>(),
                 })
             }
+        }
+    }
+}
+
+impl Response {
+    /// The answer as a `Table`, for a client that accepts one; nothing for what has no columns.
+    #[must_use]
+    pub fn to_table(&self, include: IncludeObject, now: Time) -> Option<Value> {
+        match self {
+            Self::Object(object) => Some(table::table(object.kind(), std::slice::from_ref(object), include, now)),
+            Self::List(list) => Some(table::table(list.kind, &list.items, include, now)),
+            Self::Value(value) if value["kind"] == "Scale" => Some(table::scale_table(value, now)),
+            Self::Value(_) => None,
         }
     }
 }

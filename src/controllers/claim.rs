@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::api::{Resource, controller_of};
 use crate::client::{Client, ClientError};
 use crate::etcd::Why;
+use crate::machinery::json::to_value;
 use crate::machinery::labels::Selector;
 
 use super::pod_control::controller_ref;
@@ -57,7 +58,12 @@ pub fn claim<O: Resource, K: Resource>(
                 // The cache may be old: an owner that is being deleted must not adopt.
                 let may = match can_adopt {
                     Some(may) => may,
-                    None => *can_adopt.insert(is_alive(owner, client)?),
+                    None => {
+                        // The question and one adoption, or neither: a client that is always busy would otherwise ask
+                        // for ever and adopt nothing.
+                        client.reserve(2)?;
+                        *can_adopt.insert(is_alive(owner, client)?)
+                    }
                 };
                 if may && let Some(adopted) = adopt(owner, &*object, client)? {
                     claimed.push(adopted);
@@ -86,7 +92,7 @@ fn adopt<O: Resource, K: Resource>(
         "{} {} matches the selector of {} {} and had no owner.",
         [kind::<K>(), object.name().to_owned(), kind::<O>(), owner.name().to_owned()],
     ));
-    let patch = json!({ "metadata": { "ownerReferences": [controller_ref(owner)], "uid": object.uid() } });
+    let patch = json!({ "metadata": { "ownerReferences": [to_value(&controller_ref(owner))], "uid": object.uid() } });
     match client.patch::<K>(&object.key(), patch) {
         Ok(adopted) => Ok(Some(adopted)),
         Err(error) if error.is_not_found() => Ok(None),

@@ -11,7 +11,13 @@ use crate::machinery::order::Order as _;
 use crate::machinery::patch::{self, changes_identity};
 use crate::machinery::schema;
 use crate::machinery::status::Status;
-use crate::sim::Cluster;
+
+use super::api::Api;
+use super::builder::{self, Info, Query};
+use super::cli::{Cli, DryRun, Step};
+use super::failure::Failure;
+use super::printer::Printer;
+use crate::machinery::yaml;
 
 /// Where kubectl remembers what was applied: `v1.LastAppliedConfigAnnotation`.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -82,7 +88,7 @@ pub fn kind_of(manifest: &Value) -> std::result::Result<Kind, Status> {
 ///
 /// # Errors
 /// The API server's refusal.
-pub fn apply(cluster: &mut Cluster, manifest: &Value, options: &Options) -> std::result::Result<Result, Status> {
+pub fn apply(api: &mut dyn Api, manifest: &Value, options: &Options) -> std::result::Result<Result, Status> {
     let kind = kind_of(manifest)?;
     let mut modified = manifest.clone();
     let namespace = if kind.info().namespaced {
@@ -102,14 +108,14 @@ pub fn apply(cluster: &mut Cluster, manifest: &Value, options: &Options) -> std:
         field_validation: FieldValidation::Strict,
         field_manager: Some("kubectl-client-side-apply".into()),
     };
-    let send = |cluster: &mut Cluster, target: Target, verb: Verb| {
-        cluster.request(Request { user: User::admin(), cause: cause.clone(), target, verb })
+    let send = |api: &mut dyn Api, target: Target, verb: Verb| {
+        api.request(Request { user: User::admin(), cause: cause.clone(), target, verb })
     };
-    let current = match send(cluster, Target::object(kind, &key), Verb::Get) {
+    let current = match send(api, Target::object(kind, &key), Verb::Get) {
         Ok(answer) => answer.response.to_value(),
         Err(status) if status.is_not_found() => {
             let target = Target::collection(kind, namespace);
-            let answer = send(cluster, target, Verb::Create { body: Body::Json(modified), options: write })?;
+            let answer = send(api, target, Verb::Create { body: Body::Json(modified), options: write })?;
             return Ok(Result { kind, key, applied: Applied::Created, warnings: answer.warnings });
         }
         Err(status) => return Err(status),
@@ -123,7 +129,7 @@ pub fn apply(cluster: &mut Cluster, manifest: &Value, options: &Options) -> std:
         return Ok(Result { kind, key, applied: Applied::Unchanged, warnings });
     }
     let verb = Verb::Patch { patch: Patch::Strategic(changes), options: write };
-    let answer = send(cluster, Target::object(kind, &key), verb)?;
+    let answer = send(api, Target::object(kind, &key), verb)?;
     warnings.extend(answer.warnings);
     let after = match &answer.response {
         Response::Object(object) => object.metadata().resource_version.clone(),
@@ -144,15 +150,20 @@ fn missing_annotation(kind: Kind, key: &ObjectKey) -> String {
 }
 
 /// Writes what is applied into the annotation that remembers it: `util.GetModifiedConfiguration`.
-fn remember_applied(modified: &mut Value) {
+pub(super) fn remember_applied(modified: &mut Value) {
     if let Some(annotations) = modified["metadata"]["annotations"].as_object_mut() {
         annotations.shift_remove(LAST_APPLIED);
     } else {
         modified["metadata"]["annotations"] = Value::Object(Map::new());
     }
-    let mut text = sorted(modified).to_string();
+    modified["metadata"]["annotations"][LAST_APPLIED] = applied_text(modified).into();
+}
+
+/// What the annotation holds of a manifest.
+fn applied_text(manifest: &Value) -> String {
+    let mut text = sorted(manifest).to_string();
     text.push('\n');
-    modified["metadata"]["annotations"][LAST_APPLIED] = text.into();
+    text
 }
 
 /// The value with the keys of all maps in order, as Go prints JSON.
@@ -185,4 +196,119 @@ fn three_way(kind: Kind, modified: &Value, current: &Value) -> std::result::Resu
     )?;
     debug_assert!(!changes_identity(&changes), "apply keeps an object's identity: {changes}");
     Ok(changes)
+}
+
+/// Runs `kubectl apply`.
+pub(super) fn run(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
+    if !cli.flags().has("filename") && !cli.flags().has("kustomize") {
+        return Err(Failure::message("must specify one of -f and -k"));
+    }
+    if cli.flags().is("server-side", false) {
+        return Err(Failure::message("server-side apply is not simulated yet"));
+    }
+    let validation = cli.validation()?;
+    let dry_run = cli.dry_run()?;
+    let query = Query { latest: false, validate: true, ..Query::new(&[]) };
+    let found = builder::find(cli, query)?;
+    if found.infos.is_empty() {
+        return Err(Failure::message("no objects passed to apply"));
+    }
+    found.each(cli, |cli, info| apply_info(cli, info, validation, dry_run))?;
+    Ok(Step::Done)
+}
+
+/// Applies one object of a file and says what became of it.
+fn apply_info(
+    cli: &mut Cli<'_>,
+    mut info: Info,
+    validation: FieldValidation,
+    dry_run: DryRun,
+) -> std::result::Result<(), Failure> {
+    remember_applied(&mut info.object);
+    let mut options = cli.write_options("kubectl-client-side-apply");
+    options.field_validation = validation;
+    let current = match cli.get(info.kind, &info.namespace, &info.name) {
+        Ok(current) => current,
+        Err(status) if status.is_not_found() => {
+            let mut created = info.object;
+            if dry_run != DryRun::Client {
+                created = cli
+                    .create(info.kind, &info.namespace, created, options)
+                    .map_err(|status| Failure::FromSource(status, "creating", info.source.clone()))?;
+            }
+            return Printer::of(cli, "created")?.print(cli, &created);
+        }
+        Err(status) => {
+            let message = format!("retrieving current configuration of:\n{}\nfrom server for", info.printed());
+            return Err(Failure::Message(format!("{message}: {:?}: {}", info.source, status.message())));
+        }
+    };
+    if current["metadata"]["annotations"][LAST_APPLIED].is_null() {
+        let key = ObjectKey::new(info.namespace.as_str(), info.name.as_str());
+        cli.complain(&format!("Warning: {}", missing_annotation(info.kind, &key)));
+    }
+    let changes = three_way(info.kind, &info.object, &current)?;
+    if changes.as_object().is_none_or(Map::is_empty) {
+        return Printer::of(cli, "unchanged")?.print(cli, &current);
+    }
+    let mut after = current.clone();
+    if dry_run == DryRun::Client {
+        let schema = schema::lookup(&info.kind.api_version(), info.kind.info().kind)
+            .ok_or_else(|| Failure::message("the kind has no schema"))?;
+        after = patch::strategic::apply(after, changes, schema).map_err(|error| Failure::message(error.message()))?;
+    } else {
+        after = cli
+            .patch(info.target(), Patch::Strategic(changes), options)
+            .map_err(|status| Failure::FromSource(status, "applying patch", info.source.clone()))?;
+    }
+    let operation = if after == current { "unchanged" } else { "configured" };
+    Printer::of(cli, operation)?.print(cli, &after)
+}
+
+/// Runs `kubectl apply view-last-applied`.
+pub(super) fn view_last_applied(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
+    let output = cli.flags().text("output").to_owned();
+    if !matches!(output.as_str(), "" | "yaml" | "json") {
+        return Err(
+            cli.usage(&format!("Unexpected -o output mode: {output}, the flag 'output' must be one of yaml|json"))
+        );
+    }
+    let found = builder::find(cli, Query::new(cli.arguments()))?;
+    found.each(cli, |cli, info| {
+        let Some(text) = info.object["metadata"]["annotations"][LAST_APPLIED].as_str() else { return Ok(()) };
+        let value: Value = serde_json::from_str(text).map_err(|error| Failure::Message(error.to_string()))?;
+        if output == "json" {
+            cli.say(&crate::machinery::go_json::marshal_indent(&value, "  "));
+        } else {
+            cli.out.push_str(&yaml::print(&value));
+        }
+        Ok(())
+    })?;
+    Ok(Step::Done)
+}
+
+/// Runs `kubectl apply set-last-applied`.
+pub(super) fn set_last_applied(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
+    let printer = Printer::of(cli, "configured")?;
+    let dry_run = cli.dry_run()?;
+    let found = builder::find(cli, Query { latest: false, ..Query::new(&[]) })?;
+    found.each(cli, |cli, info| {
+        let mut current = cli.get(info.kind, &info.namespace, &info.name)?;
+        let text = applied_text(&info.object);
+        let held = current["metadata"]["annotations"][LAST_APPLIED].as_str();
+        if held.is_none() && !cli.flags().is("create-annotation", false) {
+            return Err(Failure::Message(format!(
+                "no last-applied-configuration annotation found on resource: {}, to create the annotation, run the command \
+                 with --create-annotation",
+                info.name
+            )));
+        }
+        if held != Some(&text) && dry_run != DryRun::Client {
+            let patch = serde_json::json!({ "metadata": { "annotations": { LAST_APPLIED: text } } });
+            let options = cli.write_options("kubectl");
+            current = cli.patch(info.target(), Patch::Merge(patch), options)?;
+        }
+        printer.print(cli, &current)
+    })?;
+    Ok(Step::Done)
 }

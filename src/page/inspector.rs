@@ -11,8 +11,8 @@ use crate::view::protocol::Command;
 use crate::view::why::Link;
 use crate::view::{Actor, Subject};
 
-use super::erase::{hear, t};
 use super::breaking;
+use super::erase::{hear, t};
 use super::graph::{part_name, part_purpose};
 use super::icons::{Icon, icon};
 use super::state::{App, Dialog, Room};
@@ -114,6 +114,7 @@ fn object(app: App, subject: Subject) -> AnyView {
         {breaking::buttons(app, &subject)}
         {section(app, |a, b| a.facts == b.facts, |app, details| facts(app, &details.facts))}
         {section(app, |a, b| a.containers == b.containers, containers)}
+        {section(app, |a, b| a.logs == b.logs, logs)}
         <h3 id="why">{t!(app, "inspector.why")}</h3>
         {section(app, |a, b| a.made == b.made, |app, details| links(app, &details.made))}
         {section(app, |a, b| a.decision == b.decision, scores)}
@@ -149,6 +150,21 @@ fn containers(app: App, details: &ObjectDetails) -> AnyView {
     .into_any()
 }
 
+/// The last lines of each container. A container that has no log yet says why.
+fn logs(app: App, details: &ObjectDetails) -> AnyView {
+    let written: Vec<_> =
+        details.logs.iter().filter(|log| !log.lines.is_empty() || !log.refusal.is_empty()).cloned().collect();
+    if written.is_empty() {
+        return ().into_any();
+    }
+    let logs = written.into_iter().map(|log| {
+        let lines: Vec<String> = log.lines.into_iter().map(|line| line.text).collect();
+        let text = if log.refusal.is_empty() { lines.join("\n") } else { log.refusal };
+        view! { <p class="soft small">{log.container}</p><pre class="log" tabindex="0">{text}</pre> }.into_any()
+    });
+    view! { <h3>{t!(app, "inspector.logs")}</h3>{logs.collect_view()} }.into_any()
+}
+
 fn events(app: App, details: &ObjectDetails) -> AnyView {
     if details.events.is_empty() {
         return ().into_any();
@@ -166,7 +182,11 @@ fn owned(app: App, details: &ObjectDetails) -> AnyView {
     if details.owned.is_empty() {
         return ().into_any();
     }
-    let rows = details.owned.iter().cloned().map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }.into_any());
+    let rows = details
+        .owned
+        .iter()
+        .cloned()
+        .map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }.into_any());
     view! { <h3>{t!(app, "inspector.owns")}</h3><ul class="owned">{rows.collect_view()}</ul> }.into_any()
 }
 
@@ -305,7 +325,8 @@ fn scores(app: App, details: &ObjectDetails) -> AnyView {
         let mark = is_chosen.then_some("✓ ");
         view! { <tr class:chosen=is_chosen><th scope="row">{mark}{node}</th>{cells}</tr> }.into_any()
     });
-    let heads = decision.plugins.iter().map(|plugin| view! { <th scope="col">{plugin.clone()}</th> }.into_any()).collect_view();
+    let heads =
+        decision.plugins.iter().map(|plugin| view! { <th scope="col">{plugin.clone()}</th> }.into_any()).collect_view();
     view! {
         <h3>{title}</h3>
         <p class="soft small">{decision.message}</p>

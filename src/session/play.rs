@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::Kind;
 use crate::machinery::time::Time;
 use crate::sim::{Cluster, Step};
 
@@ -34,6 +35,10 @@ struct Snapshot {
 const SNAPSHOT_STEPS: u32 = 2_000;
 /// So many snapshots are kept; when there are more, every other of the older half goes.
 const SNAPSHOTS_MAX: usize = 128;
+/// Of a large cluster fewer are kept, but so many at least.
+const SNAPSHOTS_MIN: usize = 16;
+/// How many pods there may be in all snapshots together, since each may hold another version of every pod.
+const SNAPSHOT_PODS_MAX: usize = 128_000;
 
 impl Session {
     /// A session in which nothing has been done yet.
@@ -243,8 +248,10 @@ impl Session {
             return;
         }
         self.snapshots.push(Snapshot { cluster: self.cluster.clone(), done: self.done });
-        if self.snapshots.len() > SNAPSHOTS_MAX {
-            let older = SNAPSHOTS_MAX / 2;
+        let pods = self.cluster.api().etcd().count(Kind::Pod);
+        let most = (SNAPSHOT_PODS_MAX / pods.max(1)).clamp(SNAPSHOTS_MIN, SNAPSHOTS_MAX);
+        if self.snapshots.len() > most {
+            let older = self.snapshots.len() / 2;
             let mut index = 0;
             self.snapshots.retain(|_| {
                 index += 1;

@@ -21,7 +21,7 @@ use super::inspect::Details;
 use super::protocol::{Answer, Clock, Command, Counts, Frame, Problem, Report, Start};
 use super::scene::{Filter, Scene, SceneChanges};
 use super::timeline::{Mark, MarkKind, mark_of};
-use super::{Selection, decision, events, hints, inspect, why};
+use super::{Selection, decision, events, hints, inspect, logs, why};
 
 use running::Running;
 
@@ -408,6 +408,11 @@ impl Host {
             Selection::Part(actor) => inspect::part(cluster.api().etcd(), actor),
             Selection::Object(subject) => {
                 let mut details = inspect::object(cluster.api().etcd(), subject);
+                if let Details::Object(object) = &mut details
+                    && subject.known_kind() == Some(Kind::Pod)
+                {
+                    Arc::make_mut(object).logs = logs::of(cluster, &subject.key());
+                }
                 if let Details::Object(object) = &mut details
                     && let Some(explanation) = pulses::explanation(cluster, &object.uid)
                 {

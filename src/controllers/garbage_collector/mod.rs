@@ -6,7 +6,7 @@
 //! the object and its owners are read from the API server.
 //!
 //! Not simulated: discovery, since the kinds are a table. An owner of a kind that is not in it keeps its dependents for
-//! ever, as upstream's mapping errors do.
+//! ever, as upstream's mapping errors do, but nobody looks at them again and again.
 
 mod absent_owners;
 mod attempt_to_delete;
@@ -146,8 +146,8 @@ impl Controller for GarbageCollector {
             Attempt::Done if node.is_virtual => Requeue::RateLimited,
             Attempt::Done => Requeue::Forget,
             Attempt::Absent if self.is_absent(&node.identity, client) => Requeue::RateLimited,
-            Attempt::Absent | Attempt::NeverValid => Requeue::Forget,
-            Attempt::UnknownKind => Requeue::RateLimited,
+            // Upstream asks again for ever, as the kind of an owner may be served one day. Here the kinds are a table.
+            Attempt::Absent | Attempt::NeverValid | Attempt::UnknownKind => Requeue::Forget,
         })
     }
 

@@ -1,5 +1,6 @@
 //! What processes need from the world around them, and what that world can give them to run.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,10 @@ pub trait Host {
     /// The host's own IP addresses.
     fn addresses(&self) -> Vec<String> {
         Vec::new()
+    }
+    /// What programs of the host's own work with besides, such as a whole cluster for kubectl.
+    fn world(&mut self) -> Option<&mut dyn Any> {
+        None
     }
     /// Who runs the processes.
     fn user(&self) -> User {

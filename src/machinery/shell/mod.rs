@@ -33,7 +33,7 @@ pub use host::{
     CommandPoll, CommandRun, Flavor, Host, HttpAnswer, HttpRequest, Lookup, Machine, NetworkAnswer, NetworkRequest,
     Signal, SignalAction, User,
 };
-pub use io::{CommandIo, Output, ProcessState, Stream};
+pub use io::{CommandIo, Input, Output, ProcessState, Stream};
 pub use parser::{SyntaxError, parse};
 pub use table::{Pid, Poll, ProcessTable, RequestId, Spawn, SpawnError};
 

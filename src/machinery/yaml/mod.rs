@@ -12,6 +12,7 @@ mod convert;
 mod error;
 mod json;
 mod number;
+mod print;
 mod scalar;
 mod span;
 mod stream;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub use error::Error;
 pub use json::read as read_json;
+pub use print::print;
 pub use span::{Position, Segment, Span, Spans, path_text};
 
 /// The longest text that is read, in bytes: the API server's own limit of a request body.

@@ -5,8 +5,22 @@ pub(super) fn default_pull_policy(image: &str) -> &'static str {
     if tag(image) == Some("latest") { "Always" } else { "IfNotPresent" }
 }
 
+/// Whether a name is one that an image can have.
+#[must_use]
+pub fn is_reference(image: &str) -> bool {
+    parts(image).is_some()
+}
+
 /// The tag, `latest` when there is neither tag nor digest; `None` with a digest only or when the name makes no sense.
 fn tag(image: &str) -> Option<&str> {
+    match parts(image)? {
+        (None, Some(_)) => None,
+        (tag, _) => Some(tag.unwrap_or("latest")),
+    }
+}
+
+/// Tag and digest; `None` when the name makes no sense.
+fn parts(image: &str) -> Option<(Option<&str>, Option<&str>)> {
     let (name, digest) = match image.split_once('@') {
         Some((name, digest)) => (name, Some(digest)),
         None => (image, None),
@@ -17,11 +31,7 @@ fn tag(image: &str) -> Option<&str> {
         None => (name, None),
     };
     let valid = is_repository(repository) && tag.is_none_or(is_tag) && digest.is_none_or(is_digest);
-    match (valid, tag, digest) {
-        (false, ..) | (true, None, Some(_)) => None,
-        (true, Some(tag), _) => Some(tag),
-        (true, None, None) => Some("latest"),
-    }
+    valid.then_some((tag, digest))
 }
 
 /// Components of lower-case letters, digits and separators, after an optional registry.

@@ -4,7 +4,7 @@ pub mod columns;
 pub(crate) mod containers;
 pub(crate) mod defaults;
 pub(crate) mod env;
-mod image;
+pub mod image;
 pub(crate) mod placement;
 pub(crate) mod probes;
 pub mod qos;

@@ -1,0 +1,288 @@
+//! What a command works with while it runs: its flags, the API server, files, and where it writes.
+
+use serde_json::Value;
+
+use super::api::Api;
+use super::command::Parsed;
+use super::failure::Failure;
+use super::flags::Flags;
+use super::{delete, drain, get, replace, rollout_status, wait};
+use crate::api::{Kind, ObjectKey, Subresource, form};
+use crate::apiserver::{
+    Body, DeleteOptions, FieldValidation, ListOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
+};
+use crate::etcd::{Cause, Why};
+use crate::machinery::status::Status;
+use crate::machinery::time::Time;
+
+/// What stands in the user's kubeconfig.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The namespace of the current context.
+    pub namespace: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { namespace: "default".to_owned() }
+    }
+}
+
+/// The files that commands read.
+pub trait Files {
+    /// A file's text.
+    ///
+    /// # Errors
+    /// As the operating system says it: `no such file or directory`.
+    fn read(&mut self, path: &str) -> Result<Vec<u8>, String>;
+
+    /// The names in a directory, in order; nothing when it is none.
+    fn list(&mut self, path: &str) -> Option<Vec<String>>;
+}
+
+/// How far a command came.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// It is done.
+    Done,
+    /// It waits for the cluster.
+    Wait(Waiting),
+}
+
+/// A command that waits. It is polled as time passes and looks at what has changed.
+#[derive(Clone, Debug)]
+pub(super) enum Waiting {
+    Deletion(delete::Deletion),
+    Drain(drain::Drain),
+    Replacement(replace::Replacement),
+    Rollout(rollout_status::Rollout),
+    Wait(wait::Wait),
+    Watch(get::Watch),
+}
+
+impl Waiting {
+    pub(super) fn poll(self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
+        match self {
+            Self::Deletion(waiting) => waiting.poll(cli),
+            Self::Drain(waiting) => waiting.poll(cli),
+            Self::Replacement(waiting) => waiting.poll(cli),
+            Self::Rollout(waiting) => waiting.poll(cli),
+            Self::Wait(waiting) => waiting.poll(cli),
+            Self::Watch(waiting) => waiting.poll(cli),
+        }
+    }
+}
+
+/// `--dry-run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DryRun {
+    No,
+    Client,
+    Server,
+}
+
+impl DryRun {
+    /// What stands behind the operation's name.
+    pub(super) const fn suffix(self) -> &'static str {
+        match self {
+            Self::No => "",
+            Self::Client => " (dry run)",
+            Self::Server => " (server dry run)",
+        }
+    }
+}
+
+/// A command that runs.
+pub(super) struct Cli<'a> {
+    pub parsed: &'a Parsed,
+    pub config: &'a Config,
+    pub stdin: &'a str,
+    /// When the command was begun.
+    pub began: Time,
+    pub api: &'a mut dyn Api,
+    pub files: &'a mut dyn Files,
+    pub out: String,
+    pub err: String,
+}
+
+impl<'a> Cli<'a> {
+    pub(super) fn new(
+        parsed: &'a Parsed,
+        config: &'a Config,
+        stdin: &'a str,
+        began: Time,
+        api: &'a mut dyn Api,
+        files: &'a mut dyn Files,
+    ) -> Self {
+        Self { parsed, config, stdin, began, api, files, out: String::new(), err: String::new() }
+    }
+
+    pub(super) fn flags(&self) -> &'a Flags {
+        &self.parsed.flags
+    }
+
+    pub(super) fn arguments(&self) -> &'a [String] {
+        &self.parsed.arguments
+    }
+
+    /// The namespace that the command works in.
+    pub(super) fn namespace(&self) -> String {
+        let given = self.flags().text("namespace");
+        if given.is_empty() { self.config.namespace.clone() } else { given.to_owned() }
+    }
+
+    /// Writes a line to standard output.
+    pub(super) fn say(&mut self, line: &str) {
+        self.out.push_str(line);
+        self.out.push('\n');
+    }
+
+    /// Writes a line to standard error.
+    pub(super) fn complain(&mut self, line: &str) {
+        self.err.push_str(line);
+        self.err.push('\n');
+    }
+
+    /// A failure that points at the command's help.
+    pub(super) fn usage(&self, text: &str) -> Failure {
+        Failure::usage(&self.parsed.path, text)
+    }
+
+    pub(super) fn dry_run(&self) -> Result<DryRun, Failure> {
+        match self.flags().text("dry-run") {
+            "" | "none" => Ok(DryRun::No),
+            "client" => Ok(DryRun::Client),
+            "server" => Ok(DryRun::Server),
+            "unchanged" => Err(Failure::message(
+                "--dry-run flag without a value was specified. A value must be set: \"none\", \"server\", or \"client\".",
+            )),
+            other => Err(Failure::Message(format!(
+                "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
+            ))),
+        }
+    }
+
+    /// `--validate` of what is read from files.
+    pub(super) fn validation(&self) -> Result<FieldValidation, Failure> {
+        match self.flags().text("validate") {
+            "" | "true" | "strict" => Ok(FieldValidation::Strict),
+            "warn" => Ok(FieldValidation::Warn),
+            "false" | "ignore" => Ok(FieldValidation::Ignore),
+            other => Err(Failure::Message(format!(
+                "invalid - validate option {other:?}; must be one of: strict (or true), warn, ignore (or false)"
+            ))),
+        }
+    }
+
+    /// Options of a write, with a dry run by the server if one was asked for.
+    pub(super) fn write_options(&self, manager: &str) -> WriteOptions {
+        let given = self.flags().text("field-manager");
+        WriteOptions {
+            dry_run: self.flags().text("dry-run") == "server",
+            field_validation: FieldValidation::Warn,
+            field_manager: Some(if given.is_empty() { manager } else { given }.into()),
+        }
+    }
+
+    /// Sends a request and shows the server's warnings.
+    pub(super) fn send(&mut self, target: Target, verb: Verb) -> Result<Response, Status> {
+        let cause = Cause::new("kubectl", Why::new("You ran {}.", [self.parsed.line.clone()]));
+        let answer = self.api.request(Request { user: User::admin(), cause, target, verb })?;
+        for warning in &answer.warnings {
+            self.complain(&format!("Warning: {warning}"));
+        }
+        Ok(answer.response)
+    }
+
+    fn send_for_value(&mut self, target: Target, verb: Verb) -> Result<Value, Status> {
+        self.send(target, verb).map(|response| wire(&response))
+    }
+
+    pub(super) fn get(&mut self, kind: Kind, namespace: &str, name: &str) -> Result<Value, Status> {
+        self.send_for_value(Target::object(kind, &ObjectKey::new(namespace, name)), Verb::Get)
+    }
+
+    pub(super) fn list(&mut self, kind: Kind, namespace: &str, options: ListOptions) -> Result<Response, Status> {
+        let (labels, fields) = (options.label_selector.clone(), options.field_selector.clone());
+        self.send(Target::collection(kind, namespace), Verb::List(options))
+            .map_err(|status| enhance_list_error(kind, &labels, &fields, status))
+    }
+
+    pub(super) fn create(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        value: Value,
+        options: WriteOptions,
+    ) -> Result<Value, Status> {
+        self.send_for_value(Target::collection(kind, namespace), Verb::Create { body: Body::Json(value), options })
+    }
+
+    pub(super) fn update(&mut self, target: Target, value: Value, options: WriteOptions) -> Result<Value, Status> {
+        self.send_for_value(target, Verb::Update { body: Body::Json(value), options })
+    }
+
+    pub(super) fn patch(&mut self, target: Target, patch: Patch, options: WriteOptions) -> Result<Value, Status> {
+        self.send_for_value(target, Verb::Patch { patch, options })
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        options: DeleteOptions,
+    ) -> Result<Value, Status> {
+        self.send_for_value(Target::object(kind, &ObjectKey::new(namespace, name)), Verb::Delete(options))
+    }
+
+    /// The subresource that `--subresource` names.
+    pub(super) fn subresource(&self) -> Result<Option<Subresource>, Failure> {
+        let name = self.flags().text("subresource");
+        if name.is_empty() {
+            return Ok(None);
+        }
+        subresource(name).map(Some).ok_or_else(|| {
+            let reason = crate::machinery::status::Reason::NotFound;
+            Failure::Status(Status::new(reason, "the server could not find the requested resource"))
+        })
+    }
+}
+
+fn subresource(name: &str) -> Option<Subresource> {
+    use Subresource::{Binding, EphemeralContainers, Eviction, Resize, Scale, Status};
+    [Status, Scale, Binding, Eviction, EphemeralContainers, Resize].into_iter().find(|known| known.as_str() == name)
+}
+
+/// An answer as it goes over the wire: objects in the form that Go gives them.
+pub(super) fn wire(response: &Response) -> Value {
+    match response {
+        Response::Object(object) => form::encode(object),
+        Response::Value(value) => value.clone(),
+        Response::List(list) => {
+            let items: Vec<Value> = list.items.iter().map(form::encode).collect();
+            serde_json::json!({
+                "kind": format!("{}List", list.kind),
+                "apiVersion": list.kind.api_version(),
+                "metadata": { "resourceVersion": list.revision.to_string() },
+                "items": items,
+            })
+        }
+    }
+}
+
+/// `EnhanceListError`: a refusal of a list says what was looked for.
+fn enhance_list_error(kind: Kind, labels: &str, fields: &str, status: Status) -> Status {
+    use crate::machinery::status::Reason;
+    if status.reason() != Reason::BadRequest || status.message().starts_with("Unable to find") {
+        return status;
+    }
+    let info = kind.info();
+    let group = if info.group.is_empty() { String::new() } else { info.group.to_owned() };
+    Status::bad_request(format!(
+        "Unable to find \"{group}/{}, Resource={}\" that match label selector {labels:?}, field selector {fields:?}: {}",
+        info.version,
+        info.plural,
+        status.message()
+    ))
+}

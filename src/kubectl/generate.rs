@@ -1,0 +1,386 @@
+//! Generators: `kubectl create KIND` and `kubectl run`, for kinds that the API server serves.
+//!
+//! Follows `k8s.io/kubectl/pkg/cmd/create` and `pkg/cmd/run`.
+
+use serde_json::{Map, Value, json};
+
+use super::cli::{Cli, DryRun, Step};
+use super::create::create_object;
+use super::failure::Failure;
+use super::printer::Printer;
+use crate::api::core::pod::image::is_reference;
+use crate::api::{Kind, Object, form};
+use crate::machinery::{base64, labels, names, patch, yaml};
+
+/// The value as its type has it: fields that Go writes even when they are empty are there.
+pub(super) fn typed(kind: Kind, mut value: Value) -> Result<Value, Failure> {
+    form::tidy(kind, &mut value);
+    let object = Object::from_value(kind, &value).map_err(|error| Failure::Message(error.to_string()))?;
+    Ok(form::encode(&object))
+}
+
+/// The value with what `--overrides` puts over it.
+pub(super) fn overridden(cli: &Cli<'_>, value: Value) -> Result<Value, Failure> {
+    let overrides = cli.flags().text("overrides");
+    if overrides.is_empty() {
+        return Ok(value);
+    }
+    let invalid = |why: String| Failure::Message(format!("Invalid JSON Patch: {why}"));
+    let overrides = yaml::read_one(overrides).map_err(|error| invalid(error.message))?;
+    patch::merge::apply(value, overrides.value).map_err(|error| invalid(error.message().to_owned()))
+}
+
+/// The name that a generator is given; exactly one.
+fn name<'a>(cli: &Cli<'a>) -> Result<&'a str, Failure> {
+    let before_dash = cli.parsed.dash.unwrap_or(cli.arguments().len());
+    match &cli.arguments()[..before_dash] {
+        [name] => Ok(name),
+        words => Err(cli.usage(&format!("exactly one NAME is required, got {}", words.len()))),
+    }
+}
+
+/// The words behind `--`.
+fn command<'a>(cli: &Cli<'a>) -> &'a [String] {
+    cli.parsed.dash.map_or(&[], |dash| &cli.arguments()[dash..])
+}
+
+fn make(cli: &mut Cli<'_>, kind: Kind, value: Value) -> Result<Step, Failure> {
+    let what = match kind {
+        Kind::ServiceAccount => "serviceaccount".to_owned(),
+        kind => kind.info().singular.to_owned(),
+    };
+    let object = typed(kind, value)?;
+    create_object(cli, kind, object, &what)
+}
+
+/// Runs `kubectl create namespace`.
+pub(super) fn namespace(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let value = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name(cli)? } });
+    make(cli, Kind::Namespace, value)
+}
+
+/// Runs `kubectl create serviceaccount`.
+pub(super) fn service_account(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let value = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name(cli)? } });
+    make(cli, Kind::ServiceAccount, value)
+}
+
+/// Runs `kubectl create configmap`.
+pub(super) fn config_map(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let name = name(cli)?;
+    let mut value = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } });
+    let (mut texts, mut binary) = (Map::new(), Map::new());
+    for (key, bytes) in entries(cli, "ConfigMap", name)? {
+        match String::from_utf8(bytes) {
+            Ok(text) => texts.insert(key, text.into()),
+            Err(error) => binary.insert(key, base64::encode(error.as_bytes()).into()),
+        };
+    }
+    for (field, map) in [("data", texts), ("binaryData", binary)] {
+        if !map.is_empty() {
+            value[field] = map.into();
+        }
+    }
+    make(cli, Kind::ConfigMap, value)
+}
+
+/// Runs `kubectl create secret` without a sort of secret.
+pub(super) fn secret(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    match cli.arguments() {
+        [] => Ok(Step::Done),
+        words => Err(cli.usage(&format!("unknown command {:?}", words.join(" ")))),
+    }
+}
+
+/// Runs `kubectl create secret generic`.
+pub(super) fn secret_generic(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let name = name(cli)?;
+    let mut value = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name } });
+    let data: Map<String, Value> =
+        entries(cli, "Secret", name)?.into_iter().map(|(key, bytes)| (key, base64::encode(&bytes).into())).collect();
+    if !data.is_empty() {
+        value["data"] = data.into();
+    }
+    if cli.flags().has("type") {
+        value["type"] = cli.flags().text("type").into();
+    }
+    make(cli, Kind::Secret, value)
+}
+
+/// The entries that `--from-literal`, `--from-file` and `--from-env-file` give, in that order.
+fn entries(cli: &mut Cli<'_>, kind: &str, of: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let flags = cli.flags();
+    if flags.has("from-env-file") && (flags.has("from-file") || flags.has("from-literal")) {
+        return Err(Failure::message("from-env-file cannot be combined with from-file or from-literal"));
+    }
+    let mut found = Vec::new();
+    for source in flags.all("from-file") {
+        from_file(cli, source, &mut found)?;
+    }
+    for source in flags.all("from-literal") {
+        let Some((key, value)) = source.split_once('=') else {
+            return Err(Failure::Message(format!("invalid literal source {source}, expected key=value")));
+        };
+        found.push((key.to_owned(), value.trim_matches(['"', '\'']).as_bytes().to_vec()));
+    }
+    for path in flags.all("from-env-file") {
+        from_env_file(cli, path, &mut found)?;
+    }
+    for (at, (key, _)) in found.iter().enumerate() {
+        let errors = names::is_config_map_key(key);
+        if !errors.is_empty() {
+            return Err(Failure::Message(format!(
+                "{key:?} is not a valid key name for a {kind}: {}",
+                errors.join(",")
+            )));
+        }
+        if found[..at].iter().any(|(known, _)| known == key) {
+            return Err(Failure::Message(format!(
+                "cannot add key {key:?}, another key by that name already exists in Data for {kind} {of:?}"
+            )));
+        }
+    }
+    Ok(found)
+}
+
+fn from_file(cli: &mut Cli<'_>, source: &str, found: &mut Vec<(String, Vec<u8>)>) -> Result<(), Failure> {
+    let parts: Vec<&str> = source.split('=').collect();
+    let (key, path) = match parts.as_slice() {
+        [path] => (path.rsplit('/').next().unwrap_or(path), *path),
+        ["", _] => {
+            let path = source.trim_start_matches('=');
+            return Err(Failure::Message(format!("key name for file path {path} missing")));
+        }
+        [_, ""] => {
+            return Err(Failure::Message(format!("file path for key name {} missing", source.trim_end_matches('='))));
+        }
+        [key, path] => (*key, *path),
+        _ => return Err(Failure::message("key names or file paths cannot contain '='")),
+    };
+    if let Some(names) = cli.files.list(path) {
+        for name in names {
+            let bytes = read(cli, &format!("{path}/{name}"))?;
+            found.push((name, bytes));
+        }
+        return Ok(());
+    }
+    let bytes = read(cli, path)?;
+    found.push((key.to_owned(), bytes));
+    Ok(())
+}
+
+fn read(cli: &mut Cli<'_>, path: &str) -> Result<Vec<u8>, Failure> {
+    cli.files.read(path).map_err(|why| Failure::Message(format!("error reading {path}: {why}")))
+}
+
+fn from_env_file(cli: &mut Cli<'_>, path: &str, found: &mut Vec<(String, Vec<u8>)>) -> Result<(), Failure> {
+    let text = String::from_utf8_lossy(&read(cli, path)?).into_owned();
+    for line in text.lines() {
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = line.split_once('=').unwrap_or((line, ""));
+        let errors = names::is_env_var_name(key);
+        if !errors.is_empty() {
+            return Err(Failure::Message(format!("{key:?} is not a valid key name: {}", errors.join(";"))));
+        }
+        found.push((key.to_owned(), value.as_bytes().to_vec()));
+    }
+    Ok(())
+}
+
+/// Runs `kubectl create deployment`.
+pub(super) fn deployment(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let flags = cli.flags();
+    if !flags.has("image") {
+        return Err(Failure::message("required flag(s) \"image\" not set"));
+    }
+    let name = name(cli)?;
+    let (images, command) = (flags.texts("image"), command(cli));
+    if images.len() > 1 && !command.is_empty() {
+        return Err(Failure::message("cannot specify multiple --image options and command"));
+    }
+    let replicas = flags.integer("replicas").unwrap_or(1);
+    if replicas < 0 {
+        return Err(Failure::Message(format!("invalid replicas: {replicas}")));
+    }
+    let containers: Vec<Value> = images
+        .iter()
+        .map(|image| {
+            let mut container = json!({ "name": container_name(image, &images), "image": image, "resources": {} });
+            if !command.is_empty() {
+                container["command"] = command.into();
+            }
+            if let Some(port) = flags.integer("port").filter(|port| *port >= 0) {
+                container["ports"] = json!([{ "containerPort": port }]);
+            }
+            container
+        })
+        .collect();
+    let labels = json!({ "app": name });
+    let value = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": name, "labels": labels },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": { "containers": containers } },
+        },
+    });
+    make(cli, Kind::Deployment, value)
+}
+
+/// The container's name that follows from its image; images of one name are told apart.
+fn container_name(image: &str, images: &[String]) -> String {
+    let plain = |image: &str| {
+        let last = image.rsplit('/').next().unwrap_or(image);
+        let name = last.split([':', '@']).next().unwrap_or(last);
+        name.replace('_', "-").to_lowercase()
+    };
+    let name = plain(image);
+    let same = images.iter().take_while(|other| *other != image).filter(|other| plain(other) == name).count();
+    if same == 0 { name } else { format!("{name}-{same}") }
+}
+
+/// Runs `kubectl create service` without a sort of service.
+pub(super) fn service(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    secret(cli)
+}
+
+/// Runs `kubectl create service clusterip`.
+pub(super) fn service_cluster_ip(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let headless = cli.flags().text("clusterip") == "None";
+    make_service(cli, "ClusterIP", headless)
+}
+
+/// Runs `kubectl create service nodeport`.
+pub(super) fn service_node_port(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    make_service(cli, "NodePort", false)
+}
+
+/// Runs `kubectl create service loadbalancer`.
+pub(super) fn service_load_balancer(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    make_service(cli, "LoadBalancer", false)
+}
+
+/// Runs `kubectl create service externalname`.
+pub(super) fn service_external_name(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    if !cli.flags().has("external-name") {
+        return Err(Failure::message("required flag(s) \"external-name\" not set"));
+    }
+    make_service(cli, "ExternalName", true)
+}
+
+fn make_service(cli: &mut Cli<'_>, service_type: &str, may_lack_ports: bool) -> Result<Step, Failure> {
+    let flags = cli.flags();
+    let name = name(cli)?;
+    let ports: Vec<Value> = flags.texts("tcp").iter().map(|text| service_port(text)).collect::<Result<_, _>>()?;
+    if ports.is_empty() && !may_lack_ports {
+        return Err(Failure::message("at least one tcp port specifier must be provided"));
+    }
+    let mut spec = json!({ "type": service_type, "selector": { "app": name } });
+    if !ports.is_empty() {
+        spec["ports"] = ports.into();
+    }
+    if let Some(port) = flags.integer("node-port").filter(|port| *port > 0) {
+        for entry in spec["ports"].as_array_mut().into_iter().flatten() {
+            entry["nodePort"] = port.into();
+        }
+    }
+    for (flag, field) in [("clusterip", "clusterIP"), ("external-name", "externalName")] {
+        if flags.has(flag) {
+            spec[field] = flags.text(flag).into();
+        }
+    }
+    let value = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": name, "labels": { "app": name } },
+        "spec": spec,
+    });
+    make(cli, Kind::Service, value)
+}
+
+/// `80`, `80:8080` or `80:http`.
+fn service_port(text: &str) -> Result<Value, Failure> {
+    let (port, target) = text.split_once(':').unwrap_or((text, text));
+    let number = |text: &str| {
+        text.parse::<u16>()
+            .map_err(|_| Failure::Message(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))
+    };
+    let port = number(port)?;
+    let target = target.parse::<u16>().map_or_else(|_| Value::from(target), Value::from);
+    Ok(json!({ "name": text.replace(':', "-"), "port": port, "protocol": "TCP", "targetPort": target }))
+}
+
+/// Runs `kubectl run`.
+pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let flags = cli.flags();
+    if !flags.has("image") {
+        return Err(Failure::message("required flag(s) \"image\" not set"));
+    }
+    let Some((name, words)) = cli.arguments().split_first() else {
+        return Err(cli.usage("NAME is required for run"));
+    };
+    let image = flags.text("image");
+    if !is_reference(image) {
+        return Err(Failure::Message(format!("Invalid image name {image:?}: invalid reference format")));
+    }
+    let restart = match flags.text("restart") {
+        "" => "Always",
+        known @ ("Always" | "OnFailure" | "Never") => known,
+        other => return Err(cli.usage(&format!("invalid restart policy: {other}"))),
+    };
+    let mut container = json!({ "name": name, "image": image, "resources": {} });
+    if !words.is_empty() {
+        container[if flags.is("command", false) { "command" } else { "args" }] = words.into();
+    }
+    if flags.has("port") {
+        let port: i64 = flags.text("port").parse().map_err(|_| Failure::message("invalid port"))?;
+        container["ports"] = json!([{ "containerPort": port }]);
+    }
+    let variables: Vec<Value> = flags
+        .all("env")
+        .iter()
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').ok_or_else(|| Failure::Message(format!("invalid env: {pair}")))?;
+            Ok(json!({ "name": name, "value": value }))
+        })
+        .collect::<Result<_, Failure>>()?;
+    if !variables.is_empty() {
+        container["env"] = variables.into();
+    }
+    if flags.has("image-pull-policy") {
+        container["imagePullPolicy"] = flags.text("image-pull-policy").into();
+    }
+    if flags.has("privileged") {
+        container["securityContext"] = json!({ "privileged": flags.is("privileged", false) });
+    }
+    let labels: Map<String, Value> = if flags.has("labels") {
+        let pairs = labels::parse_map(flags.text("labels")).map_err(Failure::Message)?;
+        pairs.into_iter().map(|(key, value)| (key, value.into())).collect()
+    } else {
+        Map::from_iter([("run".to_owned(), Value::from(name.as_str()))])
+    };
+    let mut pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name, "labels": labels },
+        "spec": { "containers": [container], "dnsPolicy": "ClusterFirst", "restartPolicy": restart },
+    });
+    for pair in flags.all("annotations") {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        pod["metadata"]["annotations"][key] = value.into();
+    }
+    let mut object = typed(Kind::Pod, overridden(cli, pod)?)?;
+    let printer = Printer::of(cli, "created")?;
+    let namespace = cli.namespace();
+    if cli.dry_run()? != DryRun::Client {
+        let options = cli.write_options("kubectl-run");
+        object = cli.create(Kind::Pod, &namespace, object, options)?;
+    }
+    printer.print(cli, &object)?;
+    Ok(Step::Done)
+}

@@ -1,0 +1,118 @@
+//! Objects from files and standard input: `-f`.
+//!
+//! Follows `FilenameParam` and the visitors of `k8s.io/cli-runtime/pkg/resource`.
+
+use serde_json::Value;
+
+use super::builder::Info;
+use super::cli::Cli;
+use super::failure::Failure;
+use crate::api::Kind;
+use crate::machinery::{manifest, strict};
+
+/// The objects of all files of the command line, in order. What cannot be read stands in its place.
+pub(super) fn read(cli: &mut Cli<'_>, strictly: bool) -> Vec<Result<Info, Failure>> {
+    let mut found = Vec::new();
+    for path in cli.flags().texts("filename") {
+        match texts(cli, &path) {
+            Err(failure) => found.push(Err(failure)),
+            Ok(texts) => {
+                for (source, text) in texts {
+                    objects(cli, &source, &text, strictly, &mut found);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The texts behind a path: standard input, a file, or the files of a directory.
+fn texts(cli: &mut Cli<'_>, path: &str) -> Result<Vec<(String, String)>, Failure> {
+    if path == "-" {
+        return Ok(vec![("STDIN".to_owned(), cli.stdin.to_owned())]);
+    }
+    if path.starts_with("http://") || path.starts_with("https://") {
+        return Err(Failure::Message(format!("unable to read URL {path:?}, there is no network here")));
+    }
+    let mut paths = vec![path.to_owned()];
+    if let Some(names) = cli.files.list(path) {
+        let of_objects = |name: &String| [".json", ".yaml", ".yml"].iter().any(|end| name.ends_with(end));
+        paths = names.iter().filter(|name| of_objects(name)).map(|name| format!("{path}/{name}")).collect();
+        if paths.is_empty() {
+            return Err(Failure::Message(format!(
+                "error reading [{path}]: recognized file extensions are [.json .yaml .yml]"
+            )));
+        }
+    }
+    let mut texts = Vec::with_capacity(paths.len());
+    for path in paths {
+        let bytes = cli.files.read(&path).map_err(|why| match why.as_str() {
+            "no such file or directory" => Failure::Message(format!("the path {path:?} does not exist")),
+            why => Failure::Message(format!("open {path}: {why}")),
+        })?;
+        texts.push((path, String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    Ok(texts)
+}
+
+fn objects(cli: &mut Cli<'_>, source: &str, text: &str, strictly: bool, found: &mut Vec<Result<Info, Failure>>) {
+    let manifests = manifest::read(text);
+    let (objects, error) = manifests.until_error();
+    if objects.is_empty() && error.is_none() {
+        found.push(Err(Failure::message("no objects passed to ".to_owned() + cli.parsed.command.name)));
+    }
+    let default = cli.namespace();
+    let enforced = cli.flags().has("namespace");
+    for object in objects {
+        found.push(object_info(source, &object.value, &default, enforced, strictly));
+    }
+    if let Some(error) = error {
+        found.push(Err(Failure::Message(format!("error parsing {source}: {}", error.message))));
+    }
+}
+
+fn object_info(source: &str, value: &Value, default: &str, enforced: bool, strictly: bool) -> Result<Info, Failure> {
+    if strictly && let Err(why) = strict::validate(value) {
+        return Err(Failure::Message(format!(
+            "error validating {source:?}: error validating data: {why}; if you choose to ignore these errors, turn \
+             validation off with --validate=false"
+        )));
+    }
+    if let Err(why) = strict::check_metadata(value) {
+        return Err(Failure::Message(format!("unable to decode {source:?}: {why}")));
+    }
+    let kind = mapping(value, source)?;
+    let mut object = value.clone();
+    let said = value["metadata"]["namespace"].as_str().unwrap_or("");
+    let mut namespace = String::new();
+    if kind.info().namespaced {
+        if enforced && !said.is_empty() && said != default {
+            return Err(Failure::Message(format!(
+                "the namespace from the provided object {said:?} does not match the namespace {default:?}. You must pass \
+                 '--namespace={said}' to perform this operation."
+            )));
+        }
+        namespace = if said.is_empty() { default.to_owned() } else { said.to_owned() };
+        if !object["metadata"].is_object() {
+            object["metadata"] = Value::Object(serde_json::Map::new());
+        }
+        object["metadata"]["namespace"] = namespace.clone().into();
+    }
+    let name = value["metadata"]["name"].as_str().unwrap_or("").to_owned();
+    Ok(Info { kind, namespace, name, source: source.to_owned(), object, row: None })
+}
+
+/// The kind of a manifest.
+fn mapping(value: &Value, source: &str) -> Result<Kind, Failure> {
+    let text = |field: &str| value[field].as_str().unwrap_or("");
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    Kind::from_manifest(version, kind).ok_or_else(|| {
+        let metadata = |field: &str| value["metadata"][field].as_str().unwrap_or("");
+        Failure::Message(format!(
+            "resource mapping not found for name: {:?} namespace: {:?} from {source:?}: no matches for kind {kind:?} in \
+             version {version:?}\nensure CRDs are installed first",
+            metadata("name"),
+            metadata("namespace"),
+        ))
+    })
+}

@@ -1,0 +1,198 @@
+//! `kubectl rollout pause`, `resume`, `restart` and `undo`.
+//!
+//! Follows `k8s.io/kubectl/pkg/cmd/rollout` and `pkg/polymorphichelpers`.
+
+use serde_json::{Map, Value, json};
+
+use super::apply::LAST_APPLIED;
+use super::builder::{self, Info, Query};
+use super::cli::{Cli, DryRun, Step};
+use super::failure::Failure;
+use super::history::{replica_sets, revision_of};
+use super::pod_template::pod_template;
+use super::printer::Printer;
+use super::resource;
+use super::set::changes;
+use crate::api::Kind;
+use crate::apiserver::Patch;
+
+/// The label by which a Deployment tells its ReplicaSets apart.
+const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+/// What `rollout restart` writes into the pod template.
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+/// Annotations of a ReplicaSet that say something of it alone: `annotationsToSkip`.
+const ANNOTATIONS_TO_SKIP: [&str; 6] = [
+    LAST_APPLIED,
+    "deployment.kubernetes.io/revision",
+    "deployment.kubernetes.io/revision-history",
+    "deployment.kubernetes.io/desired-replicas",
+    "deployment.kubernetes.io/max-replicas",
+    "deprecated.deployment.rollback.to",
+];
+
+/// Runs `kubectl rollout` with a word that is no command.
+pub(super) fn unknown(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    match cli.arguments() {
+        [] => Ok(Step::Done),
+        words => Err(cli.usage(&format!("unknown command {:?}", words.join(" ")))),
+    }
+}
+
+/// The objects of a rollout command; at least one must be named.
+fn find(cli: &mut Cli<'_>) -> Result<builder::Found, Failure> {
+    if cli.arguments().is_empty() && !cli.flags().has("filename") {
+        return Err(Failure::message("required resource not specified"));
+    }
+    builder::find(cli, Query { kind_means_all: true, ..Query::new(cli.arguments()) })
+}
+
+/// Changes Deployments and says so.
+fn update(
+    cli: &mut Cli<'_>,
+    operation: &str,
+    change: impl Fn(&Cli<'_>, &Info, &mut Value) -> Result<(), String>,
+) -> Result<Step, Failure> {
+    let printer = Printer::of(cli, operation)?;
+    let dry_run = cli.dry_run()?;
+    let found = find(cli)?;
+    found.each(cli, |cli, info| {
+        let mut after = info.object.clone();
+        let refused = |why: String| Failure::Message(format!("{} {why}", resource::quoted(info.kind, &info.name)));
+        change(cli, &info, &mut after).map_err(refused)?;
+        if dry_run != DryRun::Client
+            && let Some(patch) = changes(info.kind, &info.object, &after)?
+        {
+            let options = cli.write_options("kubectl-rollout");
+            after = cli.patch(info.target(), Patch::Strategic(patch), options)?;
+        }
+        printer.print(cli, &after)
+    })?;
+    Ok(Step::Done)
+}
+
+/// Runs `kubectl rollout pause`.
+pub(super) fn pause(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    update(cli, "paused", |_, info, object| {
+        if info.kind != Kind::Deployment {
+            return Err("pausing is not supported".to_owned());
+        }
+        if object["spec"]["paused"] == true {
+            return Err("is already paused".to_owned());
+        }
+        object["spec"]["paused"] = true.into();
+        Ok(())
+    })
+}
+
+/// Runs `kubectl rollout resume`.
+pub(super) fn resume(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    update(cli, "resumed", |_, info, object| {
+        if info.kind != Kind::Deployment {
+            return Err("resuming is not supported".to_owned());
+        }
+        if object["spec"]["paused"] != true {
+            return Err("is not paused".to_owned());
+        }
+        if let Some(spec) = object["spec"].as_object_mut() {
+            spec.shift_remove("paused");
+        }
+        Ok(())
+    })
+}
+
+/// Runs `kubectl rollout restart`.
+pub(super) fn restart(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    update(cli, "restarted", |cli, info, object| {
+        if info.kind != Kind::Deployment {
+            return Err("restarting is not supported".to_owned());
+        }
+        if object["spec"]["paused"] == true {
+            return Err("can't restart paused deployment (run rollout resume first)".to_owned());
+        }
+        let metadata = &mut object["spec"]["template"]["metadata"];
+        if !metadata["annotations"].is_object() {
+            metadata["annotations"] = Value::Object(Map::new());
+        }
+        metadata["annotations"][RESTARTED_AT] = cli.api.now().to_rfc3339().into();
+        Ok(())
+    })
+}
+
+/// Runs `kubectl rollout undo`.
+pub(super) fn undo(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let revision = cli.flags().integer("to-revision").unwrap_or(0);
+    let found = find(cli)?;
+    found.each(cli, |cli, info| {
+        if info.kind != Kind::Deployment {
+            return Err(Failure::Message(format!(
+                "no rollbacker has been implemented for {:?}",
+                info.kind.info().kind
+            )));
+        }
+        let operation = roll_back(cli, &info, revision)?;
+        Printer::of(cli, &operation)?.print(cli, &info.object)
+    })?;
+    Ok(Step::Done)
+}
+
+/// Puts an earlier pod template in place; what is printed behind the object's name.
+fn roll_back(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Result<String, Failure> {
+    if revision < 0 {
+        return Err(Failure::Message(format!("unable to find specified revision {revision} in history")));
+    }
+    let set = set_of_revision(cli, info, revision)?;
+    let dry_run = cli.dry_run()?;
+    if dry_run == DryRun::Client {
+        return Ok(pod_template(&set["spec"]["template"]));
+    }
+    if info.object["spec"]["paused"] == true {
+        return Err(Failure::message(
+            "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again",
+        ));
+    }
+    let template = without_hash(&set["spec"]["template"]);
+    if template == without_hash(&info.object["spec"]["template"]) {
+        return Ok(format!("skipped rollback (current template already matches revision {revision})"));
+    }
+    let mut annotations = Map::new();
+    let entries = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    for (key, value) in entries(&info.object["metadata"]["annotations"]) {
+        if ANNOTATIONS_TO_SKIP.contains(&key.as_str()) {
+            annotations.insert(key, value);
+        }
+    }
+    for (key, value) in entries(&set["metadata"]["annotations"]) {
+        if !ANNOTATIONS_TO_SKIP.contains(&key.as_str()) {
+            annotations.insert(key, value);
+        }
+    }
+    let patch = json!([
+        { "op": "replace", "path": "/spec/template", "value": template },
+        { "op": "replace", "path": "/metadata/annotations", "value": annotations },
+    ]);
+    let options = cli.write_options("kubectl-rollout");
+    cli.patch(info.target(), Patch::Json(patch), options)
+        .map_err(|status| Failure::Message(format!("failed restoring revision {revision}: {}", status.message())))?;
+    Ok("rolled back".to_owned())
+}
+
+fn without_hash(template: &Value) -> Value {
+    let mut template = template.clone();
+    if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
+        labels.shift_remove(POD_TEMPLATE_HASH);
+    }
+    template
+}
+
+/// The ReplicaSet of a revision; of the one before the newest when none is given: `deploymentRevision`.
+fn set_of_revision(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Result<Value, Failure> {
+    let mut sets = replica_sets(cli, info)?;
+    sets.sort_by_key(revision_of);
+    if revision > 0 {
+        let wanted = sets.into_iter().find(|set| revision_of(set) == Some(revision));
+        return wanted
+            .ok_or_else(|| Failure::Message(format!("unable to find specified revision {revision} in history")));
+    }
+    let earlier = sets.len().checked_sub(2).map(|at| sets.swap_remove(at));
+    earlier.ok_or_else(|| Failure::Message(format!("no rollout history found for deployment {:?}", info.name)))
+}

@@ -1,0 +1,129 @@
+//! `kubectl rollout status`.
+//!
+//! Follows `k8s.io/kubectl/pkg/cmd/rollout/rollout_status.go` and `pkg/polymorphichelpers/rollout_status.go`.
+
+use serde_json::Value;
+
+use super::builder::{self, Info, Query};
+use super::cli::{Cli, Step, Waiting};
+use super::failure::Failure;
+use super::history::revision_of;
+use crate::api::Kind;
+use crate::etcd::Revision;
+
+/// Runs `kubectl rollout status`.
+pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    if cli.arguments().is_empty() && !cli.flags().has("filename") {
+        return Err(Failure::message("required resource not specified"));
+    }
+    if cli.flags().integer("revision").is_some_and(|revision| revision < 0) {
+        return Err(Failure::message("revision must be a positive integer"));
+    }
+    let revision = cli.api.revision();
+    let found = builder::find(cli, Query { kind_means_all: true, ..Query::new(cli.arguments()) })?;
+    let infos = found.all()?;
+    if let Some(other) = infos.iter().find(|info| info.kind != Kind::Deployment) {
+        let info = other.kind.info();
+        return Err(Failure::Message(format!(
+            "no status viewer has been implemented for {}/{}, Kind={}",
+            info.group, info.version, info.kind
+        )));
+    }
+    Rollout { infos, revision, seen: false }.poll(cli)
+}
+
+/// Follows Deployments, one after the other, until each is rolled out.
+#[derive(Clone, Debug)]
+pub(super) struct Rollout {
+    infos: Vec<Info>,
+    revision: Revision,
+    /// Whether the first one's state at the beginning was told.
+    seen: bool,
+}
+
+impl Rollout {
+    pub(super) fn poll(mut self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
+        while let Some(info) = self.infos.first().cloned() {
+            if !self.follow(cli, &info)? {
+                let late = cli.flags().duration("timeout").is_some_and(|timeout| cli.api.now() >= cli.began + timeout);
+                if late {
+                    return Err(Failure::message("timed out waiting for the condition"));
+                }
+                return Ok(Step::Wait(Waiting::Rollout(self)));
+            }
+            self.infos.remove(0);
+            self.seen = false;
+        }
+        Ok(Step::Done)
+    }
+
+    /// Tells each state of a Deployment that has not been told; whether its rollout is over.
+    fn follow(&mut self, cli: &mut Cli<'_>, info: &Info) -> Result<bool, Failure> {
+        if !std::mem::replace(&mut self.seen, true) {
+            let object = cli.get(info.kind, &info.namespace, &info.name)?;
+            self.revision = cli.api.revision();
+            if tell(cli, &object)? {
+                return Ok(true);
+            }
+        }
+        for change in cli.api.changes(info.kind, self.revision)? {
+            self.revision = change.revision;
+            let metadata = change.object.metadata();
+            let same =
+                metadata.name.as_deref() == Some(&info.name) && metadata.namespace.as_deref() == Some(&info.namespace);
+            if !same {
+                continue;
+            }
+            if change.event == "DELETED" {
+                return Err(Failure::message("object has been deleted"));
+            }
+            if tell(cli, &change.value())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Prints how far a rollout is; whether there is no more to wait for.
+fn tell(cli: &mut Cli<'_>, object: &Value) -> Result<bool, Failure> {
+    let (line, done) = status(object, cli.flags().integer("revision").unwrap_or(0))?;
+    cli.say(&line);
+    Ok(done || !cli.flags().is("watch", true))
+}
+
+/// How far a Deployment's rollout is: `DeploymentStatusViewer.Status`.
+fn status(deployment: &Value, revision: i64) -> Result<(String, bool), Failure> {
+    let name = deployment["metadata"]["name"].as_str().unwrap_or("");
+    if revision > 0 {
+        let running =
+            revision_of(deployment).ok_or_else(|| Failure::message("cannot get the revision of the deployment"))?;
+        if revision != running {
+            return Err(Failure::Message(format!(
+                "desired revision ({revision}) is different from the running revision ({running})"
+            )));
+        }
+    }
+    let number = |value: &Value| value.as_i64().unwrap_or(0);
+    let status = &deployment["status"];
+    if number(&deployment["metadata"]["generation"]) > number(&status["observedGeneration"]) {
+        return Ok(("Waiting for deployment spec update to be observed...".to_owned(), false));
+    }
+    let conditions = status["conditions"].as_array();
+    let progressing = conditions.into_iter().flatten().find(|condition| condition["type"] == "Progressing");
+    if progressing.is_some_and(|condition| condition["reason"] == "ProgressDeadlineExceeded") {
+        return Err(Failure::Message(format!("deployment {name:?} exceeded its progress deadline")));
+    }
+    let (wanted, replicas) = (number(&deployment["spec"]["replicas"]), number(&status["replicas"]));
+    let (updated, available) = (number(&status["updatedReplicas"]), number(&status["availableReplicas"]));
+    let waiting = |what: String| (format!("Waiting for deployment {name:?} rollout to finish: {what}..."), false);
+    Ok(if updated < wanted {
+        waiting(format!("{updated} out of {wanted} new replicas have been updated"))
+    } else if replicas > updated {
+        waiting(format!("{} old replicas are pending termination", replicas - updated))
+    } else if available < updated {
+        waiting(format!("{available} of {updated} updated replicas are available"))
+    } else {
+        (format!("deployment {name:?} successfully rolled out"), true)
+    })
+}

@@ -1,0 +1,230 @@
+//! `kubectl set image`, `resources`, `selector` and `serviceaccount`.
+//!
+//! Follows `k8s.io/kubectl/pkg/cmd/set`.
+
+use serde_json::{Map, Value, json};
+
+use super::builder::{self, Info, Query};
+use super::cli::{Cli, DryRun, Step};
+use super::failure::Failure;
+use super::label::words_and_pairs;
+use super::printer::Printer;
+use crate::api::Kind;
+use crate::apiserver::Patch;
+use crate::machinery::labels::parse_to_label_selector;
+use crate::machinery::quantity::Quantity;
+use crate::machinery::{patch, schema};
+
+/// Runs `kubectl set` without a command.
+pub(super) fn help(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    match cli.arguments() {
+        [] => Ok(Step::Done),
+        words => Err(Failure::Message(format!(
+            "unknown command {:?}\nSee '{} -h' for help and examples",
+            words.join(" "),
+            cli.parsed.path
+        ))),
+    }
+}
+
+/// The pod spec in an object: `UpdatePodSpecForObjectFn`.
+pub(super) fn pod_spec(kind: Kind, object: &mut Value) -> Option<&mut Value> {
+    match kind {
+        Kind::Pod => object.pointer_mut("/spec"),
+        Kind::Deployment | Kind::ReplicaSet => object.pointer_mut("/spec/template/spec"),
+        _ => None,
+    }
+}
+
+/// The containers of a pod spec that a pattern selects, `*` and `?` standing for what they do in a shell.
+pub(super) fn selected_containers<'a>(spec: &'a mut Value, pattern: &str) -> Vec<&'a mut Value> {
+    let Some(spec) = spec.as_object_mut() else { return Vec::new() };
+    let lists = spec.iter_mut().filter(|(field, _)| matches!(field.as_str(), "initContainers" | "containers"));
+    let mut lists: Vec<(&String, &mut Value)> = lists.collect();
+    // Upstream goes through init containers first.
+    lists.sort_by_key(|(field, _)| field.as_str() == "containers");
+    let containers = lists.into_iter().filter_map(|(_, list)| list.as_array_mut()).flatten();
+    containers.filter(|container| matches(pattern, container["name"].as_str().unwrap_or(""))).collect()
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.chars().next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let rest = &pattern[1..];
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| matches(rest, &name[at..]))
+        }
+        Some(first) => match name.chars().next() {
+            Some(letter) if first == '?' || first == letter => {
+                matches(&pattern[first.len_utf8()..], &name[letter.len_utf8()..])
+            }
+            _ => false,
+        },
+    }
+}
+
+/// Changes objects, sends what changed as a strategic merge patch, and says so. What stays the same is passed over.
+pub(super) fn update(
+    cli: &mut Cli<'_>,
+    words: &[String],
+    operation: &str,
+    mut change: impl FnMut(&mut Cli<'_>, &Info, &mut Value) -> Result<(), Failure>,
+) -> Result<Step, Failure> {
+    let printer = Printer::of(cli, operation)?;
+    let local = cli.flags().is("local", false);
+    let dry_run = cli.dry_run()?;
+    let found = builder::find(cli, Query { latest: !local, ..Query::new(words) })?;
+    found.each(cli, |cli, info| {
+        let mut after = info.object.clone();
+        change(cli, &info, &mut after)?;
+        let Some(patch) = changes(info.kind, &info.object, &after)? else { return Ok(()) };
+        if !local && dry_run != DryRun::Client {
+            let options = cli.write_options("kubectl-set");
+            after =
+                cli.patch(info.target(), Patch::Strategic(patch), options).map_err(|status| match status.reason() {
+                    crate::machinery::status::Reason::Invalid => Failure::Status(status),
+                    _ => Failure::Message(format!("failed to patch {operation} to pod template: {}", status.message())),
+                })?;
+        }
+        printer.print(cli, &after)
+    })?;
+    Ok(Step::Done)
+}
+
+/// The strategic merge patch between two states of an object; nothing when they are equal.
+pub(super) fn changes(kind: Kind, before: &Value, after: &Value) -> Result<Option<Value>, Failure> {
+    let schema = schema::lookup(&kind.api_version(), kind.info().kind)
+        .ok_or_else(|| Failure::message("the kind has no schema"))?;
+    let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let patch = patch::diff::create_two_way(&object(before), &object(after), schema)
+        .map_err(|error| Failure::message(error.message()))?;
+    Ok(Some(patch).filter(|patch| patch.as_object().is_some_and(|fields| !fields.is_empty())))
+}
+
+/// Runs `kubectl set image`.
+pub(super) fn image(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let (words, pairs) = words_and_pairs(cli.arguments(), false, "image")?;
+    if words.is_empty() && !cli.flags().has("filename") {
+        return Err(Failure::message(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
+    }
+    if pairs.is_empty() {
+        return Err(Failure::message("at least one image update is required"));
+    }
+    update(cli, &words, "image updated", |_, info, object| {
+        let Some(spec) = pod_spec(info.kind, object) else { return Ok(()) };
+        let mut failures = Vec::new();
+        for pair in &pairs {
+            let (name, image) = pair.split_once('=').unwrap_or((pair, ""));
+            let containers = selected_containers(spec, if name == "*" { "*" } else { name });
+            if containers.is_empty() && name != "*" {
+                failures.push(Failure::Message(format!("unable to find container named {name:?}")));
+            }
+            for container in containers {
+                container["image"] = image.into();
+            }
+        }
+        Failure::of(failures)
+    })
+}
+
+/// `cpu=200m,memory=512Mi`.
+fn quantities(text: &str) -> Result<Vec<(String, String)>, Failure> {
+    let mut found = Vec::new();
+    for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+        let Some((name, amount)) = pair.split_once('=') else {
+            return Err(Failure::Message(format!("invalid argument syntax {pair}, expected <resource>=<value>")));
+        };
+        Quantity::parse(amount).map_err(|error| Failure::Message(error.to_string()))?;
+        found.push((name.to_owned(), amount.to_owned()));
+    }
+    Ok(found)
+}
+
+/// Runs `kubectl set resources`.
+pub(super) fn resources(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let flags = cli.flags();
+    let (limits, requests) = (flags.text("limits"), flags.text("requests"));
+    if limits.is_empty() && requests.is_empty() {
+        return Err(Failure::message(
+            "you must specify an update to requests or limits (in the form of --requests/--limits)",
+        ));
+    }
+    let (limits, requests) = (quantities(limits)?, quantities(requests)?);
+    let pattern = if flags.has("containers") { flags.text("containers") } else { "*" };
+    update(cli, cli.arguments(), "resource requirements updated", |cli, info, object| {
+        let Some(spec) = pod_spec(info.kind, object) else { return Ok(()) };
+        let containers = selected_containers(spec, pattern);
+        if containers.is_empty() {
+            cli.complain(&format!("warning: {} does not have any containers matching {pattern:?}", info.printed()));
+        }
+        for container in containers {
+            for (field, amounts) in [("limits", &limits), ("requests", &requests)] {
+                for (name, amount) in amounts {
+                    if !container["resources"].is_object() {
+                        container["resources"] = Value::Object(Map::new());
+                    }
+                    container["resources"][field][name.as_str()] = amount.as_str().into();
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Runs `kubectl set serviceaccount`.
+pub(super) fn service_account(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let Some((name, words)) = cli.arguments().split_last() else {
+        return Err(Failure::message("serviceaccount is required"));
+    };
+    update(cli, words, "serviceaccount updated", |_, info, object| {
+        if let Some(spec) = pod_spec(info.kind, object) {
+            spec["serviceAccountName"] = name.as_str().into();
+            spec["serviceAccount"] = name.as_str().into();
+        }
+        Ok(())
+    })
+}
+
+/// Runs `kubectl set selector`.
+pub(super) fn selector(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let Some((text, words)) = cli.arguments().split_last() else {
+        return Err(Failure::message(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
+    };
+    let selector = parse_to_label_selector(text).map_err(Failure::Message)?;
+    let printer = Printer::of(cli, "selector updated")?;
+    let dry_run = cli.dry_run()?;
+    let found = builder::find(cli, Query::new(words))?;
+    found.each(cli, |cli, info| {
+        if info.kind != Kind::Service {
+            return Err(Failure::message("setting a selector is only supported for Services"));
+        }
+        let labels: Map<String, Value> =
+            selector.match_labels.iter().flatten().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+        let mut after = info.object.clone();
+        after["spec"]["selector"] = labels.clone().into();
+        if dry_run != DryRun::Client {
+            // What the old selector had besides is taken away: the whole map is written anew.
+            let patch = json!([{ "op": "add", "path": "/spec/selector", "value": labels }]);
+            let options = cli.write_options("kubectl-set");
+            after = cli.patch(info.target(), Patch::Json(patch), options)?;
+        }
+        printer.print(cli, &after)
+    })?;
+    Ok(Step::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_select_containers() {
+        assert!(matches("*", "web"));
+        assert!(matches("w?b*", "web-1"));
+        assert!(!matches("w", "web"));
+    }
+}

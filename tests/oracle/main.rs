@@ -1,0 +1,76 @@
+//! The recorded cases of a real v1.36.2, played against a cluster in this process.
+//!
+//! A case is a file `tests/cases/AREA/NAME.yaml` with what the real cluster answered beside it, in
+//! `NAME.recorded.yaml`. Its steps are shell lines that run in the engine's own shell with the engine's own kubectl,
+//! conditions to wait for, and pauses; simulated time passes as a person's watch would show. An answer is compared to
+//! the letter after the normalisation that the recording went through (`normal.rs`).
+//!
+//! Steps that differ are listed with their reason in `tests/cases/KNOWN_DIFFERENCES`; a listed step that holds fails the
+//! test too. To play some cases only: `CASES=rollout/scale cargo test --test oracle rollout`; with `TRACE=deployments`
+//! every change of that kind in the cases' namespaces is printed too. A new area is a folder and a function below.
+
+mod case;
+mod host;
+mod known;
+mod normal;
+mod observe;
+mod python;
+mod tools;
+
+use std::fmt::Write as _;
+
+/// Plays all cases of an area and tells what differs from the recording beyond what is known.
+fn play(area: &str) {
+    let wanted = std::env::var("CASES").unwrap_or_default();
+    let mut known = known::read(area);
+    let mut report = String::new();
+    let mut steps = 0;
+    let mut differing = 0;
+    for name in case::names(area) {
+        let title = format!("{area}/{name}");
+        if !title.contains(&wanted) {
+            known.forget(&name);
+            continue;
+        }
+        let case = case::Case::read(area, &name);
+        for (index, difference) in case.play().into_iter().enumerate() {
+            steps += 1;
+            let is_known = known.take(&name, index, difference.is_some());
+            if difference.is_some() {
+                differing += 1;
+            }
+            if let Some(difference) = difference.filter(|_| !is_known) {
+                // Writing into a string cannot fail.
+                let _ = writeln!(report, "--- {title}:{index}\n{difference}");
+            }
+        }
+    }
+    report.push_str(&known.passed());
+    println!("{area}: {} of {steps} steps as recorded", steps - differing);
+    assert!(report.is_empty(), "{area}: {} of {steps} steps as recorded\n{report}", steps - differing);
+}
+
+#[test]
+fn rollout() {
+    play("rollout");
+}
+
+#[test]
+fn garbage() {
+    play("garbage");
+}
+
+#[test]
+fn patch() {
+    play("patch");
+}
+
+#[test]
+fn kubectl() {
+    play("kubectl");
+}
+
+#[test]
+fn nodes() {
+    play("nodes");
+}
