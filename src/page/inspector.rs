@@ -114,10 +114,10 @@ fn object(app: App, subject: Subject) -> AnyView {
         {breaking::buttons(app, &subject)}
         {section(app, |a, b| a.facts == b.facts, |app, details| facts(app, &details.facts))}
         {section(app, |a, b| a.containers == b.containers, containers)}
-        {section(app, |a, b| a.logs == b.logs, logs)}
         <h3 id="why">{t!(app, "inspector.why")}</h3>
         {section(app, |a, b| a.made == b.made, |app, details| links(app, &details.made))}
         {section(app, |a, b| a.decision == b.decision, scores)}
+        {section(app, |a, b| a.logs == b.logs, logs)}
         {section(app, |a, b| a.changes == b.changes, changes)}
         {section(app, |a, b| a.conditions == b.conditions, conditions)}
         {section(app, |a, b| a.events == b.events, events)}
