@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use crate::machinery::persistent::{OrdMap, OrdSet};
-
 use crate::api::{Kind, ObjectKey};
 use crate::etcd::{Cause, Why};
+use crate::machinery::persistent::{OrdMap, OrdSet};
 use crate::machinery::time::Time;
 
 use super::ApiServer;

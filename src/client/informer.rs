@@ -1,5 +1,6 @@
 //! A process's own copy of what it watches, which is as old as the last event that reached it.
 
+use crate::machinery::order::Order as _;
 use crate::machinery::persistent::OrdMap;
 
 use crate::api::{Kind, Name, Object, ObjectKey, Resource, controller_of};
@@ -223,7 +224,7 @@ impl Informers {
         let owned = found.len();
         found.extend(in_namespace(""));
         if found.len() > owned {
-            found.sort_by(|left, right| left.name().cmp(right.name()));
+            found.order_by(|left, right| left.name().cmp(right.name()));
         }
         found
     }

@@ -1,12 +1,12 @@
 //! A memory that forgets what was not asked for longest, as `k8s.io/utils/lru`.
 
-use crate::machinery::persistent::{OrdMap, OrdSet};
-
 use crate::api::Name;
+use crate::machinery::persistent::{OrdMap, OrdSet};
 use crate::machinery::time::Time;
 
 #[derive(Clone, Debug)]
 struct Entry<V> {
+    name: Name,
     value: V,
     used: Time,
 }
@@ -30,9 +30,8 @@ impl<V: Clone> Lru<V> {
     pub(super) fn get_mut(&mut self, name: &str, now: Time) -> Option<&mut V> {
         let entry = self.entries.get_mut(name)?;
         if entry.used != now {
-            let name = Name::from(name);
-            self.ages.remove(&(entry.used, name.clone()));
-            self.ages.insert((now, name));
+            self.ages.remove(&(entry.used, entry.name.clone()));
+            self.ages.insert((now, entry.name.clone()));
             entry.used = now;
         }
         Some(&mut entry.value)
@@ -40,7 +39,7 @@ impl<V: Clone> Lru<V> {
 
     /// Remembers a value, and forgets another when there are too many.
     pub(super) fn insert(&mut self, name: Name, value: V, now: Time) {
-        if let Some(old) = self.entries.insert(name.clone(), Entry { value, used: now }) {
+        if let Some(old) = self.entries.insert(name.clone(), Entry { name: name.clone(), value, used: now }) {
             self.ages.remove(&(old.used, name.clone()));
         } else if self.entries.len() > self.entries_max
             && let Some((_, oldest)) = self.ages.pop_min()

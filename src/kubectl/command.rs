@@ -42,6 +42,11 @@ impl Command {
         Self { commands, ..self }
     }
 
+    /// Its own flags, then those of every command.
+    fn all_flags(&self) -> Vec<Flag> {
+        self.flags.iter().flat_map(|group| group.iter()).chain(GLOBAL).copied().collect()
+    }
+
     fn child(&self, name: &str) -> Option<&'static Self> {
         self.commands.iter().find(|command| command.name == name || command.aliases.contains(&name))
     }
@@ -70,15 +75,13 @@ pub(super) fn parse(words: &[String]) -> Result<Parsed, Failure> {
     let mut command = &ROOT;
     let mut path = "kubectl".to_owned();
     let line = std::iter::once("kubectl").chain(words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
-    loop {
-        let known = |wanted: &dyn Fn(&Flag) -> bool| find_flag(command, wanted);
-        let Some(at) = first_argument(&words, &known) else { break };
+    while let Some(at) = first_argument(&words, &command.all_flags()) {
         let Some(child) = command.child(&words[at]) else { break };
         words.remove(at);
         command = child;
         path = format!("{path} {}", child.name);
     }
-    let known = |wanted: &dyn Fn(&Flag) -> bool| find_flag(command, wanted);
+    let known = command.all_flags();
     if std::ptr::eq(command, &raw const ROOT)
         && let Some(at) = first_argument(&words, &known)
     {
@@ -88,13 +91,8 @@ pub(super) fn parse(words: &[String]) -> Result<Parsed, Failure> {
     Ok(Parsed { command, path, line, flags, arguments, dash })
 }
 
-fn find_flag(command: &Command, wanted: &dyn Fn(&Flag) -> bool) -> Option<Flag> {
-    let own = command.flags.iter().flat_map(|group| group.iter());
-    own.chain(GLOBAL).find(|flag| wanted(flag)).copied()
-}
-
 /// Where the first word stands that is neither a flag nor a flag's value.
-fn first_argument(words: &[String], known: &dyn Fn(&dyn Fn(&Flag) -> bool) -> Option<Flag>) -> Option<usize> {
+fn first_argument(words: &[String], known: &[Flag]) -> Option<usize> {
     let mut skip = false;
     for (at, word) in words.iter().enumerate() {
         if std::mem::take(&mut skip) {
@@ -103,12 +101,14 @@ fn first_argument(words: &[String], known: &dyn Fn(&dyn Fn(&Flag) -> bool) -> Op
         if word == "--" {
             return None;
         }
+        let takes_word = |flag: &Flag| flag.implied.is_none();
         if let Some(name) = word.strip_prefix("--") {
-            skip = !name.contains('=') && known(&|flag| flag.name == name).is_some_and(|flag| flag.implied.is_none());
+            skip = !name.contains('=') && known.iter().find(|flag| flag.name == name).is_some_and(takes_word);
         } else if let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) {
             let mut letters = letters.chars();
-            let flag = letters.next().and_then(|letter| known(&|flag| flag.short == Some(letter)));
-            skip = letters.next().is_none() && flag.is_some_and(|flag| flag.implied.is_none());
+            let first = letters.next();
+            let flag = known.iter().find(|flag| flag.short == first && first.is_some());
+            skip = letters.next().is_none() && flag.is_some_and(takes_word);
         } else {
             return Some(at);
         }

@@ -142,7 +142,7 @@ impl Flags {
 /// Takes the flags out of a command line. `path` is the command, such as `kubectl rollout status`.
 pub(super) fn parse(
     words: &[String],
-    known: &dyn Fn(&dyn Fn(&Flag) -> bool) -> Option<Flag>,
+    known: &[Flag],
     path: &str,
 ) -> Result<(Flags, Vec<String>, Option<usize>), Failure> {
     let refuse = |text: String| Failure::Message(format!("{text}\nSee '{path} --help' for usage."));
@@ -159,7 +159,8 @@ pub(super) fn parse(
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (long, None),
             };
-            let flag = known(&|flag| flag.name == name).ok_or_else(|| refuse(format!("unknown flag: --{name}")))?;
+            let flag =
+                known.iter().find(|flag| flag.name == name).ok_or_else(|| refuse(format!("unknown flag: --{name}")))?;
             let value = attached.or_else(|| flag.implied.map(str::to_owned)).or_else(|| words.next().cloned());
             let value = value.ok_or_else(|| refuse(format!("flag needs an argument: --{name}")))?;
             flag.check(&value).map_err(refuse)?;
@@ -168,7 +169,9 @@ pub(super) fn parse(
             let mut rest = letters;
             while let Some(letter) = rest.chars().next() {
                 rest = &rest[letter.len_utf8()..];
-                let flag = known(&|flag| flag.short == Some(letter))
+                let flag = known
+                    .iter()
+                    .find(|flag| flag.short == Some(letter))
                     .ok_or_else(|| refuse(format!("unknown shorthand flag: '{letter}' in -{letters}")))?;
                 let value = if let Some(value) = rest.strip_prefix('=') {
                     rest = "";

@@ -147,7 +147,7 @@ fn from_file(cli: &mut Cli<'_>, source: &str, found: &mut Vec<(String, Vec<u8>)>
     let parts: Vec<&str> = source.split('=').collect();
     let (key, path) = match parts.as_slice() {
         [path] => (path.rsplit('/').next().unwrap_or(path), *path),
-        [key, _] if key.is_empty() => {
+        ["", _] => {
             let path = source.trim_start_matches('=');
             return Err(Failure::Message(format!("key name for file path {path} missing")));
         }

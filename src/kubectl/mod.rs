@@ -69,7 +69,7 @@ enum State {
     /// The command line is not read yet.
     New(Vec<String>),
     /// It waits for the cluster.
-    Waiting(Parsed, Waiting),
+    Waiting(Box<(Parsed, Waiting)>),
     /// It ended with this code.
     Exited(i32),
 }
@@ -115,7 +115,10 @@ impl Kubectl {
                     Err(failure) => fail(&failure, &mut polled),
                 }
             }
-            State::Waiting(parsed, waiting) => self.run(parsed, Some(waiting), api, files, &mut polled),
+            State::Waiting(waiting) => {
+                let (parsed, waiting) = *waiting;
+                self.run(parsed, Some(waiting), api, files, &mut polled)
+            }
             exited @ State::Exited(_) => exited,
         };
         if let State::Exited(code) = self.state {
@@ -141,7 +144,7 @@ impl Kubectl {
         polled.error = std::mem::take(&mut cli.err);
         match result {
             Ok(Step::Done) => State::Exited(0),
-            Ok(Step::Wait(waiting)) => State::Waiting(parsed, waiting),
+            Ok(Step::Wait(waiting)) => State::Waiting(Box::new((parsed, waiting))),
             Err(failure) => fail(&failure, polled),
         }
     }

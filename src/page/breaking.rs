@@ -28,11 +28,20 @@ struct Fault {
 fn of_node(app: App, name: &str) -> Vec<Fault> {
     let fault = app.cluster.scene.with_untracked(|scene| scene.nodes.get(name).and_then(|node| node.fault.clone()));
     let to = || NodeName { name: name.to_owned() };
-    let remove =
-        Fault { id: "remove", short: key!("fault.remove"), long: key!("break.remove"), action: Action::RemoveNode(to()) };
+    let remove = Fault {
+        id: "remove",
+        short: key!("fault.remove"),
+        long: key!("break.remove"),
+        action: Action::RemoveNode(to()),
+    };
     match fault.as_deref() {
         Some("stopped") => vec![
-            Fault { id: "start", short: key!("fault.start"), long: key!("break.start"), action: Action::StartNode(to()) },
+            Fault {
+                id: "start",
+                short: key!("fault.start"),
+                long: key!("break.start"),
+                action: Action::StartNode(to()),
+            },
             remove,
         ],
         Some(_) => vec![

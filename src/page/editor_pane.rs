@@ -7,8 +7,8 @@ use leptos::prelude::*;
 use crate::key;
 use crate::session::File;
 
-use super::erase::{hear, t};
 use super::editor::{Diagnostic, Editor, Options, Severity};
+use super::erase::{hear, t};
 use super::icons::{Icon, icon};
 use super::state::{App, Message};
 use super::storage;

@@ -11,8 +11,8 @@ use crate::view::protocol::Command;
 use crate::view::why::Link;
 use crate::view::{Actor, Subject};
 
-use super::erase::{hear, t};
 use super::breaking;
+use super::erase::{hear, t};
 use super::graph::{part_name, part_purpose};
 use super::icons::{Icon, icon};
 use super::state::{App, Dialog, Room};
@@ -150,7 +150,8 @@ fn owned(app: App, owned: Vec<Subject>) -> AnyView {
     if owned.is_empty() {
         return ().into_any();
     }
-    let rows = owned.into_iter().map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }.into_any());
+    let rows =
+        owned.into_iter().map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }.into_any());
     view! { <h3>{t!(app, "inspector.owns")}</h3><ul class="owned">{rows.collect_view()}</ul> }.into_any()
 }
 
@@ -288,7 +289,8 @@ fn scores(app: App, decision: Option<Decision>) -> AnyView {
         let mark = is_chosen.then_some("✓ ");
         view! { <tr class:chosen=is_chosen><th scope="row">{mark}{node}</th>{cells}</tr> }.into_any()
     });
-    let heads = decision.plugins.iter().map(|plugin| view! { <th scope="col">{plugin.clone()}</th> }.into_any()).collect_view();
+    let heads =
+        decision.plugins.iter().map(|plugin| view! { <th scope="col">{plugin.clone()}</th> }.into_any()).collect_view();
     view! {
         <h3>{title}</h3>
         <p class="soft small">{decision.message}</p>

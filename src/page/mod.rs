@@ -215,7 +215,8 @@ fn Page() -> impl IntoView {
 /// What is said when the engine has died.
 #[component]
 fn Banner(app: App) -> impl IntoView {
-    move || match app.engine.get() {
+    move || {
+        match app.engine.get() {
         Engine::Restored => Some(
             view! {
                 <div class="banner" role="status">
@@ -236,6 +237,7 @@ fn Banner(app: App) -> impl IntoView {
             .into_any(),
         ),
         Engine::Starting | Engine::Live => None,
+    }
     }
 }
 

@@ -47,7 +47,9 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
     // What happened last before the moment that is shown.
     let last_mark = Memo::new(move |_| {
         let now = clock.with(|clock| clock.now);
-        app.cluster.marks.with(|marks| marks.iter().rev().find(|mark| mark.at <= now).map(|mark| (mark.at, mark.clone())))
+        app.cluster
+            .marks
+            .with(|marks| marks.iter().rev().find(|mark| mark.at <= now).map(|mark| (mark.at, mark.clone())))
     });
     let seek = move |seconds: f64| {
         let (start, _) = bounds.get_untracked();

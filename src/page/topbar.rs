@@ -6,8 +6,8 @@ use crate::key;
 use crate::view::protocol::{Command, Start};
 use crate::view::words::{Key, Language};
 
-use super::erase::{hear, t};
 use super::breaking::BreakIt;
+use super::erase::{hear, t};
 use super::icons::{Icon, icon};
 use super::state::{App, Dialog, Folded, Room, Theme};
 

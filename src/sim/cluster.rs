@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::Node;
+
+use crate::machinery::persistent::OrdMap;
 
 use crate::api::{Kind, Object};
 use crate::apiserver::{Answer, ApiServer, EXPIRY, Request};

@@ -366,4 +366,20 @@ mod tests {
         run(&mut copy, "client", &["sleep", "1"], 2);
         assert_eq!(cluster.hash(), before, "what runs in a copy is nothing to the original");
     }
+
+    #[test]
+    fn what_goes_on_for_ever_is_rest() {
+        let script = |text: &str| json!([{"name": "c", "image": "busybox:1.36", "command": ["sh", "-c", text]}]);
+        let mut cluster = cluster(&[
+            pod("web", &json!([{"name": "c", "image": "nginx:1.27"}])),
+            pod("sleeps", &script("sleep 86400")),
+            pod("counts", &script("i=0; while true; do echo $i; i=$((i + 1)); sleep 5; done")),
+        ]);
+        let began = cluster.now();
+        assert!(cluster.run_until_idle(began + Duration::from_secs(600)));
+        assert!(cluster.now().since(began) < Duration::from_secs(300), "nobody waits for the end of a long sleep");
+        cluster.run_for(Duration::from_secs(3600));
+        assert!(cluster.is_idle());
+        assert!(logs(&cluster, "counts", &PodLogOptions::default()).lines().count() > 700, "it counts on");
+    }
 }

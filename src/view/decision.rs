@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::machinery::order::Order as _;
+use crate::machinery::order::{Order as _, map_of};
 use crate::scheduler::explanation::{Explanation, ROWS_MAX};
 use crate::scheduler::framework::diagnosis::Verdict;
 
@@ -21,7 +21,7 @@ pub fn of(explanation: &Explanation) -> Decision {
         .map(|scores| scores.weighted(0).map(|(plugin, _)| plugin.to_string()).collect())
         .unwrap_or_default();
     let rows: BTreeMap<&str, usize> =
-        scores.into_iter().flat_map(|scores| (0..scores.len()).map(|row| (&**scores.name(row), row))).collect();
+        map_of(scores.into_iter().flat_map(|scores| (0..scores.len()).map(|row| (&**scores.name(row), row))));
     let mut nodes = Vec::new();
     for (position, (name, verdict)) in explanation.diagnosis.verdicts().enumerate() {
         let row = scores.and_then(|scores| Some((scores, *rows.get(&**name)?)));

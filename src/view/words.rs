@@ -324,8 +324,7 @@ mod tests {
             let etcd = session.cluster().api().etcd();
             english.extend(etcd.commits(0).map(|commit| commit.cause.why.template));
         }
-        let missing: Vec<&str> =
-            english.into_iter().filter(|text| !text.is_empty() && !is_translated(text)).collect();
+        let missing: Vec<&str> = english.into_iter().filter(|text| !text.is_empty() && !is_translated(text)).collect();
         assert_eq!(missing, Vec::<&str>::new());
     }
 

@@ -8,7 +8,9 @@ fn every_lesson_is_taken_to_its_end() {
     run("every_lesson_is_taken_to_its_end", async |world| {
         let tab = open(world, Screen::Desktop, "").await;
         tab.click("#gallery").await;
-        let ids = tab.until("there are scenarios", "[...document.querySelectorAll('[id^=scenario-]')].map(card => card.id)").await;
+        let ids = tab
+            .until("there are scenarios", "[...document.querySelectorAll('[id^=scenario-]')].map(card => card.id)")
+            .await;
         let ids: Vec<String> = serde_json::from_value(ids).expect("a list of names");
         assert!(ids.len() >= 11, "an empty cluster and at least ten scenarios: {ids:?}");
         for id in ids.into_iter().filter(|id| id != "scenario-new") {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use thirtyfour::prelude::*;
 
 use crate::harness::{Screen, Tab, run};
-use crate::page::{deployment, apply, open, select, until_running};
+use crate::page::{apply, deployment, open, select, until_running};
 
 /// Looks for controls without names, controls that are too small, and words without contrast; returns what it found.
 const LOOK: &str = r"
@@ -189,9 +189,11 @@ fn rooms_fold_away_and_stay_folded() {
         tab.until("the picture has all the width", &format!("{width} === innerWidth")).await;
         tab.screenshot("projector").await;
         tab.refresh().await.expect("the page reloads");
-        tab.until("they are folded still", &format!("document.querySelector('.stage') && {width} === innerWidth")).await;
+        tab.until("they are folded still", &format!("document.querySelector('.stage') && {width} === innerWidth"))
+            .await;
         tab.click("#fold-editor").await;
-        tab.until("the editor is there", "document.querySelector('.editor-pane').getBoundingClientRect().width > 200").await;
+        tab.until("the editor is there", "document.querySelector('.editor-pane').getBoundingClientRect().width > 200")
+            .await;
         tab.click("#projector").await;
         tab.click("#projector").await;
         tab.until("all is as it was", &format!("Math.abs({width} - {before}) < 1")).await;
@@ -208,13 +210,28 @@ fn the_keyboard_reaches_everything() {
         assert_eq!(stops, 1, "Tab reaches the picture once; arrow keys move in it");
         tab.evaluate("(document.querySelector('.picture [tabindex=\"0\"]').focus(), true)").await;
         for _ in 0..6 {
-            tab.active_element().await.expect("something has the focus").send_keys(Key::Down).await.expect("it takes keys");
+            tab.active_element()
+                .await
+                .expect("something has the focus")
+                .send_keys(Key::Down)
+                .await
+                .expect("it takes keys");
         }
         let kind = tab.evaluate("document.activeElement.querySelector('[data-kind]')?.dataset.kind").await;
         assert_eq!(kind, "Pod", "arrow keys lead down to a pod");
-        tab.active_element().await.expect("something has the focus").send_keys(Key::Enter).await.expect("it takes keys");
+        tab.active_element()
+            .await
+            .expect("something has the focus")
+            .send_keys(Key::Enter)
+            .await
+            .expect("it takes keys");
         tab.until_text("#inspector h2", "Pod web-").await;
-        tab.active_element().await.expect("something has the focus").send_keys(Key::Escape).await.expect("it takes keys");
+        tab.active_element()
+            .await
+            .expect("something has the focus")
+            .send_keys(Key::Escape)
+            .await
+            .expect("it takes keys");
         tab.until("nothing is selected", "document.querySelector('.item.selected') === null").await;
     });
 }

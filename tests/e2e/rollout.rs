@@ -76,7 +76,8 @@ fn pods_of_a_dead_node_move_after_their_toleration() {
         assert_eq!(tab.evaluate(&format!("{lost}.length")).await, 1);
         speed(&tab, "30").await;
         tab.click("#play").await;
-        tab.until("the node is Unknown", "document.querySelector('[data-name=node-1]').dataset.ready === 'Unknown'").await;
+        tab.until("the node is Unknown", "document.querySelector('[data-name=node-1]').dataset.ready === 'Unknown'")
+            .await;
         let unknown_after = clock(&tab).await - stopped_at;
         tab.screenshot("node-lost").await;
         let moved = "[...document.querySelectorAll('[data-kind=Pod][data-phase=Running][data-ready=true]')]\
@@ -120,7 +121,8 @@ fn a_crash_a_failing_probe_and_a_broken_image_are_seen() {
         tab.click("#confirm").await;
         apply(&tab, &deployment(3, "nginx:1.28")).await;
         speed(&tab, "10").await;
-        let stuck = "[...document.querySelectorAll('[data-kind=Pod]')].some(p => p.dataset.status === 'ImagePullBackOff')";
+        let stuck =
+            "[...document.querySelectorAll('[data-kind=Pod]')].some(p => p.dataset.status === 'ImagePullBackOff')";
         tab.until("the pull fails and backs off", stuck).await;
         tab.screenshot("broken-image").await;
         tab.click("#break").await;
@@ -153,7 +155,11 @@ fn nodes_come_with_labels_and_taints_and_go() {
         tab.evaluate(&fill("node-cpu", "2")).await;
         tab.screenshot("add-node").await;
         tab.click("#confirm").await;
-        tab.until("it is ready", "document.querySelector('[data-kind=Node][data-name=node-4]')?.dataset.ready === 'True'").await;
+        tab.until(
+            "it is ready",
+            "document.querySelector('[data-kind=Node][data-name=node-4]')?.dataset.ready === 'True'",
+        )
+        .await;
         select(&tab, "[data-kind=Node][data-name=node-4]").await;
         tab.until_text("#inspector", "disk=ssd").await;
         tab.until_text("#inspector", "gpu=yes:NoSchedule").await;
@@ -173,13 +179,17 @@ fn the_inspector_scales_explains_and_deletes() {
         until_running(&tab, 4).await;
         tab.until_text("#inspector", "NewReplicaSetAvailable").await;
         select(&tab, "[data-kind=Pod]").await;
-        tab.until_text("#inspector .chain", "You applied Deployment web.").await;
+        tab.until_text("#inspector .chain", "You scaled Deployment web to 4.").await;
         tab.until_text("#inspector .scores", "NodeResourcesFit").await;
         tab.screenshot("why").await;
         select(&tab, "[data-kind=Deployment]").await;
         tab.click("#delete").await;
         tab.click("#confirm").await;
-        tab.until("nothing is left", "document.querySelectorAll('[data-kind=Deployment], [data-kind=Pod]').length === 0").await;
+        tab.until(
+            "nothing is left",
+            "document.querySelectorAll('[data-kind=Deployment], [data-kind=Pod]').length === 0",
+        )
+        .await;
         tab.until_text("#inspector", "It is not there any more").await;
     });
 }

@@ -40,13 +40,15 @@ fn a_reload_after_single_steps_is_exact() {
         for _ in 0..25 {
             let steps = tab.evaluate("document.querySelector('#kubetab').dataset.steps").await;
             tab.click("#step").await;
-            tab.until("a step was made", &format!("document.querySelector('#kubetab').dataset.steps !== {steps}")).await;
+            tab.until("a step was made", &format!("document.querySelector('#kubetab').dataset.steps !== {steps}"))
+                .await;
         }
         let before = hash(&tab).await;
         let steps = tab.evaluate("document.querySelector('#kubetab').dataset.steps").await;
         let saved = "localStorage.getItem('kubetab.session')";
         let first = tab.evaluate(saved).await;
-        tab.until("it is saved", &format!("{saved} && (window.seen ??= performance.now()) + 3000 < performance.now()")).await;
+        tab.until("it is saved", &format!("{saved} && (window.seen ??= performance.now()) + 3000 < performance.now()"))
+            .await;
         println!("the saved session changed: {}", tab.evaluate(saved).await != first);
         tab.refresh().await.expect("the page reloads");
         live(&tab).await;
@@ -115,7 +117,10 @@ fn what_is_embedded_touches_nothing_of_the_users() {
         tab.goto(world.address("?embed=1&scenario=rolling-update")).await.expect("the page opens");
         live(&tab).await;
         until_running(&tab, 6).await;
-        assert_eq!(tab.evaluate("document.querySelector('.editor-pane, .inspector, #share')").await, serde_json::Value::Null);
+        assert_eq!(
+            tab.evaluate("document.querySelector('.editor-pane, .inspector, #share')").await,
+            serde_json::Value::Null
+        );
         tab.screenshot("embedded").await;
         tab.goto(world.address("")).await.expect("the page opens");
         live(&tab).await;
@@ -164,13 +169,13 @@ fn time_goes_back_and_forks() {
                  (document.querySelector('#scrubber'))"
             )
         };
-        tab.evaluate(&scrub("0.5")).await;
+        tab.evaluate(&scrub("0")).await;
         tab.until("nothing was applied yet", "document.querySelectorAll('[data-kind=Deployment]').length === 0").await;
         tab.screenshot("rewound").await;
         tab.evaluate(&scrub("line.max")).await;
         until_running(&tab, 3).await;
         assert_eq!(hash(&tab).await, before, "what was known comes again");
-        tab.evaluate(&scrub("0.5")).await;
+        tab.evaluate(&scrub("0")).await;
         tab.click("#fork").await;
         tab.until_text(".notices", "kept among the other branches").await;
         tab.click("#play").await;

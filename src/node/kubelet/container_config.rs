@@ -82,8 +82,7 @@ pub(super) fn container(
         let image_user = host.runtime.image(&super::images::with_default_tag(&image)).map_or(0, |image| image.user);
         verify_not_root(pod, container, user, image_user).map_err(fail)?;
     }
-    let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
-    let limit = |name: &str| limits.and_then(|limits| limits.get(name)).map(Quantity::of);
+    let (memory_limit, processor_limit) = limits(container);
     let ports = container.ports.iter().flatten().filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
     let path = container.termination_message_path.clone().filter(|path| !path.is_empty());
     Ok(ContainerConfig {
@@ -96,10 +95,8 @@ pub(super) fn container(
         mounts: mounts(pod, container, &spec, &environment).map_err(fail)?,
         files: files(pod, &spec, host),
         ports: ports.filter_map(|port| u16::try_from(port.container_port).ok()).collect(),
-        memory_limit: limit("memory").and_then(|limit| u64::try_from(limit.value()).ok()).filter(|limit| *limit > 0),
-        processor_limit: limit("cpu")
-            .and_then(|limit| u32::try_from(limit.milli_value()).ok())
-            .filter(|limit| *limit > 0),
+        memory_limit,
+        processor_limit,
         user,
         group: own.run_as_group.or(of_pod.run_as_group),
         read_only_root: own.read_only_root_filesystem == Some(true),
@@ -110,6 +107,15 @@ pub(super) fn container(
         termination_message_from_log: container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError"),
         environment,
     })
+}
+
+/// Limits of memory in bytes and of processor time in thousandths.
+pub(super) fn limits(container: &Container) -> (Option<u64>, Option<u32>) {
+    let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+    let limit = |name: &str| limits.and_then(|limits| limits.get(name)).map(Quantity::of);
+    let memory = limit("memory").and_then(|limit| u64::try_from(limit.value()).ok());
+    let processor = limit("cpu").and_then(|limit| u32::try_from(limit.milli_value()).ok());
+    (memory.filter(|limit| *limit > 0), processor.filter(|limit| *limit > 0))
 }
 
 /// `verifyRunAsNonRoot`.

@@ -13,6 +13,7 @@ use crate::machinery::quantity::Quantity;
 
 use super::kuberuntime::{ContainerPhase, ContainerRecord};
 use super::prober::Probes;
+use super::resize::Resize;
 use super::restart::{is_restartable_init, should_be_started};
 use super::status::Inputs;
 
@@ -128,7 +129,7 @@ fn convert(
     let newest = records.next();
     let mut status = match newest {
         Some(record) => {
-            let mut status = from_record(record, container, old);
+            let mut status = from_record(record, container, old, inputs.resizing);
             if let Some(earlier) = records.next() {
                 status.last_state = Some(state_of(earlier));
             }
@@ -223,7 +224,12 @@ fn state_of(record: &ContainerRecord) -> ContainerState {
     }
 }
 
-fn from_record(record: &ContainerRecord, container: &Container, old: Option<&ContainerStatus>) -> ContainerStatus {
+fn from_record(
+    record: &ContainerRecord,
+    container: &Container,
+    old: Option<&ContainerStatus>,
+    resizing: &Resize,
+) -> ContainerStatus {
     let old_last = old.and_then(|old| old.last_state.clone());
     let id = container_id(&record.id);
     // What a removed container left behind stays the last state.
@@ -231,7 +237,6 @@ fn from_record(record: &ContainerRecord, container: &Container, old: Option<&Con
         .filter(|old| old.container_id.as_deref() != Some(id.as_str()))
         .and_then(|old| old.state.clone())
         .filter(|state| state.terminated.is_some());
-    let resources = container.resources.clone().unwrap_or_default();
     ContainerStatus {
         name: container.name.clone(),
         restart_count: i32::try_from(record.restart_count).unwrap_or(i32::MAX),
@@ -241,8 +246,8 @@ fn from_record(record: &ContainerRecord, container: &Container, old: Option<&Con
         state: Some(state_of(record)),
         last_state: Some(replaced.or(old_last).unwrap_or_default()),
         volume_mounts: old.map_or_else(|| mounts(container), |old| old.volume_mounts.clone()),
-        allocated_resources: resources.requests.clone(),
-        resources: Some(resources),
+        allocated_resources: resizing.granted(container).requests,
+        resources: Some(resizing.given(container)),
         ..ContainerStatus::default()
     }
 }

@@ -24,6 +24,7 @@ mod node_status;
 mod pod_worker;
 mod prober;
 mod probing;
+mod resize;
 mod restart;
 mod server;
 mod start;
@@ -149,6 +150,8 @@ impl Kubelet {
     }
 
     fn update_pod(&mut self, id: PodId, pod: &Arc<Pod>, event: &InformerEvent, client: &mut Client<'_>) {
+        let resized = self.workers.get(&id).is_some_and(|worker| resize::differs(&worker.pod, pod));
+        let refusal = if resized { self.refuses_resize(id, pod) } else { None };
         self.with_worker(id, client, |worker, host, client| {
             let known = &worker.pod;
             let same = known.spec == pod.spec
@@ -164,6 +167,10 @@ impl Kubelet {
                 return;
             }
             worker.trigger = Some(event.revision);
+            if resized && worker.stage == Stage::Sync {
+                client.triggered_by(worker.trigger);
+                worker.resize(pod, refusal, client);
+            }
             if worker.stage == Stage::Finished {
                 worker.pod = pod.clone();
                 client.triggered_by(worker.trigger);
@@ -220,6 +227,26 @@ impl Kubelet {
         admission::reject(pod, &others, node, &self.host.config.full_capacity())
     }
 
+    /// Why the node does not grant the resources that a pod on it wants.
+    fn refuses_resize(&self, id: PodId, pod: &Pod) -> Option<resize::Pending> {
+        let others: Vec<&Pod> = self
+            .workers
+            .values()
+            .filter(|worker| worker.id != id && worker.could_have_running_containers())
+            .map(|worker| &*worker.pod)
+            .collect();
+        resize::refusal(pod, &others, self.host.node.as_ref()?, &self.host.config.full_capacity())
+    }
+
+    /// Grants what had to wait for others, if they are gone.
+    fn retry_resize(&mut self, id: PodId, client: &mut Client<'_>) {
+        let waiting = self.workers.get(&id).filter(|worker| worker.resizing.pending.is_some());
+        let Some(pod) = waiting.map(|worker| worker.pod.clone()) else { return };
+        if self.refuses_resize(id, &pod).is_none() {
+            self.with_worker(id, client, |worker, _, client| worker.resize(&pod, None, client));
+        }
+    }
+
     fn work(&mut self, work: Work, client: &mut Client<'_>) {
         match work {
             Work::Runtime | Work::RuntimeAtRest => self.advance_runtime(client),
@@ -230,7 +257,10 @@ impl Kubelet {
                     }
                 }
             }
-            Work::Sync(id) => self.with_worker(id, client, Worker::sync),
+            Work::Sync(id) => {
+                self.retry_resize(id, client);
+                self.with_worker(id, client, Worker::sync);
+            }
             Work::Step(id) => self.with_worker(id, client, Worker::step),
             Work::Probe(id, index) => {
                 self.with_worker(id, client, |worker, host, client| worker.probe(usize::from(index), host, client))

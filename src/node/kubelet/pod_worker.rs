@@ -19,6 +19,7 @@ use super::events::{self, Normal};
 use super::host::Host;
 use super::kuberuntime::PodRecord;
 use super::prober::Probes;
+use super::resize::{Pending, Resize};
 use super::start::SyncJob;
 use super::status::{self, Inputs};
 use super::termination::Killing;
@@ -80,6 +81,7 @@ pub(super) struct Worker {
     pub failures: OrdMap<Name, StartFailure>,
     pub probes: Probes,
     pub volumes: PodVolumes,
+    pub resizing: Resize,
 }
 
 impl Worker {
@@ -88,6 +90,7 @@ impl Worker {
             id,
             uid: Name::from(pod.uid()),
             status: pod.status.clone().unwrap_or_default(),
+            resizing: Resize::new(&pod),
             pod,
             trigger: None,
             stage: Stage::Sync,
@@ -135,6 +138,28 @@ impl Worker {
             self.terminate(client.now);
         }
         self.request_sync(host, client.now);
+    }
+
+    /// The pod wants other resources, which the node grants unless it has a reason not to.
+    pub(super) fn resize(&mut self, pod: &Pod, refusal: Option<Pending>, client: &mut Client<'_>) {
+        if refusal.is_some() {
+            self.resizing.pending = refusal;
+            return;
+        }
+        self.resizing.grant(pod);
+        self.resizing.under_way = true;
+        let message = format!("Pod resize started: {}", self.resizing.told(pod));
+        client.event_about(&events::pod_reference(pod), Normal, "ResizeStarted", &message);
+    }
+
+    /// Tells of a resize that all containers have been through.
+    fn complete_resize(&mut self, host: &mut Host, client: &mut Client<'_>) {
+        if self.resizing.under_way && self.resizing.is_settled(&self.pod) {
+            self.resizing.under_way = false;
+            let message = format!("Pod resize completed: {}", self.resizing.told(&self.pod));
+            client.event_about(&events::pod_reference(&self.pod), Normal, "ResizeCompleted", &message);
+            self.request_sync(host, client.now);
+        }
     }
 
     /// The pod is gone from the API: what still runs of it is ended.
@@ -234,6 +259,7 @@ impl Worker {
             terminal,
             failures: &self.failures,
             probes: &self.probes,
+            resizing: &self.resizing,
             eviction,
             host_ip: &host.config.internal_ip,
             now: client.now,
@@ -268,6 +294,7 @@ impl Worker {
         let now = client.now;
         self.job = Job::Idle;
         self.last_sync = Some(now);
+        self.complete_resize(host, client);
         host.plan_runtime(now);
         if failed {
             let wait = retry_at.map_or(RETRY_INTERVAL, |at| at.since(now)).min(RESYNC_INTERVAL);

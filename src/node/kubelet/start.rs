@@ -22,6 +22,7 @@ use super::host::Host;
 use super::images::{Ensure, Pull};
 use super::kuberuntime::{ContainerPhase, PodRecord};
 use super::pod_worker::{Job, Worker};
+use super::resize::Resize;
 use super::restart::is_restartable_init;
 use super::sync::{Kill, KillReason, PodActions, compute_pod_actions};
 use super::termination::Killing;
@@ -48,6 +49,8 @@ enum Step {
     KillPod,
     Kill(Kill),
     Sandbox(u32),
+    /// Give a running container what was granted to it.
+    Resize(Arc<Container>),
     Start(Starting),
 }
 
@@ -161,6 +164,10 @@ impl Worker {
                 job.doing = Doing::Sandbox { attempt, until };
                 Progress::Wait(Some(until))
             }
+            Step::Resize(container) => {
+                self.resize_container(&container, &job.runtime, host, now);
+                Progress::Next
+            }
             Step::Start(starting) => self.begin_start(starting, job, host, client),
         }
     }
@@ -229,13 +236,23 @@ impl Worker {
             }
         }
         self.start_probes(host, client);
-        let actions = compute_pod_actions(&pod, &job.runtime, &self.probes);
+        let actions = compute_pod_actions(&pod, &job.runtime, &self.probes, &self.resizing);
         if actions.sandbox_changed && actions.create_sandbox.is_some() {
             let message = "Pod sandbox changed, it will be killed and re-created.";
             client.event_about(&events::pod_reference(&pod), Normal, "SandboxChanged", message);
         }
-        job.steps = plan(&pod, actions);
+        job.steps = plan(&pod, actions, &self.resizing);
         Progress::Next
+    }
+
+    /// Changes the limits of a running container: `UpdateContainerResources`.
+    fn resize_container(&mut self, container: &Container, runtime: &PodRecord, host: &mut Host, now: Time) {
+        let resources = container.resources.clone().unwrap_or_default();
+        if let Some(record) = runtime.newest(&container.name) {
+            let (memory, processor) = container_config::limits(container);
+            host.runtime.cri.update_limits(&record.id, memory, processor, now);
+        }
+        self.resizing.give(&container.name, resources);
     }
 
     fn begin_start(
@@ -329,6 +346,7 @@ impl Worker {
                 return self.not_started(&starting, failure, None, job, client);
             }
         };
+        self.resizing.give(&name, starting.container.resources.clone().unwrap_or_default());
         events::about_container(client, &pod, &name, Normal, "Created", "Container created");
         let until = client.now + START_TIME;
         job.doing = Doing::Launching { starting, id, until };
@@ -384,7 +402,7 @@ impl Worker {
 }
 
 /// The steps of a sync after its volumes.
-fn plan(pod: &Pod, actions: PodActions) -> VecDeque<Step> {
+fn plan(pod: &Pod, actions: PodActions, resizing: &Resize) -> VecDeque<Step> {
     let mut steps = VecDeque::new();
     let Some(spec) = &pod.spec else { return steps };
     if actions.kill_pod {
@@ -396,8 +414,16 @@ fn plan(pod: &Pod, actions: PodActions) -> VecDeque<Step> {
     if actions.kill_pod && actions.create_sandbox.is_none() {
         return steps;
     }
+    // A container gets what was granted to it, which may be less than what the pod wants by now.
+    let granted = |container: Container| {
+        let resources = resizing.granted(&container);
+        Arc::new(Container { resources: Some(resources), ..container })
+    };
     let start =
-        |container: Container, is_essential| Step::Start(Starting { container: Arc::new(container), is_essential });
+        |container: Container, is_essential| Step::Start(Starting { container: granted(container), is_essential });
+    for index in actions.resize {
+        steps.extend(spec.containers.get(index).map(|one| Step::Resize(granted(one.clone()))));
+    }
     for index in actions.ephemeral {
         steps.extend(spec.ephemeral_containers.iter().flatten().nth(index).map(|one| start(as_container(one), false)));
     }

@@ -10,8 +10,8 @@ use web_sys::{PointerEvent, WheelEvent};
 use crate::key;
 use crate::view::layout::{Layout, Window};
 
-use crate::page::erase::hear;
 use super::signs::Signs;
+use crate::page::erase::hear;
 
 const SCALE_MIN: f64 = 0.15;
 const SCALE_MAX: f64 = 4.0;

@@ -120,9 +120,11 @@ fn load(stage: Stage, node: &NodeView, place: Rect) -> AnyView {
     if node.ready == "Unknown" {
         let heartbeat = node.heartbeat.map_or_else(String::new, |time| app.clock_text(time));
         let since = heartbeat.split('.').next().unwrap_or_default().to_owned();
+        // Upstream's own taints are known by their last word.
+        let taint = node.taints.iter().map(|taint| taint.rsplit('/').next().unwrap_or(taint)).next_back();
         return view! {
             <text class="soft" x=PADDING y="48">{app.fill(key!("node.silent"), &[&since])}</text>
-            <text class="soft" x=PADDING y="66">{node.taints.first().cloned().unwrap_or_default()}</text>
+            <text class="soft" x=PADDING y="66">{taint.unwrap_or_default().to_owned()}</text>
         }
         .into_any();
     }

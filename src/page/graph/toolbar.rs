@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use crate::key;
 use crate::view::protocol::Command;
 
-use crate::page::erase::{hear, t};
 use super::camera::{Camera, Zoom};
+use crate::page::erase::{hear, t};
 use crate::page::icons::{Icon, icon};
 use crate::page::state::App;
 

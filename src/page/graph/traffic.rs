@@ -173,9 +173,10 @@ impl Loop {
                 && x + dot.width < right_edge
                 && taken.len() < standing + NAMED_MAX
                 && taken.iter().all(|(left, top, width)| is_free(*left, *top, *width))
-                && places.iter().enumerate().all(|(other, place)| {
-                    other == index || is_free(place.0 - DOT_RADIUS, place.1, 2.0 * DOT_RADIUS)
-                });
+                && places
+                    .iter()
+                    .enumerate()
+                    .all(|(other, place)| other == index || is_free(place.0 - DOT_RADIUS, place.1, 2.0 * DOT_RADIUS));
             dot.name(free);
             if free {
                 taken.push((x, y, dot.width));
@@ -249,7 +250,9 @@ fn new_dot() -> Option<web_sys::Element> {
 /// Where words stand in the API server: left, top and width.
 fn words_of_bus(layout: &Layout) -> Vec<(f64, f64, f64)> {
     let bus = layout.parts.iter().find(|(actor, _)| *actor == Actor::ApiServer).map(|(_, rect)| *rect);
-    bus.map_or_else(Vec::new, |bus| vec![(bus.x, bus.y + 15.0, 110.0), (bus.x + bus.width - 120.0, bus.y + 15.0, 120.0)])
+    bus.map_or_else(Vec::new, |bus| {
+        vec![(bus.x, bus.y + 15.0, 110.0), (bus.x + bus.width - 120.0, bus.y + 15.0, 120.0)]
+    })
 }
 
 /// The way of a pulse through the picture: along its program's wire, along the API server, up to etcd or down from it.

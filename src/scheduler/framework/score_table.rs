@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::Name;
+use crate::machinery::order::Order as _;
 
 use super::plugin::Plugin;
 
@@ -109,7 +110,7 @@ impl ScoreTable {
     /// The candidate that was taken and those with the largest totals, so many in all.
     pub(crate) fn best(&self, rows_max: usize) -> Self {
         let mut rows: Vec<usize> = (0..self.len()).collect();
-        rows.sort_by_key(|row| (*row != self.chosen, std::cmp::Reverse(self.totals[*row]), *row));
+        rows.order_by_key(|row| (*row != self.chosen, std::cmp::Reverse(self.totals[*row]), *row));
         rows.truncate(rows_max);
         let column = |column: &ScoreColumn| ScoreColumn {
             plugin: column.plugin,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::NodeConfig;
 use super::harness::Bench;
-use crate::api::Kind;
+use crate::api::{Kind, ObjectKey};
 
 /// A node on which the usual images are there already.
 fn bench() -> Bench {
@@ -213,4 +213,102 @@ fn containers_see_volumes_and_leave_last_words() {
         container "root" in pod "p" is waiting to start: CreateContainerConfigError
     "#]]
     .assert_eq(&format!("{}{}", bench.logs("p", "first", false), bench.logs("p", "root", false)));
+}
+
+#[test]
+fn resources_change_in_place() {
+    let mut bench = bench();
+    bench.create(
+        "p",
+        "
+        terminationGracePeriodSeconds: 1
+        containers:
+        - name: c
+          image: nginx:1.27
+          resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {cpu: 200m, memory: 128Mi}}
+          resizePolicy:
+          - {resourceName: cpu, restartPolicy: NotRequired}
+          - {resourceName: memory, restartPolicy: RestartContainer}
+        ",
+        "{}",
+    );
+    bench.run("5s");
+    let patch = |resources: serde_json::Value| json!({"spec": {"containers": [{"name": "c", "resources": resources}]}});
+    let mut text = String::new();
+    for resources in [
+        json!({"requests": {"cpu": "150m"}, "limits": {"cpu": "300m"}}),
+        json!({"limits": {"memory": "256Mi"}}),
+        json!({"requests": {"cpu": "100"}, "limits": {"cpu": "100"}}),
+        json!({"requests": {"cpu": "200m"}, "limits": {"cpu": "400m"}}),
+    ] {
+        text += &bench.patch("p", patch(resources), true);
+        bench.run("5s");
+        text += &bench.resources("p");
+    }
+    text += &bench.events();
+    expect![[r#"
+        pod/p patched
+        {"limits":{"cpu":"300m","memory":"128Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 0
+        pod/p patched
+        {"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 1
+        pod/p patched
+        {"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 1 PodResizePending Infeasible Node didn't have enough capacity: cpu, requested: 100000, capacity: 4000
+        pod/p patched
+        {"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}} {"cpu":"200m","memory":"64Mi"} restarts 1
+        Normal  Created  spec.containers{c}  Container created
+        Normal  Killing  spec.containers{c}  Container c resize requires restart
+        Normal  Pulled  spec.containers{c}  Container image "nginx:1.27" already present on machine and can be accessed by the pod
+        Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"128Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":2}
+        Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":3}
+        Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":5}
+        Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"128Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":2}
+        Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":3}
+        Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":5}
+        Normal  Started  spec.containers{c}  Container started
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn probes_and_images_fail_when_somebody_wants_it() {
+    let mut bench = bench();
+    bench.create(
+        "p",
+        "
+        containers:
+        - name: c
+          image: nginx:1.27
+          readinessProbe: {httpGet: {port: 80}, periodSeconds: 1, failureThreshold: 2}
+        ",
+        "{}",
+    );
+    bench.run("5s");
+    let key = ObjectKey::new("ns", "p");
+    bench.fault(|kubelet, client| {
+        assert!(kubelet.fail_probe(&key, "c", "readiness", true, client));
+        assert!(!kubelet.fail_probe(&key, "c", "liveness", true, client), "there is no such probe");
+        kubelet.break_image("nginx:1.28", true);
+    });
+    bench.create("q", "containers: [{name: c, image: 'nginx:1.28'}]", "{}");
+    bench.run("10s");
+    bench.fault(|kubelet, client| {
+        kubelet.fail_probe(&key, "c", "readiness", false, client);
+        kubelet.break_image("nginx:1.28", false);
+    });
+    bench.run("30s");
+    expect![[r#"
+        70.0 Pending ready=false 
+        70.0 Pending ready=false c:waiting:ContainerCreating:0
+        71.0 Running ready=false c:running:0
+        71.0 Running ready=true c:running:0
+        76.0 Running ready=false c:running:0
+        85.0 Running ready=true c:running:0
+        75.0 Pending ready=false 
+        75.0 Pending ready=false c:waiting:ContainerCreating:0
+        76.0 Pending ready=false c:waiting:ErrImagePull:0
+        87.0 Pending ready=false c:waiting:ImagePullBackOff:0
+        90.0 Running ready=true c:running:0
+    "#]].assert_eq(&format!("{}{}", bench.history("p"), bench.history("q")));
+    let events = bench.events();
+    assert!(events.contains("Readiness probe failed: HTTP probe failed with statuscode: 500"), "{events}");
+    assert!(events.contains("Failed to pull image \"nginx:1.28\""), "{events}");
 }

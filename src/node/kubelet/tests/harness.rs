@@ -157,6 +157,27 @@ impl Bench {
         }
     }
 
+    /// What a pod's first container has and was granted, how often it was started, and what is told of its resize.
+    pub(super) fn resources(&self, name: &str) -> String {
+        let pod = Object::Pod(self.pod(name).expect("it is there")).to_value();
+        let status = &pod["status"];
+        let container = &status["containerStatuses"][0];
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let resizing = conditions.filter(|one| one["type"].as_str().is_some_and(|name| name.contains("Resize")));
+        let resizing: String = resizing
+            .map(|one| format!(" {} {} {}", text_of(&one["type"]), text_of(&one["reason"]), text_of(&one["message"])))
+            .collect();
+        format!(
+            "{} {} restarts {}{resizing}\n",
+            container["resources"], container["allocatedResources"], container["restartCount"]
+        )
+    }
+
+    /// Does something to the machine from outside.
+    pub(super) fn fault(&mut self, fault: impl FnOnce(&mut Kubelet, &mut Client<'_>)) {
+        self.act(None, fault);
+    }
+
     /// Evicts a pod through the API.
     pub(super) fn evict(&mut self, name: &str) -> Value {
         let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
@@ -306,6 +327,10 @@ impl Bench {
         }
         lines
     }
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or("")
 }
 
 fn summary(pod: &Pod) -> String {
