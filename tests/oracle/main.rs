@@ -69,3 +69,8 @@ fn patch() {
 fn kubectl() {
     play("kubectl");
 }
+
+#[test]
+fn podlife() {
+    play("podlife");
+}
