@@ -10,12 +10,16 @@ ONLY ?=
 run := scripts/run
 wasm := --target wasm32-unknown-unknown --profile web
 
-.PHONY: help serve dist test setup setup-test fmt clippy native-test wasm-test e2e sizes bench screenshot clean
+.PHONY: help serve look dist test setup setup-test fmt clippy native-test wasm-test e2e sizes bench screenshot clean
 
 help: ## Lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 serve: dist ## Builds the release page and serves it at http://127.0.0.1:8080
+	@node scripts/serve.mjs dist $(PORT)
+
+look: setup ## Builds the page quickly and large, for a look at it, and serves it
+	@$(run) "Building the page for a look" scripts/dist.sh "$(PUBLIC_URL)" web-look
 	@node scripts/serve.mjs dist $(PORT)
 
 dist: setup ## Builds the release page into dist/ (PUBLIC_URL=/path/ for a fixed path)
@@ -42,8 +46,9 @@ wasm-test: ## Runs the tests that need WebAssembly, in headless Chromium
 e2e: ## Drives the page in dist/ in headless Chromium (make dist first)
 	@$(run) "Testing the built page in Chromium" cargo test --features serve --test e2e -- --test-threads=1 --nocapture $(ONLY)
 
-bench: ## Runs the benchmarks
-	@$(run) "Measuring" cargo bench --features serve -- $(ONLY)
+bench: ## Runs the benchmarks and prints what they measured
+	@$(run) "Measuring" cargo bench --bench '*' -- $(ONLY)
+	@node scripts/bench.mjs $(ONLY)
 
 screenshot: dist ## Takes the README's screenshot of the built page
 	@$(MAKE) --no-print-directory e2e ONLY=readme_screenshot

@@ -14,7 +14,7 @@ struct Bench(Cluster);
 
 impl Bench {
     fn new() -> Self {
-        let mut cluster = Cluster::new(Profile { nodes: 0, ..Profile::default() }, 3);
+        let mut cluster = Cluster::new(Profile { nodes: 0, ..Profile::bare() }, 3);
         cluster.run_for(Duration::from_secs(1));
         Self(cluster)
     }

@@ -22,7 +22,7 @@ const palettes = {
   light: {
     background: "#ffffff", ink: "#1b2330", soft: "#5d687b", line: "#dfe3ec", active: "#f1f4fb",
     selection: "#cfdcfa", brand: "#3264d6", panel: "#f6f7fb", error: "#b3261e", warning: "#9a6200", info: "#0b7fab",
-    key: "#2450b8", string: "#12805c", number: "#7a3fc4", keyword: "#9a4a00", comment: "#5d687b", anchor: "#0b6f96",
+    key: "#2450b8", string: "#0f7552", number: "#7a3fc4", keyword: "#9a4a00", comment: "#5d687b", anchor: "#0b6f96",
   },
   dark: {
     background: "#171e29", ink: "#e7ecf5", soft: "#97a3b8", line: "#2a3444", active: "#1d2736",

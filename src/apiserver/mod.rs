@@ -8,6 +8,7 @@ mod admission;
 mod allocator;
 mod decode;
 mod delete;
+mod event_ttl;
 mod fields;
 mod pod;
 mod read;
@@ -22,6 +23,8 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use allocator::Allocator;
+pub(crate) use event_ttl::EXPIRY;
+use event_ttl::EventLeases;
 pub use fields::selectable_fields;
 pub use request::{
     Answer, Body, DeleteOptions, FieldValidation, List, ListOptions, Patch, Propagation, Request, Response, Target,
@@ -33,6 +36,7 @@ pub use request::{
 pub struct ApiServer {
     etcd: Etcd,
     allocator: Allocator,
+    event_leases: EventLeases,
 }
 
 impl Default for ApiServer {
@@ -53,7 +57,7 @@ impl ApiServer {
     /// A server in front of an empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self { etcd: Etcd::new(), allocator: Allocator::default() }
+        Self { etcd: Etcd::new(), allocator: Allocator::default(), event_leases: EventLeases::default() }
     }
 
     /// The store, to be read.
@@ -83,6 +87,9 @@ impl ApiServer {
             ));
         }
         let mut context = Context { now, random, cause, warnings: Vec::new() };
+        let writes_event = target.kind == Kind::Event
+            && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
+        let before = self.etcd.revision();
         let response = match (target.subresource, verb) {
             (None | Some(Subresource::Status), Verb::Get) => self.get(&target).map(Response::Object),
             (None, Verb::List(options)) => self.list(&target, &options).map(Response::List),
@@ -109,6 +116,12 @@ impl ApiServer {
             }
             _ => Err(Status::method_not_allowed()),
         }?;
+        if writes_event
+            && self.etcd.revision() > before
+            && let Response::Object(event) = &response
+        {
+            self.event_leases.renew(event.key(), now);
+        }
         Ok(Answer { response, warnings: context.warnings })
     }
 

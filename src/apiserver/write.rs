@@ -32,7 +32,7 @@ impl ApiServer {
         admission::admit_create(&self.etcd, context, &mut object)?;
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
-        self.allocator.allocate(&self.etcd, &mut object, None, context.random)?;
+        let allocated = self.allocator.allocate(&mut object, None, context.random)?;
         let errors = strategy::validate(&object);
         if !errors.is_empty() {
             return Err(invalid(&object, &errors));
@@ -50,6 +50,9 @@ impl ApiServer {
             .etcd
             .create(context.now, object, context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
+        if let Some(allocated) = allocated {
+            self.allocator = allocated;
+        }
         Ok(Response::Object(created))
     }
 
@@ -109,9 +112,10 @@ impl ApiServer {
         check_preconditions(target.kind, existing, &object)?;
         keep_system_metadata(&mut object, existing);
         strategy::prepare_for_update(&mut object, existing, target.subresource);
+        let mut allocated = None;
         if target.subresource.is_none() {
             admission::admit_update(&self.etcd, context, &mut object, existing)?;
-            self.allocator.allocate(&self.etcd, &mut object, Some(existing), context.random)?;
+            allocated = self.allocator.allocate(&mut object, Some(existing), context.random)?;
         }
         let errors = strategy::validate_update(&object, existing, target.subresource);
         if !errors.is_empty() {
@@ -139,6 +143,9 @@ impl ApiServer {
             .etcd
             .update(context.now, existing, object, context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
+        if let Some(allocated) = allocated {
+            self.allocator = allocated;
+        }
         Ok(Response::Object(updated))
     }
 

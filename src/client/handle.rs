@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use serde_json::Value;
 
 use crate::api::{Kind, Name, ObjectKey, Resource, Subresource};
@@ -377,8 +377,12 @@ impl<'a> Client<'a> {
         let trigger = self.trigger;
         let answer = match write {
             EventWrite::Create(event) => self.create(*event).map(|_| ()),
-            EventWrite::Patch(key, patch) => {
-                self.patched::<k8s_openapi::api::core::v1::Event>(&key, None, Patch::Strategic(patch)).map(|_| ())
+            EventWrite::Patch(patch, event) => {
+                match self.patched::<Event>(&event.key(), None, Patch::Strategic(patch)).map(|_| ()) {
+                    // It has expired meanwhile.
+                    Err(error) if error.is_not_found() => self.create(*event).map(|_| ()),
+                    answer => answer,
+                }
             }
         };
         self.limiter = limiter;

@@ -1,6 +1,7 @@
 //! A process's own copy of what it watches, which is as old as the last event that reached it.
 
-use crate::machinery::persistent::{OrdMap, OrdSet};
+use crate::machinery::order::Order as _;
+use crate::machinery::persistent::OrdMap;
 
 use crate::api::{Kind, Name, Object, ObjectKey, Resource, controller_of};
 use crate::etcd::{Commit, Revision};
@@ -99,45 +100,57 @@ impl InformerEvent {
     }
 }
 
+/// Objects in groups, each in the order of its keys, so that a group is walked without looking anything up.
+#[derive(Clone, Debug, Default)]
+struct Index {
+    groups: OrdMap<Name, OrdMap<ObjectKey, Object>>,
+}
+
+impl Index {
+    fn remove(&mut self, group: &str, key: &ObjectKey) {
+        let Some(objects) = self.groups.get_mut(group) else { return };
+        objects.remove(key);
+        if objects.is_empty() {
+            self.groups.remove(group);
+        }
+    }
+
+    fn insert(&mut self, group: &str, key: &ObjectKey, object: &Object) {
+        match self.groups.get_mut(group) {
+            Some(objects) => {
+                objects.insert(key.clone(), object.clone());
+            }
+            None => {
+                self.groups.insert(group.into(), OrdMap::from_iter([(key.clone(), object.clone())]));
+            }
+        }
+    }
+
+    /// `object` takes the place of the one that was in group `old`, if there was one.
+    fn change(&mut self, old: Option<&str>, new: Option<&str>, key: &ObjectKey, object: Option<&Object>) {
+        if let Some(old) = old.filter(|old| new != Some(old)) {
+            self.remove(old, key);
+        }
+        if let (Some(new), Some(object)) = (new, object) {
+            self.insert(new, key, object);
+        }
+    }
+
+    fn under(&self, group: &str) -> impl Iterator<Item = &Object> {
+        self.groups.get(group).into_iter().flat_map(OrdMap::values)
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Cache {
     objects: OrdMap<ObjectKey, Object>,
-    /// (uid of the controlling owner, key)
-    by_controller: OrdSet<(Name, ObjectKey)>,
-    /// (node, key)
-    by_node: OrdSet<(Name, ObjectKey)>,
+    /// By the uid of the controlling owner; what has none stands under the empty name.
+    by_controller: Index,
+    by_node: Index,
 }
 
-impl Cache {
-    fn unindex(&mut self, key: &ObjectKey, object: &Object) {
-        if let Some(owner) = controller_of(object.metadata()) {
-            self.by_controller.remove(&(Name::from(owner.uid.as_str()), key.clone()));
-        }
-        if let Some(node) = node_of(object) {
-            self.by_node.remove(&(Name::from(node), key.clone()));
-        }
-    }
-
-    fn index(&mut self, key: &ObjectKey, object: &Object) {
-        if let Some(owner) = controller_of(object.metadata()) {
-            self.by_controller.insert((Name::from(owner.uid.as_str()), key.clone()));
-        }
-        if let Some(node) = node_of(object) {
-            self.by_node.insert((Name::from(node), key.clone()));
-        }
-    }
-
-    /// The objects whose entry in `index` begins with `first`.
-    fn under<'a>(
-        &'a self,
-        index: &'a OrdSet<(Name, ObjectKey)>,
-        first: &'a str,
-    ) -> impl Iterator<Item = &'a Object> + 'a {
-        index
-            .range((Name::from(first), ObjectKey::new("", ""))..)
-            .take_while(move |(name, _)| **name == *first)
-            .filter_map(|(_, key)| self.objects.get(key))
-    }
+fn controller_uid(object: &Object) -> &str {
+    controller_of(object.metadata()).map_or("", |owner| owner.uid.as_str())
 }
 
 /// The caches of a process, a kind each, with the indices that controllers ask most.
@@ -162,18 +175,14 @@ impl Informers {
     /// Takes in what a watch told.
     pub fn apply(&mut self, event: &InformerEvent) {
         let cache = &mut self.caches[event.kind.index()];
-        if let Some(known) = cache.objects.get(&event.key).cloned() {
-            cache.unindex(&event.key, &known);
-        }
-        match &event.after {
-            Some(after) => {
-                cache.index(&event.key, after);
-                cache.objects.insert(event.key.clone(), after.clone());
-            }
-            None => {
-                cache.objects.remove(&event.key);
-            }
-        }
+        let (key, after) = (&event.key, event.after.as_ref());
+        let known = match after {
+            Some(after) => cache.objects.insert(key.clone(), after.clone()),
+            None => cache.objects.remove(key),
+        };
+        let known = known.as_ref();
+        cache.by_controller.change(known.map(controller_uid), after.map(controller_uid), key, after);
+        cache.by_node.change(known.and_then(node_of), after.and_then(node_of), key, after);
     }
 
     /// The object of a key, as last heard of.
@@ -204,8 +213,20 @@ impl Informers {
 
     /// All objects of a kind whose controlling owner has this uid.
     pub fn controlled_by<'a, K: Resource>(&'a self, uid: &'a str) -> impl Iterator<Item = &'a std::sync::Arc<K>> {
-        let cache = &self.caches[K::OBJECT_KIND.index()];
-        cache.under(&cache.by_controller, uid).filter_map(Object::downcast)
+        self.caches[K::OBJECT_KIND.index()].by_controller.under(uid).filter_map(Object::downcast)
+    }
+
+    /// The objects of a kind in a namespace that `uid` controls and those that nobody does, in the order of their
+    /// names: what an owner may claim (`FilterPodsByOwner`).
+    pub fn claimable<'a, K: Resource>(&'a self, namespace: &'a str, uid: &'a str) -> Vec<&'a std::sync::Arc<K>> {
+        let in_namespace = |uid: &'a str| self.controlled_by::<K>(uid).filter(|object| object.namespace() == namespace);
+        let mut found: Vec<&std::sync::Arc<K>> = in_namespace(uid).collect();
+        let owned = found.len();
+        found.extend(in_namespace(""));
+        if found.len() > owned {
+            found.order_by(|left, right| left.name().cmp(right.name()));
+        }
+        found
     }
 
     /// All pods bound to a node.
@@ -213,8 +234,7 @@ impl Informers {
         &'a self,
         node: &'a str,
     ) -> impl Iterator<Item = &'a std::sync::Arc<k8s_openapi::api::core::v1::Pod>> {
-        let cache = &self.caches[Kind::Pod.index()];
-        cache.under(&cache.by_node, node).filter_map(Object::downcast)
+        self.caches[Kind::Pod.index()].by_node.under(node).filter_map(Object::downcast)
     }
 
     /// How many objects of a kind are known.

@@ -7,8 +7,11 @@ mod expectations;
 mod handle;
 mod informer;
 mod limiter;
+mod lru;
+pub mod node_taints;
 mod process;
 mod recorder;
+mod worker;
 mod workqueue;
 
 pub use expectations::Expectations;
@@ -17,4 +20,5 @@ pub use informer::{InformerEvent, Informers, WatchSelector, WatchSpec};
 pub use limiter::TokenBucket;
 pub use process::{Controller, Process, Requeue, Token};
 pub use recorder::{EventType, Recorder};
+pub use worker::{Purpose, Worker};
 pub use workqueue::{QueueKey, WorkQueue};

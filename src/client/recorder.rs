@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::machinery::persistent::{OrdMap, OrdSet};
+use crate::machinery::persistent::OrdSet;
 use k8s_openapi::api::core::v1::{Event, EventSeries, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -13,6 +13,7 @@ use crate::api::{ObjectKey, Resource};
 use crate::machinery::time::Time;
 
 use super::handle::Identity;
+use super::lru::Lru;
 
 /// How an event is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +51,8 @@ pub fn reference<K: Resource>(object: &K) -> ObjectReference {
 /// What the recorder wants written.
 pub(super) enum EventWrite {
     Create(Box<Event>),
-    Patch(ObjectKey, serde_json::Value),
+    /// A repetition; when the event is gone meanwhile, it is created again as it would be with the patch.
+    Patch(serde_json::Value, Box<Event>),
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +63,13 @@ struct Seen {
     last: Time,
 }
 
+impl Seen {
+    fn again(&mut self, now: Time) {
+        self.count += 1;
+        self.last = now;
+    }
+}
+
 /// Similar events of one object: alike but for their message.
 #[derive(Clone, Debug)]
 struct Similar {
@@ -68,18 +77,25 @@ struct Similar {
     last: Time,
 }
 
+/// The memory of a component's event recorder.
 #[derive(Clone, Debug)]
-struct Allowance {
-    full_at: Time,
+pub struct Recorder {
+    seen: Lru<Seen>,
+    similar: Lru<Similar>,
+    /// For each object, when its allowance of events is full again.
+    allowances: Lru<Time>,
+    last_name: u64,
 }
 
-/// The memory of a component's event recorder.
-#[derive(Clone, Debug, Default)]
-pub struct Recorder {
-    seen: OrdMap<String, Seen>,
-    similar: OrdMap<String, Similar>,
-    allowances: OrdMap<String, Allowance>,
-    last_name: u64,
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            seen: Lru::new(MEMORY_MAX),
+            similar: Lru::new(MEMORY_MAX),
+            allowances: Lru::new(MEMORY_MAX),
+            last_name: 0,
+        }
+    }
 }
 
 /// From this many different messages within [`SIMILAR_WINDOW`] on, events are combined.
@@ -92,7 +108,7 @@ const SPAM_BURST: u32 = 25;
 const SPAM_INTERVAL: Duration = Duration::from_secs(300);
 /// A series of `events.k8s.io/v1` ends when it was silent so long.
 const SERIES_IDLE: Duration = Duration::from_secs(360);
-/// How many different events a component remembers: `maxLruCacheEntries`.
+/// How many different events, groups of them and objects a component remembers: `maxLruCacheEntries`.
 const MEMORY_MAX: usize = 4096;
 
 impl Recorder {
@@ -113,19 +129,23 @@ impl Recorder {
         let combined = self.combines(now, &group, message);
         let message = if combined { format!("(combined from similar events): {message}") } else { message.to_owned() };
         let identity_key = if combined { group } else { format!("{group}|{message}") };
-        if let Some(seen) = self.seen.get_mut(&identity_key) {
-            seen.count += 1;
-            seen.last = now;
-            let patch = serde_json::json!({
-                "count": seen.count,
-                "lastTimestamp": now.to_meta(),
-                "message": message,
-            });
-            return Some(EventWrite::Patch(seen.key.clone(), patch));
-        }
-        let mut event = self.event(now, about, event_type, reason, &message);
-        event.count = Some(1);
-        event.first_timestamp = Some(now.to_meta());
+        let mut event = new_event(about, event_type, reason, &message);
+        let mut patch = None;
+        let (count, first) = match self.seen.get_mut(&identity_key, now) {
+            Some(seen) => {
+                seen.again(now);
+                patch = Some(serde_json::json!({
+                    "count": seen.count,
+                    "lastTimestamp": now.to_meta(),
+                    "message": message,
+                }));
+                event.metadata.name = Some(seen.key.name.to_string());
+                (seen.count, seen.first)
+            }
+            None => (1, now),
+        };
+        event.count = Some(count);
+        event.first_timestamp = Some(first.to_meta());
         event.last_timestamp = Some(now.to_meta());
         event.source = Some(EventSource {
             component: Some(identity.component.to_string()),
@@ -133,8 +153,7 @@ impl Recorder {
         });
         event.reporting_component = Some(identity.component.to_string());
         event.reporting_instance = Some(identity.host.to_string());
-        self.remember(identity_key, event.key(), now);
-        Some(EventWrite::Create(Box::new(event)))
+        Some(self.write(identity_key, event, patch, now))
     }
 
     #[allow(clippy::too_many_arguments, reason = "an event of events.k8s.io has so many parts")]
@@ -149,74 +168,64 @@ impl Recorder {
         note: &str,
     ) -> Option<EventWrite> {
         let identity_key = format!("{}|{}|{reason}|{action}|{note}", object_text(identity, about), event_type.as_str());
-        if let Some(seen) = self.seen.get_mut(&identity_key)
-            && now.since(seen.last) < SERIES_IDLE
-        {
-            seen.count += 1;
-            seen.last = now;
+        let mut event = new_event(about, event_type, reason, note);
+        let mut patch = None;
+        let known = self.seen.get_mut(&identity_key, now).filter(|seen| now.since(seen.last) < SERIES_IDLE);
+        if let Some(seen) = known {
+            seen.again(now);
             let series = EventSeries { count: Some(seen.count), last_observed_time: Some(now.to_micro()) };
-            return Some(EventWrite::Patch(seen.key.clone(), serde_json::json!({ "series": series })));
+            patch = Some(serde_json::json!({ "series": series }));
+            event.metadata.name = Some(seen.key.name.to_string());
+            event.series = Some(series);
         }
-        let mut event = self.event(now, about, event_type, reason, note);
         event.action = Some(action.to_owned());
         event.event_time = Some(now.to_micro());
         event.reporting_component = Some(identity.component.to_string());
         event.reporting_instance = Some(format!("{}-control-plane", identity.component));
         event.source = Some(EventSource::default());
-        self.remember(identity_key, event.key(), now);
-        Some(EventWrite::Create(Box::new(event)))
+        Some(self.write(identity_key, event, patch, now))
     }
 
-    fn event(
+    fn write(
         &mut self,
+        identity_key: String,
+        mut event: Event,
+        patch: Option<serde_json::Value>,
         now: Time,
-        about: &ObjectReference,
-        event_type: EventType,
-        reason: &str,
-        message: &str,
-    ) -> Event {
+    ) -> EventWrite {
+        if let Some(patch) = patch {
+            return EventWrite::Patch(patch, Box::new(event));
+        }
         // Upstream names an event after the nanosecond; two in one microsecond must not share a name here.
         self.last_name = (now.as_micros() * 1000).max(self.last_name + 1);
-        let namespace = about.namespace.clone().filter(|namespace| !namespace.is_empty());
-        Event {
-            metadata: ObjectMeta {
-                name: Some(format!("{}.{:x}", about.name.as_deref().unwrap_or(""), self.last_name)),
-                namespace: Some(namespace.unwrap_or_else(|| "default".to_owned())),
-                ..ObjectMeta::default()
-            },
-            involved_object: about.clone(),
-            reason: Some(reason.to_owned()),
-            message: Some(message.to_owned()),
-            type_: Some(event_type.as_str().to_owned()),
-            ..Event::default()
-        }
-    }
-
-    fn remember(&mut self, identity_key: String, key: ObjectKey, now: Time) {
-        if self.seen.len() >= MEMORY_MAX {
-            let oldest = self.seen.iter().min_by_key(|(_, seen)| seen.last).map(|(key, _)| key.clone());
-            if let Some(oldest) = oldest {
-                self.seen.remove(&oldest);
-            }
-        }
-        self.seen.insert(identity_key, Seen { key, count: 1, first: now, last: now });
+        let about = event.involved_object.name.as_deref().unwrap_or("");
+        event.metadata.name = Some(format!("{about}.{:x}", self.last_name));
+        let seen = Seen { key: event.key(), count: 1, first: now, last: now };
+        self.seen.insert(identity_key.into(), seen, now);
+        EventWrite::Create(Box::new(event))
     }
 
     /// Whether the spam filter lets an event about the object pass.
     fn allows(&mut self, now: Time, object: &str) -> bool {
-        let allowance = self.allowances.entry(object.to_owned()).or_insert(Allowance { full_at: Time::default() });
-        let full_at = allowance.full_at.max(now) + SPAM_INTERVAL;
+        let known = self.allowances.get_mut(object, now);
+        let full_at = known.as_deref().copied().unwrap_or_default().max(now) + SPAM_INTERVAL;
         if full_at.since(now) > SPAM_INTERVAL * SPAM_BURST {
             return false;
         }
-        allowance.full_at = full_at;
+        match known {
+            Some(known) => *known = full_at,
+            None => self.allowances.insert(object.into(), full_at, now),
+        }
         true
     }
 
     /// Whether so many similar events came that this one is combined with them.
     fn combines(&mut self, now: Time, group: &str, message: &str) -> bool {
-        let similar =
-            self.similar.entry(group.to_owned()).or_insert_with(|| Similar { messages: OrdSet::new(), last: now });
+        let Some(similar) = self.similar.get_mut(group, now) else {
+            let similar = Similar { messages: OrdSet::from_iter([message.to_owned()]), last: now };
+            self.similar.insert(group.into(), similar, now);
+            return false;
+        };
         if now.since(similar.last) > SIMILAR_WINDOW {
             similar.messages = OrdSet::new();
         }
@@ -227,11 +236,21 @@ impl Recorder {
         similar.messages.insert(message.to_owned());
         similar.messages.len() >= SIMILAR_MAX
     }
+}
 
-    /// When an event that is still counted was first seen, by its key.
-    #[must_use]
-    pub fn first_seen(&self, key: &ObjectKey) -> Option<Time> {
-        self.seen.values().find(|seen| &seen.key == key).map(|seen| seen.first)
+/// An event without a name and a time.
+fn new_event(about: &ObjectReference, event_type: EventType, reason: &str, message: &str) -> Event {
+    let namespace = about.namespace.clone().filter(|namespace| !namespace.is_empty());
+    Event {
+        metadata: ObjectMeta {
+            namespace: Some(namespace.unwrap_or_else(|| "default".to_owned())),
+            ..ObjectMeta::default()
+        },
+        involved_object: about.clone(),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        type_: Some(event_type.as_str().to_owned()),
+        ..Event::default()
     }
 }
 

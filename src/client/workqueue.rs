@@ -125,6 +125,17 @@ impl WorkQueue {
         Some((key, trigger))
     }
 
+    /// Puts a key that was taken, and could not be handled yet, back to where it was: it is the next one.
+    pub fn put_back(&mut self, key: QueueKey, trigger: Option<Revision>) {
+        match self.dirty.get_mut(&key) {
+            Some(known) => *known = trigger.max(*known),
+            None => {
+                self.dirty.insert(key.clone(), trigger);
+                self.active.push_front(key);
+            }
+        }
+    }
+
     /// Moves keys whose wait is over into the queue.
     pub fn advance(&mut self, now: Time) {
         self.now = now;

@@ -1,1 +1,17 @@
-//! cloud
+//! The cloud that a cluster may run in, and cloud-controller-manager, which joins the two.
+//!
+//! Follows `k8s.io/cloud-provider`. The cloud itself ([`Cloud`]) is simulated: machines are its instances, and it makes
+//! load balancers. Its controllers give nodes what the cloud knows of their machines, remove the Node objects of
+//! instances that are gone, and get load balancers for Services.
+//!
+//! Not simulated: the route controller, since pods' addresses are routed without it, and how long the cloud takes to
+//! answer, except for making and taking away load balancers.
+
+mod manager;
+mod node;
+mod node_lifecycle;
+mod provider;
+mod service;
+
+pub use manager::CloudControllerManager;
+pub use provider::{Cloud, CloudConfig, Instance, LoadBalancer};

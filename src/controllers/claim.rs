@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::api::{Resource, controller_of};
 use crate::client::{Client, ClientError};
 use crate::etcd::Why;
+use crate::machinery::json::to_value;
 use crate::machinery::labels::Selector;
 
 use super::pod_control::controller_ref;
@@ -91,7 +92,7 @@ fn adopt<O: Resource, K: Resource>(
         "{} {} matches the selector of {} {} and had no owner.",
         [kind::<K>(), object.name().to_owned(), kind::<O>(), owner.name().to_owned()],
     ));
-    let patch = json!({ "metadata": { "ownerReferences": [controller_ref(owner)], "uid": object.uid() } });
+    let patch = json!({ "metadata": { "ownerReferences": [to_value(&controller_ref(owner))], "uid": object.uid() } });
     match client.patch::<K>(&object.key(), patch) {
         Ok(adopted) => Ok(Some(adopted)),
         Err(error) if error.is_not_found() => Ok(None),

@@ -2,65 +2,30 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::api::{Kind, Name};
-use crate::apiserver::User;
-use crate::client::{
-    Client, ClientError, Controller, Identity, InformerEvent, Informers, Process, QueueKey, Requeue, Token,
-    TokenBucket, WatchSpec, WorkQueue,
-};
-use crate::machinery::time::Time;
-
-/// `--kube-api-qps` of the controller manager.
-const REQUESTS_PER_SECOND: u32 = 20;
-/// `--kube-api-burst` of the controller manager.
-const REQUESTS_BURST: u32 = 30;
-/// What a sync takes besides its requests.
-const SYNC_TIME: Duration = Duration::from_micros(200);
-/// What a request takes, there and back.
-const REQUEST_TIME: Duration = Duration::from_millis(2);
-
-/// What a wake-up is for; with the controller's index it makes a [`Token`].
-const WORK: Token = 0;
-const DUE: Token = 1;
-const TICK: Token = 2;
-const PURPOSES: Token = 3;
+use crate::api::Kind;
+use crate::client::{Client, Controller, InformerEvent, Informers, Process, Purpose, Token, WatchSpec, Worker};
 
 /// A controller with what belongs to it.
-struct Worker {
+struct Slot {
     controller: Box<dyn Controller + Send + Sync>,
-    identity: Identity,
+    worker: Worker,
     /// What it reads, by the index of the kind.
     watched: Arc<[bool]>,
-    queue: WorkQueue,
-    limiter: TokenBucket,
-    /// When the wake-up for work comes, while one is on its way.
-    work_at: Option<Time>,
-    /// When the wake-up for the first waiting key comes, while one is on its way.
-    due_at: Option<Time>,
-    /// Until when the requests of its last sync take.
-    busy_until: Time,
 }
 
-impl Clone for Worker {
+impl Clone for Slot {
     fn clone(&self) -> Self {
-        Self {
-            controller: self.controller.boxed_clone(),
-            identity: self.identity.clone(),
-            watched: self.watched.clone(),
-            queue: self.queue.clone(),
-            limiter: self.limiter.clone(),
-            work_at: self.work_at,
-            due_at: self.due_at,
-            busy_until: self.busy_until,
-        }
+        Self { controller: self.controller.boxed_clone(), worker: self.worker.clone(), watched: self.watched.clone() }
     }
 }
 
-impl fmt::Debug for Worker {
+impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("controller", &self.controller.name()).field("queue", &self.queue.len()).finish()
+        f.debug_struct("Slot")
+            .field("controller", &self.controller.name())
+            .field("queue", &self.worker.queue.len())
+            .finish()
     }
 }
 
@@ -68,109 +33,37 @@ impl fmt::Debug for Worker {
 #[derive(Clone, Debug)]
 pub struct ControllerManager {
     informers: Informers,
-    workers: Vec<Worker>,
+    slots: Vec<Slot>,
 }
 
 impl ControllerManager {
     /// A manager that runs `controllers`.
     #[must_use]
     pub fn new(controllers: Vec<Box<dyn Controller + Send + Sync>>) -> Self {
-        let workers = controllers.into_iter().map(Worker::new).collect();
-        Self { informers: Informers::new(), workers }
+        let slots = controllers.into_iter().enumerate().map(|(index, controller)| Slot::new(index, controller));
+        Self { informers: Informers::new(), slots: slots.collect() }
     }
 
     /// The name of each controller and how many keys wait in its queue.
     pub fn queues(&self) -> impl Iterator<Item = (&'static str, usize)> {
-        self.workers.iter().map(|worker| (worker.controller.name(), worker.queue.len()))
+        self.slots.iter().map(|slot| (slot.controller.name(), slot.worker.queue.len()))
     }
 }
 
-impl Worker {
-    fn new(controller: Box<dyn Controller + Send + Sync>) -> Self {
-        let account = controller.account();
+impl Slot {
+    fn new(index: usize, controller: Box<dyn Controller + Send + Sync>) -> Self {
         let specs = controller.watches();
         let watched = Kind::ALL.iter().map(|&kind| specs.iter().any(|spec| spec.kind == kind)).collect();
-        let (rate, burst) = controller.rate_factors();
-        Self {
-            identity: Identity {
-                component: Name::from(controller.name()),
-                host: Name::from(""),
-                user: User::new(
-                    format!("system:serviceaccount:kube-system:{account}"),
-                    &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
-                ),
-            },
-            watched,
-            queue: Self::new_queue(&*controller),
-            controller,
-            limiter: TokenBucket::new(REQUESTS_PER_SECOND * rate, REQUESTS_BURST * burst),
-            work_at: None,
-            due_at: None,
-            busy_until: Time::default(),
-        }
+        let worker = Worker::new(index, controller.name(), controller.account(), controller.backoff())
+            .with_rate_factors(controller.rate_factors());
+        Self { controller, worker, watched }
     }
-
-    fn new_queue(controller: &dyn Controller) -> WorkQueue {
-        let (min, max) = controller.backoff();
-        WorkQueue::with_backoff(min, max)
-    }
-
-    /// Asks to be woken when there is something to do.
-    fn schedule(&mut self, index: usize, ready_at: Time, client: &mut Client<'_>) {
-        if !self.queue.is_empty() && self.work_at.is_none() {
-            let at = ready_at.max(self.busy_until);
-            self.work_at = Some(at);
-            client.wake_at(at, token(index, WORK));
-        }
-        if let Some(due) = self.queue.next_due()
-            && self.due_at.is_none_or(|known| due < known)
-        {
-            self.due_at = Some(due);
-            client.wake_at(due, token(index, DUE));
-        }
-    }
-
-    fn work(&mut self, index: usize, listers: &Informers, client: &mut Client<'_>) {
-        self.work_at = None;
-        self.queue.begin(client.now, None);
-        let Some((key, trigger)) = self.queue.pop() else { return };
-        client.triggered_by(trigger);
-        let mut own = client.act_as(&self.identity, Some(&mut self.limiter));
-        let result = self.controller.sync(&key, listers, &mut own);
-        let busy = SYNC_TIME + REQUEST_TIME * own.requests();
-        let follow_ups = own.take_follow_ups();
-        self.busy_until = client.now + busy;
-        self.queue.begin(client.now, trigger);
-        for (key, wait) in follow_ups {
-            self.queue.add_after(key, wait);
-        }
-        self.finish(key, result, client.now);
-        self.schedule(index, client.now, client);
-    }
-
-    fn finish(&mut self, key: QueueKey, result: Result<Requeue, ClientError>, now: Time) {
-        match result {
-            Ok(Requeue::Forget) => self.queue.forget(&key),
-            Ok(Requeue::After(wait)) => {
-                self.queue.forget(&key);
-                self.queue.add_after(key, wait);
-            }
-            Ok(Requeue::RateLimited) => self.queue.add_rate_limited(key),
-            // The limit is the client's own; upstream's worker would sleep in the request.
-            Err(ClientError::Throttled(until)) => self.queue.add_after(key, until.since(now)),
-            Err(ClientError::Api(_) | ClientError::Unreachable) => self.queue.add_rate_limited(key),
-        }
-    }
-}
-
-const fn token(index: usize, purpose: Token) -> Token {
-    index as Token * PURPOSES + purpose
 }
 
 impl Process for ControllerManager {
     fn watches(&self) -> Vec<WatchSpec> {
         let mut watches: Vec<WatchSpec> = Vec::new();
-        for spec in self.workers.iter().flat_map(|worker| worker.controller.watches()) {
+        for spec in self.slots.iter().flat_map(|slot| slot.controller.watches()) {
             if !watches.contains(&spec) {
                 watches.push(spec);
             }
@@ -180,49 +73,32 @@ impl Process for ControllerManager {
 
     fn start(&mut self, client: &mut Client<'_>) {
         self.informers = Informers::new();
-        for (index, worker) in self.workers.iter_mut().enumerate() {
-            worker.queue = Worker::new_queue(&*worker.controller);
-            worker.controller.reset();
-            (worker.work_at, worker.due_at, worker.busy_until) = (None, None, Time::default());
-            if let Some(period) = worker.controller.period() {
-                client.wake_in_background(client.now + period, token(index, TICK));
-            }
+        for slot in &mut self.slots {
+            slot.controller.reset();
+            slot.worker.start(slot.controller.period(), client);
         }
     }
 
     fn deliver(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
         self.informers.apply(event);
-        for (index, worker) in self.workers.iter_mut().enumerate() {
-            if !worker.watched[event.kind.index()] {
-                continue;
+        for slot in &mut self.slots {
+            if slot.watched[event.kind.index()] {
+                let (controller, informers) = (&mut slot.controller, &self.informers);
+                slot.worker.handle(event.revision, client, |queue| controller.on_event(event, informers, queue));
             }
-            worker.queue.begin(client.now, Some(event.revision));
-            worker.controller.on_event(event, &self.informers, &mut worker.queue);
-            worker.schedule(index, client.now + SYNC_TIME, client);
         }
     }
 
     fn wake(&mut self, token: Token, client: &mut Client<'_>) {
-        let index = usize::try_from(token / PURPOSES).unwrap_or(usize::MAX);
-        let Some(worker) = self.workers.get_mut(index) else { return };
-        match token % PURPOSES {
-            WORK => worker.work(index, &self.informers, client),
-            DUE => {
-                worker.due_at = None;
-                worker.queue.advance(client.now);
-                worker.schedule(index, client.now, client);
-            }
-            _ => {
-                worker.queue.begin(client.now, None);
-                let mut own = client.act_as(&worker.identity, None);
-                worker.controller.tick(&self.informers, &mut worker.queue, &mut own);
-                for (key, wait) in own.take_follow_ups() {
-                    worker.queue.add_after(key, wait);
-                }
-                worker.schedule(index, client.now, client);
-                if let Some(period) = worker.controller.period() {
-                    client.wake_in_background(client.now + period, super::manager::token(index, TICK));
-                }
+        let (index, purpose) = Purpose::of(token);
+        let Some(Slot { controller, worker, .. }) = self.slots.get_mut(index) else { return };
+        let informers = &self.informers;
+        match purpose {
+            Purpose::Work => worker.work(client, |key, client| controller.sync(key, informers, client)),
+            Purpose::Due => worker.due(client),
+            Purpose::Tick => {
+                let period = controller.period();
+                worker.tick(period, client, |queue, client| controller.tick(informers, queue, client));
             }
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Kind, Resource};
 use crate::client::{Client, ClientError};
+use crate::machinery::json::to_value;
 use crate::machinery::patch::diff::create_two_way;
 use crate::machinery::schema;
 use crate::machinery::status::Status;
@@ -51,8 +52,8 @@ pub(super) fn patch_status(pod: &Pod, status: &PodStatus, client: &mut Client<'_
         Value::Object(object) => object,
         _ => serde_json::Map::new(),
     };
-    let before = side(json!(pod.status.clone().unwrap_or_default()), json!({}));
-    let after = side(json!(status), json!({ "uid": pod.uid() }));
+    let before = side(to_value(&pod.status.clone().unwrap_or_default()), json!({}));
+    let after = side(to_value(status), json!({ "uid": pod.uid() }));
     let info = Kind::Pod.info();
     let schema = schema::lookup(info.version, info.kind).ok_or_else(|| Status::internal("pods have no schema"))?;
     let patch = create_two_way(&before, &after, schema).map_err(Status::from)?;

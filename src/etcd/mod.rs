@@ -77,6 +77,20 @@ pub struct Etcd {
     compacted: Revision,
     objects: Vec<OrdMap<ObjectKey, Object>>,
     log: Vector<Commit>,
+    /// About how much the objects in the log take: the sum of their [`kibibytes`].
+    log_kibibytes: usize,
+}
+
+/// About how much a version of an object takes. It counts as equally much everywhere, since what is forgotten must not
+/// depend on the machine.
+const fn kibibytes(kind: Kind) -> usize {
+    match kind {
+        Kind::Pod => 10,
+        Kind::Deployment | Kind::ReplicaSet => 6,
+        Kind::Node => 4,
+        Kind::Event => 2,
+        _ => 1,
+    }
 }
 
 impl Default for Etcd {
@@ -86,13 +100,20 @@ impl Default for Etcd {
 }
 
 impl Etcd {
-    /// How many commits are kept for rewinding and explanations; the oldest go first.
-    pub const COMMITS_MAX: usize = 200_000;
+    /// About how much of history is kept for watches and explanations; the oldest goes first. It is enough for some
+    /// thirteen thousand writes of pods, or ten times as many renewals of leases.
+    pub const HISTORY_KIBIBYTES_MAX: usize = 128 << 10;
 
     /// An empty store at revision 0.
     #[must_use]
     pub fn new() -> Self {
-        Self { revision: 0, compacted: 0, objects: vec![OrdMap::new(); Kind::ALL.len()], log: Vector::new() }
+        Self {
+            revision: 0,
+            compacted: 0,
+            objects: vec![OrdMap::new(); Kind::ALL.len()],
+            log: Vector::new(),
+            log_kibibytes: 0,
+        }
     }
 
     /// The revision of the newest commit.
@@ -240,10 +261,12 @@ impl Etcd {
             Some(after) => objects.insert(commit.key.clone(), after.clone()),
             None => objects.remove(&commit.key),
         };
+        self.log_kibibytes += kibibytes(commit.kind());
         self.log.push_back(commit);
-        if self.log.len() > Self::COMMITS_MAX
+        while self.log_kibibytes > Self::HISTORY_KIBIBYTES_MAX
             && let Some(oldest) = self.log.pop_front()
         {
+            self.log_kibibytes -= kibibytes(oldest.kind());
             self.compacted = self.compacted.max(oldest.revision);
         }
     }
@@ -275,7 +298,8 @@ impl Etcd {
             .log
             .front()
             .map_or(0, |oldest| usize::try_from((revision + 1).saturating_sub(oldest.revision)).unwrap_or(usize::MAX));
-        self.log.iter().skip(start.min(self.log.len()))
+        // By index, since skipping walks over all that came before.
+        (start..self.log.len()).filter_map(|index| self.log.get(index))
     }
 
     /// The commit that made `revision`, while it is kept.

@@ -21,7 +21,7 @@ impl Files for NoFiles {
 }
 
 fn cluster() -> Cluster {
-    let mut cluster = Cluster::new(Profile::default(), 1);
+    let mut cluster = Cluster::new(Profile::bare(), 1);
     cluster.run_until(Time::DEFAULT_START + Duration::from_secs(30));
     cluster
 }

@@ -41,11 +41,34 @@ impl<T> Order<T> for [T] {
     }
 }
 
-/// The positions of `len` items in sorted order.
+/// The positions of `len` items in sorted order: a merge sort from below. The standard library's panics when a
+/// comparison is no total order, and some of upstream's are none (the ranks of pods to delete, where pods of about the
+/// same age are told apart by their uids, and pods of the very same age by other things).
 #[inline(never)]
 fn sorted_positions(len: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Vec<usize> {
     let mut positions: Vec<usize> = (0..len).collect();
-    positions.sort_by(|&left, &right| compare(left, right));
+    let mut merged = Vec::with_capacity(len);
+    let mut run = 1;
+    while run < len {
+        merged.clear();
+        for pair in positions.chunks(2 * run) {
+            let (mut left, mut right) = pair.split_at(run.min(pair.len()));
+            while let (Some(&first), Some(&second)) = (left.first(), right.first()) {
+                // Equal items keep their order.
+                if compare(second, first) == Ordering::Less {
+                    merged.push(second);
+                    right = &right[1..];
+                } else {
+                    merged.push(first);
+                    left = &left[1..];
+                }
+            }
+            merged.extend_from_slice(left);
+            merged.extend_from_slice(right);
+        }
+        std::mem::swap(&mut positions, &mut merged);
+        run *= 2;
+    }
     positions
 }
 

@@ -1,19 +1,17 @@
 //! Dialogs: the browser's own `<dialog>`, which keeps the focus inside and closes with Escape.
 
-use std::collections::BTreeMap;
-
 use leptos::prelude::*;
 
 use crate::key;
-use crate::machinery::json;
 use crate::session::{Action, ObjectName};
-use crate::sim::NodeSpec;
-use crate::view::Subject;
+use crate::sim::{NodeSpec, NodeTaint};
 use crate::view::protocol::{Command, Start};
+use crate::view::words::Key;
 
+use super::erase::{hear, t};
 use super::icons::{Icon, icon};
 use super::lesson::localised;
-use super::state::{App, Dialog, t};
+use super::state::{App, Dialog};
 
 /// Some chat programs cut addresses that are longer than this.
 const LINK_CUT: usize = 2_000;
@@ -48,12 +46,12 @@ fn Frame(app: App, dialog: Dialog) -> impl IntoView {
         Dialog::Share => share(app),
         Dialog::AddNode => add_node(app),
         Dialog::BreakImage => break_image(app),
-        Dialog::Delete(subject) => delete(app, subject),
+        Dialog::Delete(object) => delete(app, object),
     };
     view! {
-        <dialog class="dialog" node_ref=element aria-labelledby="dialog-title" on:close=move |_| app.dialog.set(None)>
+        <dialog class="dialog" node_ref=element aria-labelledby="dialog-title" on:close=hear(move |_| app.dialog.set(None))>
             <header><h2 id="dialog-title">{move || app.text(title)}</h2>
-                <button class="square" aria-label=t!(app, "close") on:click=move |_| app.dialog.set(None)>{icon(Icon::Close)}</button>
+                <button class="square" aria-label=t!(app, "close") on:click=hear(move |_| app.dialog.set(None))>{icon(Icon::Close)}</button>
             </header>
             {body}
         </dialog>
@@ -63,14 +61,14 @@ fn Frame(app: App, dialog: Dialog) -> impl IntoView {
 fn gallery(app: App) -> AnyView {
     let open = move |start: Start| {
         app.dialog.set(None);
-        app.open(start);
+        app.open(start, true);
     };
     view! {
         <div class="cards">
-            <button class="card" id="scenario-new" on:click=move |_| open(Start::New)><b>{t!(app, "gallery.new")}</b><span>{t!(app, "gallery.new-text")}</span></button>
+            <button class="card" id="scenario-new" on:click=hear(move |_| open(Start::New))><b>{t!(app, "gallery.new")}</b><span>{t!(app, "gallery.new-text")}</span></button>
             {move || app.gallery.get().into_iter().map(|card| {
                 let id = card.id.clone();
-                view! { <button class="card" id=format!("scenario-{}", card.id) on:click=move |_| open(Start::Scenario(id.clone()))><b>{localised(app, &card.title)}</b><span>{localised(app, &card.summary)}</span></button> }
+                view! { <button class="card" id=format!("scenario-{}", card.id) on:click=hear(move |_| open(Start::Scenario(id.clone())))><b>{localised(app, &card.title)}</b><span>{localised(app, &card.summary)}</span></button> }
             }).collect_view()}
         </div>
     }
@@ -108,7 +106,7 @@ fn share(app: App) -> AnyView {
         leptos::task::spawn_local(async move {
             if let Ok(text) = wasm_bindgen_futures::JsFuture::from(file.text()).await {
                 app.dialog.set(None);
-                app.open(Start::Text(text.as_string().unwrap_or_default()));
+                app.open(Start::Text(text.as_string().unwrap_or_default()), false);
             }
         });
     };
@@ -116,68 +114,84 @@ fn share(app: App) -> AnyView {
         <label>{t!(app, "share.link")}<textarea id="share-link" class="field" readonly=true rows="3" prop:value=address></textarea></label>
         <p class="small soft">{move || app.fill(key!("share.length"), &[&address().len().to_string()])}</p>
         <p class="small bad" role="status">{warning}</p>
-        <button id="copy-link" class="pill on" on:click=move |_| copy(address())>{t!(app, "share.copy")}</button>
-        <button id="export" class="pill" on:click=move |_| app.send(&Command::Export)>{t!(app, "share.export")}</button>
-        <label class="pill file">{t!(app, "share.import")}<input id="import" type="file" accept=".json,application/json" on:change=import/></label>
+        <button id="copy-link" class="pill on" on:click=hear(move |_| copy(address()))>{t!(app, "share.copy")}</button>
+        <button id="export" class="pill" on:click=hear(move |_| app.send(&Command::Export))>{t!(app, "share.export")}</button>
+        <label class="pill file">{t!(app, "share.import")}<input id="import" type="file" accept=".json,application/json" on:change=hear(import)/></label>
         <label>{t!(app, "share.embed")}<textarea class="field" readonly=true rows="2" prop:value=embed></textarea></label>
     }
     .into_any()
+}
+
+/// The items of a list with commas between; or the first that cannot be read.
+fn items<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(|item| read(item).ok_or_else(|| item.to_owned())).collect()
+}
+
+fn label(text: &str) -> Option<(String, String)> {
+    text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))
+}
+
+/// `key=value:Effect` or `key:Effect`.
+fn taint(text: &str) -> Option<NodeTaint> {
+    let (rest, effect) = text.rsplit_once(':')?;
+    let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+    Some(NodeTaint { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() })
 }
 
 fn add_node(app: App) -> AnyView {
     let name = RwSignal::new(app.cluster.scene.with_untracked(|scene| {
         (1..).map(|n| format!("node-{n}")).find(|name| !scene.nodes.contains_key(name)).unwrap_or_default()
     }));
-    let (cpu, memory) = (RwSignal::new("4".to_owned()), RwSignal::new("8Gi".to_owned()));
-    let (labels, taints) = (RwSignal::new(String::new()), RwSignal::new(String::new()));
-    let field = move |id: &'static str,
-                      key: crate::view::words::Key,
-                      value: RwSignal<String>,
-                      example: &'static str| {
+    let text = |text: &str| RwSignal::new(text.to_owned());
+    let (cpu, memory, pods, labels, taints) = (text("4"), text("8Gi"), text("110"), text(""), text(""));
+    let wrong = RwSignal::new(None::<String>);
+    let field = move |id: &'static str, key: Key, value: RwSignal<String>, example: &'static str| {
         view! {
-            <label>{move || app.text(key)}<input id=id class="field" placeholder=example prop:value=move || value.get() on:input=move |event| value.set(event_target_value(&event))/></label>
+            <label>{move || app.text(key)}<input id=id class="field" spellcheck="false" autocomplete="off" placeholder=example prop:value=move || value.get() on:input=hear(move |event| value.set(event_target_value(&event)))/></label>
         }
+        .into_any()
     };
-    let add = move |_| {
-        let pairs = |text: String| {
-            text.split(',')
-                .filter_map(|pair| pair.trim().split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
-                .collect::<BTreeMap<_, _>>()
-        };
-        let taints: Vec<_> = taints
-            .get_untracked()
-            .split(',')
-            .filter_map(|text| {
-                let (rest, effect) = text.trim().rsplit_once(':')?;
-                let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
-                Some(serde_json::json!({"key": key, "value": value, "effect": effect}))
-            })
-            .collect();
-        let capacity =
-            BTreeMap::from([("cpu".to_owned(), cpu.get_untracked()), ("memory".to_owned(), memory.get_untracked())]);
-        let taints = json::from_value(&taints.into()).unwrap_or_default();
-        app.dialog.set(None);
-        app.act(Action::AddNode(NodeSpec {
-            name: name.get_untracked(),
-            labels: pairs(labels.get_untracked()),
-            taints,
-            capacity,
-        }));
+    let spec = move || -> Result<NodeSpec, String> {
+        let amounts = [("cpu", cpu), ("memory", memory), ("pods", pods)];
+        Ok(NodeSpec {
+            name: name.get_untracked().trim().to_owned(),
+            labels: items(&labels.get_untracked(), label)?.into_iter().collect(),
+            taints: items(&taints.get_untracked(), taint)?,
+            capacity: amounts.map(|(name, amount)| (name.to_owned(), amount.get_untracked())).into_iter().collect(),
+        })
+    };
+    let add = move |_| match spec() {
+        Ok(spec) => {
+            app.dialog.set(None);
+            app.act(Action::AddNode(spec));
+        }
+        Err(item) => wrong.set(Some(app.fill(key!("break.unreadable"), &[&item]))),
     };
     view! {
         {field("node-name", key!("outline.name"), name, "node-4")}
-        {field("node-cpu", key!("node.cpu"), cpu, "4")}
-        {field("node-memory", key!("node.memory"), memory, "8Gi")}
+        <div class="fields">
+            {field("node-cpu", key!("node.cpu"), cpu, "4")}
+            {field("node-memory", key!("node.memory"), memory, "8Gi")}
+            {field("node-pods", key!("outline.pods"), pods, "110")}
+        </div>
         {field("node-labels", key!("break.labels"), labels, "zone=a,disk=ssd")}
         {field("node-taints", key!("break.taints"), taints, "gpu=yes:NoSchedule")}
-        <button id="confirm" class="pill on" on:click=add>{t!(app, "break.add")}</button>
+        <p class="small bad" role="alert">{move || wrong.get()}</p>
+        <button id="confirm" class="pill on" on:click=hear(add)>{t!(app, "break.add")}</button>
     }
     .into_any()
 }
 
 fn break_image(app: App) -> AnyView {
     let images = app.cluster.scene.with_untracked(|scene| {
-        scene.pods.values().flat_map(|pod| pod.images.clone()).collect::<std::collections::BTreeSet<_>>()
+        let mut images: Vec<String> = Vec::new();
+        for image in scene.pods.values().flat_map(|pod| &pod.images) {
+            if !images.contains(image) {
+                images.push(image.clone());
+            }
+        }
+        images
     });
     let image = RwSignal::new(images.first().cloned().unwrap_or_else(|| "nginx:1.28".to_owned()));
     let act = move |broken: bool| {
@@ -185,27 +199,24 @@ fn break_image(app: App) -> AnyView {
         app.act(Action::BreakImage { image: image.get_untracked(), broken });
     };
     view! {
-        <label>{t!(app, "break.image-name")}<input id="image" class="field" list="images" prop:value=move || image.get() on:input=move |event| image.set(event_target_value(&event))/></label>
+        <label>{t!(app, "break.image-name")}<input id="image" class="field" list="images" prop:value=move || image.get() on:input=hear(move |event| image.set(event_target_value(&event)))/></label>
         <datalist id="images">{images.into_iter().map(|image| view! { <option value=image></option> }).collect_view()}</datalist>
-        <button id="confirm" class="pill on" on:click=move |_| act(true)>{t!(app, "break.image-off")}</button>
-        <button class="pill" on:click=move |_| act(false)>{t!(app, "break.image-on")}</button>
+        <button id="confirm" class="pill on" on:click=hear(move |_| act(true))>{t!(app, "break.image-off")}</button>
+        <button id="mend" class="pill" on:click=hear(move |_| act(false))>{t!(app, "break.image-on")}</button>
     }
     .into_any()
 }
 
-fn delete(app: App, subject: Subject) -> AnyView {
-    let text = subject.to_string();
+fn delete(app: App, object: ObjectName) -> AnyView {
+    let text = format!("{} {}", object.kind, object.name);
     let act = move |_| {
-        let Subject { kind, namespace, name } = subject.clone();
-        let Some(known) = subject.known_kind() else { return };
         app.dialog.set(None);
-        let object = ObjectName { api_version: known.api_version(), kind, namespace, name };
-        app.act(Action::Delete { object, propagation: None, grace_period_seconds: None });
+        app.act(Action::Delete { object: object.clone(), propagation: None, grace_period_seconds: None });
     };
     view! {
         <p>{move || app.fill(key!("delete.text"), &[&text])}</p>
-        <button id="confirm" class="pill on" on:click=act>{t!(app, "inspector.delete")}</button>
-        <button class="pill" on:click=move |_| app.dialog.set(None)>{t!(app, "cancel")}</button>
+        <button id="confirm" class="pill on" on:click=hear(act)>{t!(app, "inspector.delete")}</button>
+        <button class="pill" on:click=hear(move |_| app.dialog.set(None))>{t!(app, "cancel")}</button>
     }
     .into_any()
 }

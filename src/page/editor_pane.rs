@@ -8,8 +8,9 @@ use crate::key;
 use crate::session::File;
 
 use super::editor::{Diagnostic, Editor, Options, Severity};
+use super::erase::{hear, t};
 use super::icons::{Icon, icon};
-use super::state::{App, Message, t};
+use super::state::{App, Message};
 use super::storage;
 
 /// How long nobody has typed before mistakes are looked for.
@@ -29,18 +30,24 @@ pub(super) fn EditorPane(app: App) -> impl IntoView {
         <section class="editor-pane" data-room="editor" aria-label=t!(app, "editor.title")>
             <div class="file-tabs" role="group" aria-label=t!(app, "editor.files")>
                 <For each=move || names.get() key=Clone::clone children=move |name| view! { <Tab app=app name=name/> }/>
-                <button class="square" aria-label=t!(app, "editor.add") on:click=add>{icon(Icon::Plus)}</button>
+                <button class="square" aria-label=t!(app, "editor.add") on:click=hear(add)>{icon(Icon::Plus)}</button>
             </div>
             <Text app=app/>
             <div class="messages" id="messages" role="status" aria-live="polite">
                 {move || files.messages.get().into_iter().map(|message| said(app, message)).collect_view()}
             </div>
             <div class="editor-buttons">
-                <button id="apply" class="pill on" on:click=move |_| app.apply(None)>{t!(app, "editor.apply")}<kbd>"Ctrl ↵"</kbd></button>
-                <button id="dry-run" class="pill" on:click=move |_| app.dry_run()>{t!(app, "editor.dry-run")}</button>
+                <button id="apply" class="pill on" on:click=hear(move |_| app.apply(None))>{t!(app, "editor.apply")}<kbd>{apply_keys()}</kbd></button>
+                <button id="dry-run" class="pill" on:click=hear(move |_| app.dry_run())>{t!(app, "editor.dry-run")}</button>
             </div>
         </section>
     }
+}
+
+/// The keys that apply, as this machine names them.
+fn apply_keys() -> &'static str {
+    let machine = window().navigator().user_agent().unwrap_or_default();
+    if machine.contains("Mac OS") { "⌘ ↵" } else { "Ctrl ↵" }
 }
 
 #[component]
@@ -78,16 +85,16 @@ fn Tab(app: App, name: String) -> impl IntoView {
     view! {
         <span class="file-tab" class:on=is_on>
             {move || if renaming.get() {
-                view! { <input class="field" aria-label=t!(app, "editor.rename") prop:value=double.clone() on:change=rename.clone() on:blur=move |_| renaming.set(false)/> }.into_any()
+                view! { <input class="field" aria-label=t!(app, "editor.rename") prop:value=double.clone() on:change=hear(rename.clone()) on:blur=hear(move |_| renaming.set(false))/> }.into_any()
             } else {
                 let (chosen, current) = (chosen.clone(), is_current.clone());
                 view! {
-                    <button class="file-name" aria-pressed=move || current().to_string() title=t!(app, "editor.rename-hint") on:click=move |_| files.current.set(chosen.clone()) on:dblclick=move |_| renaming.set(true)>
+                    <button class="file-name" aria-pressed=move || current().to_string() title=t!(app, "editor.rename-hint") on:click=hear(move |_| files.current.set(chosen.clone())) on:dblclick=hear(move |_| renaming.set(true))>
                         {label.clone()}
                     </button>
                 }.into_any()
             }}
-            <button class="close" aria-label=move || app.fill(key!("editor.close"), &[&name]) on:click=close>{icon(Icon::Close)}</button>
+            <button class="close" aria-label=move || app.fill(key!("editor.close"), &[&name]) on:click=hear(close)>{icon(Icon::Close)}</button>
         </span>
     }
 }
@@ -202,7 +209,7 @@ fn Text(app: App) -> impl IntoView {
     view! {
         <div class="text" node_ref=place>
             {move || (!loaded.get()).then(|| view! {
-                <textarea class="plain" spellcheck="false" aria-label=t!(app, "editor.title") prop:value=current_text on:input=move |event| changed(event_target_value(&event)) on:keydown=on_key></textarea>
+                <textarea class="plain" spellcheck="false" aria-label=t!(app, "editor.title") prop:value=current_text on:input=hear(move |event| changed(event_target_value(&event))) on:keydown=hear(on_key)></textarea>
             })}
         </div>
     }
@@ -218,7 +225,7 @@ fn said(app: App, message: Message) -> AnyView {
             let hint = problem.hint.as_ref().map(|hint| app.say(hint));
             view! {
                 <p class=if problem.warning { "message warn" } else { "message bad" }>
-                    <button class="place" on:click=move |_| app.files.go_to.set(Some(target.clone()))>{place}</button>
+                    <button class="place" on:click=hear(move |_| app.files.go_to.set(Some(target.clone())))>{place}</button>
                     " "{problem.message}
                     {hint.map(|hint| view! { <span class="hint">{hint}</span> })}
                 </p>

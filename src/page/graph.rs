@@ -18,8 +18,9 @@ use crate::key;
 use crate::view::layout::{Layout, Window, layout};
 use crate::view::{Actor, Selection, Subject};
 
+use super::erase::{hear, t};
 use super::outline::Outline;
-use super::state::{App, t};
+use super::state::App;
 
 use camera::{Camera, Stage as CameraStage};
 
@@ -101,10 +102,10 @@ fn Item(
             aria-label=move || label.get()
             aria-pressed=move || if stage.is_selected(&pressed) { "true" } else { "false" }
             style:transform=move || place.with(|(x, y)| format!("translate({x:.1}px, {y:.1}px)"))
-            on:click=move |_| choose()
-            on:keydown=on_key
-            on:pointerenter=move |_| stage.hovered.set(Some(hover_id.clone()))
-            on:pointerleave=move |_| stage.hovered.set(None)
+            on:click=hear(move |_| choose())
+            on:keydown=hear(on_key)
+            on:pointerenter=hear(move |_| stage.hovered.set(Some(hover_id.clone())))
+            on:pointerleave=hear(move |_| stage.hovered.set(None))
         >
             {children()}
         </g>
@@ -155,8 +156,8 @@ fn Picture(stage: Stage, camera: Camera, window: RwSignal<Window>, all_edges: Rw
                 class="items"
                 role="group"
                 aria-label=move || app.text(key!("graph.items"))
-                on:keydown=move |event| keys::move_focus(stage, &event)
-                on:focusin=move |event| keys::remember_focus(stage, &event)
+                on:keydown=hear(move |event| keys::move_focus(stage, &event))
+                on:focusin=hear(move |event| keys::remember_focus(stage, &event))
             >
                 {items()}
             </g>

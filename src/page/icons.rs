@@ -27,6 +27,13 @@ pub(super) enum Icon {
     Trash,
     Edit,
     Restart,
+    StepBack,
+    Sun,
+    Moon,
+    PaneLeft,
+    PaneRight,
+    PaneBottom,
+    Projector,
 }
 
 impl Icon {
@@ -54,12 +61,21 @@ impl Icon {
             Self::Edges => "M4 3.5C4 9 12 7 12 12.5M2.5 3.5h3M10.5 12.5h3",
             Self::Trash => "M3 4.5h10M6.5 4.5V3h3v1.5M4.5 4.5l.6 9h5.8l.6-9M7 7v4M9 7v4",
             Self::Edit => "M3 13l.8-3L10.5 3.3l2.2 2.2L6 12.2zM9 4.8 11.2 7",
+            Self::StepBack => "M13 3.5v9L6 8zM5 3.5H3v9h2z",
+            Self::Sun => {
+                "M8 5.2a2.8 2.8 0 1 0 0 5.6 2.8 2.8 0 0 0 0-5.6M8 1.5v1.4M8 13.1v1.4M1.5 8h1.4M13.1 8h1.4M3.4 3.4l1 1M11.6 11.6l1 1M3.4 12.6l1-1M11.6 4.4l1-1"
+            }
+            Self::Moon => "M13 9.6A5.6 5.6 0 0 1 6.4 3 5.6 5.6 0 1 0 13 9.6",
+            Self::PaneLeft => "M2.5 3h11v10h-11zM6.2 3v10",
+            Self::PaneRight => "M2.5 3h11v10h-11zM9.8 3v10",
+            Self::PaneBottom => "M2.5 3h11v10h-11zM2.5 9.4h11",
+            Self::Projector => "M1.8 3h12.4M2.8 3v7.5h10.4V3M8 10.5v1.8M8 12.3l-2.4 2M8 12.3l2.4 2",
             Self::Restart => "M12.8 8A4.8 4.8 0 1 1 11 4.3M11.2 1.8v2.8H8.4",
         }
     }
 
     const fn is_filled(self) -> bool {
-        matches!(self, Self::Play | Self::Pause | Self::Step | Self::Idle | Self::Bolt)
+        matches!(self, Self::Play | Self::Pause | Self::Step | Self::StepBack | Self::Idle | Self::Bolt)
     }
 }
 

@@ -1,35 +1,56 @@
 //! Why: everything about what is selected, and what led to it.
 
 use leptos::prelude::*;
-use serde_json::json;
 
 use crate::key;
+use crate::machinery::time::Time;
 use crate::session::{Action, File, ObjectName};
-use crate::view::inspect::{Condition, Decision, Details, Fact, ObjectDetails, PartDetails};
+use crate::view::events::EventRow;
+use crate::view::inspect::{Condition, ContainerRow, Decision, Details, Fact, ObjectDetails, PartDetails};
 use crate::view::protocol::Command;
 use crate::view::why::Link;
 use crate::view::{Actor, Subject};
 
+use super::breaking;
+use super::erase::{hear, t};
 use super::graph::{part_name, part_purpose};
 use super::icons::{Icon, icon};
-use super::state::{App, Dialog, Room, t};
+use super::state::{App, Dialog, Room};
+
+/// What is shown, as far as the whole room must be drawn anew when it changes. While one object is looked at only the
+/// sections that changed are: the focus, what was folded out and what was scrolled to stay.
+#[derive(Clone, Debug, PartialEq)]
+enum Shown {
+    Nothing,
+    Object(Subject),
+    Gone(Subject, Vec<Link>),
+    Part(PartDetails),
+}
 
 #[component]
 pub(super) fn Inspector(app: App) -> impl IntoView {
+    let shown = Memo::new(move |_| {
+        app.details.with(|details| match details {
+            None => Shown::Nothing,
+            Some(Details::Object(details)) => Shown::Object(details.subject.clone()),
+            Some(Details::Gone(subject, chain)) => Shown::Gone(subject.clone(), chain.clone()),
+            Some(Details::Part(details)) => Shown::Part(details.clone()),
+        })
+    });
     view! {
         <aside class="inspector" id="inspector" data-room="inspector" aria-label=t!(app, "inspector.title")>
-            {move || match app.details.get() {
-                None => view! { <p class="soft hint-empty">{t!(app, "inspector.empty")}</p> }.into_any(),
-                Some(Details::Object(details)) => object(app, *details),
-                Some(Details::Gone(subject, chain)) => gone(app, &subject, chain),
-                Some(Details::Part(details)) => part(app, details),
+            {move || match shown.get() {
+                Shown::Nothing => view! { <p class="soft hint-empty">{t!(app, "inspector.empty")}</p> }.into_any(),
+                Shown::Object(subject) => object(app, subject),
+                Shown::Gone(subject, chain) => gone(app, &subject, chain),
+                Shown::Part(details) => part(app, details),
             }}
         </aside>
     }
 }
 
 fn close(app: App) -> AnyView {
-    view! { <button class="square close-inspector" aria-label=t!(app, "close") on:click=move |_| app.select(None)>{icon(Icon::Close)}</button> }.into_any()
+    view! { <button class="square close-inspector" aria-label=t!(app, "close") on:click=hear(move |_| app.select(None))>{icon(Icon::Close)}</button> }.into_any()
 }
 
 fn gone(app: App, subject: &Subject, chain: Vec<Link>) -> AnyView {
@@ -53,43 +74,93 @@ fn part(app: App, details: PartDetails) -> AnyView {
     .into_any()
 }
 
-fn object(app: App, details: ObjectDetails) -> AnyView {
-    let subject = details.subject.clone();
-    let created = app.clock_text(details.created);
-    let yaml = details.yaml.clone();
-    let status = if details.deleting { app.text(key!("inspector.deleting")).to_owned() } else { String::new() };
+/// A section of the details, drawn anew only when what it shows has changed.
+fn section<T: Clone + PartialEq + Send + Sync + 'static>(
+    app: App,
+    part: fn(&ObjectDetails) -> T,
+    draw: fn(App, T) -> AnyView,
+) -> AnyView {
+    let part = Memo::new(move |last: Option<&Option<T>>| {
+        app.details.with(|details| match details {
+            Some(Details::Object(details)) => Some(part(details)),
+            // The object is just being left; what is about to go stays as it is.
+            _ => last.cloned().flatten(),
+        })
+    });
+    (move || part.get().map(|part| draw(app, part))).into_any()
+}
+
+fn object(app: App, subject: Subject) -> AnyView {
     view! {
         <h2>{subject.to_string()}{close(app)}</h2>
-        <p class="soft small">{app.fill(key!("inspector.created"), &[&created])}" "{status}</p>
-        {buttons(app, &details)}
-        {facts(app, details.facts)}
-        {(!details.containers.is_empty()).then(|| view! {
-            <table class="containers"><thead><tr><th>{t!(app, "inspector.container")}</th><th>{t!(app, "outline.state")}</th><th>{t!(app, "outline.restarts")}</th></tr></thead><tbody>
-            {details.containers.into_iter().map(|row| view! { <tr><td>{row.name}<br/><span class="soft">{row.image}</span></td><td>{row.state}</td><td>{row.restarts}</td></tr> }).collect_view()}
-            </tbody></table>
-        })}
+        {section(app, |details| (details.created, details.deleting), head)}
+        {section(app, |details| (name_of(details), details.replicas), buttons)}
+        {breaking::buttons(app, &subject)}
+        {section(app, |details| details.facts.clone(), facts)}
+        {section(app, |details| details.containers.clone(), containers)}
         <h3 id="why">{t!(app, "inspector.why")}</h3>
-        {links(app, details.made)}
-        {details.decision.map(|decision| scores(app, decision))}
-        {(details.changes.len() > 1).then(|| changes(app, details.changes))}
-        {(!details.conditions.is_empty()).then(|| conditions(app, details.conditions))}
-        {(!details.events.is_empty()).then(|| view! {
-            <h3>{t!(app, "events.title")}</h3>
-            <ul class="own-events">
-                {details.events.into_iter().map(|event| view! { <li class:warning=event.warning><b>{event.reason}</b>" "{event.message}{(event.count > 1).then(|| format!(" (×{})", event.count))}</li> }).collect_view()}
-            </ul>
-        })}
-        {(!details.owned.is_empty()).then(|| view! {
-            <h3>{t!(app, "inspector.owns")}</h3>
-            <ul class="owned">{details.owned.into_iter().map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }).collect_view()}</ul>
-        })}
-        <details class="yaml"><summary>"YAML"</summary><pre tabindex="0">{yaml}</pre></details>
+        {section(app, |details| details.made.clone(), links)}
+        {section(app, |details| details.decision.clone(), scores)}
+        {section(app, |details| details.changes.clone(), changes)}
+        {section(app, |details| details.conditions.clone(), conditions)}
+        {section(app, |details| details.events.clone(), events)}
+        {section(app, |details| details.owned.clone(), owned)}
+        <details class="yaml"><summary>"YAML"</summary>{section(app, |details| details.yaml.clone(), yaml)}</details>
     }
     .into_any()
 }
 
+fn head(app: App, (created, deleting): (Time, bool)) -> AnyView {
+    let created = app.clock_text(created);
+    let status = if deleting { app.text(key!("inspector.deleting")) } else { "" };
+    view! { <p class="soft small">{app.fill(key!("inspector.created"), &[&created])}" "<b>{status}</b></p> }.into_any()
+}
+
+fn containers(app: App, rows: Vec<ContainerRow>) -> AnyView {
+    if rows.is_empty() {
+        return ().into_any();
+    }
+    let rows = rows.into_iter().map(|row| {
+        let name = if row.init { format!("{} (init)", row.name) } else { row.name };
+        view! { <tr><td>{name}<br/><span class="soft">{row.image}</span></td><td>{row.state}</td><td>{row.restarts}</td></tr> }.into_any()
+    });
+    view! {
+        <table class="containers">
+            <thead><tr><th>{t!(app, "inspector.container")}</th><th>{t!(app, "outline.state")}</th><th>{t!(app, "outline.restarts")}</th></tr></thead>
+            <tbody>{rows.collect_view()}</tbody>
+        </table>
+    }
+    .into_any()
+}
+
+fn events(app: App, events: Vec<EventRow>) -> AnyView {
+    if events.is_empty() {
+        return ().into_any();
+    }
+    let rows = events.into_iter().map(|event| {
+        let time = app.clock_text(event.last_seen);
+        let times = if event.count > 1 { format!(" (×{})", event.count) } else { String::new() };
+        let kind = if event.warning { "Warning " } else { "" };
+        view! { <li class:warning=event.warning><time>{time}</time><b>{kind}{event.reason}</b>" "{event.message}{times}</li> }.into_any()
+    });
+    view! { <h3>{t!(app, "events.title")}</h3><ul class="own-events">{rows.collect_view()}</ul> }.into_any()
+}
+
+fn owned(app: App, owned: Vec<Subject>) -> AnyView {
+    if owned.is_empty() {
+        return ().into_any();
+    }
+    let rows =
+        owned.into_iter().map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }.into_any());
+    view! { <h3>{t!(app, "inspector.owns")}</h3><ul class="owned">{rows.collect_view()}</ul> }.into_any()
+}
+
+fn yaml(_app: App, text: String) -> AnyView {
+    view! { <pre tabindex="0">{text}</pre> }.into_any()
+}
+
 fn object_link(app: App, text: String, subject: Subject) -> AnyView {
-    view! { <button class="link" on:click=move |_| app.select_object(subject.clone())>{text}</button> }.into_any()
+    view! { <button class="link" on:click=hear(move |_| app.select_object(subject.clone()))>{text}</button> }.into_any()
 }
 
 fn facts(app: App, facts: Vec<Fact>) -> AnyView {
@@ -108,38 +179,50 @@ fn name_of(details: &ObjectDetails) -> ObjectName {
     ObjectName { api_version: details.api_version.clone(), kind, namespace, name }
 }
 
-fn buttons(app: App, details: &ObjectDetails) -> AnyView {
-    let (name, subject) = (name_of(details), details.subject.clone());
-    let editable =
-        File { name: format!("{}-{}.yaml", subject.kind.to_lowercase(), subject.name), text: details.editable.clone() };
-    let restart = (subject.kind == "Deployment").then(|| {
-        let object = name.clone();
-        move |_| {
-            let at = crate::machinery::time::Time::to_string(&app.cluster.clock.get_untracked().now);
-            let patch =
-                json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": at}}}}});
-            app.act(Action::Patch { object: object.clone(), patch });
+/// The object as a file that a person edits, as it is now.
+fn editable(app: App) -> Option<File> {
+    app.details.with_untracked(|details| match details {
+        Some(Details::Object(details)) => {
+            let name = format!("{}-{}.yaml", details.subject.kind.to_lowercase(), details.subject.name);
+            Some(File { name, text: details.editable.clone() })
         }
-    });
-    let scale = details.replicas.map(|replicas| {
+        _ => None,
+    })
+}
+
+fn buttons(app: App, (name, replicas): (ObjectName, Option<i32>)) -> AnyView {
+    let restart = (name.kind == "Deployment").then(|| {
         let object = name.clone();
-        let to = move |replicas: i32| app.act(Action::Scale { object: object.clone(), replicas: replicas.clamp(0, 5_000) });
-        let (less, more) = (to.clone(), to.clone());
-        view! {
-            <span class="scale" role="group" aria-label=t!(app, "inspector.scale")>
-                <button class="square" aria-label=t!(app, "inspector.less") on:click=move |_| less(replicas - 1)>{icon(Icon::Minus)}</button>
-                <input id="replicas" class="field" type="number" min="0" max="5000" aria-label=t!(app, "inspector.scale") prop:value=replicas on:change=move |event| if let Ok(replicas) = event_target_value(&event).parse() { to(replicas) }/>
-                <button class="square" aria-label=t!(app, "inspector.more") on:click=move |_| more(replicas + 1)>{icon(Icon::Plus)}</button>
-            </span>
-        }
+        let restart = move |_| app.restart(object.clone());
+        view! { <button id="restart" class="pill" on:click=hear(restart)>{icon(Icon::Restart)}{t!(app, "inspector.restart")}</button> }.into_any()
     });
+    let scale = replicas.map(|replicas| scale(app, name.clone(), replicas));
+    let edit = move |_| {
+        if let Some(file) = editable(app) {
+            app.put_files(vec![file]);
+            app.show(Room::Editor);
+        }
+    };
     view! {
         <div class="object-buttons">
             {scale}
-            <button class="pill" on:click=move |_| { app.put_files(vec![editable.clone()]); app.room.set(Room::Editor); }>{icon(Icon::Edit)}{t!(app, "inspector.edit")}</button>
-            {restart.map(|restart| view! { <button class="pill" on:click=restart>{icon(Icon::Restart)}{t!(app, "inspector.restart")}</button> })}
-            <button id="delete" class="pill" on:click=move |_| app.dialog.set(Some(Dialog::Delete(subject.clone())))>{icon(Icon::Trash)}{t!(app, "inspector.delete")}</button>
+            <button id="edit" class="pill" on:click=hear(edit)>{icon(Icon::Edit)}{t!(app, "inspector.edit")}</button>
+            {restart}
+            <button id="delete" class="pill" on:click=hear(move |_| app.dialog.set(Some(Dialog::Delete(name.clone()))))>{icon(Icon::Trash)}{t!(app, "inspector.delete")}</button>
         </div>
+    }
+    .into_any()
+}
+
+fn scale(app: App, object: ObjectName, replicas: i32) -> AnyView {
+    let to = move |replicas: i32| app.act(Action::Scale { object: object.clone(), replicas: replicas.clamp(0, 5_000) });
+    let (less, more) = (to.clone(), to.clone());
+    view! {
+        <span class="scale" role="group" aria-label=t!(app, "inspector.scale")>
+            <button id="scale-down" class="square" aria-label=t!(app, "inspector.less") on:click=hear(move |_| less(replicas - 1))>{icon(Icon::Minus)}</button>
+            <input id="replicas" class="field" type="number" min="0" max="5000" aria-label=t!(app, "inspector.scale") prop:value=replicas on:change=hear(move |event| if let Ok(replicas) = event_target_value(&event).parse() { to(replicas) })/>
+            <button id="scale-up" class="square" aria-label=t!(app, "inspector.more") on:click=hear(move |_| more(replicas + 1))>{icon(Icon::Plus)}</button>
+        </span>
     }
     .into_any()
 }
@@ -148,64 +231,82 @@ fn buttons(app: App, details: &ObjectDetails) -> AnyView {
 fn links(app: App, links: Vec<Link>) -> AnyView {
     let items = links.into_iter().map(|link| {
         let time = app.clock_text(link.at);
-        let who = match link.actor {
-            Actor::You => app.text(key!("part.you")).to_owned(),
-            _ => link.name.clone(),
+        // What you did begins with "You" anyway.
+        let (class, who) = match link.actor {
+            Actor::You => ("you", String::new()),
+            _ => ("", link.name + " "),
         };
         let text = app.say(&link.sentence);
-        view! { <li class=if link.actor == Actor::You { "you" } else { "" }><time>{time}</time><b>{who}</b>" "{text}</li> }
+        view! { <li class=class><time>{time}</time><b>{who}</b>{text}</li> }.into_any()
     });
     view! { <ol class="chain">{items.collect_view()}</ol> }.into_any()
 }
 
 /// What happened to the object since; each opens the chain that led to it.
 fn changes(app: App, changes: Vec<Link>) -> AnyView {
+    if changes.len() < 2 {
+        return ().into_any();
+    }
     let items = changes.into_iter().skip(1).map(|link| {
         let revision = link.revision;
         let time = app.clock_text(link.at);
         let text = app.say(&link.sentence);
-        let open = move || app.chain.with(|chain| chain.as_ref().filter(|(opened, _)| *opened == revision).map(|(_, links)| links.clone()));
+        let who = if link.actor == Actor::You { String::new() } else { link.name + " " };
+        let open = Memo::new(move |_| {
+            app.chain.with(|chain| chain.as_ref().filter(|(opened, _)| *opened == revision).map(|(_, links)| links.clone()))
+        });
+        let ask = move |_| {
+            if open.with_untracked(Option::is_some) { app.chain.set(None) } else { app.send(&Command::Explain(revision)) }
+        };
         view! {
             <li>
-                <time>{time}</time><b>{link.name}</b>" "{text}" "
-                <button class="link" on:click=move |_| app.send(&Command::Explain(revision))>{t!(app, "inspector.why-this")}</button>
-                {move || open().map(|chain| links(app, chain))}
+                <time>{time}</time><b>{who}</b>{text}" "
+                <button class="link" aria-expanded=move || open.with(Option::is_some).to_string() on:click=hear(ask)>{t!(app, "inspector.why-this")}</button>
+                {move || open.get().map(|chain| links(app, chain))}
             </li>
         }
+        .into_any()
     });
     view! { <h3>{t!(app, "inspector.since")}</h3><ol class="chain">{items.collect_view()}</ol> }.into_any()
 }
 
-fn scores(app: App, decision: Decision) -> AnyView {
+/// The scheduler's table: nodes as rows, the points of its plugins as columns.
+fn scores(app: App, decision: Option<Decision>) -> AnyView {
+    let Some(decision) = decision else { return ().into_any() };
     let title = match &decision.chosen {
         Some(node) => app.fill(key!("scores.chosen"), &[node]),
         None => app.text(key!("scores.none")).to_owned(),
     };
     let chosen = decision.chosen.clone();
-    let plugins = decision.plugins.clone();
+    let columns = decision.plugins.len() + 1;
     let rows = decision.nodes.into_iter().map(|verdict| {
         let is_chosen = chosen.as_deref() == Some(&verdict.node);
         let node = object_link(app, verdict.node.clone(), Subject::new("Node", "", &*verdict.node));
         let cells = match verdict.filtered_by {
-            Some(plugin) => view! { <td class="filtered" colspan=plugins.len() + 1>{plugin}": "{verdict.reasons.join(", ")}</td> }.into_any(),
-            None => view! { {verdict.scores.iter().map(|score| view! { <td>{*score}</td> }).collect_view()}<td><b>{verdict.total}</b></td> }.into_any(),
+            Some(plugin) => view! { <td class="filtered" colspan=columns>"✕ "<b>{plugin}</b>" "{verdict.reasons.join(", ")}</td> }.into_any(),
+            None => view! { {verdict.scores.iter().map(|score| view! { <td>{*score}</td> }.into_any()).collect_view()}<td><b>{verdict.total}</b></td> }.into_any(),
         };
-        view! { <tr class:chosen=is_chosen><th scope="row">{node}</th>{cells}</tr> }
+        let mark = is_chosen.then_some("✓ ");
+        view! { <tr class:chosen=is_chosen><th scope="row">{mark}{node}</th>{cells}</tr> }.into_any()
     });
-    let heads = decision.plugins.iter().map(|plugin| view! { <th scope="col">{plugin.clone()}</th> }).collect_view();
+    let heads =
+        decision.plugins.iter().map(|plugin| view! { <th scope="col">{plugin.clone()}</th> }.into_any()).collect_view();
     view! {
         <h3>{title}</h3>
         <p class="soft small">{decision.message}</p>
         <div class="scroll" tabindex="0" role="region" aria-label=t!(app, "scores.table")>
-            <table class="scores"><thead><tr><th></th>{heads}<th>{t!(app, "scores.total")}</th></tr></thead><tbody>{rows.collect_view()}</tbody></table>
+            <table class="scores"><thead><tr><th></th>{heads}<th scope="col">{t!(app, "scores.total")}</th></tr></thead><tbody>{rows.collect_view()}</tbody></table>
         </div>
     }
     .into_any()
 }
 
 fn conditions(app: App, conditions: Vec<Condition>) -> AnyView {
+    if conditions.is_empty() {
+        return ().into_any();
+    }
     let rows = conditions.into_iter().map(|condition| view! {
         <tr><th scope="row">{condition.type_}</th><td>{condition.status}</td><td>{condition.reason}<br/><span class="soft">{condition.message}</span></td></tr>
-    });
+    }.into_any());
     view! { <h3>{t!(app, "inspector.conditions")}</h3><table class="conditions"><tbody>{rows.collect_view()}</tbody></table> }.into_any()
 }

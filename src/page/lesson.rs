@@ -2,13 +2,14 @@
 
 use leptos::prelude::*;
 
-use crate::session::scenario::{LessonStep, Text};
-use crate::view::protocol::Command;
+use crate::session::scenario::Text;
+use crate::view::protocol::LessonStep;
 use crate::view::words::Language;
 use crate::view::{Selection, Subject};
 
+use super::erase::{hear, t};
 use super::icons::{Icon, icon};
-use super::state::{App, t};
+use super::state::App;
 
 fn in_language(text: &Text, language: Language) -> String {
     match language {
@@ -29,56 +30,43 @@ pub(super) fn LessonPanel(app: App) -> impl IntoView {
     };
     move || {
         app.lesson.get().map(|taken| {
-        let language = app.language.get();
-        let step = taken.lesson.steps[taken.step].clone();
-        let (number, all) = (taken.step + 1, taken.lesson.steps.len());
-        let button = step.button.as_ref().map(|text| in_language(text, language));
-        let last = number == all;
-        view! {
-            <aside class="lesson" aria-label=t!(app, "lesson.title")>
-                <p class="soft small">{in_language(&taken.lesson.title, language)}{format!(" · {number}/{all}")}</p>
-                <p class="lesson-text" aria-live="polite">{in_language(&step.text, language)}</p>
-                <div class="lesson-buttons">
-                    {button.map(|text| {
-                        let step = step.clone();
-                        view! { <button id="do-it" class="pill on" disabled=taken.done on:click=move |_| perform(app, &step)>{text}</button> }
-                    })}
-                    <button class="square" disabled=number == 1 aria-label=t!(app, "lesson.back") on:click=move |_| go(-1)>{icon(Icon::Left)}</button>
-                    <button id="lesson-next" class="square" disabled=last aria-label=t!(app, "lesson.next") on:click=move |_| go(1)>{icon(Icon::Right)}</button>
-                    <button class="square" aria-label=t!(app, "lesson.close") on:click=move |_| app.lesson.set(None)>{icon(Icon::Close)}</button>
-                </div>
-            </aside>
-        }
-    })
+            let language = app.language.get();
+            let index = taken.step;
+            let step = taken.lesson.steps[index].clone();
+            let (number, all) = (index + 1, taken.lesson.steps.len());
+            let button = step.button.as_ref().map(|text| in_language(text, language));
+            let last = number == all;
+            // What a step does comes first; then the way on is the one to take.
+            let next_first = taken.done || button.is_none();
+            view! {
+                <aside class="lesson" aria-label=t!(app, "lesson.title")>
+                    <p class="soft small">{in_language(&taken.lesson.title, language)}{format!(" · {number} / {all}")}</p>
+                    <p class="lesson-text" aria-live="polite">{in_language(&step.text, language)}</p>
+                    <div class="lesson-buttons">
+                        {button.map(|text| {
+                            let class = if taken.done { "pill" } else { "pill on" };
+                            view! { <button id="do-it" class=class disabled=taken.done on:click=hear(move |_| perform(app, index, &step))>{text}</button> }.into_any()
+                        })}
+                        <button class="square" disabled=number == 1 aria-label=t!(app, "lesson.back") title=t!(app, "lesson.back") on:click=hear(move |_| go(-1))>{icon(Icon::Left)}</button>
+                        <button id="lesson-next" class=if next_first && !last { "square on" } else { "square" } disabled=last aria-label=t!(app, "lesson.next") title=t!(app, "lesson.next") on:click=hear(move |_| go(1))>{icon(Icon::Right)}</button>
+                        <button id="lesson-close" class="square" aria-label=t!(app, "lesson.close") title=t!(app, "lesson.close") on:click=hear(move |_| app.lesson.set(None))>{icon(Icon::Close)}</button>
+                    </div>
+                </aside>
+            }
+            .into_any()
+        })
     }
 }
 
 /// Does what a step says.
-fn perform(app: App, step: &LessonStep) {
+fn perform(app: App, index: usize, step: &LessonStep) {
     if !step.files.is_empty() {
         app.put_files(step.files.clone());
-    }
-    if let Some(speed) = step.speed {
-        app.send(&Command::Speed(speed));
     }
     if !step.apply.is_empty() {
         app.apply(Some(&step.apply));
     }
-    for action in &step.actions {
-        app.act(action.clone());
-    }
-    for _ in 0..step.steps.min(1_000) {
-        app.send(&Command::Step);
-    }
-    if step.skip_seconds > 0.0 {
-        app.send(&Command::Skip(step.skip_seconds));
-    }
-    if step.until_idle {
-        app.send(&Command::UntilIdle);
-    }
-    if let Some(play) = step.play {
-        app.send(&Command::Play(play));
-    }
+    app.perform(index);
     if let Some(pointed) = &step.select {
         let found = app.cluster.scene.with_untracked(|scene| {
             let pods = scene.pods.values().filter(|pod| pointed.kind == "Pod" && pod.name.starts_with(&pointed.name));

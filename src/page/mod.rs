@@ -2,8 +2,10 @@
 
 pub mod editor;
 
+mod breaking;
 mod dialogs;
 mod editor_pane;
+mod erase;
 mod graph;
 mod icons;
 mod inspector;
@@ -16,15 +18,18 @@ mod timeline;
 mod topbar;
 
 use leptos::prelude::*;
+use wasm_bindgen::{JsCast as _, closure::Closure};
 
 use crate::session::File;
 use crate::view::protocol::{Command, Start};
 use crate::view::words::Language;
 
-use state::{App, Engine, Room, t};
+use erase::{hear, t};
+use state::{App, Engine, Room};
 
 const LANGUAGE: &str = "kubetab.language";
 const THEME: &str = "kubetab.theme";
+const FOLDED: &str = "kubetab.folded";
 
 /// What the editor holds when nobody has written anything yet.
 const FIRST_FILE: &str = include_str!("../../assets/editor/first.yaml");
@@ -42,6 +47,11 @@ fn parameter(name: &str) -> Option<String> {
     web_sys::UrlSearchParams::new_with_str(&search).ok()?.get(name)
 }
 
+/// Whether the page stands in a slide, as `?embed=1` asks: the cluster alone.
+fn is_embedded() -> bool {
+    parameter("embed").is_some()
+}
+
 fn first_language() -> Language {
     let browser = || window().navigator().language();
     parameter("lang")
@@ -51,8 +61,20 @@ fn first_language() -> Language {
         .unwrap_or_default()
 }
 
-fn prefers_dark() -> bool {
-    window().match_media("(prefers-color-scheme: dark)").ok().flatten().is_some_and(|query| query.matches())
+/// Whether the system is dark, now and whenever that changes.
+fn prefers_dark() -> RwSignal<bool> {
+    let Some(query) = window().match_media("(prefers-color-scheme: dark)").ok().flatten() else {
+        return RwSignal::new(false);
+    };
+    let dark = RwSignal::new(query.matches());
+    let changed = Closure::<dyn Fn(web_sys::Event)>::new({
+        let query = query.clone();
+        move |_| dark.set(query.matches())
+    });
+    // A browser that does not tell of the change keeps the looks it had when the page was opened.
+    let _ = query.add_event_listener_with_callback("change", changed.as_ref().unchecked_ref());
+    changed.forget();
+    dark
 }
 
 /// Writes an attribute of `<html>`, which style sheets and screen readers read.
@@ -69,30 +91,57 @@ fn first_commands(app: App) -> Vec<Command> {
     let saved = app.saved.get_untracked();
     let mut commands = Vec::new();
     let own = if saved.is_empty() { Start::New } else { Start::Text(saved.clone()) };
-    commands.push(Command::Open { start: own, play: true });
+    commands.push(Command::Open { start: own, play: storage::load_playing() });
     if hash.starts_with("#v") {
         if !saved.is_empty() {
             app.keep_branch(state::Branch { text: saved, clock: String::from("…") });
         }
         commands.push(Command::Open { start: Start::Text(hash), play: false });
-        let address =
-            window().location().pathname().unwrap_or_default() + &window().location().search().unwrap_or_default();
-        if let Ok(history) = window().history() {
-            // Reloading shall continue the work, not open the link again.
-            let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
-        }
+        forget_link();
     } else if let Some(id) = parameter("scenario") {
         commands.push(Command::Open { start: Start::Scenario(id), play: true });
+    }
+    if commands.len() == 1
+        && let Some((id, _)) = storage::load_lesson()
+    {
+        commands.push(Command::Lesson(id));
     }
     commands.push(Command::Events(true));
     commands
 }
 
+/// Takes the link out of the address: reloading shall continue the work, not open the link again. A slide has no work
+/// of its own, and opens its link every time.
+fn forget_link() {
+    if is_embedded() {
+        return;
+    }
+    let location = window().location();
+    let address = location.pathname().unwrap_or_default() + &location.search().unwrap_or_default();
+    if let Ok(history) = window().history() {
+        // Should the browser refuse, the link stays in the address, and the session is kept all the same.
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address));
+    }
+}
+
+/// Opens a link that is put into the address while the page is there.
+fn watch_address(app: App) {
+    let changed = Closure::<dyn Fn()>::new(move || {
+        let hash = window().location().hash().unwrap_or_default();
+        if hash.starts_with("#v") {
+            forget_link();
+            app.open(Start::Text(hash), false);
+        }
+    });
+    // Without it such a link is opened by reloading.
+    let _ = window().add_event_listener_with_callback("hashchange", changed.as_ref().unchecked_ref());
+    changed.forget();
+}
+
 #[component]
 fn Page() -> impl IntoView {
-    let dark = RwSignal::new(storage::load(THEME).map_or_else(prefers_dark, |theme| theme == "dark"));
-    let embedded = parameter("embed").is_some();
-    let app = App::new(first_language(), dark.into(), embedded);
+    let embedded = is_embedded();
+    let app = App::new(first_language(), prefers_dark(), embedded);
     if app.files.list.with_untracked(Vec::is_empty) {
         app.files.list.set(vec![File { name: "web.yaml".to_owned(), text: FIRST_FILE.to_owned() }]);
     }
@@ -102,7 +151,14 @@ fn Page() -> impl IntoView {
         set_root("lang", language.code());
         storage::save(LANGUAGE, language.code());
     });
-    Effect::new(move || set_root("data-theme", if dark.get() { "dark" } else { "light" }));
+    Effect::new(move || set_root("data-theme", if app.dark.get() { "dark" } else { "light" }));
+    // Until the cluster is there, what was kept of the last visit still holds.
+    let playing = Memo::new(move |_| match app.cluster.frames.get() {
+        0 => storage::load_playing(),
+        _ => app.cluster.clock.with(|clock| clock.playing),
+    });
+    Effect::new(move || storage::save(THEME, app.theme.get().id()));
+    Effect::new(move || app.folded.with(|folded| storage::save(FOLDED, &folded.0)));
     Effect::new(move |live: Option<bool>| {
         let drawn = app.cluster.frames.get() > 0;
         if drawn && live != Some(true) {
@@ -111,7 +167,15 @@ fn Page() -> impl IntoView {
         }
         drawn || live == Some(true)
     });
+    Effect::new(move || storage::save_playing(playing.get()));
+    Effect::new(move || {
+        let taken = app.lesson.get();
+        if app.cluster.frames.get() > 0 {
+            storage::save_lesson(taken.as_ref().map(|taken| (taken.lesson.id.as_str(), taken.step)));
+        }
+    });
     link::start(app, &first_commands(app));
+    watch_address(app);
     view! {
         <div
             id="kubetab"
@@ -122,9 +186,11 @@ fn Page() -> impl IntoView {
             data-playing=move || app.cluster.clock.with(|clock| clock.playing).to_string()
             data-hash=move || app.cluster.hash.get()
             data-revision=move || app.cluster.counts.with(|counts| counts.revision)
-            data-room=move || app.room.with(|room| format!("{room:?}").to_lowercase())
+            data-steps=move || app.cluster.clock.with(|clock| clock.steps)
+            data-room=move || app.room.get().id()
+            data-folded=move || app.folded.with(|folded| folded.0.clone())
         >
-            <topbar::TopBar app=app dark=dark/>
+            <topbar::TopBar app=app/>
             <Banner app=app/>
             <main class="rooms">
                 {(!embedded).then(|| view! { <editor_pane::EditorPane app=app/> })}
@@ -149,12 +215,13 @@ fn Page() -> impl IntoView {
 /// What is said when the engine has died.
 #[component]
 fn Banner(app: App) -> impl IntoView {
-    move || match app.engine.get() {
+    move || {
+        match app.engine.get() {
         Engine::Restored => Some(
             view! {
                 <div class="banner" role="status">
                     <span>{t!(app, "engine.restored")}</span>
-                    <button on:click=move |_| app.engine.set(Engine::Live)>{t!(app, "close")}</button>
+                    <button on:click=hear(move |_| app.engine.set(Engine::Live))>{t!(app, "close")}</button>
                 </div>
             }
             .into_any(),
@@ -163,13 +230,14 @@ fn Banner(app: App) -> impl IntoView {
             view! {
                 <div class="banner bad" role="alert">
                     <span>{t!(app, "engine.dead")}" "<code>{why}</code></span>
-                    <button id="revive" on:click=move |_| link::revive(app, false)>{t!(app, "engine.revive")}</button>
-                    <button id="undo-last" on:click=move |_| link::revive(app, true)>{t!(app, "engine.undo")}</button>
+                    <button id="revive" on:click=hear(move |_| link::revive(app, false))>{t!(app, "engine.revive")}</button>
+                    <button id="undo-last" on:click=hear(move |_| link::revive(app, true))>{t!(app, "engine.undo")}</button>
                 </div>
             }
             .into_any(),
         ),
         Engine::Starting | Engine::Live => None,
+    }
     }
 }
 
@@ -178,7 +246,7 @@ fn Banner(app: App) -> impl IntoView {
 fn RoomTabs(app: App) -> impl IntoView {
     let tab = move |room: Room, key: crate::view::words::Key| {
         view! {
-            <button aria-pressed=move || (app.room.get() == room).to_string() on:click=move |_| app.room.set(room)>
+            <button aria-pressed=move || (app.room.get() == room).to_string() on:click=hear(move |_| app.room.set(room))>
                 {move || app.text(key)}
             </button>
         }

@@ -7,13 +7,14 @@ use crate::view::Subject;
 use crate::view::node::{bytes, cores};
 use crate::view::words::Key;
 
-use super::state::{App, Room, t};
+use super::erase::{hear, t};
+use super::state::{App, Room};
 
 #[component]
 pub(super) fn Outline(app: App) -> impl IntoView {
     let link = move |subject: Subject| {
         let name = subject.name.clone();
-        view! { <button class="link" on:click=move |_| { app.select_object(subject.clone()); app.room.set(Room::Inspector); }>{name}</button> }
+        view! { <button class="link" on:click=hear(move |_| { app.select_object(subject.clone()); app.show(Room::Inspector); })>{name}</button> }
     };
     let heads = |keys: &[Key]| {
         keys.iter()

@@ -1,16 +1,16 @@
 //! What the page knows: signals that the worker's reports set and the components read.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use leptos::prelude::*;
 
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
-use crate::session::scenario::{Card, Lesson};
-use crate::session::{Action, File};
+use crate::session::scenario::Card;
+use crate::session::{Action, File, ObjectName};
 use crate::view::events::EventRow;
 use crate::view::inspect::Details;
-use crate::view::protocol::{Answer, Clock, Command, Counts, Frame, Problem, Pulse, Report, Start};
+use crate::view::protocol::{Answer, Clock, Command, Counts, Frame, Lesson, Problem, Pulse, Report, Start};
 use crate::view::scene::{Filter, Scene};
 use crate::view::timeline::Mark;
 use crate::view::why::Link;
@@ -64,7 +64,7 @@ pub(super) enum Dialog {
     /// An image that shall not be pulled.
     BreakImage,
     /// Delete this?
-    Delete(Subject),
+    Delete(ObjectName),
 }
 
 /// The rooms of the page; on a phone one at a time.
@@ -74,6 +74,73 @@ pub(super) enum Room {
     Graph,
     Inspector,
     Events,
+}
+
+impl Room {
+    /// Those that can be folded away.
+    pub(super) const FOLDABLE: [Self; 3] = [Self::Editor, Self::Inspector, Self::Events];
+
+    /// A name without blanks for attributes and style sheets.
+    pub(super) const fn id(self) -> &'static str {
+        match self {
+            Self::Editor => "editor",
+            Self::Graph => "graph",
+            Self::Inspector => "inspector",
+            Self::Events => "events",
+        }
+    }
+}
+
+/// Which rooms are folded away on a wide screen, as words with blanks between.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Folded(pub(super) String);
+
+impl Folded {
+    /// Everything but the picture and the line of time: what a class on a projector needs.
+    pub(super) fn all() -> Self {
+        Self(Room::FOLDABLE.map(Room::id).join(" "))
+    }
+
+    pub(super) fn contains(&self, room: Room) -> bool {
+        self.0.split(' ').any(|word| word == room.id())
+    }
+
+    pub(super) fn toggle(&mut self, room: Room) {
+        let others = Room::FOLDABLE.into_iter().filter(|other| self.contains(*other) != (*other == room));
+        *self = Self(others.map(Room::id).collect::<Vec<_>>().join(" "));
+    }
+}
+
+/// How the page looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Theme {
+    /// As the system does.
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub(super) const fn id(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    pub(super) fn from_id(id: &str) -> Self {
+        [Self::Light, Self::Dark].into_iter().find(|theme| theme.id() == id).unwrap_or_default()
+    }
+
+    pub(super) const fn next(self) -> Self {
+        match self {
+            Self::Auto => Self::Light,
+            Self::Light => Self::Dark,
+            Self::Dark => Self::Auto,
+        }
+    }
 }
 
 /// Something told to the user in passing.
@@ -87,6 +154,7 @@ pub(super) struct Notice {
 /// A session that was left: another branch of time, or the user's own work before a link was opened.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Branch {
+    /// The session.
     pub(super) text: String,
     /// The clock where it was left, as shown.
     pub(super) clock: String,
@@ -137,7 +205,8 @@ pub(super) struct Cluster {
     pub(super) counts: RwSignal<Counts>,
     pub(super) start: RwSignal<Time>,
     pub(super) hash: RwSignal<String>,
-    pub(super) marks: RwSignal<BTreeSet<Mark>>,
+    /// In the order of time.
+    pub(super) marks: RwSignal<Vec<Mark>>,
     pub(super) events: RwSignal<Vec<EventRow>>,
     pub(super) pulses: StoredValue<VecDeque<Pulse>>,
     pub(super) frames: RwSignal<u32>,
@@ -156,7 +225,9 @@ pub(super) struct Taken {
 #[derive(Clone, Copy)]
 pub(super) struct App {
     pub(super) language: RwSignal<Language>,
-    pub(super) dark: Signal<bool>,
+    pub(super) theme: RwSignal<Theme>,
+    pub(super) dark: Memo<bool>,
+    pub(super) folded: RwSignal<Folded>,
     pub(super) engine: RwSignal<Engine>,
     pub(super) cluster: Cluster,
     pub(super) files: Files,
@@ -173,16 +244,23 @@ pub(super) struct App {
     pub(super) branches: RwSignal<Vec<Branch>>,
     pub(super) saved: RwSignal<String>,
     pub(super) embedded: bool,
-    pending: StoredValue<BTreeMap<u32, Purpose>>,
+    pending: StoredValue<Vec<(u32, Purpose)>>,
     next_id: StoredValue<u32>,
     link: StoredValue<WorkerLink, LocalStorage>,
 }
 
 impl App {
-    pub(super) fn new(language: Language, dark: Signal<bool>, embedded: bool) -> Self {
+    pub(super) fn new(language: Language, prefers_dark: RwSignal<bool>, embedded: bool) -> Self {
+        let theme = RwSignal::new(storage::load(super::THEME).map_or(Theme::Auto, |id| Theme::from_id(&id)));
+        let dark = Memo::new(move |_| match theme.get() {
+            Theme::Auto => prefers_dark.get(),
+            theme => theme == Theme::Dark,
+        });
         Self {
             language: RwSignal::new(language),
+            theme,
             dark,
+            folded: RwSignal::new(Folded(storage::load(super::FOLDED).unwrap_or_default())),
             engine: RwSignal::default(),
             cluster: Cluster {
                 scene: RwSignal::default(),
@@ -265,12 +343,30 @@ impl App {
         self.send(&Command::Act { id, action });
     }
 
+    /// Replaces a Deployment's pods by new ones.
+    pub(super) fn restart(self, object: ObjectName) {
+        let id = self.expect(Purpose::Other);
+        self.send(&Command::Restart { id, object });
+    }
+
+    /// Does what a step of the lesson does besides writing and applying files.
+    pub(super) fn perform(self, step: usize) {
+        let id = self.expect(Purpose::Other);
+        self.send(&Command::Perform { id, step });
+    }
+
+    /// Shows a room that may be folded away, or lie behind another on a phone.
+    pub(super) fn show(self, room: Room) {
+        self.room.set(room);
+        if self.folded.with_untracked(|folded| folded.contains(room)) {
+            self.folded.update(|folded| folded.toggle(room));
+        }
+    }
+
     fn expect(self, purpose: Purpose) -> u32 {
         self.next_id.update_value(|id| *id += 1);
         let id = self.next_id.get_value();
-        self.pending.update_value(|pending| {
-            pending.insert(id, purpose);
-        });
+        self.pending.update_value(|pending| pending.push((id, purpose)));
         id
     }
 
@@ -349,13 +445,16 @@ impl App {
     }
 
     /// Begins another session; the present one is kept among the branches.
-    pub(super) fn open(self, start: Start) {
+    pub(super) fn open(self, start: Start, play: bool) {
         let saved = self.saved.get_untracked();
-        if !saved.is_empty() && self.cluster.marks.with_untracked(has_actions) {
+        if !saved.is_empty() && self.cluster.marks.with_untracked(|marks| has_actions(marks)) {
             let clock = clock_text(self.cluster.clock.get_untracked().now, self.cluster.start.get_untracked());
             self.keep_branch(Branch { text: saved, clock });
         }
-        self.send(&Command::Open { start, play: true });
+        self.send(&Command::Open { start, play });
+        // What another session was filtered by would only hide this one.
+        self.filter.set(Filter::default());
+        self.send(&Command::Filter(Filter::default()));
     }
 
     pub(super) fn keep_branch(self, branch: Branch) {
@@ -389,7 +488,12 @@ impl App {
         match report {
             Report::Ready { gallery, .. } => self.gallery.set(gallery),
             Report::Opened { files, lesson, start } => self.opened(files, lesson, start),
-            Report::NotOpened(why) => self.notice(true, why),
+            Report::Lesson(lesson) => {
+                let step = storage::load_lesson().map_or(0, |(_, step)| step);
+                let last = |lesson: &Lesson| lesson.steps.len().saturating_sub(1);
+                self.lesson.set(lesson.map(|lesson| Taken { step: step.min(last(&lesson)), lesson, done: false }));
+            }
+            Report::NotOpened(why) => self.notice(true, self.fill(crate::key!("open.failed"), &[&why])),
             Report::Done { id, outcome } | Report::Tried { id, outcome } => self.answered(id, outcome),
             Report::Frame(frame) => self.draw(*frame),
             Report::Details(details) => self.details.set(details),
@@ -410,7 +514,7 @@ impl App {
 
     fn opened(self, files: Vec<File>, lesson: Option<Lesson>, start: Time) {
         self.cluster.start.set(start);
-        self.cluster.marks.set(BTreeSet::new());
+        self.cluster.marks.set(Vec::new());
         self.cluster.pulses.update_value(VecDeque::clear);
         self.select(None);
         self.files.messages.set(Vec::new());
@@ -422,8 +526,12 @@ impl App {
     }
 
     fn answered(self, id: u32, outcome: Result<Answer, String>) {
-        let purpose = self.pending.try_update_value(|pending| pending.remove(&id)).flatten();
-        let purpose = purpose.unwrap_or(Purpose::Other);
+        let mut purpose = Purpose::Other;
+        self.pending.update_value(|pending| {
+            if let Some(index) = pending.iter().position(|(waiting, _)| *waiting == id) {
+                purpose = pending.swap_remove(index).1;
+            }
+        });
         let answer = outcome.unwrap_or_else(|why| Answer { refusals: vec![why], ..Answer::default() });
         if purpose == Purpose::Other {
             let bad = !answer.is_success();
@@ -457,10 +565,15 @@ impl App {
         }
         if !frame.marks.is_empty() {
             cluster.marks.update(|marks| {
-                marks.extend(frame.marks);
-                while marks.len() > MARKS_MAX {
-                    marks.pop_first();
+                for mark in frame.marks {
+                    // After a rewind the same marks come again.
+                    let place = marks.partition_point(|known| *known < mark);
+                    if marks.get(place) != Some(&mark) {
+                        marks.insert(place, mark);
+                    }
                 }
+                let surplus = marks.len().saturating_sub(MARKS_MAX);
+                marks.drain(..surplus);
             });
         }
         if let Some(events) = frame.events {
@@ -486,7 +599,7 @@ impl App {
     }
 }
 
-fn has_actions(marks: &BTreeSet<Mark>) -> bool {
+fn has_actions(marks: &[Mark]) -> bool {
     marks.iter().any(|mark| mark.kind == crate::view::timeline::MarkKind::Action)
 }
 
@@ -498,11 +611,3 @@ pub(super) fn clock_text(time: Time, start: Time) -> String {
     let clock = format!("{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, since.subsec_millis());
     if days == 0 { clock } else { format!("{days}d {clock}") }
 }
-
-/// A text of the page in its language, for use in views: tracks the language.
-macro_rules! t {
-    ($app:expr, $name:literal) => {
-        move || $app.text($crate::key!($name))
-    };
-}
-pub(super) use t;

@@ -5,7 +5,7 @@
 use leptos::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use wasm_bindgen::JsCast as _;
+use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::machinery::json;
 use crate::session::File;
@@ -15,6 +15,8 @@ use super::state::Branch;
 const SESSION: &str = "kubetab.session";
 const FILES: &str = "kubetab.files";
 const BRANCHES: &str = "kubetab.branches";
+const LESSON: &str = "kubetab.lesson";
+const PLAYING: &str = "kubetab.playing";
 /// What is larger is not kept: browsers allow some five million characters for a whole site.
 const CHARACTERS_MAX: usize = 2_000_000;
 
@@ -27,8 +29,11 @@ pub(super) fn load(name: &str) -> Option<String> {
     storage()?.get_item(name).ok().flatten()
 }
 
-/// Keeps a text under a name.
+/// Keeps a text under a name. A page in a slide keeps nothing: what is kept is the user's own.
 pub(super) fn save(name: &str, text: &str) {
+    if super::is_embedded() {
+        return;
+    }
     if let Some(storage) = storage()
         && text.len() <= CHARACTERS_MAX
     {
@@ -38,16 +43,37 @@ pub(super) fn save(name: &str, text: &str) {
 }
 
 fn load_json<T: DeserializeOwned + Default>(name: &str) -> T {
-    load(name).and_then(|text| json::from_value(&serde_json::from_str(&text).ok()?).ok()).unwrap_or_default()
+    // By way of the browser's own JSON, which costs the download nothing.
+    let value = |text: String| serde_wasm_bindgen::from_value(js_sys::JSON::parse(&text).ok()?).ok();
+    load_own(name).and_then(value).and_then(|value| json::from_value(&value).ok()).unwrap_or_default()
 }
 
 fn save_json<T: Serialize>(name: &str, value: &T) {
-    save(name, &json::to_value(value).to_string());
+    let value = json::to_value(value).serialize(&serde_wasm_bindgen::Serializer::json_compatible());
+    let text = |value: JsValue| js_sys::JSON::stringify(&value).ok()?.as_string();
+    if let Some(text) = value.ok().and_then(text) {
+        save(name, &text);
+    }
+}
+
+/// As [`load`], for what is the user's own work, which a page in a slide does not show.
+fn load_own(name: &str) -> Option<String> {
+    load(name).filter(|text| !text.is_empty() && !super::is_embedded())
 }
 
 /// The session as it was last saved.
 pub(super) fn load_session() -> Option<String> {
-    load(SESSION).filter(|text| !text.is_empty())
+    load_own(SESSION)
+}
+
+/// Whether time ran when the page was left.
+pub(super) fn load_playing() -> bool {
+    load_own(PLAYING).is_none_or(|text| text != "false")
+}
+
+/// Keeps whether time runs.
+pub(super) fn save_playing(playing: bool) {
+    save(PLAYING, if playing { "true" } else { "false" });
 }
 
 /// Keeps the session.
@@ -63,6 +89,18 @@ pub(super) fn load_files() -> Vec<File> {
 /// Keeps the editor's files.
 pub(super) fn save_files(files: &[File]) {
     save_json(FILES, &files);
+}
+
+/// The lesson that is taken, and its step.
+pub(super) fn load_lesson() -> Option<(String, usize)> {
+    let text = load_own(LESSON)?;
+    let (id, step) = text.split_once(' ')?;
+    Some((id.to_owned(), step.parse().ok()?))
+}
+
+/// Keeps which lesson is taken.
+pub(super) fn save_lesson(lesson: Option<(&str, usize)>) {
+    save(LESSON, &lesson.map_or_else(String::new, |(id, step)| format!("{id} {step}")));
 }
 
 /// The branches that were left.

@@ -5,9 +5,10 @@ use leptos::prelude::*;
 use crate::key;
 use crate::machinery::time::Time;
 use crate::view::protocol::Command;
-use crate::view::timeline::MarkKind;
+use crate::view::timeline::{Mark, MarkKind};
 
-use super::state::{App, Room, clock_text, t};
+use super::erase::{hear, t};
+use super::state::{App, Room, clock_text};
 
 /// The timeline is this long at least, in seconds, so that a young cluster does not fill it.
 const SECONDS_MIN: f64 = 60.0;
@@ -28,14 +29,27 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
     let marks = Memo::new(move |_| {
         let (start, seconds) = bounds.get();
         app.cluster.marks.with(|marks| {
-            let mut places = std::collections::BTreeMap::new();
+            // Marks come in order, so those of one place and kind lie near each other, and the last is shown.
+            let mut places: Vec<((i32, MarkKind), Mark)> = Vec::new();
             for mark in marks {
                 let place = (mark.at.since(start).as_secs_f64() / seconds * PLACES).floor();
                 #[allow(clippy::cast_possible_truncation, reason = "a number between 0 and PLACES")]
-                places.insert((place as i32, mark.kind), mark.clone());
+                let key = (place as i32, mark.kind);
+                let of_place = places.iter_mut().rev().take_while(|((place, _), _)| *place == key.0);
+                match of_place.into_iter().find(|(known, _)| *known == key) {
+                    Some((_, known)) => *known = mark.clone(),
+                    None => places.push((key, mark.clone())),
+                }
             }
             places
         })
+    });
+    // What happened last before the moment that is shown.
+    let last_mark = Memo::new(move |_| {
+        let now = clock.with(|clock| clock.now);
+        app.cluster
+            .marks
+            .with(|marks| marks.iter().rev().find(|mark| mark.at <= now).map(|mark| (mark.at, mark.clone())))
     });
     let seek = move |seconds: f64| {
         let (start, _) = bounds.get_untracked();
@@ -68,15 +82,19 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
                     id="scrubber"
                     type="range"
                     min="0"
-                    step="0.001"
+                    step="0.1"
                     max=move || bounds.get().1
                     prop:value=move || clock.get().now.since(bounds.get().0).as_secs_f64()
                     aria-label=t!(app, "timeline.scrub")
                     aria-valuetext=move || app.clock_text(clock.get().now)
-                    on:input=on_input
+                    on:input=hear(on_input)
                 />
             </div>
-            {(!app.embedded).then(|| view! { <Events app=app/> })}
+            <p class="caption" id="caption">{move || last_mark.get().map(|(at, mark)| {
+                let sign = match mark.kind { MarkKind::Action => "●", MarkKind::Trouble => "▲", MarkKind::Change => "○" };
+                view! { <time>{app.clock_text(at)}</time><span class=format!("mark-sign {}", mark.kind.id()) aria-hidden="true">{sign}</span>{app.say(&mark.text)} }.into_any()
+            })}</p>
+            {(!app.embedded).then(|| view! { <Events app=app/> }.into_any())}
         </section>
     }
 }
@@ -102,7 +120,7 @@ fn Events(app: App) -> impl IntoView {
                                 <td>{move || age(seconds.get().saturating_sub(seen))}</td>
                                 <td>{if event.warning { "Warning" } else { "Normal" }}</td>
                                 <td>{event.reason}</td>
-                                <td><button class="link" on:click=move |_| { app.select_object(subject.clone()); app.room.set(Room::Inspector); }>{name}</button></td>
+                                <td><button class="link" on:click=hear(move |_| { app.select_object(subject.clone()); app.show(Room::Inspector); })>{name}</button></td>
                                 <td class="wide">{event.message}{times}</td>
                             </tr>
                         }

@@ -1,54 +1,99 @@
 //! The bar above: scenarios, time, breaking things, sharing, language and theme.
 
 use leptos::prelude::*;
-use wasm_bindgen::JsCast as _;
 
 use crate::key;
-use crate::session::{Action, NodeName};
 use crate::view::protocol::{Command, Start};
-use crate::view::words::Language;
-use crate::view::{Selection, Subject};
+use crate::view::words::{Key, Language};
 
+use super::breaking::BreakIt;
+use super::erase::{hear, t};
 use super::icons::{Icon, icon};
-use super::state::{App, Dialog, t};
-use super::storage;
+use super::state::{App, Dialog, Folded, Room, Theme};
 
 const SPEEDS: [f64; 10] = [0.1, 0.25, 1.0, 2.0, 4.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
 
 #[component]
-pub(super) fn TopBar(app: App, dark: RwSignal<bool>) -> impl IntoView {
-    let toggle_theme = move |_| {
-        dark.update(|dark| *dark = !*dark);
-        storage::save(super::THEME, if dark.get_untracked() { "dark" } else { "light" });
-    };
+pub(super) fn TopBar(app: App) -> impl IntoView {
     let other_language = move || match app.language.get() {
         Language::English => Language::Korean,
         Language::Korean => Language::English,
     };
+    let own = !app.embedded;
     view! {
         <header class="topbar">
-            <span class="logo">"kube"<i>"tab"</i></span>
-            {(!app.embedded).then(|| view! {
-                <button id="gallery" class="pill" on:click=move |_| app.dialog.set(Some(Dialog::Gallery))>
-                    {icon(Icon::Book)}<span>{t!(app, "gallery.open")}</span>
+            <h1 class="logo">"kube"<i>"tab"</i></h1>
+            {own.then(|| view! {
+                <button id="gallery" class="pill" aria-label=t!(app, "gallery.open") on:click=hear(move |_| app.dialog.set(Some(Dialog::Gallery)))>
+                    {icon(Icon::Book)}<span class="label">{t!(app, "gallery.open")}</span>
                 </button>
-            })}
+            }.into_any())}
             <span class="soft small version">{t!(app, "app.simulated")}</span>
             <TimeControls app=app/>
-            {(!app.embedded).then(|| view! {
+            {own.then(|| view! {
                 <BreakIt app=app/>
-                <button id="share" class="pill" on:click=move |_| app.dialog.set(Some(Dialog::Share))>
+                <button id="share" class="pill" aria-label=t!(app, "share") on:click=hear(move |_| app.dialog.set(Some(Dialog::Share)))>
                     {icon(Icon::Share)}<span class="label">{t!(app, "share")}</span>
                 </button>
-            })}
-            <button id="language" class="pill" lang=move || other_language().code() on:click=move |_| app.language.set(other_language())>
+                {folds(app)}
+            }.into_any())}
+            <button id="language" class="pill" lang=move || other_language().code() on:click=hear(move |_| app.language.set(other_language()))>
                 {move || other_language().own_name()}
             </button>
-            <button id="theme" class="pill" aria-label=t!(app, "theme") aria-pressed=move || dark.get().to_string() on:click=toggle_theme>
-                {icon(Icon::Theme)}
-            </button>
+            {theme(app)}
         </header>
     }
+}
+
+const fn theme_name(theme: Theme) -> Key {
+    match theme {
+        Theme::Auto => key!("theme.auto"),
+        Theme::Light => key!("theme.light"),
+        Theme::Dark => key!("theme.dark"),
+    }
+}
+
+fn theme(app: App) -> AnyView {
+    let name = move || app.fill(key!("theme"), &[app.text(theme_name(app.theme.get()))]);
+    let picture = move || {
+        icon(match app.theme.get() {
+            Theme::Auto => Icon::Theme,
+            Theme::Light => Icon::Sun,
+            Theme::Dark => Icon::Moon,
+        })
+    };
+    view! {
+        <button id="theme" class="pill" data-theme-choice=move || app.theme.get().id() aria-label=name title=name on:click=hear(move |_| app.theme.update(|theme| *theme = theme.next()))>
+            {picture}
+        </button>
+    }
+    .into_any()
+}
+
+/// Buttons that fold rooms away, one by one or all but the picture.
+fn folds(app: App) -> AnyView {
+    let toggle = move |room: Room, picture: Icon, key: Key| {
+        let shown = move || app.folded.with(|folded| !folded.contains(room));
+        view! {
+            <button id=format!("fold-{}", room.id()) class="square" aria-pressed=move || shown().to_string() aria-label=move || app.text(key) title=move || app.text(key) on:click=hear(move |_| app.folded.update(|folded| folded.toggle(room)))>
+                {icon(picture)}
+            </button>
+        }
+        .into_any()
+    };
+    let is_alone = move || app.folded.with(|folded| *folded == Folded::all());
+    let alone = move |_| app.folded.set(if is_alone() { Folded::default() } else { Folded::all() });
+    view! {
+        <div class="folds" role="group" aria-label=t!(app, "rooms")>
+            {toggle(Room::Editor, Icon::PaneLeft, key!("fold.editor"))}
+            {toggle(Room::Events, Icon::PaneBottom, key!("fold.events"))}
+            {toggle(Room::Inspector, Icon::PaneRight, key!("fold.inspector"))}
+            <button id="projector" class="square" aria-pressed=move || is_alone().to_string() aria-label=t!(app, "fold.projector") title=t!(app, "fold.projector") on:click=hear(alone)>
+                {icon(Icon::Projector)}
+            </button>
+        </div>
+    }
+    .into_any()
 }
 
 #[component]
@@ -68,36 +113,39 @@ fn TimeControls(app: App) -> impl IntoView {
                 id="play"
                 class="pill on"
                 aria-label=move || if playing.get() { app.text(key!("time.pause")) } else { app.text(key!("time.play")) }
-                on:click=move |_| app.send(&Command::Play(!playing.get_untracked()))
+                on:click=hear(move |_| app.send(&Command::Play(!playing.get_untracked())))
             >
                 {move || icon(if playing.get() { Icon::Pause } else { Icon::Play })}
                 <span class="label">{move || if playing.get() { app.text(key!("time.pause")) } else { app.text(key!("time.play")) }}</span>
             </button>
-            <button id="step" class="pill" title=t!(app, "time.step") aria-label=t!(app, "time.step") on:click=move |_| app.send(&Command::Step)>
+            <button id="step-back" class="pill" title=t!(app, "time.back") aria-label=t!(app, "time.back") on:click=hear(move |_| app.send(&Command::StepBack))>
+                {icon(Icon::StepBack)}
+            </button>
+            <button id="step" class="pill" title=t!(app, "time.step") aria-label=t!(app, "time.step") on:click=hear(move |_| app.send(&Command::Step))>
                 {icon(Icon::Step)}
             </button>
-            <button id="until-idle" class="pill" title=t!(app, "time.idle") aria-label=t!(app, "time.idle") on:click=move |_| app.send(&Command::UntilIdle)>
+            <button id="until-idle" class="pill" title=t!(app, "time.idle") aria-label=t!(app, "time.idle") on:click=hear(move |_| app.send(&Command::UntilIdle))>
                 {icon(Icon::Idle)}
             </button>
-            <select id="speed" class="field" aria-label=t!(app, "time.speed") on:change=choose_speed>
+            <select id="speed" class="field" aria-label=t!(app, "time.speed") on:change=hear(choose_speed)>
                 {SPEEDS.map(|value| view! {
                     <option value=value.to_string() selected=move || (speed.get() - value).abs() < 1e-9>{format!("{value}×")}</option>
                 }).into_iter().collect_view()}
             </select>
             <output id="clock" class="clock" aria-label=t!(app, "time.clock")>{move || app.clock_text(clock.get().now)}</output>
             {move || in_past.get().then(|| view! {
-                <button id="fork" class="pill" on:click=move |_| app.send(&Command::Fork)>
+                <button id="fork" class="pill" on:click=hear(move |_| app.send(&Command::Fork))>
                     {icon(Icon::Fork)}<span class="label">{t!(app, "time.fork")}</span>
                 </button>
             })}
             {move || {
                 let branches = app.branches.get();
                 (!branches.is_empty() && !app.embedded).then(|| view! {
-                    <select id="branches" class="field" aria-label=t!(app, "branch.choose") on:change=move |event| {
+                    <select id="branches" class="field" aria-label=t!(app, "branch.choose") on:change=hear(move |event| {
                         let index: Option<usize> = event_target_value(&event).parse().ok();
                         let branch = index.and_then(|index| app.branches.with_untracked(|all| all.get(index).cloned()));
-                        if let Some(branch) = branch { app.open(Start::Text(branch.text)) }
-                    }>
+                        if let Some(branch) = branch { app.open(Start::Text(branch.text), false) }
+                    })>
                         <option value="">{t!(app, "branch.choose")}</option>
                         {branches.into_iter().enumerate().map(|(index, branch)| {
                             let name = app.fill(key!("branch.until"), &[&branch.clock]);
@@ -108,81 +156,4 @@ fn TimeControls(app: App) -> impl IntoView {
             }}
         </div>
     }
-}
-
-/// A menu of everything that can go wrong. What it does depends on what is selected.
-#[component]
-fn BreakIt(app: App) -> impl IntoView {
-    let open = RwSignal::new(false);
-    let menu = NodeRef::<leptos::html::Div>::new();
-    let on_blur = move |event: web_sys::FocusEvent| {
-        let to = event.related_target().and_then(|target| target.dyn_into::<web_sys::Node>().ok());
-        if !menu.get_untracked().is_some_and(|menu| menu.contains(to.as_ref())) {
-            open.set(false);
-        }
-    };
-    view! {
-        <div class="menu" node_ref=menu on:focusout=on_blur on:keydown=move |event| if event.key() == "Escape" { open.set(false) }>
-            <button id="break" class="pill" aria-haspopup="true" aria-expanded=move || open.get().to_string() on:click=move |_| open.update(|open| *open = !*open)>
-                {icon(Icon::Bolt)}<span class="label">{t!(app, "break")}</span>
-            </button>
-            {move || open.get().then(|| view! { <div class="menu-list">{entries(app, open)}</div> })}
-        </div>
-    }
-}
-
-fn entry(open: RwSignal<bool>, id: String, text: String, act: impl Fn() + 'static) -> AnyView {
-    view! { <button id=id on:click=move |_| { open.set(false); act(); }>{text}</button> }.into_any()
-}
-
-fn entries(app: App, open: RwSignal<bool>) -> Vec<AnyView> {
-    let mut list = vec![
-        entry(open, "add-node".into(), app.text(key!("break.add")).into(), move || {
-            app.dialog.set(Some(Dialog::AddNode))
-        }),
-        entry(open, "break-image".into(), app.text(key!("break.image")).into(), move || {
-            app.dialog.set(Some(Dialog::BreakImage))
-        }),
-    ];
-    let nodes = app.cluster.scene.with_untracked(|scene| scene.nodes.clone());
-    let selection = app.selection.get_untracked();
-    if let Some(Selection::Object(Subject { kind, namespace, name })) = &selection
-        && kind == "Pod"
-    {
-        let (namespace, pod) = (namespace.clone(), name.clone());
-        let crash = Action::CrashContainer { namespace: namespace.clone(), pod: pod.clone(), container: String::new() };
-        list.push(entry(open, "crash".into(), app.fill(key!("break.crash"), &[&pod]), move || app.act(crash.clone())));
-        for (probe, fails, word) in [
-            ("readiness", true, key!("break.readiness")),
-            ("liveness", true, key!("break.liveness")),
-            ("readiness", false, key!("break.ready-again")),
-        ] {
-            let action = Action::FailProbe {
-                namespace: namespace.clone(),
-                pod: pod.clone(),
-                container: String::new(),
-                probe: probe.into(),
-                fails,
-            };
-            list.push(entry(open, format!("probe-{probe}-{fails}"), app.fill(word, &[&pod]), move || {
-                app.act(action.clone())
-            }));
-        }
-    }
-    for (name, node) in nodes {
-        let to = || NodeName { name: name.clone() };
-        let actions = match node.fault.as_deref() {
-            Some("stopped") => vec![("start", key!("break.start"), Action::StartNode(to()))],
-            Some(_) => vec![("heal", key!("break.heal"), Action::HealNode(to()))],
-            None => vec![
-                ("stop", key!("break.stop"), Action::StopNode(to())),
-                ("partition", key!("break.partition"), Action::PartitionNode(to())),
-                ("remove", key!("break.remove"), Action::RemoveNode(to())),
-            ],
-        };
-        for (id, word, action) in actions {
-            list.push(entry(open, format!("{id}-{name}"), app.fill(word, &[&name]), move || app.act(action.clone())));
-        }
-    }
-    list
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::machinery::json::to_value;
 use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, Service};
@@ -161,7 +162,7 @@ impl KubeScheduler {
         let nomination = failure.nomination.as_ref().filter(|node| ***node != *known.nominated_node_name());
         let mut status = serde_json::Map::new();
         if let Some(condition) = condition {
-            status.insert("conditions".to_owned(), json!([condition]));
+            status.insert("conditions".to_owned(), json!([to_value(&condition)]));
         }
         if let Some(node) = nomination {
             status.insert("nominatedNodeName".to_owned(), name_or_null(node));
@@ -212,7 +213,7 @@ impl KubeScheduler {
         let now = client.now;
         let condition = condition(&victim.pod, "DisruptionTarget", "True", "PreemptionByScheduler", &message, now);
         if let Some(condition) = condition {
-            patch_status(client, victim, json!({ "conditions": [condition] }))?;
+            patch_status(client, victim, json!({ "conditions": [to_value(&condition)] }))?;
         }
         client.delete(Kind::Pod, &victim.key, DeleteOptions::default())?;
         let note = format!("Preempted by pod {} on node {node}", preemptor.uid);

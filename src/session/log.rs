@@ -37,7 +37,7 @@ pub struct LogEntry {
     pub action: Action,
 }
 
-/// A whole session as data. As JSON it is one object: the fields of the configuration, `entries` and `now`.
+/// A whole session as data. As JSON it is one object: the fields of the configuration, `entries`, `now` and `steps`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionLog {
     /// How it began.
@@ -46,6 +46,9 @@ pub struct SessionLog {
     pub entries: Vec<LogEntry>,
     /// How far time had come.
     pub now: Time,
+    /// How many steps the cluster had made: more than one may belong to one moment, and time may have been stopped in
+    /// between. 0 means all of the last moment.
+    pub steps: u64,
 }
 
 /// The part of a session's JSON that is no configuration.
@@ -54,6 +57,7 @@ pub struct SessionLog {
 struct Course {
     entries: Vec<LogEntry>,
     now: Time,
+    steps: u64,
 }
 
 /// Why a log from somewhere else is refused.
@@ -109,8 +113,8 @@ impl SessionLog {
             serde_json::from_str(text).map_err(|error| LogError::Malformed(error.to_string()))?;
         let malformed = |error: ReadError| LogError::Malformed(error.to_string());
         let config = json::from_value(&value).map_err(malformed)?;
-        let Course { entries, now } = json::from_value(&value).map_err(malformed)?;
-        let log = Self { config, entries, now };
+        let Course { entries, now, steps } = json::from_value(&value).map_err(malformed)?;
+        let log = Self { config, entries, now, steps };
         log.check()?;
         Ok(log)
     }
@@ -121,6 +125,7 @@ impl SessionLog {
         let mut value = json::to_value(&self.config);
         value["entries"] = json::to_value(&self.entries);
         value["now"] = json::to_value(&self.now);
+        value["steps"] = json::to_value(&self.steps);
         value.to_string()
     }
 

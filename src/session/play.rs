@@ -1,5 +1,8 @@
 //! A session that is being played: forwards, backwards, and off into another branch.
 
+use std::time::Duration;
+
+use crate::api::Kind;
 use crate::machinery::time::Time;
 use crate::sim::{Cluster, Step};
 
@@ -32,6 +35,10 @@ struct Snapshot {
 const SNAPSHOT_STEPS: u32 = 2_000;
 /// So many snapshots are kept; when there are more, every other of the older half goes.
 const SNAPSHOTS_MAX: usize = 128;
+/// Of a large cluster fewer are kept, but so many at least.
+const SNAPSHOTS_MIN: usize = 16;
+/// How many pods there may be in all snapshots together, since each may hold another version of every pod.
+const SNAPSHOT_PODS_MAX: usize = 128_000;
 
 impl Session {
     /// A session in which nothing has been done yet.
@@ -49,14 +56,40 @@ impl Session {
         let mut session = Self::new(log.config);
         let end = log.entries.last().map_or(log.now, |entry| entry.at.max(log.now));
         session.entries = log.entries;
-        session.run_until(end);
+        session.run_to_step(end, if log.steps == 0 { u64::MAX } else { log.steps });
         session
+    }
+
+    /// Lets time come to `until`, or stops within that moment after the step with this number.
+    fn run_to_step(&mut self, until: Time, step: u64) {
+        // Far from the end there is nothing to count.
+        self.run_until(until - Duration::from_micros(1));
+        while self.done < self.entries.len() || self.cluster.steps() < step {
+            let entry_at = self.entries.get(self.done).map(|entry| entry.at);
+            let next = self.cluster.next_step_at().filter(|next| *next <= until);
+            if entry_at.is_some_and(|at| next.is_none_or(|next| next > at)) {
+                self.redo();
+            } else if next.is_some() {
+                self.cluster.step();
+                self.count_step();
+            } else {
+                break;
+            }
+        }
+        if self.cluster.next_step_at().is_none_or(|next| next > until) {
+            self.cluster.run_until(until);
+        }
     }
 
     /// The session as data, with everything up to now and nothing of what lies ahead after a rewind.
     #[must_use]
     pub fn log(&self) -> SessionLog {
-        SessionLog { config: self.config.clone(), entries: self.entries[..self.done].to_vec(), now: self.now() }
+        SessionLog {
+            config: self.config.clone(),
+            entries: self.entries[..self.done].to_vec(),
+            now: self.now(),
+            steps: self.cluster.steps(),
+        }
     }
 
     /// What the session began with.
@@ -215,8 +248,10 @@ impl Session {
             return;
         }
         self.snapshots.push(Snapshot { cluster: self.cluster.clone(), done: self.done });
-        if self.snapshots.len() > SNAPSHOTS_MAX {
-            let older = SNAPSHOTS_MAX / 2;
+        let pods = self.cluster.api().etcd().count(Kind::Pod);
+        let most = (SNAPSHOT_PODS_MAX / pods.max(1)).clamp(SNAPSHOTS_MIN, SNAPSHOTS_MAX);
+        if self.snapshots.len() > most {
+            let older = self.snapshots.len() / 2;
             let mut index = 0;
             self.snapshots.retain(|_| {
                 index += 1;

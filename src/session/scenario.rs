@@ -75,17 +75,6 @@ pub struct LessonStep {
     pub select: Option<Pointed>,
 }
 
-/// A lesson: steps that lead through a scenario.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Lesson {
-    /// The scenario's name.
-    pub id: String,
-    /// Its title.
-    pub title: Text,
-    /// The steps.
-    pub steps: Vec<LessonStep>,
-}
-
 /// A scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -155,13 +144,6 @@ impl Scenario {
         Card { id: id.to_owned(), title: self.title.clone(), summary: self.summary.clone(), steps: self.steps.len() }
     }
 
-    /// Its lesson, if it has one.
-    #[must_use]
-    pub fn lesson(&self, id: &str) -> Option<Lesson> {
-        let lesson = Lesson { id: id.to_owned(), title: self.title.clone(), steps: self.steps.clone() };
-        (!self.steps.is_empty()).then_some(lesson)
-    }
-
     /// The session with which it begins.
     #[must_use]
     pub fn session(&self) -> Session {
@@ -174,7 +156,8 @@ impl Scenario {
         let seed = if self.seed == 0 { SEED } else { self.seed };
         let config = SessionConfig { seed, profile: self.profile.clone(), ..SessionConfig::default() };
         let now: Time = at + std::time::Duration::from_secs(self.settle_seconds);
-        Session::from_log(SessionLog { config, entries: entries.map(|action| LogEntry { at, action }).collect(), now })
+        let entries = entries.map(|action| LogEntry { at, action }).collect();
+        Session::from_log(SessionLog { config, entries, now, steps: 0 })
     }
 }
 

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::api::{Kind, Name, Object};
 use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
 use crate::client::Identity;
+use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Cause, Why};
 use crate::scheduler::DEFAULT_SCHEDULER_NAME;
@@ -31,6 +32,11 @@ impl Cluster {
         identity.component = Name::from(DEFAULT_SCHEDULER_NAME);
         self.add_process(ProcessId::Scheduler, Program::Scheduler(Arc::default()), identity);
         let profile = self.profile.clone();
+        if let Some(cloud) = &profile.cloud {
+            let identity = control_plane("cloud-controller-manager");
+            let program = Program::CloudControllerManager(Arc::new(CloudControllerManager::new(cloud.clone())));
+            self.add_process(ProcessId::CloudControllerManager, program, identity);
+        }
         for number in 1..=profile.nodes {
             let added = self.add_node(&profile.node(number));
             assert!(added.is_ok(), "a profile that was checked has nodes that can join: {added:?}");

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Node;
+
 use crate::machinery::persistent::OrdMap;
 
 use crate::api::{Kind, Object};
-use crate::apiserver::{Answer, ApiServer, Request};
+use crate::apiserver::{Answer, ApiServer, EXPIRY, Request};
 use crate::client::{Client, Identity, InformerEvent, Process, Recorder, Token, WatchSelector};
 use crate::etcd::Revision;
 use crate::machinery::random::Random;
@@ -120,6 +122,13 @@ impl Cluster {
         &self.activity
     }
 
+    /// How many watches the processes that run hold open at the API server.
+    #[must_use]
+    pub fn watch_count(&self) -> usize {
+        let open = self.processes.values().filter(|slot| slot.state.running && slot.state.connected);
+        open.map(|slot| slot.watches.len()).sum()
+    }
+
     /// How many steps were made since the cluster began.
     #[must_use]
     pub const fn steps(&self) -> u64 {
@@ -144,6 +153,7 @@ impl Cluster {
             debug_assert!(time >= self.now, "time never runs backwards");
             self.now = self.now.max(time);
             self.compact();
+            self.expire();
             if let Some(step) = self.run(scheduled) {
                 self.steps += 1;
                 return Some(step);
@@ -217,6 +227,16 @@ impl Cluster {
         self.api.compact(self.compact_to);
         self.compact_to = self.api.etcd().revision();
         self.compact_at = self.now + COMPACTION_INTERVAL;
+    }
+
+    /// Lets go what the store keeps for a while only. This comes with the next step after its time: in a cluster there
+    /// is always one within seconds.
+    fn expire(&mut self) {
+        if self.api.next_expiry().is_some_and(|time| time <= self.now) {
+            let before = self.api.etcd().revision();
+            self.api.expire(self.now);
+            self.spread(before);
+        }
     }
 
     /// Adds a process and starts it.
@@ -404,19 +424,16 @@ impl Cluster {
         if self.api.etcd().revision() == before {
             return;
         }
-        let concerned: Vec<(Kind, Revision, bool, Vec<ProcessId>)> = self
-            .api
-            .etcd()
-            .commits(before)
-            .map(|commit| {
-                let watchers = self.subscriptions.watchers(commit);
-                (commit.kind(), commit.revision, is_heartbeat(commit), watchers)
-            })
-            .collect();
-        for (kind, revision, background, watchers) in concerned {
-            for id in watchers {
-                self.send(&id, kind, revision, background);
+        let mut concerned: Vec<(Kind, Revision, bool, ProcessId)> = Vec::new();
+        for commit in self.api.etcd().commits(before) {
+            let watchers = self.subscriptions.watchers(commit);
+            if !watchers.is_empty() {
+                let background = is_heartbeat(commit);
+                concerned.extend(watchers.into_iter().map(|id| (commit.kind(), commit.revision, background, id)));
             }
+        }
+        for (kind, revision, background, id) in concerned {
+            self.send(&id, kind, revision, background);
         }
     }
 
@@ -444,16 +461,19 @@ fn is_heartbeat(commit: &crate::etcd::Commit) -> bool {
     match (&commit.before, &commit.after) {
         (Some(Object::Lease(_)), Some(Object::Lease(_))) => true,
         (_, Some(Object::Event(_))) => true,
+        (Some(Object::Event(_)), None) => &*commit.cause.actor == EXPIRY,
         (Some(Object::Node(before)), Some(Object::Node(after))) => {
-            let states = |node: &k8s_openapi::api::core::v1::Node| -> Vec<(String, String)> {
-                let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-                conditions.map(|condition| (condition.type_.clone(), condition.status.clone())).collect()
-            };
             before.spec == after.spec
                 && before.metadata.labels == after.metadata.labels
                 && before.metadata.deletion_timestamp == after.metadata.deletion_timestamp
-                && states(before) == states(after)
+                && conditions(before).eq(conditions(after))
         }
         _ => false,
     }
+}
+
+/// The types and statuses of a node's conditions.
+fn conditions(node: &Node) -> impl Iterator<Item = (&str, &str)> {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.map(|condition| (condition.type_.as_str(), condition.status.as_str()))
 }

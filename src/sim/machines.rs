@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Kind, Name, Object, ObjectKey};
 use crate::apiserver::{DeleteOptions, Request, Target, User, Verb};
 use crate::client::Client;
+use crate::cloud::{Cloud, CloudConfig, Instance};
 use crate::etcd::{Cause, Why};
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
 use crate::node::kubelet::{Kubelet, NodeConfig};
+use crate::node::proxy::{KubeProxy, Rules};
 
 use super::cluster::Cluster;
 use super::processes::{ProcessId, Program};
@@ -53,6 +55,8 @@ pub enum MachineError {
     NodeExists(String),
     /// What is asked for a new machine makes no sense.
     BadNode(String),
+    /// There can be no such cloud.
+    BadCloud(String),
     /// The pod is on no machine, or not there at all.
     NoSuchPod(String),
     /// The pod has no such container, or it does not run.
@@ -67,6 +71,7 @@ impl fmt::Display for MachineError {
             Self::NoSuchNode(name) => write!(f, "there is no node {name:?}"),
             Self::NodeExists(name) => write!(f, "there is a node {name:?} already"),
             Self::BadNode(why) => write!(f, "this node cannot join: {why}"),
+            Self::BadCloud(why) => write!(f, "there can be no such cloud: {why}"),
             Self::NoSuchPod(name) => write!(f, "the pod {name:?} runs on no node"),
             Self::NoSuchProbe(name) => write!(f, "there is no probe {name:?}"),
             Self::NoSuchContainer(name) => write!(f, "the container {name:?} does not run"),
@@ -80,6 +85,20 @@ impl Cluster {
     fn machine(&self, name: &str) -> Result<ProcessId, MachineError> {
         let id = ProcessId::Kubelet(Name::from(name));
         if self.processes.contains_key(&id) { Ok(id) } else { Err(MachineError::NoSuchNode(name.to_owned())) }
+    }
+
+    /// The processes of a machine.
+    fn on_machine(&self, name: &str) -> Result<[ProcessId; 2], MachineError> {
+        Ok([self.machine(name)?, ProcessId::KubeProxy(Name::from(name))])
+    }
+
+    /// The rules by which a node reaches Services, if it runs kube-proxy.
+    #[must_use]
+    pub fn proxy_rules(&self, node: &str) -> Option<&Rules> {
+        match &self.processes.get(&ProcessId::KubeProxy(Name::from(node)))?.program {
+            Program::KubeProxy(program) => Some(program.rules()),
+            _ => None,
+        }
     }
 
     /// A machine joins the cluster: its kubelet starts and registers it.
@@ -102,30 +121,43 @@ impl Cluster {
             labels: spec.labels.clone(),
             taints: spec.taints.iter().map(taint).collect(),
             capacity: spec.capacity.clone(),
+            is_in_cloud: self.profile.cloud.is_some(),
             ..NodeConfig::numbered(spec.name.as_str(), self.machines)
         };
+        let instance = self.profile.cloud.as_ref().map(|cloud| instance(&config, self.machines, cloud));
+        if let Some(instance) = instance {
+            self.in_cloud(|cloud| cloud.create_instance(&config.name, instance));
+        }
         let kubelet = Kubelet::new(config);
         let identity = kubelet.identity();
         let id = ProcessId::Kubelet(Name::from(spec.name.as_str()));
         self.add_process(id, Program::Kubelet(Arc::new(kubelet)), identity);
+        if self.profile.kube_proxy {
+            let proxy = KubeProxy::new(Name::from(spec.name.as_str()));
+            let identity = proxy.identity();
+            let id = ProcessId::KubeProxy(Name::from(spec.name.as_str()));
+            self.add_process(id, Program::KubeProxy(Arc::new(proxy)), identity);
+        }
         Ok(())
     }
 
-    /// A machine is taken away for good, and its Node object with it.
+    /// A machine is taken away for good. In a cloud, cloud-controller-manager removes its Node object once it is not
+    /// ready; elsewhere whoever takes the machine away does.
     ///
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn remove_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        self.remove_process(&id);
-        let key = ObjectKey::new("", name);
+        for id in self.on_machine(name)? {
+            self.remove_process(&id);
+        }
+        if self.profile.cloud.is_some() {
+            self.in_cloud(|cloud| cloud.delete_instance(name));
+            return Ok(());
+        }
         let request = Request {
-            user: User::new("system:cloud-controller-manager", &["system:masters"]),
-            cause: Cause::new(
-                "cloud-controller-manager",
-                Why::new("The machine of node {} is gone.", [name.to_owned()]),
-            ),
-            target: Target::object(Kind::Node, &key),
+            user: User::admin(),
+            cause: Cause::new("kubectl", Why::new("You took the node {} away.", [name.to_owned()])),
+            target: Target::object(Kind::Node, &ObjectKey::new("", name)),
             verb: Verb::Delete(DeleteOptions::default()),
         };
         // Somebody may have deleted the object before the machine.
@@ -133,13 +165,33 @@ impl Cluster {
         Ok(())
     }
 
+    /// Lets something happen in the cloud that no process of the cluster does.
+    fn in_cloud(&mut self, act: impl FnOnce(&mut Cloud)) {
+        if let Some(slot) = self.processes.get_mut(&ProcessId::CloudControllerManager)
+            && let Program::CloudControllerManager(program) = &mut slot.program
+        {
+            act(Arc::make_mut(program).cloud_mut());
+        }
+    }
+
+    /// The cloud that the cluster runs in.
+    #[must_use]
+    pub fn cloud(&self) -> Option<&Cloud> {
+        match &self.processes.get(&ProcessId::CloudControllerManager)?.program {
+            Program::CloudControllerManager(program) => Some(program.cloud()),
+            _ => None,
+        }
+    }
+
     /// A machine loses its power. Its Node object stays.
     ///
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn stop_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        self.stop_process(&id);
+        for id in self.on_machine(name)? {
+            self.stop_process(&id);
+        }
+        self.in_cloud(|cloud| cloud.shut_down_instance(name, true));
         Ok(())
     }
 
@@ -148,14 +200,16 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn start_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        if let Some(slot) = self.processes.get_mut(&id).filter(|slot| !slot.state.running)
+        let [kubelet, proxy] = self.on_machine(name)?;
+        if let Some(slot) = self.processes.get_mut(&kubelet).filter(|slot| !slot.state.running)
             && let Program::Kubelet(kubelet) = &mut slot.program
         {
             // Without power a machine forgets what ran on it.
-            *kubelet = Arc::new(Kubelet::new(kubelet.config().clone()));
+            *kubelet = Arc::new(kubelet.after_power_loss());
         }
-        self.start_process(&id);
+        self.in_cloud(|cloud| cloud.shut_down_instance(name, false));
+        self.start_process(&kubelet);
+        self.start_process(&proxy);
         Ok(())
     }
 
@@ -164,8 +218,9 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn partition_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        self.connect_process(&id, false);
+        for id in self.on_machine(name)? {
+            self.connect_process(&id, false);
+        }
         Ok(())
     }
 
@@ -174,8 +229,9 @@ impl Cluster {
     /// # Errors
     /// [`MachineError::NoSuchNode`].
     pub fn heal_node(&mut self, name: &str) -> Result<(), MachineError> {
-        let id = self.machine(name)?;
-        self.connect_process(&id, true);
+        for id in self.on_machine(name)? {
+            self.connect_process(&id, true);
+        }
         Ok(())
     }
 
@@ -197,7 +253,11 @@ impl Cluster {
     }
 
     /// Lets a machine's kubelet act; `None` when the machine is off.
-    fn on_kubelet<R>(&mut self, id: &ProcessId, act: impl FnOnce(&mut Kubelet, &mut Client<'_>) -> R) -> Option<R> {
+    pub(super) fn on_kubelet<R>(
+        &mut self,
+        id: &ProcessId,
+        act: impl FnOnce(&mut Kubelet, &mut Client<'_>) -> R,
+    ) -> Option<R> {
         if !self.process_state(id)?.running {
             return None;
         }
@@ -241,6 +301,19 @@ impl Cluster {
             }
         }
         Ok(())
+    }
+}
+
+/// The machine with this number, as the cloud knows it. It is in the zone that its labels ask for, if they ask for one.
+fn instance(config: &NodeConfig, number: u32, cloud: &CloudConfig) -> Instance {
+    let zone = config.labels.get("topology.kubernetes.io/zone").cloned();
+    let cpu = config.full_capacity().remove("cpu").unwrap_or_default();
+    Instance {
+        number,
+        zone: zone.unwrap_or_else(|| cloud.zone(number)),
+        instance_type: format!("standard-{cpu}"),
+        internal_ip: config.internal_ip.clone(),
+        is_shut_down: false,
     }
 }
 

@@ -12,6 +12,7 @@ mod machines;
 mod processes;
 mod profile;
 mod queue;
+mod streams;
 
 pub use activity::{Activity, ActivityLog};
 pub use cluster::{Cluster, Step, StepKind};
@@ -19,6 +20,7 @@ pub use invariants::Invariants;
 pub use machines::{MachineError, NodeSpec, NodeTaint};
 pub use processes::{ProcessId, ProcessState};
 pub use profile::{Latencies, Profile};
+pub use streams::{ExecOutput, ExecStream, PodLogOptions};
 
 #[cfg(test)]
 mod tests {

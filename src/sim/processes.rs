@@ -8,10 +8,12 @@ use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
 use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
+use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
+use crate::node::proxy::KubeProxy;
 use crate::scheduler::KubeScheduler;
 
 /// A process's name.
@@ -21,8 +23,12 @@ pub enum ProcessId {
     ControllerManager,
     /// kube-scheduler.
     Scheduler,
+    /// cloud-controller-manager, together with the cloud that it speaks to.
+    CloudControllerManager,
     /// The kubelet of a node, together with the machine that it runs on.
     Kubelet(Name),
+    /// The kube-proxy of a node.
+    KubeProxy(Name),
 }
 
 impl fmt::Display for ProcessId {
@@ -30,7 +36,9 @@ impl fmt::Display for ProcessId {
         match self {
             Self::ControllerManager => f.write_str("kube-controller-manager"),
             Self::Scheduler => f.write_str("kube-scheduler"),
+            Self::CloudControllerManager => f.write_str("cloud-controller-manager"),
             Self::Kubelet(node) => write!(f, "kubelet/{node}"),
+            Self::KubeProxy(node) => write!(f, "kube-proxy/{node}"),
         }
     }
 }
@@ -40,7 +48,9 @@ impl fmt::Display for ProcessId {
 pub(super) enum Program {
     ControllerManager(Arc<ControllerManager>),
     Scheduler(Arc<KubeScheduler>),
+    CloudControllerManager(Arc<CloudControllerManager>),
     Kubelet(Arc<Kubelet>),
+    KubeProxy(Arc<KubeProxy>),
 }
 
 impl Program {
@@ -48,7 +58,9 @@ impl Program {
         match self {
             Self::ControllerManager(program) => Arc::<ControllerManager>::make_mut(program),
             Self::Scheduler(program) => Arc::<KubeScheduler>::make_mut(program),
+            Self::CloudControllerManager(program) => Arc::<CloudControllerManager>::make_mut(program),
             Self::Kubelet(program) => Arc::<Kubelet>::make_mut(program),
+            Self::KubeProxy(program) => Arc::<KubeProxy>::make_mut(program),
         }
     }
 }
@@ -86,56 +98,56 @@ impl Slot {
     }
 }
 
-/// What part of a kind's changes a process is told.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
-    All,
-    Node(Name),
-    Name(Name),
+/// Who watches a kind, arranged so that a change finds its watchers without asking each of them.
+#[derive(Clone, Debug, Default)]
+struct Watchers {
+    all: OrdSet<ProcessId>,
+    by_node: OrdMap<Name, OrdSet<ProcessId>>,
+    by_name: OrdMap<Name, OrdSet<ProcessId>>,
 }
 
-/// Who watches what, arranged so that a change finds its watchers without asking each of them.
-#[derive(Clone, Debug, Default)]
+impl Watchers {
+    fn of(&mut self, selector: &WatchSelector) -> &mut OrdSet<ProcessId> {
+        match selector {
+            WatchSelector::All => &mut self.all,
+            WatchSelector::OnNode(node) => self.by_node.entry(node.clone()).or_default(),
+            WatchSelector::Named(name) => self.by_name.entry(name.clone()).or_default(),
+        }
+    }
+}
+
+/// Who watches what.
+#[derive(Clone, Debug)]
 pub(super) struct Subscriptions {
-    watchers: OrdMap<(Kind, Subject), OrdSet<ProcessId>>,
+    kinds: Vec<Watchers>,
+}
+
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self { kinds: vec![Watchers::default(); Kind::ALL.len()] }
+    }
 }
 
 impl Subscriptions {
-    fn subject(selector: &WatchSelector) -> Subject {
-        match selector {
-            WatchSelector::All => Subject::All,
-            WatchSelector::OnNode(node) => Subject::Node(node.clone()),
-            WatchSelector::Named(name) => Subject::Name(name.clone()),
-        }
-    }
-
     pub(super) fn add(&mut self, process: &ProcessId, kind: Kind, selector: &WatchSelector) {
-        let key = (kind, Self::subject(selector));
-        self.watchers.entry(key).or_default().insert(process.clone());
+        self.kinds[kind.index()].of(selector).insert(process.clone());
     }
 
     pub(super) fn remove(&mut self, process: &ProcessId, watches: &[WatchSpec]) {
         for spec in watches {
-            if let Some(watchers) = self.watchers.get_mut(&(spec.kind, Self::subject(&spec.selector))) {
-                watchers.remove(process);
-            }
+            self.kinds[spec.kind.index()].of(&spec.selector).remove(process);
         }
     }
 
-    /// The processes that a commit concerns.
+    /// The processes that a commit concerns, in their order.
     pub(super) fn watchers(&self, commit: &Commit) -> Vec<ProcessId> {
-        let kind = commit.kind();
-        let mut subjects = vec![Subject::All, Subject::Name(commit.key.name.clone())];
+        let of_kind = &self.kinds[commit.kind().index()];
+        let mut watchers: Vec<ProcessId> = of_kind.all.iter().cloned().collect();
+        watchers.extend(of_kind.by_name.get(&commit.key.name).into_iter().flatten().cloned());
         for object in [&commit.before, &commit.after].into_iter().flatten() {
-            if let Some(node) = node_of(object) {
-                let subject = Subject::Node(Name::from(node));
-                if !subjects.contains(&subject) {
-                    subjects.push(subject);
-                }
-            }
+            let node = node_of(object).and_then(|node| of_kind.by_node.get(node));
+            watchers.extend(node.into_iter().flatten().cloned());
         }
-        let mut watchers: Vec<ProcessId> =
-            subjects.into_iter().filter_map(|subject| self.watchers.get(&(kind, subject))).flatten().cloned().collect();
         watchers.order();
         watchers.dedup();
         watchers

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::CloudConfig;
+use crate::machinery::names;
 use crate::machinery::time::Time;
 
 use super::machines::{MachineError, NodeSpec};
@@ -48,6 +50,10 @@ pub struct Profile {
     pub node_memory: String,
     /// How many pods each takes.
     pub node_pods: u32,
+    /// The cloud that the cluster runs in, if it runs in one.
+    pub cloud: Option<CloudConfig>,
+    /// Whether each node runs kube-proxy.
+    pub kube_proxy: bool,
     /// How long things take on their way.
     pub latencies: Latencies,
 }
@@ -61,12 +67,20 @@ impl Default for Profile {
             node_cpu: "4".to_owned(),
             node_memory: "8Gi".to_owned(),
             node_pods: 110,
+            cloud: Some(CloudConfig::default()),
+            kube_proxy: true,
             latencies: Latencies::default(),
         }
     }
 }
 
 impl Profile {
+    /// A cluster in no cloud and without kube-proxy, as those were that the recorded cases come from.
+    #[must_use]
+    pub fn bare() -> Self {
+        Self { cloud: None, kube_proxy: false, ..Self::default() }
+    }
+
     /// The node with this number, counted from 1.
     #[must_use]
     pub fn node(&self, number: u32) -> NodeSpec {
@@ -85,8 +99,21 @@ impl Profile {
     /// Whether a cluster can begin like this.
     ///
     /// # Errors
-    /// What is wrong with its nodes.
+    /// What is wrong with its nodes or its cloud.
     pub fn check(&self) -> Result<(), MachineError> {
+        if let Some(cloud) = &self.cloud {
+            let bad = |why: &str| Err(MachineError::BadCloud(why.to_owned()));
+            if !(1..=CloudConfig::ZONES_MAX).contains(&cloud.zones) {
+                return bad("a region has between 1 and 26 zones");
+            }
+            if cloud.region.is_empty() {
+                return bad("a region has a name");
+            }
+            // The names of the zones have a letter more.
+            if let Some(why) = names::is_label_value(&cloud.zone(1)).first() {
+                return bad(why);
+            }
+        }
         super::machines::check_node(&self.node(1))
     }
 }

@@ -1,14 +1,16 @@
 //! How the scheduler came to a pod's node, as a table.
 
-use crate::machinery::order::Order as _;
-use crate::scheduler::explanation::Explanation;
+use std::collections::BTreeMap;
+
+use crate::machinery::order::{Order as _, map_of};
+use crate::scheduler::explanation::{Explanation, ROWS_MAX};
 use crate::scheduler::framework::diagnosis::Verdict;
 
 use super::inspect::{Decision, NodeVerdict};
 use super::layout::natural;
 
 /// How many nodes are told of; those with the most points come first.
-const NODES_MAX: usize = 40;
+const NODES_MAX: usize = ROWS_MAX;
 
 /// The last cycle of a pod as a table.
 #[must_use]
@@ -18,9 +20,11 @@ pub fn of(explanation: &Explanation) -> Decision {
         .filter(|scores| !scores.is_empty())
         .map(|scores| scores.weighted(0).map(|(plugin, _)| plugin.to_string()).collect())
         .unwrap_or_default();
+    let rows: BTreeMap<&str, usize> =
+        map_of(scores.into_iter().flat_map(|scores| (0..scores.len()).map(|row| (&**scores.name(row), row))));
     let mut nodes = Vec::new();
     for (position, (name, verdict)) in explanation.diagnosis.verdicts().enumerate() {
-        let row = scores.and_then(|scores| Some((scores, scores.row(name)?)));
+        let row = scores.and_then(|scores| Some((scores, *rows.get(&**name)?)));
         let rejection = match &verdict {
             Verdict::Rejected(rejection) => Some(rejection),
             _ => None,

@@ -3,22 +3,25 @@
 //! There is no browser in here. Whoever drives a [`Host`] hands it the page's commands and, some thirty times a
 //! second, the time that has passed; it answers with reports.
 
+mod lesson;
 mod pulses;
 mod running;
+
+use std::sync::Arc;
 
 use crate::api::Kind;
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
 use crate::session::link;
-use crate::session::scenario::{self, Scenario};
-use crate::session::{Action, File, Outcome, Session, SessionConfig, SessionLog};
+use crate::session::scenario::{self, LessonStep, Scenario};
+use crate::session::{Action, File, ObjectName, Outcome, Session, SessionConfig, SessionLog};
 
 use super::actions::describe;
 use super::inspect::Details;
 use super::protocol::{Answer, Clock, Command, Counts, Frame, Problem, Report, Start};
 use super::scene::{Filter, Scene, SceneChanges};
 use super::timeline::{Mark, MarkKind, mark_of};
-use super::{Selection, decision, events, hints, inspect, why};
+use super::{Selection, decision, events, hints, inspect, logs, why};
 
 use running::Running;
 
@@ -55,6 +58,8 @@ struct Shown {
 pub struct Host {
     session: Session,
     running: Running,
+    /// What the steps of the lesson do, when one is taken.
+    lesson: Vec<LessonStep>,
     filter: Filter,
     selection: Option<Selection>,
     wants_events: bool,
@@ -84,6 +89,7 @@ impl Host {
         Self {
             session: Session::new(SessionConfig::default()),
             running: Running::default(),
+            lesson: Vec::new(),
             filter: Filter::default(),
             selection: None,
             wants_events: false,
@@ -125,9 +131,13 @@ impl Host {
                 let outcome = self.session.clone().act(action).map(answer).map_err(|error| error.to_string());
                 self.reports.push(Report::Tried { id, outcome });
             }
-            Command::Play(play) => self.running.play(play),
+            Command::Restart { id, object } => self.act(id, restart(object, self.session.now())),
+            Command::Lesson(id) => self.resume_lesson(&id),
+            Command::Perform { id, step } => self.perform(id, step),
+            Command::Play(play) => self.play(play),
             Command::Speed(speed) => self.running.set_speed(speed),
             Command::Step => self.step(),
+            Command::StepBack => self.step_back(),
             Command::UntilIdle => self.running.until_idle(self.session.now()),
             Command::Skip(seconds) => self.running.skip(self.session.now(), seconds),
             Command::Seek(time) => self.seek(time),
@@ -169,10 +179,13 @@ impl Host {
             self.running.set_speed(speed);
         }
         self.shown = Shown::default();
+        // What travelled before it was opened does not travel again.
+        self.skip_pulses();
         self.whole = true;
         self.wanted = true;
         self.marks = self.session.entries().iter().map(|entry| mark_of_action(entry.at, &entry.action)).collect();
-        let lesson = scenario.as_ref().and_then(|(id, scenario)| scenario.lesson(id));
+        let lesson = scenario.as_ref().and_then(|(id, scenario)| lesson::shown(id, scenario));
+        self.lesson = scenario.as_ref().map(|(_, scenario)| scenario.steps.clone()).unwrap_or_default();
         let files = scenario.map_or_else(|| self.applied_files(), |(_, scenario)| scenario.files);
         self.reports.push(Report::Opened { files, lesson, start: self.session.config().profile.start });
         self.save();
@@ -214,6 +227,7 @@ impl Host {
             config: self.session.config().clone(),
             entries: self.session.entries().to_vec(),
             now: self.session.end(),
+            steps: 0,
         };
         let text = link::pack(&log.to_json());
         self.reports.push(Report::Abandoned { text, end: log.now, at: self.session.now() });
@@ -281,9 +295,30 @@ impl Host {
         }
     }
 
+    fn play(&mut self, play: bool) {
+        let stops = self.running.is_busy() && !play;
+        self.running.play(play);
+        if stops {
+            // What is kept and shared is the moment at which the user stopped.
+            self.save();
+        }
+    }
+
     fn step(&mut self) {
         self.running.play(false);
         running::step_to_something_visible(&mut self.session);
+        self.unsaved_seconds = SAVE_INTERVAL_SECONDS;
+    }
+
+    /// Goes back to the last moment before now at which something other than a sign of life was written.
+    fn step_back(&mut self) {
+        self.running.play(false);
+        let now = self.session.now();
+        let etcd = self.session.cluster().api().etcd();
+        let newest_first = (0..=etcd.revision()).rev().map_while(|revision| etcd.commit_at(revision));
+        let mut moments = newest_first.filter(|commit| commit.kind() != Kind::Lease).map(|commit| commit.time);
+        let start = self.session.config().profile.start;
+        self.seek(moments.find(|moment| *moment < now).unwrap_or(start));
     }
 
     fn make_frame(&mut self) {
@@ -322,14 +357,15 @@ impl Host {
         let cluster = self.session.cluster();
         let mut scene = Scene::of(cluster.api().etcd(), &self.filter);
         for (name, node) in &mut scene.nodes {
-            node.fault = pulses::fault_of(cluster, name);
+            Arc::make_mut(node).fault = pulses::fault_of(cluster, name);
         }
         scene
     }
 
     fn counts(&self) -> Counts {
         let cluster = self.session.cluster();
-        Counts { revision: cluster.api().etcd().revision(), ..pulses::queue_counts(cluster) }
+        let revision = cluster.api().etcd().revision();
+        Counts { revision, watches: cluster.watch_count(), ..pulses::queue_counts(cluster) }
     }
 
     fn new_marks(&mut self) -> Vec<Mark> {
@@ -372,6 +408,11 @@ impl Host {
             Selection::Part(actor) => inspect::part(cluster.api().etcd(), actor),
             Selection::Object(subject) => {
                 let mut details = inspect::object(cluster.api().etcd(), subject);
+                if let Details::Object(object) = &mut details
+                    && subject.known_kind() == Some(Kind::Pod)
+                {
+                    object.logs = logs::of(cluster, &subject.key());
+                }
                 if let Details::Object(object) = &mut details
                     && let Some(explanation) = pulses::explanation(cluster, &object.uid)
                 {
@@ -416,6 +457,13 @@ fn read(text: &str) -> Result<SessionLog, String> {
         link::unpack(text).map_err(|error| error.to_string())?
     };
     SessionLog::from_json(&json).map_err(|error| error.to_string())
+}
+
+/// What `kubectl rollout restart` does.
+fn restart(object: ObjectName, now: Time) -> Action {
+    let annotations = serde_json::json!({ "kubectl.kubernetes.io/restartedAt": now.to_rfc3339() });
+    let patch = serde_json::json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
+    Action::Patch { object, patch }
 }
 
 fn answer(outcome: Outcome) -> Answer {

@@ -12,6 +12,7 @@ use crate::machinery::labels::{format_label_selector, format_labels};
 use crate::machinery::time::Time;
 
 use super::events::{self, EventRow};
+use super::logs::ContainerLog;
 use super::node::{bytes, cores};
 use super::why::{self, Link};
 use super::{Actor, Subject, node, yaml};
@@ -124,6 +125,8 @@ pub struct ObjectDetails {
     pub facts: Vec<Fact>,
     /// A pod's containers.
     pub containers: Vec<ContainerRow>,
+    /// What a pod's containers wrote lately.
+    pub logs: Vec<ContainerLog>,
     /// Its conditions.
     pub conditions: Vec<Condition>,
     /// Its events, newest first.
@@ -181,6 +184,7 @@ pub fn object(etcd: &Etcd, subject: &Subject) -> Details {
         deleting: object.is_deleting(),
         facts,
         containers: object.downcast::<Pod>().map_or_else(Vec::new, |pod| containers(pod)),
+        logs: Vec::new(),
         conditions: conditions(&value),
         events: events::about(etcd, subject, object.uid(), EVENTS_MAX),
         owned: owned(etcd, object),

@@ -14,7 +14,7 @@ use crate::machinery::order::Order as _;
 /// The least scale at which the words in the graph can be read; below it pods say less.
 const SCALE_MIN: f64 = 0.78;
 /// Nothing is drawn larger than it was designed, save a little.
-const SCALE_MAX: f64 = 1.35;
+const SCALE_MAX: f64 = 1.6;
 /// With more pods than this a node only counts its pods.
 const PODS_DRAWN_MAX: usize = 1_500;
 /// How many waiting pods the tray shows; it counts the rest.
@@ -25,8 +25,10 @@ const TRUNK_X: f64 = 8.0;
 const GAP: f64 = 12.0;
 const PART: Size = Size { width: 84.0, height: 44.0 };
 const WIRE: f64 = 24.0;
-const BUS_HEIGHT: f64 = 36.0;
-const CARD: Size = Size { width: 262.0, height: 72.0 };
+const BUS_HEIGHT: f64 = 46.0;
+/// How far above the lower edge of the API server requests and watch events travel, below its words.
+const LANE: f64 = 13.0;
+const CARD: Size = Size { width: 288.0, height: 72.0 };
 const CARD_SMALL: Size = Size { width: 168.0, height: 38.0 };
 const SERVICE: Size = Size { width: 170.0, height: 44.0 };
 const TRAY_HEADER: f64 = 22.0;
@@ -68,6 +70,12 @@ impl Rect {
         self.x + self.width / 2.0
     }
 
+    /// The height within the API server at which requests and watch events travel.
+    #[must_use]
+    pub fn lane(&self) -> f64 {
+        self.bottom() - LANE
+    }
+
     /// Its lower edge.
     #[must_use]
     pub fn bottom(&self) -> f64 {
@@ -105,7 +113,7 @@ impl Detail {
 
     const fn size(self) -> Size {
         match self {
-            Self::Full | Self::Counted => Size { width: 60.0, height: 44.0 },
+            Self::Full | Self::Counted => Size { width: 64.0, height: 44.0 },
             Self::Short => Size { width: 28.0, height: 26.0 },
             Self::Dot => Size { width: 13.0, height: 13.0 },
         }
@@ -122,7 +130,7 @@ impl Detail {
     /// How many pods may stand side by side in a node.
     const fn columns(self) -> &'static [usize] {
         match self {
-            Self::Full => &[3, 4, 5, 6],
+            Self::Full => &[2, 3, 4, 5, 6],
             Self::Short => &[6, 8, 10, 14],
             Self::Dot => &[11, 14, 18, 24],
             Self::Counted => &[3],
@@ -174,6 +182,8 @@ pub struct Layout {
     pub detail: Option<Detail>,
     /// The parts of the control plane, the API server among them.
     pub parts: Vec<(Actor, Rect)>,
+    /// Whether the parts of the control plane have room for few words only.
+    pub narrow_parts: bool,
     /// Workloads, by uid.
     pub workloads: BTreeMap<String, Rect>,
     /// Whether there are so many workloads that they say less.
@@ -224,20 +234,19 @@ impl<'a> PodsByPlace<'a> {
         for (uid, pod) in &scene.pods {
             match pod.node.as_deref().filter(|node| scene.nodes.contains_key(*node)) {
                 Some(node) => by_node.entry(node).or_default().push((uid, pod)),
-                None => waiting.push((uid.as_str(), pod)),
+                None => waiting.push((uid.as_str(), &**pod)),
             }
         }
-        let in_order = |mut pods: Vec<(&'a str, &'a PodView)>| {
-            pods.order_by(|(_, left), (_, right)| (left.created, &left.name).cmp(&(right.created, &right.name)));
+        let by_age = |pods: Vec<(&'a str, &'a PodView)>| {
+            let pods = in_order(pods, |(_, pod)| ("", pod.created.as_micros(), &pod.name));
             pods.into_iter().map(|(uid, _)| uid).collect::<Vec<_>>()
         };
-        let mut nodes: Vec<(&str, Vec<&str>)> = scene
+        let nodes: Vec<(&str, Vec<&str>)> = scene
             .nodes
             .keys()
-            .map(|name| (name.as_str(), in_order(by_node.remove(name.as_str()).unwrap_or_default())))
+            .map(|name| (name.as_str(), by_age(by_node.remove(name.as_str()).unwrap_or_default())))
             .collect();
-        nodes.order_by(|(left, _), (right, _)| natural(left).cmp(&natural(right)));
-        Self { nodes, waiting: in_order(waiting) }
+        Self { nodes: in_order(nodes, |(name, _)| natural(name)), waiting: by_age(waiting) }
     }
 
     fn count(&self) -> usize {
@@ -245,9 +254,19 @@ impl<'a> PodsByPlace<'a> {
     }
 }
 
-/// A key by which `node-2` comes before `node-10`.
+/// What things are ordered by: a name, a number, another name.
+pub type Rank<'a> = (&'a str, u64, &'a str);
+
+/// Puts things in order.
 #[must_use]
-pub fn natural(name: &str) -> (&str, u64, &str) {
+pub fn in_order<'a, T>(mut things: Vec<T>, rank: impl Fn(&T) -> Rank<'a>) -> Vec<T> {
+    things.order_by_key(rank);
+    things
+}
+
+/// An order by which `node-2` comes before `node-10`.
+#[must_use]
+pub fn natural(name: &str) -> Rank<'_> {
     let stem = name.trim_end_matches(|character: char| character.is_ascii_digit());
     (stem, name[stem.len()..].parse().unwrap_or(0), name)
 }
@@ -335,10 +354,10 @@ impl Cards {
     fn of(scene: &Scene, width: f64) -> Self {
         let small = scene.workloads.len() > 8 || (width < 700.0 && scene.workloads.len() > 3);
         let card = if small { CARD_SMALL } else { CARD };
-        let mut workloads: Vec<_> = scene.workloads.iter().collect();
-        workloads.order_by_key(|(_, workload)| (&workload.namespace, &workload.name));
-        let mut services: Vec<_> = scene.services.iter().collect();
-        services.order_by_key(|(_, service)| (&service.namespace, &service.name));
+        let workloads: Vec<_> = scene.workloads.iter().collect();
+        let workloads = in_order(workloads, |(_, workload)| (&workload.namespace, 0, &workload.name));
+        let services: Vec<_> = scene.services.iter().collect();
+        let services = in_order(services, |(_, service)| (&service.namespace, 0, &service.name));
         let all = workloads
             .into_iter()
             .map(|(uid, _)| (uid.clone(), false, card))
@@ -382,6 +401,7 @@ impl Layout {
         let step = inner / count(above.len());
         // Wide windows leave air between the parts instead of stretching them.
         let size = Size { width: (step - 8.0).clamp(PART.width, 150.0), ..PART };
+        self.narrow_parts = size.width < 130.0;
         let bus = Rect { x: MARGIN, y: y + PART.height + WIRE, width: inner, height: BUS_HEIGHT };
         for (index, part) in above.into_iter().enumerate() {
             let center = MARGIN + step * (count(index) + 0.5);
@@ -434,8 +454,8 @@ impl Layout {
             for (index, (name, uids)) in row.iter().enumerate() {
                 let rect = Rect { x: MARGIN + count(index) * (width + GAP), y, width, height };
                 let center = rect.center_x();
-                let wire = vec![(center, rect.y), (center, lane), (TRUNK_X, lane), (TRUNK_X, bus_y - BUS_HEIGHT / 2.0)];
-                let wire = wire.into_iter().chain([(MARGIN, bus_y - BUS_HEIGHT / 2.0)]).collect();
+                let wire = vec![(center, rect.y), (center, lane), (TRUNK_X, lane), (TRUNK_X, bus_y - LANE)];
+                let wire = wire.into_iter().chain([(MARGIN, bus_y - LANE)]).collect();
                 self.wires.insert(Actor::Node((*name).to_owned()), wire);
                 self.nodes.insert((*name).to_owned(), rect);
                 if grid.detail != Detail::Counted {
@@ -464,11 +484,11 @@ mod tests {
         let mut scene = Scene::default();
         for index in 1..=nodes {
             let name = format!("node-{index}");
-            scene.nodes.insert(name.clone(), NodeView { name, answers: true, ..NodeView::default() });
+            scene.nodes.insert(name.clone(), NodeView { name, answers: true, ..NodeView::default() }.into());
         }
         for index in 0..pods + waiting {
             let node = (index < pods && nodes > 0).then(|| format!("node-{}", index % nodes + 1));
-            scene.pods.insert(format!("{index:05}"), pod(&format!("web-{index:05}"), node));
+            scene.pods.insert(format!("{index:05}"), pod(&format!("web-{index:05}"), node).into());
         }
         scene
     }
@@ -545,8 +565,7 @@ mod tests {
 
     #[test]
     fn nodes_are_numbered_as_people_count() {
-        let mut names = ["node-10", "node-2", "a", "node-1"];
-        names.sort_by(|left, right| natural(left).cmp(&natural(right)));
+        let names = in_order(vec!["node-10", "node-2", "a", "node-1"], |name| natural(name));
         assert_eq!(names, ["a", "node-1", "node-2", "node-10"]);
     }
 }

@@ -10,6 +10,7 @@ pub mod hints;
 pub mod host;
 pub mod inspect;
 pub mod layout;
+pub mod logs;
 pub mod node;
 pub mod pod;
 pub mod protocol;

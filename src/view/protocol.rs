@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
-use crate::session::scenario::{Card, Lesson};
-use crate::session::{Action, File};
+use crate::session::scenario::{Card, Pointed, Text};
+use crate::session::{Action, File, ObjectName};
 
 use super::events::EventRow;
 use super::inspect::Details;
@@ -29,6 +29,32 @@ pub enum Start {
     Text(String),
     /// As `Text`, without the last thing that was done: the way out when that brought the engine down.
     WithoutLast(String),
+}
+
+/// A lesson as the page shows it. What its steps do is kept by the worker, see [`Command::Perform`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lesson {
+    /// The scenario's name.
+    pub id: String,
+    /// Its title.
+    pub title: Text,
+    /// The steps.
+    pub steps: Vec<LessonStep>,
+}
+
+/// A step of a lesson as the page shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LessonStep {
+    /// What to read.
+    pub text: Text,
+    /// What stands on the button; without it there is nothing to do.
+    pub button: Option<Text>,
+    /// Files that take their place in the editor.
+    pub files: Vec<File>,
+    /// The files of the editor that are applied.
+    pub apply: Vec<String>,
+    /// What is shown in the inspector.
+    pub select: Option<Pointed>,
 }
 
 /// What the page asks of the worker.
@@ -55,12 +81,30 @@ pub enum Command {
         /// What to try.
         action: Action,
     },
+    /// Replace a Deployment's pods by new ones, as `kubectl rollout restart` does.
+    Restart {
+        /// Comes back with the outcome.
+        id: u32,
+        /// The Deployment.
+        object: ObjectName,
+    },
+    /// Show the lesson of a scenario again, after a reload.
+    Lesson(String),
+    /// Do what a step of the lesson does besides writing and applying files.
+    Perform {
+        /// Comes back with the outcome.
+        id: u32,
+        /// The number of the step, from 0.
+        step: usize,
+    },
     /// Let time run, or stop it.
     Play(bool),
     /// How much simulated time passes in a second.
     Speed(f64),
     /// Make one step.
     Step,
+    /// Go back to before the last step.
+    StepBack,
     /// Run until nothing is left to do.
     UntilIdle,
     /// Let this much simulated time pass at once, in seconds.
@@ -142,6 +186,8 @@ pub enum Report {
         /// When the cluster began.
         start: Time,
     },
+    /// The lesson that was asked for.
+    Lesson(Option<Lesson>),
     /// A session could not be opened; this is why.
     NotOpened(String),
     /// What came of an action.

@@ -1,6 +1,7 @@
 //! What the graph shows: one value made from the store, and the differences between two of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,17 +14,17 @@ use super::pod::{self, PodView};
 use super::service::{self, ServiceView};
 use super::workload::{self, Revisions, WorkloadView};
 
-/// Everything that the graph shows, by uid (nodes by name).
+/// Everything that the graph shows, by uid (nodes by name). What does not change is shared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scene {
     /// The machines.
-    pub nodes: BTreeMap<String, NodeView>,
+    pub nodes: BTreeMap<String, Arc<NodeView>>,
     /// The pods that pass the filter.
-    pub pods: BTreeMap<String, PodView>,
+    pub pods: BTreeMap<String, Arc<PodView>>,
     /// Deployments, and ReplicaSets that no Deployment owns.
-    pub workloads: BTreeMap<String, WorkloadView>,
+    pub workloads: BTreeMap<String, Arc<WorkloadView>>,
     /// Services.
-    pub services: BTreeMap<String, ServiceView>,
+    pub services: BTreeMap<String, Arc<ServiceView>>,
     /// All namespaces, whatever the filter.
     pub namespaces: Vec<String>,
     /// How many pods the filter hides.
@@ -53,7 +54,7 @@ impl Filter {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Changes<T> {
     /// What is new or different.
-    pub changed: Vec<(String, T)>,
+    pub changed: Vec<(String, Arc<T>)>,
     /// What is gone.
     pub removed: Vec<String>,
 }
@@ -64,8 +65,14 @@ impl<T> Default for Changes<T> {
     }
 }
 
+type Shared<T> = BTreeMap<String, Arc<T>>;
+
+fn shared<T>(map: BTreeMap<String, T>) -> Shared<T> {
+    map.into_iter().map(|(key, value)| (key, Arc::new(value))).collect()
+}
+
 impl<T: Clone + PartialEq> Changes<T> {
-    fn between(before: &BTreeMap<String, T>, after: &BTreeMap<String, T>) -> Self {
+    fn between(before: &Shared<T>, after: &Shared<T>) -> Self {
         let changed = after
             .iter()
             .filter(|(key, value)| before.get(*key) != Some(value))
@@ -82,7 +89,7 @@ impl<T: Clone + PartialEq> Changes<T> {
     }
 
     /// Applies the difference.
-    pub fn apply(self, map: &mut BTreeMap<String, T>) {
+    pub fn apply(self, map: &mut Shared<T>) {
         for key in self.removed {
             map.remove(&key);
         }
@@ -136,15 +143,15 @@ impl Scene {
         for (_, object) in etcd.range(Kind::Pod, namespace) {
             let Some(pod) = object.downcast::<k8s_openapi::api::core::v1::Pod>() else { continue };
             if selector.matches(&pod.metadata.labels) {
-                pods.insert(pod.uid().to_owned(), pod::view(pod, &revisions, &nodes));
+                pods.insert(pod.uid().to_owned(), Arc::new(pod::view(pod, &revisions, &nodes)));
             }
         }
         let hidden_pods = etcd.count(Kind::Pod) - pods.len();
         let namespaces = etcd.range(Kind::Namespace, None).map(|(key, _)| key.name.to_string()).collect();
         Self {
-            workloads: workload::views(etcd, namespace, &selector, &revisions),
-            services: service::views(etcd, namespace, &selector),
-            nodes,
+            workloads: shared(workload::views(etcd, namespace, &selector, &revisions)),
+            services: shared(service::views(etcd, namespace, &selector)),
+            nodes: shared(nodes),
             pods,
             namespaces,
             hidden_pods,

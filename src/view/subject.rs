@@ -86,8 +86,10 @@ impl Actor {
             "kubelet" | "kube-proxy" if !host.is_empty() => Self::Node(host.to_owned()),
             "kube-scheduler" | "default-scheduler" | "scheduler" => Self::Scheduler,
             "kube-apiserver" | "apiserver" => Self::ApiServer,
+            "etcd" => Self::Etcd,
             "kubectl" | "you" | "user" => Self::You,
-            program if program.starts_with("cloud") || program == "service-lb-controller" => Self::Cloud,
+            "service-controller" => Self::Cloud,
+            program if program.starts_with("cloud-") => Self::Cloud,
             _ => Self::Controllers,
         }
     }
@@ -127,6 +129,8 @@ mod tests {
             ("kube-scheduler", Actor::Scheduler),
             ("deployment-controller", Actor::Controllers),
             ("cloud-node-controller", Actor::Cloud),
+            ("service-controller", Actor::Cloud),
+            ("node-controller", Actor::Controllers),
             ("kubectl", Actor::You),
         ];
         for (name, expected) in cases {

@@ -294,6 +294,40 @@ mod tests {
         }
     }
 
+    /// Whatever the engine says while the lessons are played, and when a node dies, is said in Korean too.
+    #[test]
+    fn every_cause_is_translated() {
+        use crate::session::scenario::SCENARIOS;
+        use crate::session::{Action, NodeName};
+        use std::collections::BTreeSet;
+        use std::time::Duration;
+
+        let mut english = BTreeSet::new();
+        for (id, _) in SCENARIOS {
+            let scenario = crate::session::scenario::Scenario::named(id).expect("it is listed");
+            let mut session = scenario.session();
+            for step in scenario.steps {
+                if !step.apply.is_empty() {
+                    let files = if step.files.is_empty() { scenario.files.clone() } else { step.files };
+                    let action = Action::Apply { files, namespace: "default".to_owned(), dry_run: false };
+                    session.act(action).expect("it is taken");
+                }
+                for action in step.actions {
+                    session.act(action).expect("it is taken");
+                }
+                session.run_until(session.now() + Duration::from_secs(60));
+            }
+            session.act(Action::StopNode(NodeName { name: "node-2".to_owned() })).expect("it is taken");
+            session.run_until(session.now() + Duration::from_secs(400));
+            session.act(Action::StartNode(NodeName { name: "node-2".to_owned() })).expect("it is taken");
+            session.run_until(session.now() + Duration::from_secs(60));
+            let etcd = session.cluster().api().etcd();
+            english.extend(etcd.commits(0).map(|commit| commit.cause.why.template));
+        }
+        let missing: Vec<&str> = english.into_iter().filter(|text| !text.is_empty() && !is_translated(text)).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+    }
+
     #[test]
     fn keys_are_found() {
         assert_eq!(key!("app.name").text(Language::English), "Kubetab");

@@ -1,4 +1,8 @@
 //! What the controllers do to a cluster: objects are made by hand, and what follows is read from the store's commits.
 
+mod cloud;
 mod garbage;
+mod nodes;
+mod proxy;
 mod scene;
+mod timeline;

@@ -32,7 +32,20 @@ fn parse(object: &str) -> (Kind, ObjectKey) {
 impl Scene {
     /// A cluster without nodes that has come to rest.
     pub fn new() -> Self {
-        let profile = Profile { nodes: 0, ..Profile::default() };
+        Self::with_nodes(0)
+    }
+
+    /// A cluster of so many machines, `node-1` and on, that has come to rest.
+    pub fn with_nodes(nodes: u32) -> Self {
+        Self::of(Profile { nodes, ..Profile::bare() })
+    }
+
+    /// The same in a cloud.
+    pub fn in_cloud(nodes: u32) -> Self {
+        Self::of(Profile { nodes, ..Profile::default() })
+    }
+
+    fn of(profile: Profile) -> Self {
         let mut scene = Self { cluster: Cluster::new(profile, 1), since: Time::default(), revision: 0 };
         scene.run(10);
         scene.mark();

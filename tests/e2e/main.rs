@@ -5,6 +5,10 @@
 
 mod editor;
 mod harness;
+mod lessons;
+mod page;
+mod reading;
+mod rollout;
 mod session;
 mod sizes;
 mod start;

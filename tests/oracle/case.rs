@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_secs(4);
 
 /// The cluster of the recordings, at rest: every case begins with a copy.
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
-    let profile = Profile { nodes: 5, node_prefix: "worker-".to_owned(), ..Profile::default() };
+    let profile = Profile { nodes: 5, node_prefix: "worker-".to_owned(), ..Profile::bare() };
     let mut cluster = Cluster::new(profile, 36);
     cluster.run_for(Duration::from_secs(90));
     cluster

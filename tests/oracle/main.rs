@@ -74,3 +74,8 @@ fn kubectl() {
 fn podlife() {
     play("podlife");
 }
+
+#[test]
+fn nodes() {
+    play("nodes");
+}

@@ -2,12 +2,14 @@
 //!
 //! `kubernetes/plugin/pkg/admission/serviceaccount`.
 
-use k8s_openapi::api::core::v1::{Container, Pod, ServiceAccount, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{
+    ConfigMapProjection, Container, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, ObjectFieldSelector, Pod,
+    ProjectedVolumeSource, ServiceAccount, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
+};
 
 use crate::api::{Kind, Object, ObjectKey, Resource};
 use crate::apiserver::Context;
 use crate::etcd::Etcd;
-use crate::machinery::json;
 use crate::machinery::status::{Details, Reason, Status};
 
 const DEFAULT_NAME: &str = "default";
@@ -88,19 +90,35 @@ fn mount_in(container: &mut Container, volume: &str) -> bool {
 }
 
 fn token_volume(name: &str) -> Volume {
-    let value = serde_json::json!({
-        "name": name,
-        "projected": {
-            "defaultMode": 420,
-            "sources": [
-                { "serviceAccountToken": { "expirationSeconds": TOKEN_SECONDS, "path": "token" } },
-                { "configMap": { "name": "kube-root-ca.crt", "items": [{ "key": "ca.crt", "path": "ca.crt" }] } },
-                { "downwardAPI": { "items": [{
-                    "path": "namespace",
-                    "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.namespace" },
-                }] } },
-            ],
+    let token = ServiceAccountTokenProjection {
+        expiration_seconds: Some(TOKEN_SECONDS),
+        path: "token".to_owned(),
+        ..ServiceAccountTokenProjection::default()
+    };
+    let authority = ConfigMapProjection {
+        name: "kube-root-ca.crt".to_owned(),
+        items: Some(vec![KeyToPath { key: "ca.crt".to_owned(), path: "ca.crt".to_owned(), mode: None }]),
+        optional: None,
+    };
+    let namespace = DownwardAPIVolumeFile {
+        path: "namespace".to_owned(),
+        field_ref: Some(ObjectFieldSelector {
+            api_version: Some("v1".to_owned()),
+            field_path: "metadata.namespace".to_owned(),
+        }),
+        ..DownwardAPIVolumeFile::default()
+    };
+    let sources = vec![
+        VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() },
+        VolumeProjection { config_map: Some(authority), ..VolumeProjection::default() },
+        VolumeProjection {
+            downward_api: Some(DownwardAPIProjection { items: Some(vec![namespace]) }),
+            ..VolumeProjection::default()
         },
-    });
-    json::from_value(&value).expect("the volume is written out above")
+    ];
+    Volume {
+        name: name.to_owned(),
+        projected: Some(ProjectedVolumeSource { default_mode: Some(420), sources: Some(sources) }),
+        ..Volume::default()
+    }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::api::{Kind, Object, ObjectKey};
 use crate::apiserver::{DeleteOptions, Patch, Propagation, Response, Target, Verb, WriteOptions};
 use crate::client::{Client, ClientError};
+use crate::machinery::json::to_value;
 
 use super::graph::Identity;
 
@@ -81,7 +82,7 @@ pub(super) fn unblock_owners(
     let references: Vec<Value> = owners
         .iter()
         .filter(|owner| owner.block_owner_deletion == Some(true))
-        .map(|owner| json!(OwnerReference { block_owner_deletion: Some(false), ..owner.clone() }))
+        .map(|owner| to_value(&OwnerReference { block_owner_deletion: Some(false), ..owner.clone() }))
         .collect();
     patch(kind, identity, json!({ "ownerReferences": references }), client)
 }

@@ -1,9 +1,9 @@
 //! How fast pods are driven from the nodes of a zone: slower the more of the zone is ill, since then it is more likely
 //! that the control plane is at fault.
 //!
-//! Follows `kubernetes/pkg/controller/nodelifecycle/scheduler/rate_limited_queue.go` and `handleDisruption`.
+//! Follows `handleDisruption` and `ComputeZoneState` of `node_lifecycle_controller.go`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::machinery::persistent::OrdMap;
@@ -11,143 +11,194 @@ use k8s_openapi::api::core::v1::Node;
 
 use crate::machinery::time::Time;
 
-/// One node each ten seconds: `--node-eviction-rate` 0.1.
-const INTERVAL: Duration = Duration::from_secs(10);
-/// `--secondary-node-eviction-rate` 0.01, for a large zone that is partly down.
-const SECONDARY_INTERVAL: Duration = Duration::from_secs(100);
-/// From this many nodes on a zone is large: `--large-cluster-size-threshold` + 1.
-const LARGE: usize = 51;
-/// A zone is partly down from this share of ill nodes on, in percent: `--unhealthy-zone-threshold`.
-const UNHEALTHY_PERCENT: usize = 55;
-/// ... if there are more than this many ill nodes.
-const UNHEALTHY_MIN: usize = 2;
+use super::tainter::{Next, Tainter};
 
-/// The zone of a node: region and zone as `GetZoneKey` joins them, with a letter where it has a NUL.
+/// One node each ten seconds: `--node-eviction-rate` 0.1.
+const EVICTION_INTERVAL: Duration = Duration::from_secs(10);
+/// `--secondary-node-eviction-rate` 0.01, for a large zone that is partly down.
+const SECONDARY_EVICTION_INTERVAL: Duration = Duration::from_secs(100);
+/// A zone with more nodes than this is large: `--large-cluster-size-threshold`.
+const LARGE_CLUSTER_THRESHOLD: usize = 50;
+/// A zone is partly down from this share of ill nodes on, in percent: `--unhealthy-zone-threshold`.
+const UNHEALTHY_ZONE_PERCENT: usize = 55;
+/// ... if there are more than this many ill nodes.
+const UNHEALTHY_NODES_MIN: usize = 2;
+
+/// The zone of a node: `GetZoneKey`, with a letter where that has a NUL.
 pub(super) fn zone_of(node: &Node) -> String {
     let label =
         |name: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map_or("", String::as_str);
-    format!("{}:{}", label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"))
+    let (region, zone) = (label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"));
+    if region.is_empty() && zone.is_empty() { String::new() } else { format!("{region}:{zone}") }
 }
 
-/// What comes next in a zone.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// No node waits, or none may be touched while the zone is as it is.
-    Nothing,
-    /// The rate allows no node before this.
-    NotBefore(Time),
-    /// This one.
-    Node(String),
+/// `ZoneState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Initial,
+    Normal,
+    PartialDisruption,
+    FullDisruption,
 }
 
-#[derive(Clone, Debug)]
-struct Zone {
-    waiting: VecDeque<String>,
-    /// The time between two nodes; `None` while none is touched.
-    interval: Option<Duration>,
-    next_at: Time,
+/// What became of the cluster as a whole since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It is as it was.
+    AsBefore,
+    /// No node is ready any more, so no pod is driven from any: master disruption mode.
+    Entered,
+    /// Some node is ready again.
+    Left,
 }
 
-impl Default for Zone {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), interval: Some(INTERVAL), next_at: Time::default() }
+/// The zones of a cluster. A zone without nodes loses its state, but keeps its queue.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Zones {
+    states: OrdMap<String, State>,
+    tainters: OrdMap<String, Tainter>,
+}
+
+/// `ComputeZoneState`, of whether each node of a zone is ready.
+fn compute_state(nodes: &[bool]) -> State {
+    let ready = nodes.iter().filter(|ready| **ready).count();
+    let ill = nodes.len() - ready;
+    if ready == 0 && ill > 0 {
+        State::FullDisruption
+    } else if ill > UNHEALTHY_NODES_MIN && ill * 100 >= UNHEALTHY_ZONE_PERCENT * nodes.len() {
+        State::PartialDisruption
+    } else {
+        State::Normal
     }
 }
 
-/// The zones of a cluster.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Zones {
-    zones: OrdMap<String, Zone>,
-}
-
-/// The time between two nodes in a zone with so many ill and well ones: `ReducedQPSFunc`.
-fn interval(ill: usize, well: usize) -> Option<Duration> {
-    let all = ill + well;
-    let partly = well > 0 && ill > UNHEALTHY_MIN && ill * 100 >= UNHEALTHY_PERCENT * all;
-    match partly {
-        false => Some(INTERVAL),
-        true if all >= LARGE => Some(SECONDARY_INTERVAL),
-        true => None,
+/// The time between two nodes in a zone of so many; `None` when none is touched: `setLimiterInZone`.
+fn interval(state: State, nodes: usize) -> Option<Duration> {
+    match state {
+        State::Initial | State::Normal | State::FullDisruption => Some(EVICTION_INTERVAL),
+        State::PartialDisruption if nodes > LARGE_CLUSTER_THRESHOLD => Some(SECONDARY_EVICTION_INTERVAL),
+        State::PartialDisruption => None,
     }
 }
 
 impl Zones {
-    /// Puts a node at the end of its zone's queue. Says whether it is new there.
-    pub(super) fn push(&mut self, zone: &str, node: &str) -> bool {
-        let zone = self.zones.entry(zone.to_owned()).or_default();
-        let new = !zone.waiting.iter().any(|known| known == node);
-        if new {
-            zone.waiting.push_back(node.to_owned());
-        }
-        new
+    /// Whether the zone has a state, as one has since a node of it was first seen.
+    pub(super) fn knows(&self, zone: &str) -> bool {
+        self.states.contains_key(zone)
     }
 
-    pub(super) fn forget(&mut self, zone: &str, node: &str) {
-        if let Some(zone) = self.zones.get_mut(zone) {
-            zone.waiting.retain(|known| known != node);
+    /// Makes a zone known: `addPodEvictorForNewZone`.
+    pub(super) fn add(&mut self, zone: String) {
+        if !self.knows(&zone) {
+            self.states.insert(zone.clone(), State::Initial);
+            self.tainters.insert(zone, Tainter::new(EVICTION_INTERVAL));
         }
     }
 
-    pub(super) fn forget_everywhere(&mut self, node: &str) {
-        let zones: Vec<String> = self.zones.keys().cloned().collect();
-        for zone in zones {
-            self.forget(&zone, node);
-        }
+    fn tainter(&mut self, zone: &str) -> &mut Tainter {
+        self.tainters.entry(zone.to_owned()).or_insert_with(|| Tainter::new(EVICTION_INTERVAL))
+    }
+
+    /// Puts a node into its zone's queue, unless it is or was there already.
+    pub(super) fn push(&mut self, zone: &str, node: &str) {
+        self.tainter(zone).add(node);
+    }
+
+    /// Lets a node come into its zone's queue again.
+    pub(super) fn remove(&mut self, zone: &str, node: &str) {
+        self.tainter(zone).remove(node);
     }
 
     /// Takes the next node of a zone, if the rate allows it now.
     pub(super) fn pop(&mut self, zone: &str, now: Time) -> Next {
-        let Some(zone) = self.zones.get_mut(zone).filter(|zone| !zone.waiting.is_empty()) else { return Next::Nothing };
-        let Some(interval) = zone.interval else { return Next::NotBefore(now + INTERVAL) };
-        if now < zone.next_at {
-            return Next::NotBefore(zone.next_at);
-        }
-        zone.next_at = now + interval;
-        zone.waiting.pop_front().map_or(Next::Nothing, Next::Node)
+        self.tainter(zone).pop(now)
     }
 
-    /// Sets each zone's rate by how many of its nodes are well: `handleDisruption`. When every node everywhere is ill,
-    /// nothing is driven away at all.
-    pub(super) fn update(&mut self, states: &[(String, bool)]) {
-        let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for (zone, well) in states {
-            let count = counts.entry(zone).or_default();
-            if *well { count.1 += 1 } else { count.0 += 1 }
+    /// Puts back a node that could not be tainted.
+    pub(super) fn put_back(&mut self, zone: &str, node: String) {
+        self.tainter(zone).put_back(node);
+    }
+
+    /// The zones in whose queues nodes wait.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &String> {
+        self.tainters.iter().filter(|(_, tainter)| tainter.is_waiting()).map(|(zone, _)| zone)
+    }
+
+    /// Sets each zone's rate by which of its nodes are ready: `handleDisruption`.
+    pub(super) fn handle_disruption(&mut self, zones: &BTreeMap<String, Vec<bool>>, now: Time) -> Mode {
+        let new: BTreeMap<&str, State> =
+            zones.iter().map(|(zone, nodes)| (zone.as_str(), compute_state(nodes))).collect();
+        for &zone in new.keys() {
+            self.states.entry(zone.to_owned()).or_insert(State::Initial);
         }
-        let all_ill = !states.is_empty() && states.iter().all(|(_, well)| !well);
-        for (zone, (ill, well)) in counts {
-            let rate = if all_ill { None } else { interval(ill, well) };
-            self.zones.entry(zone.to_owned()).or_default().interval = rate;
+        self.states = self.states.iter().filter(|(zone, _)| zones.contains_key(*zone)).map(clone_pair).collect();
+        let all_are = new.values().all(|state| *state == State::FullDisruption);
+        let all_were = self.states.values().all(|state| *state == State::FullDisruption);
+        if all_are && all_were {
+            return Mode::AsBefore;
+        }
+        let before = self.states.clone();
+        for (&zone, &state) in &new {
+            let rate = if all_are { None } else { interval(state, zones[zone].len()) };
+            if all_are || all_were || before.get(zone) != Some(&state) {
+                self.tainter(zone).swap_interval(rate, now);
+            }
+            self.states.insert(zone.to_owned(), state);
+        }
+        match (all_are, all_were) {
+            (true, _) => Mode::Entered,
+            (_, true) => Mode::Left,
+            _ => Mode::AsBefore,
         }
     }
+}
+
+fn clone_pair((zone, state): (&String, &State)) -> (String, State) {
+    (zone.clone(), *state)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rate(ill: usize, ready: usize) -> Option<Duration> {
+        let nodes = [vec![false; ill], vec![true; ready]].concat();
+        interval(compute_state(&nodes), nodes.len())
+    }
+
     #[test]
     fn a_zone_that_is_partly_down_is_left_alone_unless_it_is_large() {
         let table = [
-            ((1, 2), Some(INTERVAL)),
-            ((2, 1), Some(INTERVAL)),
+            ((1, 2), Some(EVICTION_INTERVAL)),
+            ((2, 1), Some(EVICTION_INTERVAL)),
             ((3, 1), None),
-            ((3, 0), Some(INTERVAL)),
-            ((40, 20), Some(SECONDARY_INTERVAL)),
+            ((3, 0), Some(EVICTION_INTERVAL)),
+            ((5, 4), None),
+            ((3, 3), Some(EVICTION_INTERVAL)),
+            ((40, 20), Some(SECONDARY_EVICTION_INTERVAL)),
+            ((28, 22), None),
         ];
-        for ((ill, well), expected) in table {
-            assert_eq!(interval(ill, well), expected, "{ill} ill, {well} well");
+        for ((ill, ready), expected) in table {
+            assert_eq!(rate(ill, ready), expected, "{ill} ill, {ready} ready");
         }
     }
 
     #[test]
-    fn one_node_each_ten_seconds() {
+    fn no_pod_is_driven_away_while_no_node_is_ready_anywhere() {
+        let look = |zones: &mut Zones, a: &[bool], b: &[bool], second| {
+            let nodes = BTreeMap::from([("a".to_owned(), a.to_vec()), ("b".to_owned(), b.to_vec())]);
+            zones.handle_disruption(&nodes, Time::DEFAULT_START + Duration::from_secs(second))
+        };
         let mut zones = Zones::default();
-        let now = Time::DEFAULT_START;
-        assert!(zones.push("z", "a") && zones.push("z", "b") && !zones.push("z", "a"));
-        assert_eq!(zones.pop("z", now), Next::Node("a".to_owned()));
-        assert_eq!(zones.pop("z", now), Next::NotBefore(now + INTERVAL));
-        assert_eq!(zones.pop("z", now + INTERVAL), Next::Node("b".to_owned()));
-        assert_eq!(zones.pop("z", now + INTERVAL * 2), Next::Nothing);
+        let at = |second| Time::DEFAULT_START + Duration::from_secs(second);
+        assert_eq!(look(&mut zones, &[true], &[true], 0), Mode::AsBefore);
+        assert_eq!(look(&mut zones, &[false], &[true], 5), Mode::AsBefore, "a single zone's fall is believed");
+        zones.push("a", "n");
+        assert_eq!(look(&mut zones, &[false], &[false], 10), Mode::Entered);
+        assert_eq!(look(&mut zones, &[false], &[false], 15), Mode::AsBefore);
+        assert_eq!(zones.pop("a", at(16)), Next::Nothing);
+        assert_eq!(look(&mut zones, &[false], &[true], 20), Mode::Left);
+        assert_eq!(zones.pop("a", at(20)), Next::NotBefore(at(30)));
+        assert_eq!(zones.pop("a", at(30)), Next::Node("n".to_owned()));
     }
 }

@@ -169,19 +169,17 @@ impl ReplicaSetController {
             [active.to_string(), wanted_replicas(set).to_string(), set.name().to_owned()],
         ));
         let template = set.spec.as_ref().and_then(|spec| spec.template.clone()).unwrap_or_default();
-        let (mut done, mut batch) = (0, SLOW_START_INITIAL_BATCH_SIZE);
-        while done < count {
-            let size = batch.min(count - done);
+        let (mut tried, mut batch) = (0, SLOW_START_INITIAL_BATCH_SIZE);
+        while tried < count {
             let mut failure = None;
-            let mut failed = 0;
-            for _ in 0..size {
+            for _ in 0..batch.min(count - tried) {
+                tried += 1;
                 match client.create(pod_from_template(&template, set)) {
                     Ok(pod) => {
                         let message = format!("Created pod: {}", pod.name());
                         client.event(set, EventType::Normal, "SuccessfulCreate", &message);
                     }
                     Err(error) => {
-                        failed += 1;
                         self.expectations.creation_observed(key);
                         if is_namespace_terminating(&error) {
                             continue;
@@ -193,20 +191,18 @@ impl ReplicaSetController {
                         let limited = matches!(error, ClientError::Throttled(_));
                         failure.get_or_insert(error);
                         if limited {
-                            failed = size;
                             break;
                         }
                     }
                 }
             }
-            done += size;
             batch *= 2;
-            if failed > 0 {
+            if let Some(error) = failure {
                 // What was not even tried will not be seen either.
-                for _ in done..count {
+                for _ in tried..count {
                     self.expectations.creation_observed(key);
                 }
-                return failure.map_or(Ok(()), Err);
+                return Err(error);
             }
         }
         Ok(())
@@ -313,8 +309,8 @@ impl Controller for ReplicaSetController {
         };
         let Some(selector) = selector_of(&set) else { return Ok(Requeue::Forget) };
         let trusts_cache = self.expectations.satisfied(key, client.now);
-        let all: Vec<Arc<Pod>> = listers.list_in::<Pod>(&key.namespace).cloned().collect();
-        let active = all.iter().filter(|pod| is_active(pod)).cloned();
+        let candidates = listers.claimable::<Pod>(&key.namespace, set.uid());
+        let active = candidates.into_iter().filter(|pod| is_active(pod)).cloned();
         let active = claim(&*set, &selector, active, client)?;
         let terminating = listers.controlled_by::<Pod>(set.uid()).filter(|pod| is_terminating(pod)).count();
         let managed =

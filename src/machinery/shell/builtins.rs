@@ -1,5 +1,8 @@
 //! Commands that are the shell's own, since they change it or make it wait.
 
+mod read;
+mod variables;
+
 use std::sync::Arc;
 
 use super::arithmetic;
@@ -7,12 +10,13 @@ use super::expand::{Expansion, set_variable};
 use super::files::normalise;
 use super::host::{Flavor, Lookup, Signal};
 use super::interpreter::{Flow, exit, fail, pop_frame, report, take_child, wait_on};
-use super::io::{CommandIo, Input};
-use super::parser::is_name;
-use super::shell::{Event, Frame, Read, Shell, Variable};
+use super::io::CommandIo;
+use super::shell::{Event, Frame, Shell};
 use super::table::{Pid, Wait};
 use super::utilities::Immediate;
-use std::time::Duration;
+pub(super) use read::continue_read;
+use read::read;
+use variables::{declare, export, local, quoted, readonly, set, unset};
 
 /// What a builtin does.
 #[derive(Clone, Copy)]
@@ -239,160 +243,6 @@ fn cd(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
 
 fn pwd(_: &mut Shell, io: &mut CommandIo<'_>, _: &[String]) -> i32 {
     io.out(&format!("{}\n", io.process.directory.clone()));
-    0
-}
-
-fn export(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
-    let keep = arguments.first().is_none_or(|argument| argument != "-n");
-    let names: Vec<&String> =
-        arguments.iter().filter(|argument| !matches!(argument.as_str(), "-p" | "-n" | "--")).collect();
-    if names.is_empty() {
-        let lines: String =
-            io.environment().iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
-        io.out(&lines);
-        return 0;
-    }
-    change_variables(shell, io, "export", &names, |variable| variable.exported = keep)
-}
-
-fn readonly(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
-    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    change_variables(shell, io, "readonly", &names, |variable| variable.read_only = true)
-}
-
-fn change_variables(
-    shell: &mut Shell,
-    io: &mut CommandIo<'_>,
-    builtin: &str,
-    arguments: &[&String],
-    change: impl Fn(&mut Variable),
-) -> i32 {
-    let mut code = 0;
-    for argument in arguments {
-        let (name, value) = match argument.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (argument.as_str(), None),
-        };
-        if !is_name(name) {
-            let message = if shell.flavor == Flavor::Bash {
-                format!("`{argument}': not a valid identifier")
-            } else {
-                format!("{name}: bad variable name")
-            };
-            complain(shell, io, builtin, &message);
-            code = if shell.flavor == Flavor::Bash { 1 } else { 2 };
-            continue;
-        }
-        if let Some(value) = value
-            && let Err(message) = set_variable(shell, io, name, value.to_owned())
-        {
-            complain(shell, io, builtin, &message);
-            code = 2;
-            continue;
-        }
-        if value.is_none() && !io.process.variables.contains_key(name) {
-            continue;
-        }
-        if let Some(held) = io.process.variables.get_mut(name) {
-            change(held);
-        }
-    }
-    code
-}
-
-fn quoted(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "'\\''"))
-}
-
-fn declare(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
-    let flags: String = arguments.iter().filter(|argument| argument.starts_with('-')).cloned().collect();
-    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    remember_locals(shell, io, &names);
-    change_variables(shell, io, "declare", &names, |variable| {
-        variable.exported |= flags.contains('x');
-        variable.read_only |= flags.contains('r');
-    })
-}
-
-fn local(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
-    if !shell.frames.iter().any(|frame| matches!(frame, Frame::Call { .. })) {
-        let text = if shell.flavor == Flavor::Bash { "can only be used in a function" } else { "not in a function" };
-        complain(shell, io, "local", text);
-        return 1;
-    }
-    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    remember_locals(shell, io, &names);
-    for name in names.iter().filter(|name| !name.contains('=')) {
-        io.process.variables.remove(name.as_str());
-    }
-    change_variables(shell, io, "local", &names, |_| {})
-}
-
-fn remember_locals(shell: &mut Shell, io: &CommandIo<'_>, names: &[&String]) {
-    let call = shell.frames.iter_mut().rev().find_map(|frame| match frame {
-        Frame::Call { locals, .. } => Some(locals),
-        _ => None,
-    });
-    if let Some(locals) = call {
-        for name in names {
-            let name = name.split('=').next().unwrap_or_default();
-            if !locals.iter().any(|(held, _)| held == name) {
-                locals.push((name.to_owned(), io.process.variables.get(name).cloned()));
-            }
-        }
-    }
-}
-
-fn unset(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
-    let functions = arguments.first().is_some_and(|argument| argument == "-f");
-    for name in arguments.iter().filter(|argument| !argument.starts_with('-')) {
-        if functions {
-            shell.functions.remove(name);
-        } else if io.process.variables.get(name).is_some_and(|held| held.read_only) {
-            complain(shell, io, "unset", &format!("{name}: is read only"));
-            return 1;
-        } else if io.process.variables.remove(name).is_none() {
-            shell.functions.remove(name);
-        }
-    }
-    0
-}
-
-fn set(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
-    if arguments.is_empty() {
-        let lines: String =
-            io.process.variables.iter().map(|(name, held)| format!("{name}={}\n", quoted(&held.value))).collect();
-        io.out(&lines);
-        return 0;
-    }
-    let mut at = 0;
-    while let Some(argument) = arguments.get(at) {
-        let on = argument.starts_with('-');
-        let Some(letters) = argument.strip_prefix(['-', '+']).filter(|letters| !letters.is_empty()) else {
-            break;
-        };
-        at += 1;
-        if letters == "-" {
-            shell.positional = arguments[at..].to_vec();
-            return 0;
-        }
-        for letter in letters.chars() {
-            let known = if letter == 'o' {
-                let option = arguments.get(at).cloned().unwrap_or_default();
-                at += 1;
-                option.is_empty() || shell.options.set_long(&option, on)
-            } else {
-                shell.options.set_letter(letter, on)
-            };
-            if !known {
-                complain(shell, io, "set", &format!("illegal option {argument}"));
-                return 2;
-            }
-        }
-    }
-    if at < arguments.len() {
-        shell.positional = arguments[at..].to_vec();
-    }
     0
 }
 
@@ -650,129 +500,6 @@ pub(super) fn wait_for(shell: &mut Shell, io: &mut CommandIo<'_>, pids: Option<V
         pids.remove(0);
     }
     Flow::Next
-}
-
-fn read(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> Flow {
-    let mut read = Read {
-        names: Vec::new(),
-        raw: false,
-        descriptor: 0,
-        deadline: None,
-        count: None,
-        delimiter: b'\n',
-        text: Vec::new(),
-    };
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        let Some(letters) = argument.strip_prefix('-').filter(|_| read.names.is_empty()) else {
-            read.names.push(argument.clone());
-            continue;
-        };
-        for (at, letter) in letters.char_indices() {
-            if matches!(letter, 'r' | 's' | 'e') {
-                read.raw |= letter == 'r';
-                continue;
-            }
-            let attached = &letters[at + 1..];
-            let value =
-                if attached.is_empty() { rest.next().cloned().unwrap_or_default() } else { attached.to_owned() };
-            match letter {
-                'p' => io.write(2, value.as_bytes()),
-                't' => {
-                    let seconds: f64 = value.parse().unwrap_or(0.0);
-                    read.deadline = Some(io.now() + Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
-                }
-                'n' | 'N' => read.count = value.parse().ok(),
-                'u' => read.descriptor = value.parse().unwrap_or(0),
-                'd' => read.delimiter = value.bytes().next().unwrap_or(0),
-                _ => {
-                    complain(shell, io, "read", &format!("Illegal option -{letter}"));
-                    shell.status = 2;
-                    return Flow::Next;
-                }
-            }
-            break;
-        }
-    }
-    continue_read(shell, io, Box::new(read))
-}
-
-/// Goes on with `read`.
-pub(super) fn continue_read(shell: &mut Shell, io: &mut CommandIo<'_>, mut read: Box<Read>) -> Flow {
-    loop {
-        let most = read.count.map_or(4096, |count| count.saturating_sub(read.text.len()).max(1));
-        match io.read(read.descriptor, most) {
-            Input::Pending => {
-                if read.deadline.is_some_and(|deadline| deadline <= io.now()) {
-                    shell.status = 1;
-                    return Flow::Next;
-                }
-                let wait = Wait::Readable(read.descriptor, read.deadline);
-                return wait_on(shell, Frame::Read { read }, wait);
-            }
-            Input::End => {
-                let text = std::mem::take(&mut read.text);
-                return finish_read(shell, io, &read, &text, 1);
-            }
-            Input::Data(bytes) => {
-                let end = bytes.iter().position(|byte| *byte == read.delimiter);
-                let taken = end.map_or(bytes.len(), |end| end + 1);
-                read.text.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
-                io.unread(read.descriptor, &bytes[taken..]);
-                let continued = !read.raw && read.delimiter == b'\n' && ends_escaped(&read.text);
-                if end.is_some() && continued {
-                    read.text.pop();
-                } else if end.is_some() || read.count.is_some_and(|count| read.text.len() >= count) {
-                    let text = std::mem::take(&mut read.text);
-                    return finish_read(shell, io, &read, &text, 0);
-                }
-            }
-        }
-    }
-}
-
-fn ends_escaped(text: &[u8]) -> bool {
-    text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
-}
-
-/// Splits what was read among the variables.
-fn finish_read(shell: &mut Shell, io: &mut CommandIo<'_>, read: &Read, text: &[u8], status: i32) -> Flow {
-    let separators = io.process.variables.get("IFS").map_or(" \t\n", |held| &held.value).to_owned();
-    let text = String::from_utf8_lossy(text).into_owned();
-    let text = if read.raw { text } else { unescaped(&text) };
-    let is_blank = |c: char| separators.contains(c) && c.is_whitespace();
-    let names = if read.names.is_empty() { vec!["REPLY".to_owned()] } else { read.names.clone() };
-    let mut rest = if read.names.is_empty() { text.as_str() } else { text.trim_start_matches(is_blank) };
-    shell.status = status;
-    for (index, name) in names.iter().enumerate() {
-        let value = if read.names.is_empty() {
-            rest
-        } else if index + 1 == names.len() {
-            rest.trim_end_matches(is_blank)
-        } else {
-            let end = rest.find(|c| separators.contains(c)).unwrap_or(rest.len());
-            let value = &rest[..end];
-            rest = rest[end..].trim_start_matches(is_blank);
-            if let Some(hard) = rest.chars().next().filter(|c| separators.contains(*c)) {
-                rest = rest[hard.len_utf8()..].trim_start_matches(is_blank);
-            }
-            value
-        };
-        if let Err(message) = set_variable(shell, io, name, value.to_owned()) {
-            complain(shell, io, "read", &message);
-            shell.status = 2;
-        }
-    }
-    Flow::Next
-}
-
-fn unescaped(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c == '\\' { plain.extend(chars.next()) } else { plain.push(c) }
-    }
-    plain
 }
 
 /// The path of a command among the files, if it is a file that may be run.

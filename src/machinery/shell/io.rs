@@ -200,11 +200,7 @@ impl CommandIo<'_> {
         };
         match target {
             Descriptor::Output(root, stream) => self.table.root_output(root, stream, bytes, self.host.now()),
-            Descriptor::PipeWrite(pipe) => {
-                if !self.table.pipe_write(pipe, bytes) {
-                    self.process.broken_pipe = true;
-                }
-            }
+            Descriptor::PipeWrite(pipe) => self.process.broken_pipe |= !self.table.pipe_write(pipe, bytes),
             Descriptor::Capture(capture) => self.table.capture(capture, bytes),
             Descriptor::Full => return Err(FileError::NoSpace),
             Descriptor::File(open) => return self.write_file(open, bytes),

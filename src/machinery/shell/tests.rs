@@ -1,5 +1,6 @@
 //! Scripts and what they print.
 
+mod errors;
 mod harness;
 mod language;
 mod network;

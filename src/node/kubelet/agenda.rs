@@ -12,7 +12,9 @@ pub(super) type PodId = u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Work {
     /// Let the container runtime come as far as the clock.
-    Machine,
+    Runtime,
+    /// The same, for containers that only go on with what they have been doing all the time.
+    RuntimeAtRest,
     /// Look at what changed in the runtime (the pod lifecycle event generator's relist).
     Relist,
     /// Begin a sync of a pod.

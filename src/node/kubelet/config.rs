@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Taint;
-use serde::{Deserialize, Serialize};
+
+use crate::machinery::quantity::Quantity;
+use crate::node::runtime::RuntimeProfile;
 
 /// A machine of the cluster: what an administrator would give to its kubelet as flags and configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeConfig {
     /// The node's name.
     pub name: String,
@@ -22,12 +23,16 @@ pub struct NodeConfig {
     pub zone: String,
     /// The value of the label `topology.kubernetes.io/region`; empty for none.
     pub region: String,
+    /// Whether the machine is a cloud's, whose controllers complete its node: `--cloud-provider=external`.
+    pub is_in_cloud: bool,
     /// The machine's own address.
     pub internal_ip: String,
     /// The range that pods get their addresses from while the Node object names none, such as `10.244.1.0/24`.
     pub pod_cidr: String,
-    /// Whether the images of the catalogue that come with the machine are there already.
+    /// Images that are on the machine already.
     pub preloaded_images: Vec<String>,
+    /// How fast and how strict its container runtime is; processors and memory follow from the capacity.
+    pub runtime: RuntimeProfile,
 }
 
 impl Default for NodeConfig {
@@ -39,9 +44,11 @@ impl Default for NodeConfig {
             capacity: BTreeMap::new(),
             zone: String::new(),
             region: String::new(),
+            is_in_cloud: false,
             internal_ip: "10.0.0.11".to_owned(),
             pod_cidr: "10.244.1.0/24".to_owned(),
             preloaded_images: Vec::new(),
+            runtime: RuntimeProfile::default(),
         }
     }
 }
@@ -61,6 +68,16 @@ impl NodeConfig {
             pod_cidr: format!("10.{}.{}.0/24", 244 + (number >> 8) % 8, number & 0xff),
             ..Self::default()
         }
+    }
+
+    /// The habits of its container runtime, with the machine's own size.
+    #[must_use]
+    pub fn runtime_profile(&self) -> RuntimeProfile {
+        let capacity = self.full_capacity();
+        let amount = |name: &str| capacity.get(name).and_then(|text| Quantity::parse(text).ok());
+        let processors = amount("cpu").and_then(|cpu| u32::try_from(cpu.value()).ok()).unwrap_or(1);
+        let memory_bytes = amount("memory").and_then(|memory| u64::try_from(memory.value()).ok()).unwrap_or(0);
+        RuntimeProfile { processors, memory_bytes, ..self.runtime.clone() }
     }
 
     /// The capacity with defaults filled in.

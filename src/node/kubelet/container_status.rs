@@ -11,8 +11,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use crate::machinery::order::Order as _;
 use crate::machinery::quantity::Quantity;
 
-use super::machine::{ContainerPhase, ContainerRecord};
+use super::kuberuntime::{ContainerPhase, ContainerRecord};
 use super::prober::Probes;
+use super::resize::Resize;
 use super::restart::{is_restartable_init, should_be_started};
 use super::status::Inputs;
 
@@ -128,7 +129,7 @@ fn convert(
     let newest = records.next();
     let mut status = match newest {
         Some(record) => {
-            let mut status = from_record(record, container, old);
+            let mut status = from_record(record, container, old, inputs.resizing);
             if let Some(earlier) = records.next() {
                 status.last_state = Some(state_of(earlier));
             }
@@ -212,7 +213,7 @@ fn state_of(record: &ContainerRecord) -> ContainerState {
             terminated: Some(ContainerStateTerminated {
                 container_id: Some(container_id(&record.id)),
                 exit_code: record.exit_code,
-                reason: Some(record.reason.clone()).filter(|reason| !reason.is_empty()),
+                reason: Some(record.reason.to_owned()).filter(|reason| !reason.is_empty()),
                 message: Some(record.message.clone()).filter(|message| !message.is_empty()),
                 started_at: started_at.or_else(|| Some(crate::machinery::time::Time::default().to_meta())),
                 finished_at: record.finished_at.map(|time| time.to_meta()),
@@ -223,7 +224,12 @@ fn state_of(record: &ContainerRecord) -> ContainerState {
     }
 }
 
-fn from_record(record: &ContainerRecord, container: &Container, old: Option<&ContainerStatus>) -> ContainerStatus {
+fn from_record(
+    record: &ContainerRecord,
+    container: &Container,
+    old: Option<&ContainerStatus>,
+    resizing: &Resize,
+) -> ContainerStatus {
     let old_last = old.and_then(|old| old.last_state.clone());
     let id = container_id(&record.id);
     // What a removed container left behind stays the last state.
@@ -231,7 +237,6 @@ fn from_record(record: &ContainerRecord, container: &Container, old: Option<&Con
         .filter(|old| old.container_id.as_deref() != Some(id.as_str()))
         .and_then(|old| old.state.clone())
         .filter(|state| state.terminated.is_some());
-    let resources = container.resources.clone().unwrap_or_default();
     ContainerStatus {
         name: container.name.clone(),
         restart_count: i32::try_from(record.restart_count).unwrap_or(i32::MAX),
@@ -241,8 +246,8 @@ fn from_record(record: &ContainerRecord, container: &Container, old: Option<&Con
         state: Some(state_of(record)),
         last_state: Some(replaced.or(old_last).unwrap_or_default()),
         volume_mounts: old.map_or_else(|| mounts(container), |old| old.volume_mounts.clone()),
-        allocated_resources: resources.requests.clone(),
-        resources: Some(resources),
+        allocated_resources: resizing.granted(container).requests,
+        resources: Some(resizing.given(container)),
         ..ContainerStatus::default()
     }
 }

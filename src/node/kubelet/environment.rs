@@ -187,7 +187,7 @@ pub(super) fn field_value(pod: &Pod, field: &ObjectFieldSelector, host: &Host) -
         "spec.serviceAccountName" => text(&spec.service_account_name),
         "status.hostIP" | "status.hostIPs" => host.config.internal_ip.clone(),
         "status.podIP" | "status.podIPs" if spec.host_network == Some(true) => host.config.internal_ip.clone(),
-        "status.podIP" | "status.podIPs" => host.machine.pod(pod.uid()).ip().unwrap_or("").to_owned(),
+        "status.podIP" | "status.podIPs" => host.runtime.pod(pod.uid()).ip().unwrap_or("").to_owned(),
         _ => return Err(format!("unsupported fieldPath: {path}")),
     })
 }

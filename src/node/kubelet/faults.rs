@@ -5,7 +5,7 @@ use crate::client::Client;
 
 use super::Kubelet;
 use super::agenda::{PodId, Work};
-use super::machine::ContainerRecord;
+use super::kuberuntime::ContainerRecord;
 
 /// The exit code of a container that crashes because somebody wants it to.
 const CRASH_CODE: i32 = 1;
@@ -22,17 +22,17 @@ impl Kubelet {
         let (id, uid) = self.find(pod)?;
         let spec = self.workers.get(&id)?.pod.spec.as_ref()?;
         let name = if container.is_empty() { spec.containers.first()?.name.as_str() } else { container };
-        self.host.machine.pod(&uid).newest(name).cloned()
+        self.host.runtime.pod(&uid).newest(name).cloned()
     }
 
     /// Lets a container's process crash; the pod's first container when none is named. Says whether it ran.
     pub fn crash_container(&mut self, pod: &ObjectKey, container: &str, client: &mut Client<'_>) -> bool {
         let Some(record) = self.container(pod, container) else { return false };
-        if !self.host.machine.is_running(&record.id) {
+        if !self.host.runtime.is_running(&record.id) {
             return false;
         }
-        self.host.machine.crash(&record.id, CRASH_CODE, client.now);
-        self.host.plan_machine(client.now);
+        self.host.runtime.cri.crash_container(&record.id, CRASH_CODE, client.now);
+        self.host.plan_runtime(client.now);
         self.host.agenda.arm(client);
         true
     }
@@ -55,7 +55,7 @@ impl Kubelet {
         };
         // From here on its answers matter again, even if nothing was expected of them any more.
         let next = worker.probes.workers[index].next_tick(client.now);
-        self.host.machine.set_failing(&uid, &record.name, probe, fails);
+        self.host.runtime.set_failing(&uid, &record.name, probe, fails);
         self.host.agenda.set(Work::Probe(id, u16::try_from(index).unwrap_or(u16::MAX)), next, false);
         self.host.agenda.arm(client);
         true
@@ -63,6 +63,6 @@ impl Kubelet {
 
     /// Lets an image become impossible to pull, or possible again.
     pub fn break_image(&mut self, image: &str, broken: bool) {
-        self.host.machine.set_broken(image, broken);
+        self.host.runtime.cri.set_unpullable(&super::images::with_default_tag(image), broken);
     }
 }

@@ -5,37 +5,73 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::machinery::shell::{HttpRequest, NetworkAnswer};
 use crate::machinery::time::Time;
+use crate::node::runtime::ExecId;
 
+use super::agenda::Work;
 use super::host::Host;
 
-/// How a hook ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct HookEnd {
-    pub takes: Duration,
-    pub failed: bool,
+/// A hook that was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hook {
+    /// It ends at this time, and is known to fail or not.
+    Until(Time, bool),
+    /// A command in the container.
+    Command(ExecId),
 }
 
-/// Runs a hook of a container.
-pub(super) fn run(hook: &LifecycleHandler, container: &Container, id: &str, host: &mut Host, now: Time) -> HookEnd {
-    if let Some(sleep) = &hook.sleep {
-        return HookEnd { takes: Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0)), failed: false };
-    }
-    if let Some(exec) = &hook.exec {
-        let command = exec.command.clone().unwrap_or_default();
-        let answer = host.machine.exec(id, &command, now);
-        return HookEnd { takes: answer.takes, failed: answer.exit_code != 0 };
-    }
-    if let Some(get) = &hook.http_get {
+impl Hook {
+    /// Begins a hook of a container; `waiter` goes on when a command has ended.
+    pub(super) fn begin(
+        hook: &LifecycleHandler,
+        uid: &str,
+        container: &Container,
+        id: &str,
+        waiter: Work,
+        host: &mut Host,
+        now: Time,
+    ) -> Self {
+        if let Some(sleep) = &hook.sleep {
+            return Self::Until(now + Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0)), false);
+        }
+        if let Some(exec) = &hook.exec {
+            let command = exec.command.clone().unwrap_or_default();
+            return host.runtime.exec(id, &command, waiter, now).map_or(Self::Until(now, true), Self::Command);
+        }
+        let Some(get) = &hook.http_get else { return Self::Until(now, true) };
         let port = match &get.port {
             IntOrString::Int(port) => u16::try_from(*port).unwrap_or(0),
+            IntOrString::String(name) if name.is_empty() => 80,
             IntOrString::String(name) => named_port(container, name),
         };
         let path = get.path.as_deref().unwrap_or("/");
-        let answer = host.machine.http(id, port, path, now);
-        return HookEnd { takes: answer.takes, failed: !answer.is_success() };
+        let mut request = HttpRequest::get(get.host.as_deref().unwrap_or(""), port, path);
+        for header in get.http_headers.iter().flatten() {
+            request.headers.push((header.name.clone(), header.value.clone()));
+        }
+        // Any answer will do, as upstream's runner does not look at the status.
+        match host.runtime.http(uid, id, request, now) {
+            NetworkAnswer::Http(answer) => Self::Until(now + answer.latency, false),
+            _ => Self::Until(now, true),
+        }
     }
-    HookEnd { takes: Duration::ZERO, failed: true }
+
+    /// Whether it failed; nothing while it runs.
+    pub(super) fn outcome(&self, host: &mut Host, now: Time) -> Option<bool> {
+        match *self {
+            Self::Until(time, failed) => (now >= time).then_some(failed),
+            Self::Command(exec) => host.runtime.take_exec(exec).map(|result| result.code != 0),
+        }
+    }
+
+    /// When it ends, if that is known.
+    pub(super) fn ends(&self) -> Option<Time> {
+        match *self {
+            Self::Until(time, _) => Some(time),
+            Self::Command(_) => None,
+        }
+    }
 }
 
 /// The number of a container's port that has a name; 0 when there is none.

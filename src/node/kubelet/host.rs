@@ -13,7 +13,8 @@ use super::agenda::{Agenda, Work};
 use super::backoff::Backoff;
 use super::config::NodeConfig;
 use super::images::ImageManager;
-use super::machine::Machine;
+use super::kuberuntime::KubeRuntime;
+use super::network::PodNetwork;
 
 /// How often the kubelet looks at what changed in the runtime: `plegRelistPeriod`.
 pub(super) const RELIST_PERIOD: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ const CRASH_BACKOFF_MAX: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub(super) struct Host {
     pub config: Arc<NodeConfig>,
-    pub machine: Machine,
+    pub runtime: KubeRuntime,
     pub agenda: Agenda,
     pub images: ImageManager,
     /// Containers that end too often.
@@ -39,14 +40,15 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(config: Arc<NodeConfig>) -> Self {
-        let mut machine = Machine::default();
-        machine.set_pod_cidr(&config.pod_cidr);
+        let network = PodNetwork::new(&config.internal_ip, &config.pod_cidr);
+        let mut runtime = KubeRuntime::new(config.runtime_profile(), network);
         for image in &config.preloaded_images {
-            machine.preload(&super::images::with_default_tag(image));
+            // A name that is none is simply not there.
+            let _ = runtime.cri.preload_image(image);
         }
         Self {
             config,
-            machine,
+            runtime,
             agenda: Agenda::default(),
             images: ImageManager::new(),
             crashes: Backoff::new(CRASH_BACKOFF_BASE, CRASH_BACKOFF_MAX),
@@ -68,13 +70,17 @@ impl Host {
         self.relist_after(Time::from_micros(time.as_micros().saturating_sub(1)))
     }
 
-    /// Plans what follows from a change in the machine: its own next event, and the relist that will see this one.
-    pub(super) fn plan_machine(&mut self, now: Time) {
-        match self.machine.next_wake() {
-            Some(time) => self.agenda.set(Work::Machine, time.max(now), false),
-            None => self.agenda.cancel(Work::Machine),
+    /// Plans what follows from a change in the runtime: its own next event, and the relist that will see this one.
+    pub(super) fn plan_runtime(&mut self, now: Time) {
+        match self.runtime.cri.next_wake(now) {
+            Some(time) => self.agenda.set(Work::Runtime, time, false),
+            None => self.agenda.cancel(Work::Runtime),
         }
-        if self.machine.has_changed() {
+        match self.runtime.cri.next_wake_at_rest(now) {
+            Some(time) => self.agenda.set(Work::RuntimeAtRest, time, true),
+            None => self.agenda.cancel(Work::RuntimeAtRest),
+        }
+        if self.runtime.has_changed() {
             let relist = self.relist_after(now);
             self.agenda.set_sooner(Work::Relist, relist, false);
         }
@@ -88,13 +94,13 @@ impl Host {
         self.services = OrdMap::new();
         self.node = None;
         self.started_at = now;
-        self.machine.advance(now);
+        self.runtime.advance(now);
     }
 
     /// What the API server says of the node.
     pub(super) fn set_node(&mut self, node: Option<Arc<Node>>) {
         if let Some(cidr) = node.as_ref().and_then(|node| node.spec.as_ref()?.pod_cidr.as_deref()) {
-            self.machine.set_pod_cidr(cidr);
+            self.runtime.network.set_range(cidr);
         }
         self.node = node;
     }

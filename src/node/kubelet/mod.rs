@@ -2,7 +2,7 @@
 //! are.
 //!
 //! Follows `pkg/kubelet` of Kubernetes v1.36. It watches its own Node, the pods on it and all Services; ConfigMaps and
-//! Secrets are read when a pod is synced. The machine itself (images, sandboxes, containers) is part of its value.
+//! Secrets are read when a pod is synced. The machine itself (images, sandboxes, containers: `node::runtime`) is part of its value.
 //!
 //! Not simulated: static pods, eviction under pressure, cgroups, device plugins, dynamic resources, persistent volumes.
 
@@ -10,6 +10,7 @@ mod admission;
 mod agenda;
 mod backoff;
 mod config;
+mod container_config;
 mod container_status;
 mod environment;
 mod events;
@@ -17,12 +18,15 @@ mod faults;
 mod hooks;
 mod host;
 mod images;
-mod machine;
+mod kuberuntime;
+mod network;
 mod node_status;
 mod pod_worker;
 mod prober;
 mod probing;
+mod resize;
 mod restart;
+mod server;
 mod start;
 mod status;
 mod status_manager;
@@ -73,6 +77,14 @@ impl Kubelet {
         }
     }
 
+    /// The machine after it was without power: nothing runs, but its disk has the images that it had.
+    #[must_use]
+    pub fn after_power_loss(&self) -> Self {
+        let mut kubelet = Self::new(self.config().clone());
+        kubelet.host.runtime.cri.keep_disk_of(&self.host.runtime.cri);
+        kubelet
+    }
+
     /// What the machine is like.
     #[must_use]
     pub fn config(&self) -> &NodeConfig {
@@ -116,8 +128,8 @@ impl Kubelet {
         }
         self.host.images.forget(&worker.uid);
         self.host.crashes.forget(&format!("{}_", worker.uid));
-        self.host.machine.remove_pod(&worker.uid);
-        self.host.plan_machine(client.now);
+        self.host.runtime.remove_pod(&worker.uid, client.now);
+        self.host.plan_runtime(client.now);
     }
 
     fn deliver_pod(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
@@ -138,6 +150,8 @@ impl Kubelet {
     }
 
     fn update_pod(&mut self, id: PodId, pod: &Arc<Pod>, event: &InformerEvent, client: &mut Client<'_>) {
+        let resized = self.workers.get(&id).is_some_and(|worker| resize::differs(&worker.pod, pod));
+        let refusal = if resized { self.refuses_resize(id, pod) } else { None };
         self.with_worker(id, client, |worker, host, client| {
             let known = &worker.pod;
             let same = known.spec == pod.spec
@@ -153,6 +167,10 @@ impl Kubelet {
                 return;
             }
             worker.trigger = Some(event.revision);
+            if resized && worker.stage == Stage::Sync {
+                client.triggered_by(worker.trigger);
+                worker.resize(pod, refusal, client);
+            }
             if worker.stage == Stage::Finished {
                 worker.pod = pod.clone();
                 client.triggered_by(worker.trigger);
@@ -209,17 +227,40 @@ impl Kubelet {
         admission::reject(pod, &others, node, &self.host.config.full_capacity())
     }
 
+    /// Why the node does not grant the resources that a pod on it wants.
+    fn refuses_resize(&self, id: PodId, pod: &Pod) -> Option<resize::Pending> {
+        let others: Vec<&Pod> = self
+            .workers
+            .values()
+            .filter(|worker| worker.id != id && worker.could_have_running_containers())
+            .map(|worker| &*worker.pod)
+            .collect();
+        resize::refusal(pod, &others, self.host.node.as_ref()?, &self.host.config.full_capacity())
+    }
+
+    /// Grants what had to wait for others, if they are gone.
+    fn retry_resize(&mut self, id: PodId, client: &mut Client<'_>) {
+        let waiting = self.workers.get(&id).filter(|worker| worker.resizing.pending.is_some());
+        let Some(pod) = waiting.map(|worker| worker.pod.clone()) else { return };
+        if self.refuses_resize(id, &pod).is_none() {
+            self.with_worker(id, client, |worker, _, client| worker.resize(&pod, None, client));
+        }
+    }
+
     fn work(&mut self, work: Work, client: &mut Client<'_>) {
         match work {
-            Work::Machine => self.advance_machine(client),
+            Work::Runtime | Work::RuntimeAtRest => self.advance_runtime(client),
             Work::Relist => {
-                for uid in &self.host.machine.take_changed() {
+                for uid in &self.host.runtime.take_changed() {
                     if let Some(&id) = self.by_uid.get(uid) {
                         self.with_worker(id, client, |worker, host, client| worker.request_sync(host, client.now));
                     }
                 }
             }
-            Work::Sync(id) => self.with_worker(id, client, Worker::sync),
+            Work::Sync(id) => {
+                self.retry_resize(id, client);
+                self.with_worker(id, client, Worker::sync);
+            }
             Work::Step(id) => self.with_worker(id, client, Worker::step),
             Work::Probe(id, index) => {
                 self.with_worker(id, client, |worker, host, client| worker.probe(usize::from(index), host, client))
@@ -230,16 +271,18 @@ impl Kubelet {
         }
     }
 
-    /// Lets the machine come as far as the clock; whoever waits for a container's end goes on.
-    fn advance_machine(&mut self, client: &mut Client<'_>) {
-        self.host.machine.advance(client.now);
-        let changed: Vec<PodId> = self.host.machine.changed().filter_map(|uid| self.by_uid.get(uid)).copied().collect();
+    /// Lets the runtime come as far as the clock; whoever waits for a container or a command to end goes on.
+    fn advance_runtime(&mut self, client: &mut Client<'_>) {
+        for work in self.host.runtime.advance(client.now) {
+            self.host.agenda.set(work, client.now, false);
+        }
+        let changed: Vec<PodId> = self.host.runtime.changed().filter_map(|uid| self.by_uid.get(uid)).copied().collect();
         for id in changed {
             if self.workers.get(&id).is_some_and(|worker| worker.waits_for_container()) {
                 self.host.agenda.set(Work::Step(id), client.now, false);
             }
         }
-        self.host.plan_machine(client.now);
+        self.host.plan_runtime(client.now);
     }
 }
 
@@ -257,9 +300,10 @@ impl Process for Kubelet {
         // A kubelet that starts again remembers nothing; its machine still has what it has.
         self.workers = OrdMap::new();
         self.by_uid = OrdMap::new();
+        self.host.runtime.seed(client.random);
         self.host.restart(client.now);
         self.keeper.start(&mut self.host, client);
-        self.host.plan_machine(client.now);
+        self.host.plan_runtime(client.now);
         self.host.agenda.arm(client);
     }
 

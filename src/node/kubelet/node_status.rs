@@ -9,7 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{
     ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeSpec, NodeStatus,
-    NodeSystemInfo, ObjectReference,
+    NodeSystemInfo, ObjectReference, Taint,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -20,6 +20,7 @@ use crate::etcd::Why;
 use crate::machinery::order::Order as _;
 use crate::machinery::order::map_of;
 use crate::machinery::time::Time;
+use crate::machinery::toleration::NO_SCHEDULE;
 
 use super::agenda::Work;
 use super::config::NodeConfig;
@@ -50,6 +51,8 @@ const IMAGES_MAX: usize = 50;
 pub(super) struct NodeKeeper {
     is_registered: bool,
     reported_at: Option<Time>,
+    /// Whether the node was closed to new pods when its status was last looked at.
+    was_unschedulable: bool,
 }
 
 /// The node, as events refer to it: by its name in place of its uid.
@@ -95,6 +98,7 @@ impl NodeKeeper {
         let now = client.now;
         let key = ObjectKey::new("", host.config.name.as_str());
         let node = client.get::<Node>(&key)?;
+        self.tell_schedulable(&node, host, client);
         let before = node.status.clone().unwrap_or_default();
         let after = status(&before, host, true, now);
         let is_due = self.reported_at.is_none_or(|at| now.since(at) >= REPORT_INTERVAL);
@@ -108,6 +112,17 @@ impl NodeKeeper {
         client.update_status(changed)?;
         self.reported_at = Some(now);
         Ok(())
+    }
+
+    /// Tells when somebody closed the node to new pods, or opened it again: `recordNodeSchedulableEvent`.
+    fn tell_schedulable(&mut self, node: &Node, host: &Host, client: &mut Client<'_>) {
+        let is_unschedulable = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+        if is_unschedulable != self.was_unschedulable {
+            self.was_unschedulable = is_unschedulable;
+            let event = if is_unschedulable { "NodeNotSchedulable" } else { "NodeSchedulable" };
+            let message = format!("Node {} status is now: {event}", host.config.name);
+            client.event_about(&reference(&host.config), EventType::Normal, event, &message);
+        }
     }
 
     /// Renews the lease, the sign that this kubelet is alive.
@@ -175,7 +190,7 @@ fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
             ..ObjectMeta::default()
         },
         spec: Some(NodeSpec {
-            taints: Some(config.taints.clone()).filter(|taints| !taints.is_empty()),
+            taints: Some(taints(config)).filter(|taints| !taints.is_empty()),
             ..NodeSpec::default()
         }),
         status: Some(status(&NodeStatus::default(), host, false, client.now)),
@@ -198,6 +213,20 @@ fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// The taints that the node registers with: in a cloud, one until its controllers know it.
+fn taints(config: &NodeConfig) -> Vec<Taint> {
+    let mut taints = config.taints.clone();
+    if config.is_in_cloud {
+        taints.push(Taint {
+            key: "node.cloudprovider.kubernetes.io/uninitialized".to_owned(),
+            value: Some("true".to_owned()),
+            effect: NO_SCHEDULE.to_owned(),
+            time_added: None,
+        });
+    }
+    taints
 }
 
 /// The labels that a kubelet keeps as they should be.
@@ -278,8 +307,10 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
     let config = &host.config;
     let capacity = map_of(config.full_capacity().into_iter().map(|(name, amount)| (name, ApiQuantity(amount))));
     let address = |kind: &str, address: &str| NodeAddress { type_: kind.to_owned(), address: address.to_owned() };
+    let own = vec![address("InternalIP", &config.internal_ip), address("Hostname", &config.name)];
     NodeStatus {
-        addresses: Some(vec![address("InternalIP", &config.internal_ip), address("Hostname", &config.name)]),
+        // In a cloud the addresses are left to its controllers.
+        addresses: if config.is_in_cloud { before.addresses.clone() } else { Some(own) },
         allocatable: Some(capacity.clone()),
         capacity: Some(capacity),
         conditions: Some(conditions(before, is_ready, now)),
@@ -293,11 +324,12 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
 /// The images on the machine, the biggest first.
 fn images(host: &Host) -> Vec<ContainerImage> {
     let mut images: Vec<ContainerImage> = host
-        .machine
+        .runtime
+        .cri
         .images()
-        .map(|(name, record)| ContainerImage {
-            names: Some(vec![record.image_ref.clone(), name.clone()]),
-            size_bytes: i64::try_from(record.size).ok(),
+        .map(|image| ContainerImage {
+            names: Some(image.digests.iter().chain(&image.tags).cloned().collect()),
+            size_bytes: i64::try_from(image.size).ok(),
         })
         .collect();
     images.order_by(|a, b| b.size_bytes.cmp(&a.size_bytes).then_with(|| a.names.cmp(&b.names)));

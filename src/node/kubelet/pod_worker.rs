@@ -17,8 +17,9 @@ use super::agenda::{PodId, Work};
 use super::container_status::StartFailure;
 use super::events::{self, Normal};
 use super::host::Host;
-use super::machine::PodRecord;
+use super::kuberuntime::PodRecord;
 use super::prober::Probes;
+use super::resize::{Pending, Resize};
 use super::start::SyncJob;
 use super::status::{self, Inputs};
 use super::termination::Killing;
@@ -80,6 +81,7 @@ pub(super) struct Worker {
     pub failures: OrdMap<Name, StartFailure>,
     pub probes: Probes,
     pub volumes: PodVolumes,
+    pub resizing: Resize,
 }
 
 impl Worker {
@@ -88,6 +90,7 @@ impl Worker {
             id,
             uid: Name::from(pod.uid()),
             status: pod.status.clone().unwrap_or_default(),
+            resizing: Resize::new(&pod),
             pod,
             trigger: None,
             stage: Stage::Sync,
@@ -135,6 +138,28 @@ impl Worker {
             self.terminate(client.now);
         }
         self.request_sync(host, client.now);
+    }
+
+    /// The pod wants other resources, which the node grants unless it has a reason not to.
+    pub(super) fn resize(&mut self, pod: &Pod, refusal: Option<Pending>, client: &mut Client<'_>) {
+        if refusal.is_some() {
+            self.resizing.pending = refusal;
+            return;
+        }
+        self.resizing.grant(pod);
+        self.resizing.under_way = true;
+        let message = format!("Pod resize started: {}", self.resizing.told(pod));
+        client.event_about(&events::pod_reference(pod), Normal, "ResizeStarted", &message);
+    }
+
+    /// Tells of a resize that all containers have been through.
+    fn complete_resize(&mut self, host: &mut Host, client: &mut Client<'_>) {
+        if self.resizing.under_way && self.resizing.is_settled(&self.pod) {
+            self.resizing.under_way = false;
+            let message = format!("Pod resize completed: {}", self.resizing.told(&self.pod));
+            client.event_about(&events::pod_reference(&self.pod), Normal, "ResizeCompleted", &message);
+            self.request_sync(host, client.now);
+        }
     }
 
     /// The pod is gone from the API: what still runs of it is ended.
@@ -234,6 +259,7 @@ impl Worker {
             terminal,
             failures: &self.failures,
             probes: &self.probes,
+            resizing: &self.resizing,
             eviction,
             host_ip: &host.config.internal_ip,
             now: client.now,
@@ -241,7 +267,7 @@ impl Worker {
     }
 
     fn sync_pod(&mut self, host: &mut Host, client: &mut Client<'_>) {
-        let runtime = host.machine.pod(&self.uid);
+        let runtime = host.runtime.pod(&self.uid);
         let status = self.generate(&runtime, false, host, client);
         let is_over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
         self.ask_for_readiness(&status, host, client.now);
@@ -268,7 +294,8 @@ impl Worker {
         let now = client.now;
         self.job = Job::Idle;
         self.last_sync = Some(now);
-        host.plan_machine(now);
+        self.complete_resize(host, client);
+        host.plan_runtime(now);
         if failed {
             let wait = retry_at.map_or(RETRY_INTERVAL, |at| at.since(now)).min(RESYNC_INTERVAL);
             let due = host.tick_from(now + client.random.jitter(wait, JITTER_PERCENT));
@@ -286,13 +313,13 @@ impl Worker {
         self.job = Job::Idle;
         self.last_sync = Some(now);
         self.again = false;
-        host.plan_machine(now);
+        host.plan_runtime(now);
         host.agenda.cancel(Work::Sync(self.id));
         self.request_sync(host, now);
     }
 
     fn sync_terminating(&mut self, host: &mut Host, client: &mut Client<'_>) {
-        let runtime = host.machine.pod(&self.uid);
+        let runtime = host.runtime.pod(&self.uid);
         let status = self.generate(&runtime, false, host, client);
         self.set_status(status, host, client);
         self.probes.stop_liveness_and_startup();
@@ -307,8 +334,8 @@ impl Worker {
 
     fn go_on_killing(&mut self, mut killing: Killing, host: &mut Host, client: &mut Client<'_>) {
         let pod = self.pod.clone();
-        let result = killing.go_on(&pod, host, client);
-        host.plan_machine(client.now);
+        let result = killing.go_on(&pod, Work::Step(self.id), host, client);
+        host.plan_runtime(client.now);
         if let Err(look_again) = result {
             self.job = Job::Killing(killing);
             if let Some(time) = look_again {
@@ -316,11 +343,11 @@ impl Worker {
             }
             return;
         }
-        host.machine.stop_sandboxes(&self.uid);
+        host.runtime.stop_sandboxes(&self.uid, client.now);
         for worker in &mut self.probes.workers {
             worker.stopped = true;
         }
-        let runtime = host.machine.pod(&self.uid);
+        let runtime = host.runtime.pod(&self.uid);
         self.stage = Stage::Terminated;
         // The same status may say more now: nothing holds the final phase back any longer.
         self.is_written = false;
@@ -330,13 +357,13 @@ impl Worker {
     }
 
     fn sync_terminated(&mut self, host: &mut Host, client: &mut Client<'_>) {
-        let runtime = host.machine.pod(&self.uid);
+        let runtime = host.runtime.pod(&self.uid);
         let status = self.generate(&runtime, true, host, client);
         self.stage = Stage::Finished;
         self.status = status;
         self.write_status(host, client);
         self.job = Job::Idle;
         host.agenda.cancel(Work::Sync(self.id));
-        host.plan_machine(client.now);
+        host.plan_runtime(client.now);
     }
 }

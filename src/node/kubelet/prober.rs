@@ -2,12 +2,14 @@
 //!
 //! `pkg/kubelet/prober` (`worker.go`, `prober_manager.go`, `results/results_manager.go`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, Probe};
 
 use crate::api::{Name, Resource};
 use crate::machinery::time::Time;
+use crate::node::runtime::{self, ExecId};
 
 /// What a probe is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +38,15 @@ impl ProbeKind {
         }
     }
 
+    /// The kind as annotations that direct probes know it.
+    pub(super) const fn directed(self) -> runtime::ProbeKind {
+        match self {
+            Self::Startup => runtime::ProbeKind::Startup,
+            Self::Liveness => runtime::ProbeKind::Liveness,
+            Self::Readiness => runtime::ProbeKind::Readiness,
+        }
+    }
+
     pub(super) fn of(self, container: &Container) -> Option<&Probe> {
         match self {
             Self::Startup => container.startup_probe.as_ref(),
@@ -55,12 +66,21 @@ pub(super) enum Outcome {
     Failure,
 }
 
+/// A question whose answer takes its time: a command that runs in the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pending {
+    pub exec: ExecId,
+    pub asked_at: Time,
+    /// When it has taken too long: `timeoutSeconds`.
+    pub deadline: Time,
+}
+
 /// A probe of one container, over all its restarts.
 #[derive(Clone, Debug)]
 pub(super) struct ProbeWorker {
     pub container: Name,
     pub kind: ProbeKind,
-    pub probe: Probe,
+    pub probe: Arc<Probe>,
     /// The container that is probed now.
     pub container_id: Option<Name>,
     /// Whether it rests until the container was replaced, since it failed.
@@ -72,6 +92,8 @@ pub(super) struct ProbeWorker {
     pub stopped: bool,
     /// When the ticker began: it ticks every period from here on.
     pub ticks_from: Time,
+    /// The question that it waits for.
+    pub pending: Option<Pending>,
 }
 
 /// What a probe does when its time comes.
@@ -92,7 +114,7 @@ impl ProbeWorker {
         Self {
             container: Name::from(container.name.as_str()),
             kind,
-            probe: probe.clone(),
+            probe: Arc::new(probe.clone()),
             container_id: None,
             on_hold: false,
             last: None,
@@ -100,11 +122,17 @@ impl ProbeWorker {
             outcome: None,
             stopped: false,
             ticks_from,
+            pending: None,
         }
     }
 
     pub(super) fn period(&self) -> Duration {
         Duration::from_secs(u64::try_from(self.probe.period_seconds.unwrap_or(10).max(1)).unwrap_or(1))
+    }
+
+    /// How long an answer may take.
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.probe.timeout_seconds.unwrap_or(1).max(1)).unwrap_or(1))
     }
 
     /// The probe's name as annotations and people write it: `readiness`.

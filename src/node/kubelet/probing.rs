@@ -4,25 +4,38 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodStatus, Probe};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, HTTPGetAction, Pod, PodStatus, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::client::Client;
+use crate::machinery::shell::{HttpRequest, NetworkAnswer};
 use crate::machinery::time::Time;
+use crate::node::runtime::{ExecResult, ProbeScript};
 
 use super::agenda::Work;
 use super::events::{self, Warning};
 use super::hooks::named_port;
 use super::host::Host;
 use super::pod_worker::{Stage, Worker};
-use super::prober::{Outcome, ProbeKind, Turn};
+use super::prober::{Outcome, Pending, ProbeKind, ProbeWorker, Turn};
 use super::status;
-use super::termination::container_spec;
+
+/// Who the kubelet says it is when it probes.
+const USER_AGENT: &str = "kube-probe/1.36";
+/// What Go's HTTP client says when its time is over.
+const DEADLINE: &str = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
 
 /// An answer and, when it is bad, what the event says.
 struct Answer {
+    /// `Unknown` when the question itself went wrong.
     outcome: Outcome,
     output: String,
+}
+
+/// What came of asking.
+enum Asked {
+    Answered(Answer),
+    Waiting(Pending),
 }
 
 impl Worker {
@@ -72,27 +85,69 @@ impl Worker {
         if self.stage == Stage::Finished {
             return;
         }
-        let known = self.known_status(&worker.container).cloned();
-        let phase = self.status.phase.clone().unwrap_or_default();
-        let turn = worker.turn(&self.pod, &phase, known.as_ref(), now);
-        let mut changed = turn == Turn::Changed;
-        if turn == Turn::Ask
-            && let Some(answer) = self.ask(&worker.probe, worker.kind, known.as_ref(), host, client)
-        {
-            if answer.outcome == Outcome::Failure {
-                let message = format!("{} probe failed: {}", worker.kind.title(), answer.output);
-                events::about_container(client, &self.pod, &worker.container, Warning, "Unhealthy", &message);
+        let asked_at = worker.pending.map_or(now, |pending| pending.asked_at);
+        let mut turn = Turn::Ask;
+        let asked = match worker.pending {
+            Some(pending) => Some(self.heard(&worker, pending, host, now)),
+            None => {
+                let known = self.known_status(&worker.container);
+                let phase = self.status.phase.as_deref().unwrap_or("");
+                turn = worker.turn(&self.pod, phase, known, now);
+                if turn == Turn::Ask { self.ask(index, &worker, known, host, client) } else { None }
             }
-            changed |= worker.answered(answer.outcome);
+        };
+        let mut changed = turn == Turn::Changed;
+        match asked {
+            Some(Asked::Waiting(pending)) => {
+                worker.pending = Some(pending);
+                host.agenda.set(self.probe_work(index), pending.deadline, false);
+                host.plan_runtime(now);
+                self.probes.workers[index] = worker;
+                return;
+            }
+            Some(Asked::Answered(answer)) => {
+                worker.pending = None;
+                self.tell_of(&worker, &answer, client);
+                // An error of the probe itself counts for nothing.
+                changed |= answer.outcome != Outcome::Unknown && worker.answered(answer.outcome);
+            }
+            None => {}
         }
         let (kind, outcome, id) = (worker.kind, worker.outcome, worker.container_id.clone());
         if turn != Turn::Stop {
-            host.agenda.set(self.probe_work(index), worker.next_tick(now), worker.is_settled());
+            // A tick that was missed while the question was open comes at once.
+            let next = worker.next_tick(asked_at).max(now);
+            host.agenda.set(self.probe_work(index), next, worker.is_settled());
         }
+        host.plan_runtime(now);
         self.probes.workers[index] = worker;
         if changed && let (Some(outcome), Some(id)) = (outcome, id) {
             self.probe_result(kind, outcome, &id, host, client);
         }
+    }
+
+    /// The event about an answer that is not good.
+    fn tell_of(&self, worker: &ProbeWorker, answer: &Answer, client: &mut Client<'_>) {
+        let title = worker.kind.title();
+        let message = match answer.outcome {
+            Outcome::Success => return,
+            Outcome::Failure => format!("{title} probe failed: {}", answer.output),
+            Outcome::Unknown => format!("{title} probe errored and resulted in unknown state: {}", answer.output),
+        };
+        events::about_container(client, &self.pod, &worker.container, Warning, "Unhealthy", &message);
+    }
+
+    /// What became of a command that was still running.
+    fn heard(&self, worker: &ProbeWorker, pending: Pending, host: &mut Host, now: Time) -> Asked {
+        if let Some(result) = host.runtime.take_exec(pending.exec) {
+            return Asked::Answered(of_command(&result));
+        }
+        if now < pending.deadline {
+            return Asked::Waiting(pending);
+        }
+        host.runtime.end_exec(pending.exec, now);
+        let command = worker.probe.exec.as_ref().and_then(|exec| exec.command.clone()).unwrap_or_default();
+        Asked::Answered(failure(format!("command {:?} timed out", command.join(" "))))
     }
 
     fn known_status(&self, container: &str) -> Option<&ContainerStatus> {
@@ -125,91 +180,145 @@ impl Worker {
         self.request_sync(host, client.now);
     }
 
-    /// Asks a container; `None` when the question itself went wrong.
+    /// Asks a container; `None` when there is nobody to ask.
     fn ask(
-        &mut self,
-        probe: &Probe,
-        kind: ProbeKind,
+        &self,
+        index: usize,
+        worker: &ProbeWorker,
         known: Option<&ContainerStatus>,
         host: &mut Host,
-        client: &mut Client<'_>,
-    ) -> Option<Answer> {
+        client: &Client<'_>,
+    ) -> Option<Asked> {
         let known = known?;
-        let container = container_spec(&self.pod, &known.name)?;
+        let container = probed_container(&self.pod, &known.name)?;
         let id = known.container_id.as_deref()?.rsplit_once("://")?.1.to_owned();
         let started = known.state.as_ref()?.running.as_ref()?.started_at.as_ref();
         let since = client.now.since(started.map_or(client.now, Time::from));
-        let annotations = self.pod.metadata.annotations.clone().unwrap_or_default();
-        let word = kind.title().to_lowercase();
-        let directed = if host.machine.is_failing(&self.uid, &known.name, &word) {
+        let directed = if host.runtime.is_failing(&self.uid, &known.name, &worker.word()) {
             Some(false)
         } else {
-            host.machine.directed_probe(&annotations, &word, &known.name, since)
+            let script = self.pod.metadata.annotations.as_ref();
+            let script = script.and_then(|all| ProbeScript::of(all, worker.kind.directed(), &known.name));
+            script.map(|script| script.answer_at(since))
         };
-        Some(self.answer(probe, &container, &id, directed, host, client.now))
+        if let Some(good) = directed {
+            return Some(Asked::Answered(if good { success() } else { directed_failure(&worker.probe) }));
+        }
+        if let Some(exec) = &worker.probe.exec {
+            let command = exec.command.clone().unwrap_or_default();
+            return Some(self.ask_command(index, worker, &id, &command, host, client.now));
+        }
+        Some(Asked::Answered(self.ask_network(worker, container, &id, host, client.now)))
     }
 
-    fn answer(
+    fn ask_command(
         &self,
-        probe: &Probe,
-        container: &Container,
+        index: usize,
+        worker: &ProbeWorker,
         id: &str,
-        directed: Option<bool>,
+        command: &[String],
         host: &mut Host,
         now: Time,
-    ) -> Answer {
-        let success = || Answer { outcome: Outcome::Success, output: String::new() };
-        let failure = |output: String| Answer { outcome: Outcome::Failure, output };
-        let pod_ip = self.status.pod_ip.clone().unwrap_or_default();
+    ) -> Asked {
+        match host.runtime.exec(id, command, self.probe_work(index), now) {
+            Err(error) => {
+                let output = format!("rpc error: code = Unknown desc = {error}");
+                Asked::Answered(Answer { outcome: Outcome::Unknown, output })
+            }
+            Ok(exec) => {
+                let pending = Pending { exec, asked_at: now, deadline: now + worker.timeout() };
+                self.heard(worker, pending, host, now)
+            }
+        }
+    }
+
+    fn ask_network(&self, worker: &ProbeWorker, container: &Container, id: &str, host: &mut Host, now: Time) -> Answer {
+        let ip = self.status.pod_ip.as_deref().unwrap_or("");
+        let probe = &worker.probe;
         let number = |port: &IntOrString| match port {
             IntOrString::Int(port) => u16::try_from(*port).unwrap_or(0),
             IntOrString::String(name) => named_port(container, name),
         };
-        if let Some(exec) = &probe.exec {
-            let command = exec.command.clone().unwrap_or_default();
-            return match directed {
-                Some(true) => success(),
-                Some(false) => failure("command failed".to_owned()),
-                None => {
-                    let answer = host.machine.exec(id, &command, now);
-                    if answer.exit_code == 0 { success() } else { failure(answer.output) }
-                }
-            };
-        }
         if let Some(get) = &probe.http_get {
-            let ip = get.host.clone().filter(|host| !host.is_empty()).unwrap_or(pod_ip);
-            let scheme = get.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
-            let (port, path) = (number(&get.port), get.path.as_deref().unwrap_or("/"));
-            let answer = match directed {
-                Some(true) => return success(),
-                Some(false) => return failure("HTTP probe failed with statuscode: 500".to_owned()),
-                None => host.machine.http(id, port, path, now),
-            };
-            return match answer.status {
-                Some(_) if answer.is_success() => success(),
-                Some(status) => failure(format!("HTTP probe failed with statuscode: {status}")),
-                None => failure(format!(
-                    "Get \"{scheme}://{ip}:{port}{path}\": dial tcp {ip}:{port}: connect: connection refused"
-                )),
-            };
+            let port = number(&get.port);
+            return self.ask_http(worker, get, port, id, ip, host, now);
         }
-        let port = probe
-            .tcp_socket
-            .as_ref()
-            .map(|tcp| number(&tcp.port))
-            .or_else(|| probe.grpc.as_ref().map(|grpc| u16::try_from(grpc.port).unwrap_or(0)));
-        let listens = directed.unwrap_or_else(|| port.is_some_and(|port| host.machine.listens(id, port)));
-        let port = port.unwrap_or(0);
-        match (listens, &probe.grpc) {
-            (true, _) => success(),
-            (false, Some(_)) if directed.is_some() => {
-                failure("service unhealthy (responded with \"NOT_SERVING\")".to_owned())
-            }
-            (false, Some(_)) => failure(format!(
-                "timeout: failed to connect service \"{pod_ip}:{port}\" within {}s: context deadline exceeded",
-                probe.timeout_seconds.unwrap_or(1)
-            )),
-            (false, None) => failure(format!("dial tcp {pod_ip}:{port}: connect: connection refused")),
+        let grpc = probe.grpc.as_ref().map(|grpc| u16::try_from(grpc.port).unwrap_or(0));
+        let port = grpc.or_else(|| probe.tcp_socket.as_ref().map(|tcp| number(&tcp.port))).unwrap_or(0);
+        if host.runtime.listens(&self.uid, id, port, now) {
+            success()
+        } else if grpc.is_some() {
+            failure(format!(
+                "timeout: failed to connect service \"{ip}:{port}\" within {}s: context deadline exceeded",
+                worker.timeout().as_secs()
+            ))
+        } else {
+            failure(format!("dial tcp {ip}:{port}: connect: connection refused"))
         }
     }
+
+    #[allow(clippy::too_many_arguments, reason = "all that one request is made of")]
+    fn ask_http(
+        &self,
+        worker: &ProbeWorker,
+        get: &HTTPGetAction,
+        port: u16,
+        id: &str,
+        pod_ip: &str,
+        host: &mut Host,
+        now: Time,
+    ) -> Answer {
+        let path = get.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
+        let named = get.host.as_deref().filter(|host| !host.is_empty());
+        let mut request = HttpRequest::get(named.unwrap_or(""), port, path);
+        for header in get.http_headers.iter().flatten() {
+            request.headers.push((header.name.clone(), header.value.clone()));
+        }
+        if request.header("user-agent").is_none() {
+            request.headers.push(("User-Agent".to_owned(), USER_AGENT.to_owned()));
+        }
+        let answer = host.runtime.http(&self.uid, id, request, now);
+        let (scheme, ip) = (get.scheme.as_deref().unwrap_or("HTTP").to_lowercase(), named.unwrap_or(pod_ip));
+        let got = |error: &str| failure(format!("Get \"{scheme}://{ip}:{port}{path}\": {error}"));
+        match answer {
+            NetworkAnswer::Http(answer) if answer.latency >= worker.timeout() => got(DEADLINE),
+            NetworkAnswer::Http(answer) if (200..400).contains(&answer.status) => success(),
+            NetworkAnswer::Http(answer) => failure(format!("HTTP probe failed with statuscode: {}", answer.status)),
+            NetworkAnswer::Connected { .. } => got("EOF"),
+            NetworkAnswer::TimedOut | NetworkAnswer::Unreachable => got(DEADLINE),
+            _ => got(&format!("dial tcp {ip}:{port}: connect: connection refused")),
+        }
+    }
+}
+
+/// The container of a name among those that can have probes.
+fn probed_container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
+    let spec = pod.spec.as_ref()?;
+    let mut among = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    among.find(|container| container.name == name)
+}
+
+fn success() -> Answer {
+    Answer { outcome: Outcome::Success, output: String::new() }
+}
+
+fn failure(output: String) -> Answer {
+    Answer { outcome: Outcome::Failure, output }
+}
+
+fn of_command(result: &ExecResult) -> Answer {
+    if result.code == 0 { success() } else { failure(result.output()) }
+}
+
+/// What a probe says that somebody wants to fail.
+fn directed_failure(probe: &Probe) -> Answer {
+    failure(if probe.exec.is_some() {
+        "command failed".to_owned()
+    } else if probe.http_get.is_some() {
+        "HTTP probe failed with statuscode: 500".to_owned()
+    } else if probe.grpc.is_some() {
+        "service unhealthy (responded with \"NOT_SERVING\")".to_owned()
+    } else {
+        "dial tcp: connect: connection refused".to_owned()
+    })
 }

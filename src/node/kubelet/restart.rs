@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use crate::api::Resource;
 
-use super::machine::{ContainerPhase, PodRecord};
+use super::kuberuntime::{ContainerPhase, PodRecord};
 
 /// Whether an init container runs beside the others: a sidecar.
 pub(super) fn is_restartable_init(container: &Container) -> bool {

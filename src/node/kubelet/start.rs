@@ -14,14 +14,15 @@ use crate::machinery::time::Time;
 
 use super::agenda::Work;
 use super::backoff::go_duration;
+use super::container_config;
 use super::container_status::{StartFailure, as_container};
-use super::environment;
 use super::events::{self, Normal, Warning, format_pod};
-use super::hooks;
+use super::hooks::Hook;
 use super::host::Host;
 use super::images::{Ensure, Pull};
-use super::machine::{ContainerConfig, ContainerPhase, PodRecord};
+use super::kuberuntime::{ContainerPhase, PodRecord};
 use super::pod_worker::{Job, Worker};
+use super::resize::Resize;
 use super::restart::is_restartable_init;
 use super::sync::{Kill, KillReason, PodActions, compute_pod_actions};
 use super::termination::Killing;
@@ -48,6 +49,8 @@ enum Step {
     KillPod,
     Kill(Kill),
     Sandbox(u32),
+    /// Give a running container what was granted to it.
+    Resize(Arc<Container>),
     Start(Starting),
 }
 
@@ -59,9 +62,9 @@ enum Doing {
     Killing { killing: Killing, then_stop_sandboxes: bool },
     Sandbox { attempt: u32, until: Time },
     Pulling { starting: Starting, pull: Pull },
-    Creating { starting: Starting, image_ref: String, until: Time },
+    Creating { starting: Starting, until: Time },
     Launching { starting: Starting, id: Name, until: Time },
-    PostStart { starting: Starting, id: Name, until: Time, failed: bool },
+    PostStart { starting: Starting, id: Name, hook: Hook },
 }
 
 /// A sync under way.
@@ -135,7 +138,7 @@ impl Worker {
                     host.agenda.set(Work::Step(self.id), until, false);
                 }
                 self.job = Job::Syncing(Box::new(job));
-                host.plan_machine(client.now);
+                host.plan_runtime(client.now);
                 return;
             }
         }
@@ -161,6 +164,10 @@ impl Worker {
                 job.doing = Doing::Sandbox { attempt, until };
                 Progress::Wait(Some(until))
             }
+            Step::Resize(container) => {
+                self.resize_container(&container, &job.runtime, host, now);
+                Progress::Next
+            }
             Step::Start(starting) => self.begin_start(starting, job, host, client),
         }
     }
@@ -171,22 +178,20 @@ impl Worker {
         match doing {
             Doing::Nothing => Progress::Next,
             Doing::Volumes => self.mount_volumes(job, host, client),
-            Doing::Killing { mut killing, then_stop_sandboxes } => match killing.go_on(&pod, host, client) {
-                Ok(()) => {
-                    if then_stop_sandboxes {
-                        host.machine.stop_sandboxes(&self.uid);
-                    }
-                    Progress::Next
-                }
-                Err(look_again) => {
+            Doing::Killing { mut killing, then_stop_sandboxes } => {
+                let waiter = Work::Step(self.id);
+                if let Err(look_again) = killing.go_on(&pod, waiter, host, client) {
                     job.doing = Doing::Killing { killing, then_stop_sandboxes };
-                    Progress::Wait(look_again)
+                    return Progress::Wait(look_again);
                 }
-            },
+                if then_stop_sandboxes {
+                    host.runtime.stop_sandboxes(&self.uid, now);
+                }
+                Progress::Next
+            }
             Doing::Sandbox { until, .. }
             | Doing::Creating { until, .. }
             | Doing::Launching { until, .. }
-            | Doing::PostStart { until, .. }
             | Doing::Pulling { pull: Pull { until, .. }, .. }
                 if now < until =>
             {
@@ -194,19 +199,24 @@ impl Worker {
                 Progress::Wait(Some(until))
             }
             Doing::Sandbox { attempt, .. } => {
-                let on_host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
-                host.machine.run_sandbox(&self.uid, attempt, on_host);
+                let config = container_config::sandbox(&pod, attempt, host);
+                host.runtime.run_sandbox(&self.uid, config, now);
                 Progress::Next
             }
-            Doing::Pulling { starting, pull } => {
-                match host.images.pulled(&pod, &starting.container, &pull, &mut host.machine, client) {
-                    Ok(image_ref) => self.create(starting, image_ref, job, now),
-                    Err(failure) => self.not_started(&starting, failure, None, job, client),
-                }
-            }
-            Doing::Creating { starting, image_ref, .. } => self.created(starting, image_ref, job, host, client),
+            Doing::Pulling { starting, pull } => match host.images.pulled(&pod, &starting.container, &pull, client) {
+                Ok(()) => begin_to_create(starting, job, now),
+                Err(failure) => self.not_started(&starting, failure, None, job, client),
+            },
+            Doing::Creating { starting, .. } => self.created(starting, job, host, client),
             Doing::Launching { starting, id, .. } => self.launched(starting, id, job, host, client),
-            Doing::PostStart { starting, id, failed, .. } => self.post_start_ended(&starting, id, failed, job, client),
+            Doing::PostStart { starting, id, hook } => match hook.outcome(host, now) {
+                Some(failed) => self.post_start_ended(&starting, id, failed, job, client),
+                None => {
+                    let ends = hook.ends();
+                    job.doing = Doing::PostStart { starting, id, hook };
+                    Progress::Wait(ends)
+                }
+            },
         }
     }
 
@@ -226,13 +236,23 @@ impl Worker {
             }
         }
         self.start_probes(host, client);
-        let actions = compute_pod_actions(&pod, &job.runtime, &self.probes);
+        let actions = compute_pod_actions(&pod, &job.runtime, &self.probes, &self.resizing);
         if actions.sandbox_changed && actions.create_sandbox.is_some() {
             let message = "Pod sandbox changed, it will be killed and re-created.";
             client.event_about(&events::pod_reference(&pod), Normal, "SandboxChanged", message);
         }
-        job.steps = plan(&pod, actions);
+        job.steps = plan(&pod, actions, &self.resizing);
         Progress::Next
+    }
+
+    /// Changes the limits of a running container: `UpdateContainerResources`.
+    fn resize_container(&mut self, container: &Container, runtime: &PodRecord, host: &mut Host, now: Time) {
+        let resources = container.resources.clone().unwrap_or_default();
+        if let Some(record) = runtime.newest(&container.name) {
+            let (memory, processor) = container_config::limits(container);
+            host.runtime.cri.update_limits(&record.id, memory, processor, now);
+        }
+        self.resizing.give(&container.name, resources);
     }
 
     fn begin_start(
@@ -246,8 +266,8 @@ impl Worker {
         if let Some((failure, until)) = self.crash_backoff(&starting.container, job, host, client) {
             return self.not_started(&starting, failure, Some(until), job, client);
         }
-        match host.images.ensure(&pod, &starting.container, &host.machine, client) {
-            Ensure::Present(image_ref) => self.create(starting, image_ref, job, client.now),
+        match host.images.ensure(&pod, &starting.container, &mut host.runtime, client) {
+            Ensure::Present => begin_to_create(starting, job, client.now),
             Ensure::Pulling(pull) => {
                 let until = pull.until;
                 job.doing = Doing::Pulling { starting, pull };
@@ -309,33 +329,24 @@ impl Worker {
         Progress::Next
     }
 
-    #[allow(clippy::unused_self, reason = "a step like the others")]
-    fn create(&self, starting: Starting, image_ref: String, job: &mut SyncJob, now: Time) -> Progress {
-        let until = now + CREATE_TIME;
-        job.doing = Doing::Creating { starting, image_ref, until };
-        Progress::Wait(Some(until))
-    }
-
-    fn created(
-        &mut self,
-        starting: Starting,
-        image_ref: String,
-        job: &mut SyncJob,
-        host: &mut Host,
-        client: &mut Client<'_>,
-    ) -> Progress {
+    fn created(&mut self, starting: Starting, job: &mut SyncJob, host: &mut Host, client: &mut Client<'_>) -> Progress {
         let pod = self.pod.clone();
         let name = starting.container.name.clone();
         let restart_count = job.runtime.newest(&name).map_or(0, |record| record.restart_count + 1);
-        let config = match container_config(&pod, &starting.container, image_ref, restart_count, host, client) {
-            Ok(config) => config,
-            Err(message) => {
-                events::about_container(client, &pod, &name, Warning, "Failed", &format!("Error: {message}"));
-                let failure = StartFailure { reason: "CreateContainerConfigError", message };
+        let config = container_config::container(&pod, &starting.container, restart_count, host, client);
+        let created = config.and_then(|config| {
+            let created = host.runtime.create_container(&self.uid, config, client.now);
+            created.map_err(|message| StartFailure { reason: "CreateContainerError", message })
+        });
+        let id = match created {
+            Ok(id) => id,
+            Err(failure) => {
+                let message = format!("Error: {}", failure.message);
+                events::about_container(client, &pod, &name, Warning, "Failed", &message);
                 return self.not_started(&starting, failure, None, job, client);
             }
         };
-        let id = host.machine.create_container(&self.uid, &config);
+        self.resizing.give(&name, starting.container.resources.clone().unwrap_or_default());
         events::about_container(client, &pod, &name, Normal, "Created", "Container created");
         let until = client.now + START_TIME;
         job.doing = Doing::Launching { starting, id, until };
@@ -352,8 +363,7 @@ impl Worker {
     ) -> Progress {
         let pod = self.pod.clone();
         let name = starting.container.name.clone();
-        let command = starting.container.command.clone().unwrap_or_default();
-        if let Err(message) = host.machine.start_container(&id, client.now, &command) {
+        if let Err(message) = host.runtime.start_container(&id, client.now) {
             events::about_container(client, &pod, &name, Warning, "Failed", &format!("Error: {message}"));
             let failure = StartFailure { reason: "RunContainerError", message };
             return self.not_started(&starting, failure, None, job, client);
@@ -364,10 +374,9 @@ impl Worker {
             self.failures.remove(name.as_str());
             return Progress::Next;
         };
-        let end = hooks::run(hook, &starting.container, &id, host, client.now);
-        let until = client.now + end.takes;
-        job.doing = Doing::PostStart { starting, id, until, failed: end.failed };
-        Progress::Wait(Some(until))
+        let hook = Hook::begin(hook, &self.uid, &starting.container, &id, Work::Step(self.id), host, client.now);
+        job.doing = Doing::PostStart { starting, id, hook };
+        Progress::Next
     }
 
     fn post_start_ended(
@@ -393,7 +402,7 @@ impl Worker {
 }
 
 /// The steps of a sync after its volumes.
-fn plan(pod: &Pod, actions: PodActions) -> VecDeque<Step> {
+fn plan(pod: &Pod, actions: PodActions, resizing: &Resize) -> VecDeque<Step> {
     let mut steps = VecDeque::new();
     let Some(spec) = &pod.spec else { return steps };
     if actions.kill_pod {
@@ -405,8 +414,16 @@ fn plan(pod: &Pod, actions: PodActions) -> VecDeque<Step> {
     if actions.kill_pod && actions.create_sandbox.is_none() {
         return steps;
     }
+    // A container gets what was granted to it, which may be less than what the pod wants by now.
+    let granted = |container: Container| {
+        let resources = resizing.granted(&container);
+        Arc::new(Container { resources: Some(resources), ..container })
+    };
     let start =
-        |container: Container, is_essential| Step::Start(Starting { container: Arc::new(container), is_essential });
+        |container: Container, is_essential| Step::Start(Starting { container: granted(container), is_essential });
+    for index in actions.resize {
+        steps.extend(spec.containers.get(index).map(|one| Step::Resize(granted(one.clone()))));
+    }
     for index in actions.ephemeral {
         steps.extend(spec.ephemeral_containers.iter().flatten().nth(index).map(|one| start(as_container(one), false)));
     }
@@ -420,26 +437,8 @@ fn plan(pod: &Pod, actions: PodActions) -> VecDeque<Step> {
     steps
 }
 
-/// What a container is made from: `generateContainerConfig`.
-fn container_config(
-    pod: &Pod,
-    container: &Container,
-    image_ref: String,
-    restart_count: u32,
-    host: &mut Host,
-    client: &mut Client<'_>,
-) -> Result<ContainerConfig, String> {
-    let env = environment::variables(pod, container, host, client)?;
-    let expand = |texts: &Option<Vec<String>>| -> Vec<String> {
-        texts.iter().flatten().map(|text| environment::expand(text, &env)).collect()
-    };
-    Ok(ContainerConfig {
-        name: container.name.clone(),
-        image: container.image.clone().unwrap_or_default(),
-        image_ref,
-        command: expand(&container.command),
-        args: expand(&container.args),
-        annotations: pod.metadata.annotations.clone().unwrap_or_default(),
-        restart_count,
-    })
+fn begin_to_create(starting: Starting, job: &mut SyncJob, now: Time) -> Progress {
+    let until = now + CREATE_TIME;
+    job.doing = Doing::Creating { starting, until };
+    Progress::Wait(Some(until))
 }

@@ -11,8 +11,9 @@ use crate::api::Name;
 use crate::machinery::time::Time;
 
 use super::container_status::{self, StartFailure};
-use super::machine::PodRecord;
+use super::kuberuntime::PodRecord;
 use super::prober::Probes;
+use super::resize::Resize;
 use super::restart::{is_restartable_init, should_restart};
 use super::sync::sandbox_changed;
 
@@ -27,6 +28,7 @@ pub(super) struct Inputs<'a> {
     /// Why containers could not be started, by name.
     pub failures: &'a OrdMap<Name, StartFailure>,
     pub probes: &'a Probes,
+    pub resizing: &'a Resize,
     /// Reason and message when the pod must end: its deadline passed, its node is short of something.
     pub eviction: Option<(&'a str, &'a str)>,
     pub host_ip: &'a str,
@@ -238,13 +240,25 @@ fn own_conditions(
     let why_unready = containers_unready(status, spec);
     let why_not_ready = why_unready.clone().or_else(|| gates_closed(spec, foreign));
     let sandbox = if sandbox_changed(inputs.runtime).0 { Some(("", String::new())) } else { None };
-    vec![
+    let mut conditions = Vec::new();
+    if let Some(pending) = &inputs.resizing.pending {
+        conditions.push(PodCondition {
+            reason: Some(pending.reason.to_owned()),
+            message: Some(pending.message.clone()),
+            ..condition("PodResizePending", generation, None)
+        });
+    }
+    if inputs.resizing.under_way {
+        conditions.push(condition("PodResizeInProgress", generation, None));
+    }
+    conditions.extend([
         condition("PodReadyToStartContainers", generation, sandbox),
         initialised(status, spec, generation),
         condition("Ready", generation, why_not_ready),
         condition("ContainersReady", generation, why_unready),
         condition("PodScheduled", generation, None),
-    ]
+    ]);
+    conditions
 }
 
 /// A list as Go prints one: `[a b]`.

@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use crate::api::Name;
 
-use super::machine::{ContainerPhase, ContainerRecord, PodRecord};
+use super::kuberuntime::{ContainerPhase, ContainerRecord, PodRecord};
 use super::prober::{Outcome, ProbeKind, Probes};
+use super::resize::{Change, Resize};
 use super::restart::{is_restartable_init, restarts_on_failure, should_be_started, should_restart};
 
 /// Why a container is killed: it decides the grace period.
@@ -45,6 +46,8 @@ pub(super) struct PodActions {
     pub init: Vec<usize>,
     /// Containers to start.
     pub start: Vec<usize>,
+    /// Running containers that get other resources.
+    pub resize: Vec<usize>,
 }
 
 /// Whether a new sandbox is needed, and its attempt.
@@ -59,7 +62,7 @@ pub(super) fn sandbox_changed(runtime: &PodRecord) -> (bool, u32) {
 }
 
 /// What to do about a pod.
-pub(super) fn compute_pod_actions(pod: &Pod, runtime: &PodRecord, probes: &Probes) -> PodActions {
+pub(super) fn compute_pod_actions(pod: &Pod, runtime: &PodRecord, probes: &Probes, resizing: &Resize) -> PodActions {
     let Some(spec) = &pod.spec else { return PodActions::default() };
     let (changed, attempt) = sandbox_changed(runtime);
     if changed {
@@ -88,8 +91,18 @@ pub(super) fn compute_pod_actions(pod: &Pod, runtime: &PodRecord, probes: &Probe
             }
             continue;
         };
-        let Some((message, reason)) = why_kill(container, running, probes) else {
+        let why = why_kill(container, running, probes);
+        let change = if why.is_none() { resizing.change(container) } else { Change::Nothing };
+        if change == Change::Restart {
+            let message = format!("Container {} resize requires restart", container.name);
+            actions.start.push(index);
+            let (id, name) = (running.id.clone(), running.name.clone());
+            actions.kill.push(Kill { id, name, message, reason: KillReason::Other });
+            continue;
+        }
+        let Some((message, reason)) = why else {
             kept += 1;
+            actions.resize.extend((change == Change::InPlace).then_some(index));
             continue;
         };
         let definition_changed = running.image != image(container);

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
-use crate::api::Name;
+use crate::api::{Name, Resource};
 use crate::client::Client;
 use crate::machinery::time::Time;
 
+use super::agenda::Work;
 use super::container_status::as_container;
 use super::events::{self, Normal, Warning};
-use super::hooks::{self, HookEnd};
+use super::hooks::Hook;
 use super::host::Host;
-use super::machine::PodRecord;
+use super::kuberuntime::PodRecord;
 use super::restart::is_restartable_init;
 use super::sync::{Kill, KillReason};
 
@@ -25,8 +26,8 @@ const MINIMUM_GRACE_SECONDS: i64 = 2;
 enum Stage {
     /// Nothing was done yet.
     New,
-    /// The preStop hook runs: when it began, when it ends, and how.
-    PreStop { began: Time, ends: Time, failed: bool },
+    /// The preStop hook runs: when it began.
+    PreStop { began: Time, hook: Hook },
     /// It waits until the containers that go first have gone.
     Turn { since: Time },
     /// The runtime was told to stop it; SIGKILL comes at this time.
@@ -121,21 +122,31 @@ impl Killing {
                 let sooner = now + seconds(left);
                 if sooner < *kill_at {
                     *kill_at = sooner;
-                    host.machine.stop_container(&victim.kill.id, seconds(left), now);
+                    host.runtime.stop_container(&victim.kill.id, seconds(left), now);
                 }
             }
         }
     }
 
     /// Does what can be done now. `Ok` when all have ended; else when to look again, if no container's end tells.
-    pub(super) fn go_on(&mut self, pod: &Pod, host: &mut Host, client: &mut Client<'_>) -> Result<(), Option<Time>> {
+    /// `waiter` goes on when a hook has ended.
+    pub(super) fn go_on(
+        &mut self,
+        pod: &Pod,
+        waiter: Work,
+        host: &mut Host,
+        client: &mut Client<'_>,
+    ) -> Result<(), Option<Time>> {
         let mut look_again: Option<Time> = None;
         let mut done = true;
         for index in 0..self.victims.len() {
-            while self.step(index, pod, host, client) {}
+            while self.step(index, pod, waiter, host, client) {}
             let next = match &self.victims[index].stage {
                 Stage::Done => continue,
-                Stage::PreStop { began, ends, .. } => Some((*ends).min(*began + seconds(self.victims[index].grace))),
+                Stage::PreStop { began, hook } => {
+                    let cut_off = *began + seconds(self.victims[index].grace);
+                    Some(hook.ends().map_or(cut_off, |ends| ends.min(cut_off)))
+                }
                 Stage::Turn { since } => Some(*since + seconds(self.victims[index].grace)),
                 Stage::New | Stage::Stopping { .. } => None,
             };
@@ -146,11 +157,11 @@ impl Killing {
     }
 
     /// Moves one container a step on; says whether there may be another.
-    fn step(&mut self, index: usize, pod: &Pod, host: &mut Host, client: &mut Client<'_>) -> bool {
+    fn step(&mut self, index: usize, pod: &Pod, waiter: Work, host: &mut Host, client: &mut Client<'_>) -> bool {
         let now = client.now;
-        let waits = self.victims[index].after.iter().any(|id| host.machine.is_running(id));
+        let waits = self.victims[index].after.iter().any(|id| host.runtime.is_running(id));
         let victim = &mut self.victims[index];
-        if victim.stage != Stage::Done && !host.machine.is_running(&victim.kill.id) {
+        if victim.stage != Stage::Done && !host.runtime.is_running(&victim.kill.id) {
             victim.stage = Stage::Done;
             return false;
         }
@@ -160,14 +171,14 @@ impl Killing {
                 let stopping = format!("Stopping container {name}");
                 let message = Some(&victim.kill.message).filter(|message| !message.is_empty()).unwrap_or(&stopping);
                 events::about_container(client, pod, name, Normal, "Killing", message);
-                begin_pre_stop(victim, pod, host, now)
+                begin_pre_stop(victim, pod, waiter, host, now)
             }
-            Stage::PreStop { began, ends, failed } => {
-                let cut_off = *began + seconds(victim.grace);
-                if now < (*ends).min(cut_off) {
+            Stage::PreStop { began, hook } => {
+                let failed = hook.outcome(host, now);
+                if failed.is_none() && now < *began + seconds(victim.grace) {
                     return false;
                 }
-                if *failed {
+                if failed == Some(true) {
                     let name = &victim.kill.name;
                     events::about_container(client, pod, name, Warning, "FailedPreStopHook", "PreStopHook failed");
                 }
@@ -181,7 +192,7 @@ impl Killing {
                     return false;
                 }
                 victim.grace = (victim.grace - used).max(MINIMUM_GRACE_SECONDS);
-                host.machine.stop_container(&victim.kill.id, seconds(victim.grace), now);
+                host.runtime.stop_container(&victim.kill.id, seconds(victim.grace), now);
                 Stage::Stopping { kill_at: now + seconds(victim.grace) }
             }
             Stage::Stopping { .. } | Stage::Done => return false,
@@ -192,12 +203,12 @@ impl Killing {
 }
 
 /// Begins with the preStop hook, if there is one and time for it.
-fn begin_pre_stop(victim: &Victim, pod: &Pod, host: &mut Host, now: Time) -> Stage {
+fn begin_pre_stop(victim: &Victim, pod: &Pod, waiter: Work, host: &mut Host, now: Time) -> Stage {
     let container = container_spec(pod, &victim.kill.name).unwrap_or_default();
     let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
     let Some(hook) = hook.filter(|_| victim.grace > 0) else { return Stage::Turn { since: now } };
-    let HookEnd { takes, failed } = hooks::run(hook, &container, &victim.kill.id, host, now);
-    Stage::PreStop { began: now, ends: now + takes, failed }
+    let hook = Hook::begin(hook, pod.uid(), &container, &victim.kill.id, waiter, host, now);
+    Stage::PreStop { began: now, hook }
 }
 
 fn seconds(seconds: i64) -> Duration {

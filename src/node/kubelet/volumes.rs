@@ -11,11 +11,13 @@ use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, Volume, 
 use crate::api::Resource;
 use crate::client::Client;
 use crate::machinery::order::map_of;
+use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
 
 use super::environment;
 use super::events::{self, Warning};
 use super::host::Host;
+use super::kuberuntime::{host_path_key, volume_key};
 
 /// The first wait after a volume could not be set up: `initialDurationBeforeRetry`.
 const RETRY_MIN: Duration = Duration::from_millis(500);
@@ -26,14 +28,22 @@ const TIMEOUT: Duration = Duration::from_secs(123);
 /// The trust anchor of the cluster, which each namespace's ConfigMap of this name holds.
 const ROOT_CA: &str = "kube-root-ca.crt";
 
+/// A file of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct VolumeFile {
+    bytes: Vec<u8>,
+    /// Its permission bits, where they are not the volume's own.
+    mode: Option<i32>,
+}
+
 /// The files of a volume by their paths in it.
-pub(super) type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, VolumeFile>;
 
 /// What a volume is to the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum VolumeContent {
-    /// Files that the API server holds; containers cannot write here.
-    Files(Files),
+    /// Files that the API server holds, and their permission bits; containers cannot write here.
+    Files(Files, i32),
     /// An empty folder that lives as long as the pod.
     Empty,
     /// A folder of the machine, which outlives the pod.
@@ -96,11 +106,12 @@ impl PodVolumes {
         Mounted::Wait(next.unwrap_or(now + RETRY_MIN).min(since + TIMEOUT))
     }
 
-    fn set_up(&mut self, pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) {
+    fn set_up(&mut self, pod: &Pod, volume: &Volume, host: &mut Host, client: &mut Client<'_>) {
         match content(pod, volume, host, client) {
             Ok(content) => {
                 self.failed.remove(&volume.name);
                 if self.mounted.get(&volume.name) != Some(&content) {
+                    give_to_runtime(pod, &volume.name, &content, host, client.now);
                     Arc::make_mut(&mut self.mounted).insert(volume.name.clone(), content);
                 }
             }
@@ -117,16 +128,40 @@ impl PodVolumes {
     }
 }
 
+/// Puts a volume's files where the pod's containers see them. What lives on through a kubelet's restart stays.
+fn give_to_runtime(pod: &Pod, name: &str, content: &VolumeContent, host: &mut Host, now: Time) {
+    let (key, files) = match content {
+        VolumeContent::Files(files, mode) => {
+            let mut tree = FileTree::new();
+            for (path, file) in files {
+                let mode = u32::try_from(file.mode.unwrap_or(*mode)).unwrap_or(0o644);
+                tree.put(path, &file.bytes, mode, now);
+            }
+            return host.runtime.put_volume(&volume_key(pod.uid(), name), tree, now);
+        }
+        VolumeContent::Empty => (volume_key(pod.uid(), name), FileTree::new()),
+        VolumeContent::HostPath(path) => (host_path_key(path), FileTree::new()),
+    };
+    if !host.runtime.has_volume(&key) {
+        host.runtime.put_volume(&key, files, now);
+    }
+}
+
 fn content(pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) -> Result<VolumeContent, String> {
     let mut files = Files::new();
+    let mode;
     if let Some(source) = &volume.config_map {
+        mode = source.default_mode;
         config_map(pod, &source.name, source.items.as_deref(), source.optional, &mut files, client)?;
     } else if let Some(source) = &volume.secret {
+        mode = source.default_mode;
         let name = source.secret_name.as_deref().unwrap_or("");
         secret(pod, name, source.items.as_deref(), source.optional, &mut files, client)?;
     } else if let Some(source) = &volume.downward_api {
+        mode = source.default_mode;
         downward(pod, source.items.as_deref().unwrap_or(&[]), host, &mut files)?;
     } else if let Some(source) = &volume.projected {
+        mode = source.default_mode;
         for projection in source.sources.iter().flatten() {
             project(pod, projection, host, &mut files, client)?;
         }
@@ -135,7 +170,7 @@ fn content(pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) -> 
     } else {
         return Ok(VolumeContent::Empty);
     }
-    Ok(VolumeContent::Files(files))
+    Ok(VolumeContent::Files(files, mode.unwrap_or(0o644)))
 }
 
 /// Puts the keys of `data` into files: all under their own names, or those asked for under the paths asked for.
@@ -147,13 +182,14 @@ fn payload(
     files: &mut Files,
 ) -> Result<(), String> {
     let Some(items) = items.filter(|items| !items.is_empty()) else {
-        files.extend(data.iter().map(|(key, bytes)| (key.clone(), bytes.clone())));
+        let whole = |bytes: &Vec<u8>| VolumeFile { bytes: bytes.clone(), mode: None };
+        files.extend(data.iter().map(|(key, bytes)| (key.clone(), whole(bytes))));
         return Ok(());
     };
     for item in items {
         match data.get(&item.key) {
             Some(bytes) => {
-                files.insert(item.path.clone(), bytes.clone());
+                files.insert(item.path.clone(), VolumeFile { bytes: bytes.clone(), mode: item.mode });
             }
             None if optional == Some(true) => {}
             None => return Err(format!("references non-existent {what} key: {}", item.key)),
@@ -207,7 +243,7 @@ fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], host: &Host, files: &mut
         } else {
             String::new()
         };
-        files.insert(item.path.clone(), value.into_bytes());
+        files.insert(item.path.clone(), VolumeFile { bytes: value.into_bytes(), mode: item.mode });
     }
     Ok(())
 }
@@ -232,7 +268,7 @@ fn project(
         // A token that says whose it is and opens no door: authentication is not simulated.
         let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
         let token = format!("system:serviceaccount:{}:{account}/{}", pod.namespace(), pod.name());
-        files.insert(source.path.clone(), token.into_bytes());
+        files.insert(source.path.clone(), VolumeFile { bytes: token.into_bytes(), mode: None });
     }
     Ok(())
 }

@@ -4,18 +4,23 @@
 //! has every tool, and its program is a server on the ports that its pod declares.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
 use super::reference::ImageReference;
+use crate::machinery::json;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::shell::regex::Regex;
 use crate::machinery::shell::{Flavor, utilities};
 use crate::machinery::time::Time;
+use crate::machinery::yaml;
 
 /// The catalogue's own text.
 const IMAGES: &str = include_str!("../../../assets/images.yaml");
+
+/// When the files of images were written: a month before clusters begin.
+const BUILT: Time = Time::from_micros(1_764_547_200_000_000);
 
 /// What an image is built on: which shell and tools it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
@@ -61,11 +66,14 @@ pub struct ImageDefinition {
     /// Files besides those of the base.
     pub files: BTreeMap<String, String>,
     /// Programs besides those of the base, by name or path.
-    pub programs: BTreeMap<String, Program>,
+    pub programs: Arc<BTreeMap<String, Program>>,
     /// Utilities besides those of the base.
     pub tools: Vec<String>,
     /// The name of an entry that this one takes its programs and files from.
     pub like: Option<String>,
+    /// The files of a new container, which all containers of the image share until they write.
+    #[serde(skip)]
+    root: FileTree,
 }
 
 /// A program of an image. Exactly one of its fields is there.
@@ -144,13 +152,35 @@ pub struct HttpDefinition {
     pub server: Option<String>,
 }
 
+/// An image with its smaller variants, which tags of Debian-based images name.
+#[derive(Debug)]
+struct Family {
+    whole: Arc<ImageDefinition>,
+    alpine: Arc<ImageDefinition>,
+    slim: Arc<ImageDefinition>,
+}
+
+impl Family {
+    fn new(whole: ImageDefinition) -> Self {
+        let smaller = |base: Base, factor: f64| {
+            let (size, unpacked) = (whole.size * factor, whole.unpacked * factor);
+            Arc::new(ImageDefinition { base, size, unpacked, ..whole.clone() }.with_root())
+        };
+        if whole.base != Base::Debian {
+            let whole = Arc::new(whole.with_root());
+            return Self { alpine: Arc::clone(&whole), slim: Arc::clone(&whole), whole };
+        }
+        let (alpine, slim) = (smaller(Base::Alpine, 0.35), smaller(Base::Debian, 0.5));
+        Self { whole: Arc::new(whole.with_root()), alpine, slim }
+    }
+}
+
 /// Every image that is known by name.
 #[derive(Debug)]
 pub struct Catalogue {
-    images: BTreeMap<String, Arc<ImageDefinition>>,
+    images: BTreeMap<String, Family>,
     unknown: Arc<ImageDefinition>,
     absent: Vec<String>,
-    bases: Vec<(Base, FileTree)>,
 }
 
 #[derive(Deserialize)]
@@ -162,13 +192,12 @@ struct File {
 }
 
 impl Catalogue {
-    /// The project's own catalogue. Reading it takes some milliseconds: a cluster reads it once and shares it.
-    ///
-    /// # Panics
-    /// When the catalogue is not of its own form, which a test prevents.
+    /// The project's own catalogue, which never changes and is read once.
     #[must_use]
     pub fn builtin() -> Arc<Self> {
-        Arc::new(Self::parse(IMAGES).expect("the catalogue is of its own form"))
+        static BUILTIN: LazyLock<Arc<Catalogue>> =
+            LazyLock::new(|| Arc::new(Catalogue::parse(IMAGES).expect("the catalogue is of its own form")));
+        Arc::clone(&BUILTIN)
     }
 
     /// Reads a catalogue.
@@ -176,8 +205,8 @@ impl Catalogue {
     /// # Errors
     /// When it is not of the form.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let value: serde_json::Value = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-        let file: File = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        let document = yaml::read_one(text).map_err(|error| error.to_string())?;
+        let file: File = json::from_value(&document.value).map_err(|error| error.to_string())?;
         let mut images = BTreeMap::new();
         for (name, mut definition) in file.images.clone() {
             if let Some(other) = &definition.like {
@@ -189,43 +218,28 @@ impl Catalogue {
                 Regex::new(pattern, true, false).map_err(|error| format!("{name}: {error}"))?;
             }
             let full = ImageReference::parse(&name)?.name();
-            images.insert(full, Arc::new(definition));
+            images.insert(full, Family::new(definition));
         }
         let absent: Result<Vec<String>, String> =
             file.absent.iter().map(|name| ImageReference::parse(name).map(|reference| reference.name())).collect();
-        let bases = [Base::None, Base::Busybox, Base::Alpine, Base::Debian, Base::Full];
-        Ok(Self {
-            images,
-            unknown: Arc::new(unknown()),
-            absent: absent?,
-            bases: bases.into_iter().map(|base| (base, base_files(base))).collect(),
-        })
+        Ok(Self { images, unknown: Arc::new(unknown().with_root()), absent: absent? })
     }
 
     /// What is known of an image, and whether it is known at all.
     #[must_use]
     pub fn find(&self, reference: &ImageReference) -> (Arc<ImageDefinition>, bool) {
-        let Some(definition) = self.images.get(&reference.name()) else {
+        let Some(family) = self.images.get(&reference.name()) else {
             return (Arc::clone(&self.unknown), false);
         };
         let tag = reference.tag.as_deref().unwrap_or_default();
-        let small = if tag.contains("alpine") {
-            Some((Base::Alpine, 0.35))
+        let definition = if tag.contains("alpine") {
+            &family.alpine
         } else if tag.contains("slim") {
-            Some((definition.base, 0.5))
+            &family.slim
         } else {
-            None
+            &family.whole
         };
-        match small.filter(|_| definition.base == Base::Debian) {
-            None => (Arc::clone(definition), true),
-            Some((base, factor)) => {
-                let mut smaller = ImageDefinition::clone(definition);
-                smaller.base = base;
-                smaller.size *= factor;
-                smaller.unpacked *= factor;
-                (Arc::new(smaller), true)
-            }
-        }
+        (Arc::clone(definition), true)
     }
 
     /// Whether a registry has an image: names that are known to be wrong, and tags that a known image does not have.
@@ -234,7 +248,7 @@ impl Catalogue {
         if self.absent.contains(&reference.name()) {
             return false;
         }
-        let tags = self.images.get(&reference.name()).and_then(|definition| definition.tags.as_deref());
+        let tags = self.images.get(&reference.name()).and_then(|family| family.whole.tags.as_deref());
         match (tags, &reference.tag) {
             (Some(pattern), Some(tag)) => Regex::new(pattern, true, false).is_ok_and(|regex| regex.is_match(tag)),
             _ => true,
@@ -247,29 +261,35 @@ impl Catalogue {
         self.absent.contains(&reference.name())
     }
 
-    /// The files of a new container of an image.
-    #[must_use]
-    pub fn root(&self, definition: &ImageDefinition, now: Time) -> FileTree {
-        let base = self.bases.iter().find(|(base, _)| *base == definition.base);
-        let mut tree = base.map(|(_, tree)| tree.clone()).unwrap_or_default();
-        for (path, text) in &definition.files {
-            tree.put(path, text.as_bytes(), if text.starts_with("#!") { 0o755 } else { 0o644 }, now);
-        }
-        if !definition.directory.is_empty() {
-            tree.put_directories(&definition.directory, now);
-        }
-        tree
-    }
-
     /// The names of all images, for completion in an editor.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.images.keys().map(|name| name.strip_prefix("docker.io/library/").unwrap_or(name))
     }
 }
 
+impl ImageDefinition {
+    /// The files of a new container.
+    pub(super) fn root(&self) -> &FileTree {
+        &self.root
+    }
+
+    fn with_root(mut self) -> Self {
+        let mut tree = base_files(self.base);
+        for (path, text) in &self.files {
+            tree.put(path, text.as_bytes(), if text.starts_with("#!") { 0o755 } else { 0o644 }, BUILT);
+        }
+        if !self.directory.is_empty() {
+            tree.put_directories(&self.directory, BUILT);
+        }
+        self.root = tree;
+        self
+    }
+}
+
 fn inherit(definition: &mut ImageDefinition, other: &ImageDefinition) {
-    for (name, program) in &other.programs {
-        definition.programs.entry(name.clone()).or_insert_with(|| program.clone());
+    let programs = Arc::make_mut(&mut definition.programs);
+    for (name, program) in other.programs.iter() {
+        programs.entry(name.clone()).or_insert_with(|| program.clone());
     }
     for (path, text) in &other.files {
         definition.files.entry(path.clone()).or_insert_with(|| text.clone());
@@ -315,7 +335,7 @@ fn unknown() -> ImageDefinition {
         size: 60.0,
         unpacked: 150.0,
         command: vec![SERVER.to_owned()],
-        programs,
+        programs: Arc::new(programs),
         ..ImageDefinition::default()
     }
 }
@@ -357,7 +377,7 @@ impl Base {
 
 fn base_files(base: Base) -> FileTree {
     let mut tree = FileTree::new();
-    let now = Time::from_micros(1_764_547_200_000_000);
+    let now = BUILT;
     let directories = "/bin /dev /etc /home /proc /root /run /sys /tmp /usr/bin /usr/local/bin /usr/share /var/log /var/run /var/cache /var/lib /opt /srv /mnt";
     for directory in directories.split(' ') {
         tree.put_directories(directory, now);

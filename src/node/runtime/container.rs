@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::agenda::Wake;
 use super::catalogue::ImageDefinition;
-use super::directive::{Ending, ProbeKind};
+use super::directive::Ending;
 use super::log::Log;
-use super::reference::ImageReference;
 use super::server::Surroundings;
 use crate::machinery::shell::files::{FileTree, MountPoint};
 use crate::machinery::shell::{NetworkAnswer, Output, Pid, ProcessTable, RequestId, Signal};
@@ -48,6 +48,8 @@ pub struct Sandbox {
     pub created: Time,
     /// Whether it is ready; a stopped one is not.
     pub ready: bool,
+    /// Its containers, in the order in which they were made.
+    pub(super) containers: Vec<Id>,
 }
 
 /// What a container is made from.
@@ -89,6 +91,10 @@ pub struct ContainerConfig {
     pub stdin: bool,
     /// `tty`.
     pub terminal: bool,
+    /// The file in which it may leave a last word, which the kubelet notes on it.
+    pub termination_message_path: String,
+    /// Whether the end of its log stands in for a last word that it did not leave.
+    pub termination_message_from_log: bool,
 }
 
 /// Where a container is in its life.
@@ -186,11 +192,12 @@ pub(super) struct Exec {
 #[derive(Clone, Debug)]
 pub(super) struct Container {
     pub id: Id,
+    /// Counts the containers of a node in the order in which they are made.
+    pub number: u64,
     pub sandbox: Id,
     pub config: Arc<ContainerConfig>,
     pub image: Arc<ImageDefinition>,
     pub known_image: bool,
-    pub reference: ImageReference,
     pub image_id: String,
     pub surroundings: Arc<Surroundings>,
     pub hostname: String,
@@ -212,25 +219,30 @@ pub(super) struct Container {
     /// When it is killed, after it was told to stop.
     pub kill_at: Option<Time>,
     /// When its processes next go on by themselves.
-    pub wake: Option<Time>,
+    pub wake: Option<Wake>,
+    /// How often they went on by themselves.
+    pub wakes: u32,
+    /// Where it stands in the runtime's agenda.
+    pub scheduled: Option<Wake>,
     /// For how many turns its processes have been busy without a pause.
     pub busy: u32,
     pub execs: VecDeque<Exec>,
     /// Answers from within the pod that are under way.
     pub answers: BTreeMap<(Time, RequestId), NetworkAnswer>,
-    /// Probes that fail because somebody wants them to.
-    pub failing: Vec<ProbeKind>,
 }
 
 impl Container {
     /// When something happens in it next.
-    pub(super) fn next_wake(&self) -> Option<Time> {
+    pub(super) fn next_wake(&self) -> Option<Wake> {
         if self.state != ContainerState::Running {
             return None;
         }
         let ending = self.ending.map(|(time, _)| time);
         let answer = self.answers.keys().next().map(|(time, _)| *time);
-        [self.wake, ending, self.kill_at, answer].into_iter().flatten().min()
+        let foreground = self.wake.filter(|wake| !wake.background).map(|wake| wake.time);
+        let expected = [foreground, ending, self.kill_at, answer].into_iter().flatten().min();
+        let any = expected.into_iter().chain(self.wake.map(|wake| wake.time)).min()?;
+        Some(Wake { time: any, background: expected.is_none() })
     }
 
     /// Memory in use.

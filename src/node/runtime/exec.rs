@@ -93,12 +93,11 @@ impl Runtime {
         let Some(id) = self.find_exec(exec).map(|(container, _)| Arc::clone(&container.id)) else {
             return;
         };
-        if let Some(held) = self.containers.get_mut(&id) {
-            let container = Arc::make_mut(held);
+        self.change(&id, |container| {
             if let Some(at) = container.execs.iter().position(|held| held.number == exec) {
                 change(container, at);
             }
-        }
+        });
         self.step_container(&id, now);
     }
 
@@ -113,9 +112,7 @@ impl Runtime {
         };
         let result = ExecResult { code, stdout: text(Stream::Out), stderr: text(Stream::Error) };
         let id = Arc::clone(&container.id);
-        if let Some(held) = self.containers.get_mut(&id) {
-            Arc::make_mut(held).execs.retain(|held| held.number != exec);
-        }
+        self.change(&id, |container| container.execs.retain(|held| held.number != exec));
         self.events.retain(|event| *event != RuntimeEvent::ExecFinished { exec });
         Some(result)
     }
@@ -129,9 +126,11 @@ impl Runtime {
         if held.output.is_empty() {
             return (Vec::new(), code);
         }
-        let held = self.containers.get_mut(&id).map(Arc::make_mut);
-        let exec = held.and_then(|container| container.execs.iter_mut().find(|held| held.number == exec));
-        (exec.map(|exec| std::mem::take(&mut exec.output)).unwrap_or_default(), code)
+        let output = self.change(&id, |container| {
+            let exec = container.execs.iter_mut().find(|held| held.number == exec);
+            exec.map(|exec| std::mem::take(&mut exec.output)).unwrap_or_default()
+        });
+        (output.unwrap_or_default(), code)
     }
 
     /// Gives a command something to read.
@@ -151,9 +150,7 @@ impl Runtime {
 
     /// Gives a container's own program something to read, as `kubectl attach` does.
     pub fn feed_container(&mut self, id: &str, bytes: &[u8], now: Time) {
-        if let Some(held) = self.containers.get_mut(id) {
-            Arc::make_mut(held).table.feed(1, bytes);
-        }
+        self.change(id, |container| container.table.feed(1, bytes));
         self.step_container(id, now);
     }
 }

@@ -11,8 +11,11 @@ use super::language::Language;
 use super::server::{Server, Surroundings};
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::{FileSystem, FileTree, base_name, parent};
-use crate::machinery::shell::{Host, Lookup, Machine, User};
+use crate::machinery::shell::{Flavor, Host, Lookup, Machine, User, utilities};
 use crate::machinery::time::Time;
+
+/// Where the scripts of the catalogue find utilities that their image does not offer to anybody else.
+const OWN_TOOLS: &str = "/.image";
 
 /// Directories whose names may be left out before a command.
 const PATH: [&str; 6] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
@@ -29,10 +32,12 @@ pub(super) struct ContainerHost<'a> {
     pub surroundings: &'a Arc<Surroundings>,
     pub hostname: &'a str,
     pub addresses: &'a [IpAddr],
-    /// Who else shares the network: the containers of the sandbox, or of all sandboxes on the node's network.
-    pub neighbours: &'a OrdMap<Id, Arc<Container>>,
-    pub neighbour_sandboxes: &'a [Id],
+    pub containers: &'a OrdMap<Id, Arc<Container>>,
+    /// Who shares the network: the containers of the sandbox, or of all sandboxes on the node's network.
+    pub neighbour_containers: &'a [Id],
     pub own: &'a Id,
+    /// Whether any number of processes may listen on one port.
+    pub ports_are_shared: bool,
     pub machine: Machine,
     /// Volumes that were written.
     pub written: Vec<String>,
@@ -85,8 +90,12 @@ impl Host for ContainerHost<'_> {
         }
         let has_path = name.contains('/');
         let base = base_name(name);
+        if parent(name) == OWN_TOOLS {
+            return if utilities::exists(base) { Lookup::Utility } else { Lookup::Missing };
+        }
         if !has_path || PATH.contains(&parent(name)) {
-            if let Some(flavor) = self.image.base.shell(base) {
+            let installed = base == "bash" && self.image.tools.iter().any(|tool| tool == base);
+            if let Some(flavor) = self.image.base.shell(base).or(installed.then_some(Flavor::Bash)) {
                 return Lookup::Shell(flavor);
             }
             if self.image.base.has(base) || self.image.tools.iter().any(|tool| tool == base) {
@@ -120,10 +129,11 @@ impl Host for ContainerHost<'_> {
     }
 
     fn port_in_use(&self, port: u16) -> bool {
-        let others = self.neighbours.values().filter(|other| other.id != *self.own);
-        others
-            .filter(|other| self.neighbour_sandboxes.contains(&other.sandbox))
-            .any(|other| other.table.ports().contains(&port))
+        if self.ports_are_shared {
+            return false;
+        }
+        let others = self.neighbour_containers.iter().filter(|id| *id != self.own);
+        others.filter_map(|id| self.containers.get(id)).any(|other| other.table.ports().contains(&port))
     }
 
     fn machine(&self) -> Machine {

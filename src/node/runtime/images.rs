@@ -27,7 +27,7 @@ pub struct ImageStatus {
     pub tags: Vec<String>,
     /// Names with digests.
     pub digests: Vec<String>,
-    /// What it takes on the disk, in bytes.
+    /// What the runtime tells of its size, in bytes: containerd tells what a pull moves.
     pub size: u64,
     /// The user that its program runs as; 0 is root.
     pub user: i64,
@@ -51,6 +51,15 @@ pub(super) struct Pull {
     pub result: Result<(), String>,
 }
 
+/// A pull that was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulling {
+    /// When it ends.
+    pub ends: Time,
+    /// What will come of it: the image, or the registry's refusal.
+    pub result: Result<ImageStatus, String>,
+}
+
 /// What came of a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulled {
@@ -65,27 +74,37 @@ fn bytes(megabytes: f64) -> u64 {
 }
 
 impl Runtime {
-    /// Begins to pull an image; `RuntimeEvent::ImagePulled` tells what came of it.
+    /// Begins to pull an image now, or later when the kubelet waits for another pull first. `RuntimeEvent::ImagePulled`
+    /// tells when it came to what is foreseen here.
     ///
     /// # Errors
     /// When the name is none; the kubelet reports the text as `InvalidImageName`.
-    pub fn pull_image(&mut self, image: &str, now: Time) -> Result<PullId, String> {
+    pub fn pull_image(&mut self, image: &str, begins: Time) -> Result<Pulling, String> {
         let reference = ImageReference::parse(image)?;
         let result = self.find_in_registry(image, &reference);
         let (definition, _) = self.catalogue.find(&reference);
         let takes = match self.profile.pull {
             PullTime::Fixed(takes) => takes,
             PullTime::BySize { latency, bytes_per_second } => {
-                let moved = if result.is_ok() && !self.has_image(&reference) { bytes(definition.size) } else { 0 };
+                let known = self.has_image(&reference) || self.is_pulling(&reference, begins);
+                let moved = if result.is_ok() && !known { bytes(definition.size) } else { 0 };
                 let micros = u128::from(moved) * 1_000_000 / u128::from(bytes_per_second.max(1));
                 let takes = latency + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
                 self.random.jitter(takes, PULL_JITTER_PERCENT)
             }
         };
         self.next_number += 1;
-        let pull = Pull { image: image.to_owned(), reference, started: now, ends: now + takes, result };
+        let ends = begins + takes;
+        let foreseen = result.clone().map(|()| describe(&reference, &definition));
+        let pull = Pull { image: image.to_owned(), reference, started: begins, ends, result };
         self.pulls.insert(self.next_number, pull);
-        Ok(self.next_number)
+        Ok(Pulling { ends, result: foreseen })
+    }
+
+    /// Whether an image will be there at a time by a pull that is under way.
+    fn is_pulling(&self, reference: &ImageReference, at: Time) -> bool {
+        let mut pulls = self.pulls.values();
+        pulls.any(|pull| pull.result.is_ok() && pull.ends <= at && pull.reference == *reference)
     }
 
     /// The runtime's text when a registry does not give an image.
@@ -172,7 +191,8 @@ impl Runtime {
         }
     }
 
-    pub(super) fn finish_pulls(&mut self, now: Time) {
+    /// Lets the pulls end that are due.
+    pub fn finish_pulls(&mut self, now: Time) {
         let ended: Vec<PullId> = self.pulls.iter().filter(|(_, pull)| pull.ends <= now).map(|(id, _)| *id).collect();
         for id in ended {
             let Some(pull) = self.pulls.remove(&id) else {
@@ -192,7 +212,7 @@ fn describe(reference: &ImageReference, definition: &ImageDefinition) -> ImageSt
         id: format!("sha256:{}", digest_of(&format!("config of {digest}"))),
         tags: reference.tag.iter().map(|_| full.clone()).collect(),
         digests: vec![format!("{}@{digest}", reference.name())],
-        size: bytes(definition.unpacked),
+        size: bytes(definition.size),
         user: definition.user,
     }
 }

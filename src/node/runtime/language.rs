@@ -212,8 +212,30 @@ fn printed(source: &str) -> Vec<String> {
     found
 }
 
-/// Pi with so many digits, by the spigot of Rabinowitz and Wagon.
+/// Pi with so many digits, the last one rounded as `bpi` does.
 fn pi(digits: usize) -> String {
+    let digits = digits.max(1);
+    let mut exact = spigot(digits + 1).into_bytes();
+    if exact.pop().is_some_and(|next| next >= b'5') {
+        let mut at = exact.len();
+        while at > 0 {
+            at -= 1;
+            if exact[at] < b'9' {
+                exact[at] += 1;
+                break;
+            }
+            exact[at] = b'0';
+        }
+    }
+    let mut out: String = exact.into_iter().map(char::from).collect();
+    if out.len() > 1 {
+        out.insert(1, '.');
+    }
+    out
+}
+
+/// The digits of pi, by the spigot of Rabinowitz and Wagon.
+fn spigot(digits: usize) -> String {
     let length = digits * 10 / 3 + 2;
     let mut remainders = vec![2_u64; length];
     let (mut out, mut nines, mut held): (String, usize, Option<u64>) = (String::new(), 0, None);
@@ -240,10 +262,7 @@ fn pi(digits: usize) -> String {
         }
     }
     out.extend(held.map(|digit| digit.to_string()));
-    out.truncate(digits.max(1));
-    if out.len() > 1 {
-        out.insert(1, '.');
-    }
+    out.truncate(digits);
     out
 }
 
@@ -296,8 +315,8 @@ mod tests {
 
     #[test]
     fn digits_of_pi() {
-        assert_eq!(pi(20), "3.1415926535897932384");
-        assert!(pi(1000).ends_with("2164201989"), "{}", pi(1000));
+        assert_eq!(pi(20), "3.1415926535897932385");
+        assert!(pi(1000).ends_with("216420199"), "{}", pi(1000));
         assert_eq!(pi(0), "3");
     }
 

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agenda::Wake;
 use super::catalogue::SERVER;
 use super::container::{
     Container, ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox,
     SandboxConfig,
 };
-use super::directive::{Ending, ExitScript, ProbeKind};
+use super::directive::{Ending, ExitScript};
 use super::log::{Log, LogLine, LogOptions};
 use super::reference::ImageReference;
 use super::server::Surroundings;
@@ -34,7 +35,8 @@ impl Runtime {
     /// Makes a pod's sandbox.
     pub fn run_sandbox(&mut self, config: SandboxConfig, now: Time) -> Id {
         let id = self.new_id();
-        let sandbox = Sandbox { id: Arc::clone(&id), config: Arc::new(config), created: now, ready: true };
+        let config = Arc::new(config);
+        let sandbox = Sandbox { id: Arc::clone(&id), config, created: now, ready: true, containers: Vec::new() };
         self.sandboxes.insert(Arc::clone(&id), Arc::new(sandbox));
         id
     }
@@ -70,8 +72,7 @@ impl Runtime {
     }
 
     pub(super) fn containers_of(&self, sandbox: &str) -> Vec<Id> {
-        let inside = self.containers.values().filter(|container| &*container.sandbox == sandbox);
-        inside.map(|container| Arc::clone(&container.id)).collect()
+        self.sandboxes.get(sandbox).map(|held| held.containers.clone()).unwrap_or_default()
     }
 
     /// Makes a container in a sandbox.
@@ -79,7 +80,7 @@ impl Runtime {
     /// # Errors
     /// When sandbox or image are not there, or there is nothing to run; the kubelet reports the text as
     /// `CreateContainerError`.
-    pub fn create_container(&mut self, sandbox: &str, config: ContainerConfig, now: Time) -> Result<Id, String> {
+    pub fn create_container(&mut self, sandbox: &str, mut config: ContainerConfig, now: Time) -> Result<Id, String> {
         let Some(held) = self.sandboxes.get(sandbox).cloned() else {
             return Err(format!("failed to find sandbox id {sandbox:?}: not found"));
         };
@@ -95,10 +96,10 @@ impl Runtime {
         {
             return Err("failed to generate container spec: failed to generate spec: no command specified".to_owned());
         }
-        let mut root = self.catalogue.root(&image, now);
+        let mut root = image.root().clone();
         root.put("/etc/hostname", format!("{}\n", held.config.hostname).as_bytes(), 0o644, now);
-        for (path, text) in &config.files {
-            root.put(path, text.as_bytes(), 0o644, now);
+        for (path, text) in std::mem::take(&mut config.files) {
+            root.put(&path, text.as_bytes(), 0o644, now);
         }
         let surroundings = Surroundings {
             image: config.image.clone(),
@@ -108,15 +109,16 @@ impl Runtime {
             instant: self.profile.instant_servers,
         };
         let id = self.new_id();
+        self.next_number += 1;
         let container = Container {
             id: Arc::clone(&id),
+            number: self.next_number,
             sandbox: Arc::clone(&held.id),
             memory_limit: config.memory_limit,
             processor_limit: config.processor_limit,
             config: Arc::new(config),
             image,
             known_image,
-            reference,
             image_id: image_status.reference().to_owned(),
             surroundings: Arc::new(surroundings),
             hostname: held.config.hostname.clone(),
@@ -133,12 +135,16 @@ impl Runtime {
             directed: None,
             kill_at: None,
             wake: None,
+            wakes: 0,
+            scheduled: None,
             busy: 0,
             execs: VecDeque::new(),
             answers: BTreeMap::new(),
-            failing: Vec::new(),
         };
-        self.containers.insert(Arc::clone(&id), Arc::new(container));
+        self.put_container(container);
+        if let Some(held) = self.sandboxes.get_mut(sandbox) {
+            Arc::make_mut(held).containers.push(Arc::clone(&id));
+        }
         Ok(id)
     }
 
@@ -165,7 +171,7 @@ impl Runtime {
         }
         container.state = ContainerState::Running;
         container.started = Some(now);
-        container.wake = Some(now);
+        container.wake = Some(Wake { time: now, background: false });
         container.directed = ending;
         container.ending = match ending {
             Some(ending @ (Ending::Exit(_, after) | Ending::OutOfMemory(after))) => Some((now + after, ending)),
@@ -184,7 +190,7 @@ impl Runtime {
         }
         let argv = main_command(container);
         if argv[0].contains("doesnotexist") {
-            return Err(format!("{START_PREFIX}{}", exec_error(&argv[0], SpawnError::NotFound)));
+            return Err(format!("{START_PREFIX}{}", init_error(&argv[0], SpawnError::NotFound)));
         }
         let spawn = Spawn {
             environment: environment(container),
@@ -206,69 +212,82 @@ impl Runtime {
                 let started = container.table.spawn_program(spawn, Box::new(server), now);
                 started.map(|_| ()).map_err(|error| format!("{START_PREFIX}{}", exec_error(&argv[0], error)))
             }
-            Err(error) => {
-                let before = if error == SpawnError::NotFound { "error during container init: " } else { "" };
-                Err(format!("{START_PREFIX}{before}{}", exec_error(&argv[0], error)))
-            }
+            Err(error) => Err(format!("{START_PREFIX}{}", init_error(&argv[0], error))),
         }
     }
 
-    /// Tells a container to stop: `TERM` now, `KILL` after the grace period.
+    /// Tells a container to stop: its stop signal now, `KILL` after the grace period. Told again, it only gets less
+    /// time.
     pub fn stop_container(&mut self, id: &str, grace: Duration, now: Time) {
-        let Some(held) = self.containers.get_mut(id).filter(|held| held.state == ContainerState::Running) else {
+        if self.containers.get(id).is_none_or(|held| held.state != ContainerState::Running) {
             return;
-        };
-        let container = Arc::make_mut(held);
-        let kill_at = now + grace;
-        container.kill_at = Some(container.kill_at.map_or(kill_at, |earlier| earlier.min(kill_at)));
+        }
         if grace.is_zero() {
             self.kill_container(id, Signal::Kill.exit_code(), EndReason::Error, now);
             return;
         }
-        let of_image = Signal::parse(&container.image.stop_signal);
-        let signal = container.config.stop_signal.or(of_image).unwrap_or(Signal::Terminate);
-        if self.profile.signals_reach_all {
-            container.table.signal_all(signal);
-        } else {
-            container.table.signal(1, signal);
-        }
+        let reach_all = self.profile.signals_reach_all;
+        self.change(id, |container| {
+            let kill_at = now + grace;
+            if let Some(earlier) = container.kill_at {
+                container.kill_at = Some(earlier.min(kill_at));
+                return;
+            }
+            container.kill_at = Some(kill_at);
+            let of_image = Signal::parse(&container.image.stop_signal);
+            let signal = container.config.stop_signal.or(of_image).unwrap_or(Signal::Terminate);
+            if reach_all {
+                container.table.signal_all(signal);
+            } else {
+                container.table.signal(1, signal);
+            }
+        });
         self.step_container(id, now);
     }
 
     /// Removes a container that does not run, with its log.
     pub fn remove_container(&mut self, id: &str) {
-        if self.containers.get(id).is_some_and(|container| container.state != ContainerState::Running) {
-            self.containers.remove(id);
+        if self.containers.get(id).is_none_or(|container| container.state == ContainerState::Running) {
+            return;
+        }
+        let Some(container) = self.containers.remove(id) else { return };
+        self.agenda.reschedule(container.number, &container.id, container.scheduled, None);
+        if let Some(sandbox) = self.sandboxes.get_mut(&container.sandbox) {
+            Arc::make_mut(sandbox).containers.retain(|held| **held != *id);
         }
     }
 
     /// Ends a container from outside.
     pub(super) fn kill_container(&mut self, id: &str, code: i32, reason: EndReason, now: Time) {
-        let Some(held) = self.containers.get_mut(id).filter(|held| held.state == ContainerState::Running) else {
+        if self.containers.get(id).is_none_or(|held| held.state != ContainerState::Running) {
             return;
-        };
-        Arc::make_mut(held).table.kill_all();
+        }
+        self.change(id, |container| container.table.kill_all());
         self.end_container(id, code, reason, now);
     }
 
     /// Notes that a container ended.
     pub(super) fn end_container(&mut self, id: &str, code: i32, reason: EndReason, now: Time) {
-        let Some(held) = self.containers.get_mut(id).filter(|held| held.state == ContainerState::Running) else {
+        if self.containers.get(id).is_none_or(|held| held.state != ContainerState::Running) {
             return;
-        };
-        let container = Arc::make_mut(held);
-        container.log.close(now);
-        container.state = ContainerState::Exited;
-        container.end = Some(End { time: now, code, reason, message: String::new() });
-        (container.ending, container.kill_at, container.wake) = (None, None, None);
-        container.answers.clear();
-        for exec in &mut container.execs {
-            if exec.code.is_none() {
-                exec.code = Some(Signal::Kill.exit_code());
-                self.events.push(RuntimeEvent::ExecFinished { exec: exec.number });
-            }
         }
-        let (sandbox, container) = (Arc::clone(&container.sandbox), Arc::clone(&container.id));
+        let ended = self.change(id, |container| {
+            container.log.close(now);
+            container.state = ContainerState::Exited;
+            container.end = Some(End { time: now, code, reason, message: String::new() });
+            (container.ending, container.kill_at, container.wake) = (None, None, None);
+            container.answers.clear();
+            // Nothing of its processes is asked for any more.
+            container.table = ProcessTable::new(1);
+            let mut execs = Vec::new();
+            for exec in container.execs.iter_mut().filter(|exec| exec.code.is_none()) {
+                exec.code = Some(Signal::Kill.exit_code());
+                execs.push(exec.number);
+            }
+            (Arc::clone(&container.sandbox), Arc::clone(&container.id), execs)
+        });
+        let Some((sandbox, container, execs)) = ended else { return };
+        self.events.extend(execs.into_iter().map(|exec| RuntimeEvent::ExecFinished { exec }));
         self.requests.retain(|_, (owner, _)| **owner != *id);
         self.events.push(RuntimeEvent::ContainerDied { sandbox, container });
     }
@@ -279,14 +298,15 @@ impl Runtime {
         self.containers.get(id).map(|container| container.status())
     }
 
-    /// Every container, or those of a sandbox, in the order in which they were made.
+    /// The containers of a sandbox, in the order in which they were made.
+    pub fn list_containers(&self, sandbox: &str) -> impl Iterator<Item = ContainerStatus> {
+        self.containers_of(sandbox).into_iter().filter_map(|id| self.container_status(&id))
+    }
+
+    /// Whether a container runs.
     #[must_use]
-    pub fn list_containers(&self, sandbox: Option<&str>) -> Vec<ContainerStatus> {
-        let wanted = |container: &&Arc<Container>| sandbox.is_none_or(|sandbox| *container.sandbox == *sandbox);
-        let mut list: Vec<ContainerStatus> =
-            self.containers.values().filter(wanted).map(|held| held.status()).collect();
-        list.sort_by_key(|status| status.created);
-        list
+    pub fn is_running(&self, id: &str) -> bool {
+        self.containers.get(id).is_some_and(|container| container.state == ContainerState::Running)
     }
 
     /// What a container uses.
@@ -305,11 +325,10 @@ impl Runtime {
 
     /// Changes a container's limits while it runs.
     pub fn update_limits(&mut self, id: &str, memory: Option<u64>, processor: Option<u32>, now: Time) {
-        if let Some(held) = self.containers.get_mut(id) {
-            let container = Arc::make_mut(held);
+        self.change(id, |container| {
             (container.memory_limit, container.processor_limit) = (memory, processor);
-            container.wake = Some(now);
-        }
+            container.wake = Some(Wake { time: now, background: false });
+        });
     }
 
     /// What a container wrote. Its log is kept until the container is removed.
@@ -346,23 +365,6 @@ impl Runtime {
     /// Lets a container be killed for want of memory now.
     pub fn kill_out_of_memory(&mut self, id: &str, now: Time) {
         self.kill_container(id, Signal::Kill.exit_code(), EndReason::OutOfMemory, now);
-    }
-
-    /// Lets a probe of a container fail from now on, or no longer.
-    pub fn set_probe_failing(&mut self, id: &str, probe: ProbeKind, failing: bool) {
-        if let Some(held) = self.containers.get_mut(id) {
-            let container = Arc::make_mut(held);
-            container.failing.retain(|held| *held != probe);
-            if failing {
-                container.failing.push(probe);
-            }
-        }
-    }
-
-    /// Whether a probe of a container is to fail whatever the container says.
-    #[must_use]
-    pub fn is_probe_failing(&self, id: &str, probe: ProbeKind) -> bool {
-        self.containers.get(id).is_some_and(|container| container.failing.contains(&probe))
     }
 }
 
@@ -405,6 +407,12 @@ impl Container {
     pub(super) fn spawn(&self, argv: Vec<String>, stdin: bool, terminal: bool) -> Spawn {
         Spawn { argv, environment: environment(self), directory: directory(self), stdin, terminal }
     }
+}
+
+/// runc's message for a container whose command cannot be run.
+fn init_error(name: &str, error: SpawnError) -> String {
+    let before = if error == SpawnError::NotFound { "error during container init: " } else { "" };
+    format!("{before}{}", exec_error(name, error))
 }
 
 /// runc's message for a command that cannot be run.

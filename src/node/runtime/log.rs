@@ -1,14 +1,15 @@
 //! What containers write: lines with times, bounded as a runtime bounds its log files.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-
-use imbl::Vector;
 
 use crate::machinery::shell::{Output, Stream};
 use crate::machinery::time::Time;
 
 /// How many lines of a container are kept.
-pub const LINES_MAX: usize = 2000;
+pub const LINES_MAX: usize = 1000;
+/// How many bytes of a container's lines are kept. A real node keeps some 10 MiB in files; here all of it is memory.
+const BYTES_MAX: usize = 64 << 10;
 /// How long a line may be before it is cut in pieces, in bytes: the runtime's own limit.
 const LINE_BYTES_MAX: usize = 16 << 10;
 
@@ -35,9 +36,11 @@ pub struct LogOptions {
 /// A container's log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
-    lines: Vector<LogLine>,
+    lines: VecDeque<LogLine>,
     /// How many lines were written in all, kept or not.
     written: u64,
+    /// How many bytes the kept lines have.
+    bytes: usize,
     /// What has been written of the current line of each stream.
     open: [Vec<u8>; 2],
 }
@@ -71,10 +74,11 @@ impl Log {
     fn push(&mut self, time: Time, stream: Stream, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         let text = text.strip_suffix('\r').unwrap_or(&text);
+        self.bytes += text.len();
         self.lines.push_back(LogLine { time, stream, text: text.into() });
         self.written += 1;
-        if self.lines.len() > LINES_MAX {
-            self.lines.pop_front();
+        while self.lines.len() > LINES_MAX || (self.bytes > BYTES_MAX && self.lines.len() > 1) {
+            self.bytes -= self.lines.pop_front().map_or(0, |line| line.text.len());
         }
     }
 
@@ -112,9 +116,13 @@ mod tests {
             log.write(&output(Stream::Out, "x\n"));
         }
         assert_eq!(log.lines(LogOptions::default()).len(), LINES_MAX);
-        let (after, seen) = log.after(2003);
-        assert_eq!((after.len(), seen), (1, 2004));
+        let (after, seen) = log.after(1003);
+        assert_eq!((after.len(), seen), (1, 1004));
         log.write(&output(Stream::Out, &"y".repeat(LINE_BYTES_MAX + 1)));
         assert_eq!(log.after(seen).0.len(), 1);
+        for _ in 0..8 {
+            log.write(&output(Stream::Out, &format!("{}\n", "z".repeat(LINE_BYTES_MAX - 1))));
+        }
+        assert_eq!(log.lines(LogOptions::default()).len(), 4, "long lines push the older ones out sooner");
     }
 }

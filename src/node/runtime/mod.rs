@@ -11,6 +11,7 @@
 //! What is not there: shared process namespaces, users and capabilities beyond what `id` prints, checkpointing, device
 //! plugins, cgroup details other than the memory limit.
 
+mod agenda;
 pub mod catalogue;
 mod container;
 mod directive;
@@ -31,24 +32,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::machinery::persistent::OrdMap;
-
 pub use container::{
     ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox, SandboxConfig,
 };
 pub use directive::{Ending, ExitScript, ProbeKind, ProbeScript};
 pub use exec::{ExecId, ExecOptions, ExecResult};
-pub use images::{ImageStatus, PullId, Pulled};
+pub use images::{ImageStatus, PullId, Pulled, Pulling};
 pub use log::{LogLine, LogOptions};
 pub use network::RequestNumber;
 pub use profile::{PullTime, RuntimeProfile};
 pub use reference::ImageReference;
 
+use crate::machinery::persistent::OrdMap;
 use crate::machinery::random::Random;
 use crate::machinery::shell::NetworkRequest;
 use crate::machinery::shell::RequestId;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
+use agenda::Agenda;
 use catalogue::Catalogue;
 use container::Container;
 use images::Pull;
@@ -109,6 +110,7 @@ pub struct Runtime {
     volumes: OrdMap<String, FileTree>,
     sandboxes: OrdMap<Id, Arc<Sandbox>>,
     containers: OrdMap<Id, Arc<Container>>,
+    agenda: Agenda,
     requests: BTreeMap<RequestNumber, (Id, RequestId)>,
     events: Vec<RuntimeEvent>,
     next_number: u64,
@@ -128,6 +130,7 @@ impl Runtime {
             volumes: OrdMap::new(),
             sandboxes: OrdMap::new(),
             containers: OrdMap::new(),
+            agenda: Agenda::default(),
             requests: BTreeMap::new(),
             events: Vec::new(),
             next_number: 0,
@@ -141,19 +144,43 @@ impl Runtime {
             return Some(now);
         }
         let pulls = self.pulls.values().map(|pull| pull.ends);
-        let containers = self.containers.values().filter_map(|container| container.next_wake());
-        pulls.chain(containers).min().map(|time| time.max(now))
+        pulls.chain(self.agenda.next(false)).min().map(|time| time.max(now))
+    }
+
+    /// When a container next goes on that only does what it has been doing all the time: a loop without end, or a
+    /// sleep that is longer than anybody waits for.
+    #[must_use]
+    pub fn next_wake_at_rest(&self, now: Time) -> Option<Time> {
+        self.agenda.next(true).map(|time| time.max(now))
     }
 
     /// Lets time come to `now`, and tells what happened since the last call.
     pub fn advance(&mut self, now: Time) -> Vec<RuntimeEvent> {
         self.finish_pulls(now);
-        let is_due = |container: &&Arc<Container>| container.next_wake().is_some_and(|time| time <= now);
-        let due: Vec<Id> = self.containers.values().filter(is_due).map(|container| Arc::clone(&container.id)).collect();
-        for id in due {
+        while let Some(id) = self.agenda.due(now) {
             self.wake_container(&id, now);
         }
         std::mem::take(&mut self.events)
+    }
+
+    /// Takes away the volumes whose keys begin like this, with their files.
+    pub fn take_volumes(&mut self, prefix: &str) {
+        let keys = self.volumes.range(prefix.to_owned()..).map(|(key, _)| key.clone());
+        let gone: Vec<String> = keys.take_while(|key| key.starts_with(prefix)).collect();
+        for key in gone {
+            self.volumes.remove(&key);
+        }
+    }
+
+    /// Takes over what another runtime has on its disk and what its registry refuses: images, but no containers.
+    pub fn keep_disk_of(&mut self, other: &Self) {
+        self.images = other.images.clone();
+        self.unpullable.clone_from(&other.unpullable);
+    }
+
+    /// From here on all chance in the runtime follows from `random`.
+    pub fn seed(&mut self, random: Random) {
+        self.random = random;
     }
 
     /// The rules that the runtime keeps to.

@@ -19,7 +19,7 @@ const LOOPBACK_TIME: Duration = Duration::from_micros(200);
 
 impl Runtime {
     /// The containers whose ports are reached at a sandbox's address.
-    fn reachable(&self, sandbox: &str) -> Vec<Id> {
+    pub(super) fn reachable(&self, sandbox: &str) -> Vec<Id> {
         let Some(held) = self.sandboxes.get(sandbox) else {
             return Vec::new();
         };
@@ -95,10 +95,15 @@ impl Runtime {
         let Some((id, request)) = self.requests.remove(&number) else {
             return;
         };
-        if let Some(held) = self.containers.get_mut(&id) {
-            Arc::make_mut(held).table.answer(request, answer);
-        }
+        self.change(&id, |container| container.table.answer(request, answer));
         self.step_container(&id, now);
+    }
+
+    /// As [`Self::answer`], with an answer that arrives at `due`.
+    pub fn answer_at(&mut self, number: RequestNumber, answer: NetworkAnswer, due: Time) {
+        if let Some((id, request)) = self.requests.remove(&number) {
+            self.change(&id, |container| container.answers.insert((due, request), answer));
+        }
     }
 
     /// Takes a process's request to where it is answered: in its own pod, or outside.
@@ -125,9 +130,7 @@ impl Runtime {
             };
             let due = now + LOOPBACK_TIME + latency;
             // The server may have been this container itself, so that it is looked up anew.
-            if let Some(held) = self.containers.get_mut(id) {
-                Arc::make_mut(held).answers.insert((due, request), answer);
-            }
+            self.change(id, |container| container.answers.insert((due, request), answer));
             return;
         }
         self.next_number += 1;

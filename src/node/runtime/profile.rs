@@ -12,6 +12,9 @@ pub struct RuntimeProfile {
     /// Whether a signal goes to all processes of a container instead of process 1, so that a trap runs at once even
     /// when a command is in the foreground. A real runtime signals process 1 only; the recorded cases' did not.
     pub signals_reach_all: bool,
+    /// Whether every port of a running container takes connections and answers HTTP with 200, whatever runs there. A
+    /// real runtime knows no such thing; the recorded cases' did it for probes and hooks.
+    pub answers_everywhere: bool,
     /// The processors of the machine.
     pub processors: u32,
     /// The memory of the machine, in bytes. A container without a limit may use all of it.
@@ -38,6 +41,7 @@ impl Default for RuntimeProfile {
             pull: PullTime::BySize { latency: Duration::from_millis(700), bytes_per_second: 40_000_000 },
             instant_servers: false,
             signals_reach_all: false,
+            answers_everywhere: false,
             processors: 4,
             memory_bytes: 8 << 30,
         }
@@ -52,6 +56,7 @@ impl RuntimeProfile {
             pull: PullTime::Fixed(Duration::from_millis(300)),
             instant_servers: true,
             signals_reach_all: true,
+            answers_everywhere: true,
             ..Self::default()
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agenda::Wake;
 use super::container::{Container, ContainerState, EndReason, Id};
 use super::directive::Ending;
 use super::host::ContainerHost;
@@ -15,6 +16,8 @@ const TURN_BUDGET: u32 = 20_000;
 /// For how many turns a busy container is stepped at full speed; afterwards its turns grow rarer, so that a loop
 /// without end costs little.
 const BUSY_TURNS_MAX: u32 = 100;
+/// How soon a process notices that a file it watches was written by another container.
+const WATCH_TIME: Duration = Duration::from_millis(100);
 /// The longest pause between two turns of a container that never waits.
 const BUSY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -26,12 +29,7 @@ impl Runtime {
         now: Time,
         work: impl FnOnce(&mut ProcessTable, &mut ContainerHost<'_>) -> T,
     ) -> T {
-        let on_node = |sandbox: &str| self.sandboxes.get(sandbox).is_some_and(|held| held.config.host_network);
-        let neighbours: Vec<Id> = if on_node(&container.sandbox) {
-            self.sandboxes.values().filter(|held| held.config.host_network).map(|held| Arc::clone(&held.id)).collect()
-        } else {
-            vec![Arc::clone(&container.sandbox)]
-        };
+        let neighbours = self.reachable(&container.sandbox);
         let mut host = ContainerHost {
             now,
             random: &mut self.random,
@@ -43,9 +41,10 @@ impl Runtime {
             surroundings: &container.surroundings,
             hostname: &container.hostname,
             addresses: &container.addresses,
-            neighbours: &self.containers,
-            neighbour_sandboxes: &neighbours,
+            containers: &self.containers,
+            neighbour_containers: &neighbours,
             own: &container.id,
+            ports_are_shared: self.profile.answers_everywhere,
             machine: Machine {
                 processors: self.profile.processors,
                 memory_bytes: container.memory_limit.unwrap_or(self.profile.memory_bytes),
@@ -70,12 +69,14 @@ impl Runtime {
                 && container.table.watches_files()
         };
         let watching: Vec<Id> = self.containers.values().filter(watches).map(|held| Arc::clone(&held.id)).collect();
+        let seen = now + WATCH_TIME;
         for id in watching {
-            if let Some(held) = self.containers.get_mut(&id) {
-                let container = Arc::make_mut(held);
+            self.change(&id, |container| {
                 container.table.touch_files();
-                container.wake = Some(container.wake.map_or(now, |wake| wake.min(now)));
-            }
+                if container.wake.is_none_or(|wake| wake.time > seen) {
+                    container.wake = Some(Wake::of_processes(seen, now, container.wakes));
+                }
+            });
         }
     }
 
@@ -86,6 +87,7 @@ impl Runtime {
         };
         let kill_at = container.kill_at.filter(|time| *time <= now);
         let ending = container.ending.filter(|(time, _)| *time <= now);
+        let wakes = container.wake.is_some_and(|wake| wake.time <= now);
         match (ending, kill_at) {
             (Some((_, Ending::OutOfMemory(_))), _) => {
                 self.kill_container(id, Signal::Kill.exit_code(), EndReason::OutOfMemory, now);
@@ -98,11 +100,24 @@ impl Runtime {
             }
             _ => {}
         }
+        if wakes {
+            self.change(id, |container| container.wakes = container.wakes.saturating_add(1));
+        }
         self.step_container(id, now);
         // What ends by itself at the last moment has ended by itself.
         if kill_at.is_some() {
             self.kill_container(id, Signal::Kill.exit_code(), EndReason::Error, now);
         }
+    }
+
+    /// Changes a container; what it does next may have changed with it. `None` when it is not there.
+    pub(super) fn change<T>(&mut self, id: &str, change: impl FnOnce(&mut Container) -> T) -> Option<T> {
+        let container = Arc::make_mut(self.containers.get_mut(id)?);
+        let result = change(container);
+        let wake = container.next_wake();
+        let before = std::mem::replace(&mut container.scheduled, wake);
+        self.agenda.reschedule(container.number, &container.id, before, wake);
+        Some(result)
     }
 
     /// Takes a container out of the runtime, to be worked on and put back.
@@ -111,7 +126,10 @@ impl Runtime {
     }
 
     /// Puts a container back.
-    pub(super) fn put_container(&mut self, container: Container) {
+    pub(super) fn put_container(&mut self, mut container: Container) {
+        let wake = container.next_wake();
+        let before = std::mem::replace(&mut container.scheduled, wake);
+        self.agenda.reschedule(container.number, &container.id, before, wake);
         self.containers.insert(Arc::clone(&container.id), Arc::new(container));
     }
 
@@ -139,7 +157,8 @@ impl Runtime {
                 container.busy += 1;
                 Some(now + busy_pause(container.busy))
             }
-        };
+        }
+        .map(|time| Wake::of_processes(time, now, container.wakes));
         self.gather_output(&mut container, now);
         let requests = container.table.take_requests();
         let main = container.table.exit_code(1);

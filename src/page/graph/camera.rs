@@ -11,9 +11,12 @@ use crate::key;
 use crate::view::layout::{Layout, Window};
 
 use super::signs::Signs;
+use crate::page::erase::hear;
 
 const SCALE_MIN: f64 = 0.15;
 const SCALE_MAX: f64 = 4.0;
+/// A picture that does not fill its window hangs at most so far below the upper edge. In pixels.
+const TOP_MAX: f64 = 36.0;
 /// One press of a zoom button.
 const STEP: f64 = 1.3;
 /// From this scale on even small items show their words.
@@ -48,7 +51,7 @@ impl Camera {
                 let window = window.get();
                 layout.with(|layout| Sight {
                     x: (window.width - layout.width * layout.scale) / 2.0,
-                    y: ((window.height - layout.height * layout.scale) / 2.0).max(0.0),
+                    y: ((window.height - layout.height * layout.scale) / 2.0).clamp(0.0, TOP_MAX),
                     scale: layout.scale,
                 })
             })
@@ -161,15 +164,15 @@ pub(super) fn Stage(camera: Camera, window: RwSignal<Window>, children: Children
             class="stage"
             class:dragging=move || camera.dragging.get()
             node_ref=stage
-            on:wheel=on_wheel
-            on:pointerdown=move |event| pointers.with_value(|pointers| pointers.down(&event))
-            on:pointermove=move |event| {
+            on:wheel=hear(on_wheel)
+            on:pointerdown=hear(move |event| pointers.with_value(|pointers| pointers.down(&event)))
+            on:pointermove=hear(move |event| {
                 let (left, top) = corner();
                 pointers.with_value(|pointers| pointers.moved(camera, &event, left, top));
-            }
-            on:pointerup=release
-            on:pointercancel=release
-            on:pointerleave=release
+            })
+            on:pointerup=hear(release)
+            on:pointercancel=hear(release)
+            on:pointerleave=hear(release)
         >
             <svg class="picture" width="100%" height="100%">
                 <Signs/>
@@ -208,13 +211,13 @@ pub(super) fn Zoom(app: super::App, camera: Camera) -> impl IntoView {
     use super::super::icons::{Icon, icon};
     view! {
         <div class="zoom" role="group" aria-label=move || app.text(key!("graph.zoom"))>
-            <button class="square" on:click=move |_| camera.farther() aria-label=move || app.text(key!("graph.farther"))>
+            <button class="square" on:click=hear(move |_| camera.farther()) aria-label=move || app.text(key!("graph.farther"))>
                 {icon(Icon::Minus)}
             </button>
-            <button class="square" on:click=move |_| camera.closer() aria-label=move || app.text(key!("graph.closer"))>
+            <button class="square" on:click=hear(move |_| camera.closer()) aria-label=move || app.text(key!("graph.closer"))>
                 {icon(Icon::Plus)}
             </button>
-            <button class="square" on:click=move |_| camera.fit() aria-label=move || app.text(key!("graph.fit"))>
+            <button class="square" on:click=hear(move |_| camera.fit()) aria-label=move || app.text(key!("graph.fit"))>
                 {icon(Icon::Fit)}
             </button>
         </div>

@@ -1,6 +1,5 @@
 //! Lines: the wires along which requests and watch events travel, and which pods belong to what.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use leptos::prelude::*;
@@ -51,7 +50,7 @@ fn polyline(points: &[Point]) -> String {
 }
 
 /// A line from a workload or Service to a pod.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
     path: String,
     class: &'static str,
@@ -92,8 +91,8 @@ impl Focus<'_> {
     }
 }
 
-fn lines(scene: &Scene, layout: &Layout, focus: &Focus<'_>, everything: bool) -> BTreeSet<Line> {
-    let mut lines = BTreeSet::new();
+fn lines(scene: &Scene, layout: &Layout, focus: &Focus<'_>, everything: bool) -> Vec<Line> {
+    let mut lines = Vec::new();
     for (uid, pod_view) in &scene.pods {
         let (Some(place), Some(owner)) = (layout.pods.get(uid), pod_view.workload.as_deref()) else { continue };
         let (Some(card), Some(view)) = (layout.workloads.get(owner), scene.workloads.get(owner)) else { continue };
@@ -105,7 +104,7 @@ fn lines(scene: &Scene, layout: &Layout, focus: &Focus<'_>, everything: bool) ->
                 (true, _) => "edge on",
                 (false, _) => "edge",
             };
-            lines.insert(Line { path: curve(card, place), class });
+            lines.push(Line { path: curve(card, place), class });
         }
     }
     for (uid, service) in &scene.services {
@@ -122,13 +121,11 @@ fn lines(scene: &Scene, layout: &Layout, focus: &Focus<'_>, everything: bool) ->
                     (false, true) => "edge traffic",
                     (false, false) => "edge traffic off",
                 };
-                lines.insert(Line { path: curve(card, place), class });
+                lines.push(Line { path: curve(card, place), class });
             }
         }
     }
-    while lines.len() > LINES_MAX {
-        lines.pop_last();
-    }
+    lines.truncate(LINES_MAX);
     lines
 }
 

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::key;
-use crate::view::layout::{Detail, Rect, natural};
+use crate::view::layout::{Detail, Rect, in_order, natural};
 use crate::view::node::{NodeView, Share, bytes, cores};
 use crate::view::pod::Sign;
 
@@ -23,9 +23,10 @@ pub(super) fn id(name: &str) -> String {
 #[component]
 pub(super) fn Nodes(stage: Stage) -> impl IntoView {
     let names = Memo::new(move |_| {
-        let mut names: Vec<String> = stage.layout.with(|layout| layout.nodes.keys().cloned().collect());
-        names.sort_by(|left, right| natural(left).cmp(&natural(right)));
-        names
+        stage.layout.with(|layout| {
+            let names: Vec<&String> = layout.nodes.keys().collect();
+            in_order(names, |name| natural(name)).into_iter().cloned().collect::<Vec<_>>()
+        })
     });
     view! {
         <g class="nodes">
@@ -41,7 +42,7 @@ fn Machine(stage: Stage, name: String) -> impl IntoView {
     let node =
         Memo::new(move |_| app.cluster.scene.with(|scene| scene.nodes.get(&sought).cloned().unwrap_or_default()));
     let place = Memo::new(move |_| stage.layout.with(|layout| layout.nodes.get(&placed).copied().unwrap_or_default()));
-    let class = Signal::derive(move || format!("node {}", node.with(state)));
+    let class = Signal::derive(move || format!("node {}", node.with(|node| state(node))));
     let label = Signal::derive(move || {
         let node = node.get();
         let pods = node.pods.requested.to_string();
@@ -104,12 +105,11 @@ fn state_line(stage: Stage, node: &NodeView, place: Rect) -> AnyView {
         _ => "trouble",
     };
     let word = stage.app.text(state_word(node));
-    let right = place.width - PADDING;
-    // The sign stands before the word, whose width is not known: Korean letters are about as wide as they are high.
-    let width: f64 = word.chars().map(|letter| if letter.is_ascii() { 8.0 } else { 12.0 }).sum();
+    // How wide the word is nobody knows here, so the sign stands behind it, where its place is fixed.
+    let right = place.width - PADDING - 12.0;
     view! {
-        {sign(picture, right - width - 17.0, 14.5, 12.0)}
-        <text class="state" x=right y="25" text-anchor="end">{word}</text>
+        <text class="state" x=right - 5.0 y="25" text-anchor="end">{word}</text>
+        {sign(picture, right, 14.5, 12.0)}
     }
     .into_any()
 }
@@ -120,9 +120,11 @@ fn load(stage: Stage, node: &NodeView, place: Rect) -> AnyView {
     if node.ready == "Unknown" {
         let heartbeat = node.heartbeat.map_or_else(String::new, |time| app.clock_text(time));
         let since = heartbeat.split('.').next().unwrap_or_default().to_owned();
+        // Upstream's own taints are known by their last word.
+        let taint = node.taints.iter().map(|taint| taint.rsplit('/').next().unwrap_or(taint)).next_back();
         return view! {
             <text class="soft" x=PADDING y="48">{app.fill(key!("node.silent"), &[&since])}</text>
-            <text class="soft" x=PADDING y="66">{node.taints.first().cloned().unwrap_or_default()}</text>
+            <text class="soft" x=PADDING y="66">{taint.unwrap_or_default().to_owned()}</text>
         }
         .into_any();
     }
@@ -159,9 +161,12 @@ fn bar(name: &'static str, share: Share, text: String, y: f64, place: Rect) -> A
 /// With very many pods a node only counts them.
 fn counts(stage: Stage, node: &str) -> AnyView {
     let tally = stage.app.cluster.scene.with(|scene| {
-        let mut tally = std::collections::BTreeMap::<Sign, usize>::new();
+        let mut tally: Vec<(Sign, usize)> = Vec::new();
         for pod in scene.pods.values().filter(|pod| pod.node.as_deref() == Some(node)) {
-            *tally.entry(pod.sign).or_default() += 1;
+            match tally.iter_mut().find(|(sign, _)| *sign == pod.sign) {
+                Some((_, count)) => *count += 1,
+                None => tally.push((pod.sign, 1)),
+            }
         }
         tally
     });

@@ -66,8 +66,8 @@ fn Part(stage: Stage, actor: Actor) -> impl IntoView {
         let middle = rect.width / 2.0;
         if is_bus {
             view! {
-                <text class="title" x="18" y=rect.height / 2.0 + 5.0>{app.text(title)}</text>
-                <text class="soft" x=rect.width - 18.0 y=rect.height / 2.0 + 4.0 text-anchor="end">{move || second.get()}</text>
+                <text class="title" x="18" y="19">{app.text(title)}</text>
+                <text class="soft" x=rect.width - 18.0 y="19" text-anchor="end">{move || second.get()}</text>
             }
             .into_any()
         } else {
@@ -122,8 +122,18 @@ fn second_line(stage: Stage, actor: Actor) -> Signal<String> {
             Actor::Etcd => app.fill(key!("part.etcd.line"), &[&counts.revision.to_string()]),
             Actor::ApiServer => app.fill(key!("part.apiserver.line"), &[&counts.watches.to_string()]),
             Actor::Scheduler => {
-                let waiting = counts.backing_off + counts.unschedulable;
-                app.fill(key!("part.scheduler.line"), &[&counts.active.to_string(), &waiting.to_string()])
+                let (active, waiting) = (counts.active, counts.backing_off + counts.unschedulable);
+                let (active_text, waiting_text) = (active.to_string(), waiting.to_string());
+                match (active, waiting) {
+                    (0, 0) => app.text(key!("part.scheduler.idle")).to_owned(),
+                    (_, 0) => app.fill(key!("part.scheduler.active"), &[&active_text]),
+                    (0, _) => app.fill(key!("part.scheduler.waiting"), &[&waiting_text]),
+                    // Where there is little room the sum is told; the inspector tells more.
+                    _ if stage.layout.with(|layout| layout.narrow_parts) => {
+                        app.fill(key!("part.scheduler.waiting"), &[&(active + waiting).to_string()])
+                    }
+                    _ => app.fill(key!("part.scheduler.line"), &[&active_text, &waiting_text]),
+                }
             }
             Actor::Controllers => app.text(key!("part.controllers.line")).to_owned(),
             Actor::Cloud | Actor::Node(_) => app.text(key!("part.cloud.line")).to_owned(),

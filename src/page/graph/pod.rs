@@ -1,5 +1,7 @@
 //! Pods. Each is drawn once and moved: one that is bound flies from the tray to its node.
 
+use std::sync::Arc;
+
 use leptos::prelude::*;
 
 use crate::key;
@@ -33,7 +35,7 @@ fn Pod(stage: Stage, uid: String) -> impl IntoView {
         return ().into_any();
     };
     let (namespace, name) = (first.namespace.clone(), first.name.clone());
-    let pod = Memo::new(move |last: Option<&PodView>| {
+    let pod = Memo::new(move |last: Option<&Arc<PodView>>| {
         let now = app.cluster.scene.with(|scene| scene.pods.get(&sought).cloned());
         now.unwrap_or_else(|| last.cloned().unwrap_or_else(|| first.clone()))
     });
@@ -111,13 +113,15 @@ fn drawing(stage: Stage, pod: &PodView, place: Rect, detail: Detail) -> AnyView 
 
 fn full(stage: Stage, pod: &PodView, width: f64) -> AnyView {
     let short = shortened(pod.short_name(), 9);
+    // The band of a roll-out stands at the left.
+    let middle = width / 2.0 + 2.0;
     let word = short_word(stage, pod);
-    let letters: f64 = word.chars().map(|letter| if letter.is_ascii() { 5.6 } else { 10.0 }).sum();
-    let left = (width - letters - 13.0) / 2.0 + 1.0;
+    // A long word reaches to the right edge, away from the sign.
+    let (x, anchor) = if word.len() > 4 { (width - 5.0, "end") } else { (middle + 6.0, "middle") };
     view! {
-        <text class="name" x=width / 2.0 + 1.0 y="17" text-anchor="middle">{short}</text>
-        {sign(pod.sign.id(), left, 24.5, 11.0)}
-        <text class="word" x=left + 13.0 y="34">{word}</text>
+        <text class="name" x=middle y="17" text-anchor="middle">{short}</text>
+        {sign(pod.sign.id(), 11.0, 25.0, 10.5)}
+        <text class="word" x=x y="34" text-anchor=anchor>{word}</text>
     }
     .into_any()
 }

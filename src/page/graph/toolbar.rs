@@ -6,8 +6,9 @@ use crate::key;
 use crate::view::protocol::Command;
 
 use super::camera::{Camera, Zoom};
+use crate::page::erase::{hear, t};
 use crate::page::icons::{Icon, icon};
-use crate::page::state::{App, t};
+use crate::page::state::App;
 
 #[component]
 pub(super) fn Toolbar(app: App, camera: Camera, as_table: RwSignal<bool>, all_edges: RwSignal<bool>) -> impl IntoView {
@@ -27,10 +28,10 @@ pub(super) fn Toolbar(app: App, camera: Camera, as_table: RwSignal<bool>, all_ed
     view! {
         <div class="toolbar">
             <div class="segments" role="group" aria-label=t!(app, "graph.form")>
-                <button class="segment" aria-pressed=move || (!as_table.get()).to_string() on:click=move |_| as_table.set(false)>
+                <button class="segment" aria-pressed=move || (!as_table.get()).to_string() on:click=hear(move |_| as_table.set(false))>
                     {icon(Icon::Graph)}<span>{t!(app, "graph.picture")}</span>
                 </button>
-                <button class="segment" id="as-table" aria-pressed=move || as_table.get().to_string() on:click=move |_| as_table.set(true)>
+                <button class="segment" id="as-table" aria-pressed=move || as_table.get().to_string() on:click=hear(move |_| as_table.set(true))>
                     {icon(Icon::Table)}<span>{t!(app, "graph.table")}</span>
                 </button>
             </div>
@@ -38,7 +39,7 @@ pub(super) fn Toolbar(app: App, camera: Camera, as_table: RwSignal<bool>, all_ed
                 id="namespace"
                 class="field"
                 aria-label=t!(app, "filter.namespace")
-                on:change=choose_namespace
+                on:change=hear(choose_namespace)
                 prop:value=move || app.filter.with(|filter| filter.namespace.clone()).unwrap_or_default()
             >
                 <option value="">{t!(app, "filter.all")}</option>
@@ -60,7 +61,7 @@ pub(super) fn Toolbar(app: App, camera: Camera, as_table: RwSignal<bool>, all_ed
                 aria-describedby="selector-error"
                 placeholder="app=web"
                 prop:value=move || app.filter.with(|filter| filter.selector.clone())
-                on:input=write_selector
+                on:input=hear(write_selector)
             />
             <span id="selector-error" class="small bad" role="status">{move || app.filter_error.get()}</span>
             <span class="small soft">
@@ -71,11 +72,12 @@ pub(super) fn Toolbar(app: App, camera: Camera, as_table: RwSignal<bool>, all_ed
             </span>
             <span class="space"></span>
             <button
+                id="all-edges"
                 class="square"
                 aria-pressed=move || all_edges.get().to_string()
                 aria-label=t!(app, "graph.edges")
                 title=t!(app, "graph.edges")
-                on:click=move |_| all_edges.update(|all| *all = !*all)
+                on:click=hear(move |_| all_edges.update(|all| *all = !*all))
             >
                 {icon(Icon::Edges)}
             </button>

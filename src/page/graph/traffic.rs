@@ -27,8 +27,14 @@ const JOURNEY_SECONDS: (f64, f64) = (0.35, 1.1);
 const DEPARTURE_SECONDS: (f64, f64) = (0.012, 0.09);
 /// What waits should be on its way after about so long, in seconds.
 const BACKLOG_SECONDS: f64 = 0.9;
-/// With at most so many dots on their way each says what it carries.
-const NAMED_MAX: usize = 5;
+/// At most so many dots say what they carry.
+const NAMED_MAX: usize = 6;
+/// Left of this runs the wire that leads down to the nodes.
+const TRUNK_ROOM: f64 = 17.0;
+/// About how far a dot reaches from its middle.
+const DOT_RADIUS: f64 = 6.0;
+/// How high the words of a dot are, with some air.
+const WORDS_HEIGHT: f64 = 15.0;
 /// How long a wire stays lit for those who want less motion, in milliseconds.
 const LIT_MS: u64 = 700;
 
@@ -40,6 +46,23 @@ struct Dot {
     total: f64,
     seconds: f64,
     age: f64,
+    /// What it carries, in words, and how wide they are; empty for what is not worth naming.
+    words: String,
+    width: f64,
+    /// Whether the words are shown.
+    named: bool,
+}
+
+impl Dot {
+    /// Shows or hides its words.
+    fn name(&mut self, named: bool) {
+        if self.named != named {
+            self.named = named;
+            if let Some(text) = self.element.last_element_child() {
+                text.set_text_content(Some(if named { &self.words } else { "" }));
+            }
+        }
+    }
 }
 
 impl Dot {
@@ -119,15 +142,45 @@ impl Loop {
         let elapsed = (now - self.last.replace(now)).clamp(0.0, 0.1);
         self.depart(now);
         let mut dots = self.dots.borrow_mut();
+        let mut places = Vec::with_capacity(dots.len());
         for dot in dots.iter_mut() {
             dot.age += elapsed;
             let (x, y) = dot.position();
             let _ = dot.element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
+            places.push((x, y));
         }
+        self.name(&mut dots, &places);
         let arrived = |dot: &mut Dot| dot.age >= dot.seconds;
         for dot in dots.extract_if(.., arrived) {
             dot.element.remove();
             self.spare.borrow_mut().push(dot.element);
+        }
+    }
+
+    /// Shows the words of those dots that have room for them: neither words nor other dots may lie there. Who set out
+    /// first keeps the room.
+    fn name(&self, dots: &mut [Dot], places: &[Point]) {
+        let (mut taken, right_edge) = self.stage.layout.with_untracked(|layout| (words_of_bus(layout), layout.width));
+        let standing = taken.len();
+        for (index, dot) in dots.iter_mut().enumerate() {
+            let (x, y) = places[index];
+            let is_free = |left: f64, top: f64, width: f64| {
+                (y - top).abs() > WORDS_HEIGHT || x + dot.width < left || x + DOT_RADIUS > left + width
+            };
+            // On the wire to the nodes' kubelets there is no room for words.
+            let free = !dot.words.is_empty()
+                && x > TRUNK_ROOM
+                && x + dot.width < right_edge
+                && taken.len() < standing + NAMED_MAX
+                && taken.iter().all(|(left, top, width)| is_free(*left, *top, *width))
+                && places
+                    .iter()
+                    .enumerate()
+                    .all(|(other, place)| other == index || is_free(place.0 - DOT_RADIUS, place.1, 2.0 * DOT_RADIUS));
+            dot.name(free);
+            if free {
+                taken.push((x, y, dot.width));
+            }
         }
     }
 
@@ -161,22 +214,24 @@ impl Loop {
             (false, _) => "dot told",
         };
         let radius = if pulse.kind == "Lease" { 2.5 } else { (4.0 + f64::from(pulse.count).ln()).min(9.0) };
-        let named = pulse.kind != "Lease" && self.dots.borrow().len() < NAMED_MAX;
-        let text = match (named, pulse.count) {
-            (false, _) => String::new(),
-            (true, 1) => pulse.kind.clone(),
-            (true, count) => format!("{} ×{count}", pulse.kind),
+        let words = match (pulse.kind.as_str(), pulse.count) {
+            ("Lease", _) => String::new(),
+            (kind, 1) => kind.to_owned(),
+            (kind, count) => format!("{kind} ×{count}"),
         };
+        #[allow(clippy::cast_precision_loss, reason = "a few letters")]
+        let width = words.chars().count() as f64 * 6.4 + 16.0;
         let _ = element.set_attribute("class", class);
-        if let (Some(circle), Some(words)) = (element.first_element_child(), element.last_element_child()) {
+        if let (Some(circle), Some(text)) = (element.first_element_child(), element.last_element_child()) {
             let _ = circle.set_attribute("r", &format!("{radius:.1}"));
-            words.set_text_content(Some(&text));
+            text.set_text_content(None);
         }
         let (x, y) = path[0];
         let _ = element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
         let _ = self.group.append_child(&element);
         let seconds = (total / SPEED).clamp(JOURNEY_SECONDS.0, JOURNEY_SECONDS.1);
-        self.dots.borrow_mut().push(Dot { element, path, lengths, total, seconds, age: 0.0 });
+        let dot = Dot { element, path, lengths, total, seconds, age: 0.0, words, width, named: false };
+        self.dots.borrow_mut().push(dot);
     }
 }
 
@@ -192,10 +247,18 @@ fn new_dot() -> Option<web_sys::Element> {
     Some(group)
 }
 
+/// Where words stand in the API server: left, top and width.
+fn words_of_bus(layout: &Layout) -> Vec<(f64, f64, f64)> {
+    let bus = layout.parts.iter().find(|(actor, _)| *actor == Actor::ApiServer).map(|(_, rect)| *rect);
+    bus.map_or_else(Vec::new, |bus| {
+        vec![(bus.x, bus.y + 15.0, 110.0), (bus.x + bus.width - 120.0, bus.y + 15.0, 120.0)]
+    })
+}
+
 /// The way of a pulse through the picture: along its program's wire, along the API server, up to etcd or down from it.
 fn journey(layout: &Layout, pulse: &Pulse) -> Option<Vec<Point>> {
     let (_, bus) = layout.parts.iter().find(|(actor, _)| *actor == Actor::ApiServer)?;
-    let middle = bus.y + bus.height / 2.0;
+    let middle = bus.lane();
     let etcd = layout.wires.get(&Actor::Etcd)?;
     let mut path: Vec<Point> = match &pulse.actor {
         // What the API server writes by itself begins in its middle.

@@ -1,5 +1,7 @@
 //! Workloads, with old and new beside each other during a roll-out, and Services.
 
+use std::sync::Arc;
+
 use leptos::prelude::*;
 
 use crate::key;
@@ -41,7 +43,7 @@ fn Card(stage: Stage, uid: String) -> impl IntoView {
     };
     let selection = object(&first.kind, &first.namespace, &first.name);
     let (kind, name) = (first.kind.clone(), first.name.clone());
-    let workload = Memo::new(move |last: Option<&WorkloadView>| {
+    let workload = Memo::new(move |last: Option<&Arc<WorkloadView>>| {
         let now = app.cluster.scene.with(|scene| scene.workloads.get(&sought).cloned());
         now.unwrap_or_else(|| last.cloned().unwrap_or_else(|| first.clone()))
     });
@@ -114,12 +116,11 @@ fn words(stage: Stage, workload: &WorkloadView, place: Rect) -> AnyView {
     let app = stage.app;
     let state = app.text(progress_word(workload.progress));
     let right = place.width - 14.0;
-    let letters: f64 = state.chars().map(|letter| if letter.is_ascii() { 6.2 } else { 11.0 }).sum();
     view! {
         <text class="title" x="14" y="22">{title(workload, 18)}</text>
         <text class="soft" x="14" y="39">{workload.kind.clone()}</text>
-        {sign(progress_sign(workload.progress), right - letters - 16.0, 12.0, 12.0)}
-        <text class="state" x=right y="22" text-anchor="end">{state}</text>
+        <text class="state" x=right - 17.0 y="22" text-anchor="end">{state}</text>
+        {sign(progress_sign(workload.progress), right - 12.0, 11.5, 12.0)}
         {revisions(stage, workload, right)}
         {bounds(stage, workload)}
     }
@@ -130,9 +131,9 @@ fn small_words(stage: Stage, workload: &WorkloadView, place: Rect) -> AnyView {
     let right = place.width - 12.0;
     let count = stage.app.fill(key!("workload.count"), &[&workload.ready.to_string(), &workload.desired.to_string()]);
     view! {
-        <text class="title" x="12" y="24">{title(workload, 12)}</text>
-        {sign(progress_sign(workload.progress), right - 46.0, 13.0, 12.0)}
-        <text class="state" x=right y="24" text-anchor="end">{count}</text>
+        <text class="title" x="12" y="24">{title(workload, 10)}</text>
+        <text class="state" x=right - 17.0 y="24" text-anchor="end">{count}</text>
+        {sign(progress_sign(workload.progress), right - 12.0, 13.5, 12.0)}
     }
     .into_any()
 }
@@ -167,19 +168,36 @@ fn bounds(stage: Stage, workload: &WorkloadView) -> AnyView {
         return view! { <text class="soft" x="14" y="59">{text}</text> }.into_any();
     };
     let total = app.fill(key!("workload.total"), &[&workload.total.to_string(), &total_max.to_string()]);
-    let available =
-        app.fill(key!("workload.available"), &[&workload.available.to_string(), &available_min.to_string()]);
     // While it comes up for the first time fewer are available than a roll-out would keep; that breaks no promise.
     let rolling = workload.revisions.iter().any(|set| set.generation == Generation::Old);
+    let (key, state) = match (workload.available >= available_min, rolling) {
+        (true, _) => (key!("workload.available"), Bound::Kept),
+        (false, false) => (key!("workload.coming"), Bound::Coming),
+        (false, true) => (key!("workload.unavailable"), Bound::Broken),
+    };
+    let available = app.fill(key, &[&workload.available.to_string(), &available_min.to_string()]);
     view! {
-        {bound(total, workload.total <= total_max, 14.0)}
-        {bound(available, !rolling || workload.available >= available_min, 132.0)}
+        {bound(total, if workload.total <= total_max { Bound::Kept } else { Bound::Broken }, 14.0)}
+        {bound(available, state, 138.0)}
     }
     .into_any()
 }
 
-fn bound(text: String, kept: bool, x: f64) -> AnyView {
-    let (class, picture) = if kept { ("bound kept", "ready") } else { ("bound broken", "trouble") };
+/// How a number stands to its bound.
+#[derive(Clone, Copy)]
+enum Bound {
+    Kept,
+    /// It was never reached yet.
+    Coming,
+    Broken,
+}
+
+fn bound(text: String, state: Bound, x: f64) -> AnyView {
+    let (class, picture) = match state {
+        Bound::Kept => ("bound kept", "ready"),
+        Bound::Coming => ("bound coming", "starting"),
+        Bound::Broken => ("bound broken", "trouble"),
+    };
     view! {
         <g class=class>
             {sign(picture, x, 50.5, 10.0)}
@@ -207,7 +225,7 @@ fn Service(stage: Stage, uid: String) -> impl IntoView {
         return ().into_any();
     };
     let (namespace, name) = (first.namespace.clone(), first.name.clone());
-    let service = Memo::new(move |last: Option<&ServiceView>| {
+    let service = Memo::new(move |last: Option<&Arc<ServiceView>>| {
         let now = app.cluster.scene.with(|scene| scene.services.get(&sought).cloned());
         now.unwrap_or_else(|| last.cloned().unwrap_or_else(|| first.clone()))
     });
@@ -234,7 +252,7 @@ fn Service(stage: Stage, uid: String) -> impl IntoView {
                     let service = service.get();
                     let ready = app.fill(key!("service.ready"), &[&service.ready.len().to_string()]);
                     view! {
-                        <text class="title" x="20" y="19">{service.name}</text>
+                        <text class="title" x="20" y="19">{service.name.clone()}</text>
                         <text class="soft" x="20" y="34">{format!("{} · {ready}", service.type_)}</text>
                     }
                 }}

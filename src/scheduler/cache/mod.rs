@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{ContainerImage, Node};
 
 use crate::api::{Name, Resource as _};
 
-use super::node_info::{NodeId, NodeInfo};
+use super::node_info::{LABEL_ZONE, NodeId, NodeInfo};
 use super::pod_info::PodInfo;
 use node_tree::{NodeTree, zone_key};
 
@@ -33,7 +33,8 @@ struct CachedPod {
 /// Nodes and their pods. Cheap to clone: all is shared until it changes.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    slots: Vector<Arc<NodeInfo>>,
+    /// All in one piece, since every cycle goes through hundreds of them.
+    slots: Arc<Vec<Arc<NodeInfo>>>,
     free: Vector<NodeId>,
     by_name: OrdMap<Name, NodeId>,
     tree: NodeTree,
@@ -42,6 +43,8 @@ pub struct Cache {
     pods: OrdMap<Name, CachedPod>,
     index: PodIndex,
     images: ImageStates,
+    /// The number of each zone that a node ever had.
+    zones: OrdMap<Name, u32>,
     with_affinity: OrdSet<NodeId>,
     with_required_anti_affinity: OrdSet<NodeId>,
 }
@@ -49,7 +52,7 @@ pub struct Cache {
 impl Default for Cache {
     fn default() -> Self {
         Self {
-            slots: Vector::new(),
+            slots: Arc::default(),
             free: Vector::new(),
             by_name: OrdMap::new(),
             tree: NodeTree::default(),
@@ -58,6 +61,7 @@ impl Default for Cache {
             pods: OrdMap::new(),
             index: PodIndex::default(),
             images: ImageStates::default(),
+            zones: OrdMap::new(),
             with_affinity: OrdSet::new(),
             with_required_anti_affinity: OrdSet::new(),
         }
@@ -132,6 +136,12 @@ impl Cache {
         &self.images
     }
 
+    /// One more than the largest number of a zone, for tables by zone.
+    #[must_use]
+    pub fn zone_count(&self) -> usize {
+        self.zones.len()
+    }
+
     /// A pod on a node, by its uid.
     #[must_use]
     pub fn pod(&self, uid: &str) -> Option<&Arc<PodInfo>> {
@@ -151,12 +161,12 @@ impl Cache {
         let name = Name::from(name);
         let id = match self.free.pop_front() {
             Some(id) => {
-                self.slots.set(id.index(), Arc::new(NodeInfo::new(id, name.clone())));
+                Arc::make_mut(&mut self.slots)[id.index()] = Arc::new(NodeInfo::new(id, name.clone()));
                 id
             }
             None => {
                 let id = NodeId(u32::try_from(self.slots.len()).expect("fewer nodes than memory holds"));
-                self.slots.push_back(Arc::new(NodeInfo::new(id, name.clone())));
+                Arc::make_mut(&mut self.slots).push(Arc::new(NodeInfo::new(id, name.clone())));
                 id
             }
         };
@@ -165,7 +175,7 @@ impl Cache {
     }
 
     fn change(&mut self, id: NodeId, change: impl FnOnce(&mut NodeInfo)) {
-        let info = Arc::make_mut(&mut self.slots[id.index()]);
+        let info = Arc::make_mut(&mut Arc::make_mut(&mut self.slots)[id.index()]);
         change(info);
         let keep = |set: &mut OrdSet<NodeId>, is_member: bool| {
             if is_member != set.contains(&id) {
@@ -184,6 +194,15 @@ impl Cache {
             self.by_name.remove(&name);
             self.free.push_back(id);
         }
+    }
+
+    fn number_zone(&mut self, zone: &str) -> u32 {
+        if let Some(number) = self.zones.get(zone) {
+            return *number;
+        }
+        let number = u32::try_from(self.zones.len()).expect("fewer zones than memory holds");
+        self.zones.insert(zone.into(), number);
+        number
     }
 
     fn rebuild_order(&mut self) {
@@ -207,7 +226,12 @@ impl Cache {
             }
             self.images.add(id, &node);
         }
-        self.change(id, |info| info.set_node(Some(node)));
+        let zone = node.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL_ZONE));
+        let zone_number = zone.filter(|zone| !zone.is_empty()).map(|zone| self.number_zone(zone));
+        self.change(id, |info| {
+            info.set_node(Some(node));
+            info.zone_number = zone_number;
+        });
         let after = self.node(id);
         let (old_zone, new_zone, name) = (zone_key(&before), zone_key(after), after.name.clone());
         if before.node.is_none() || old_zone != new_zone {

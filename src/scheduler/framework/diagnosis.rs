@@ -70,6 +70,25 @@ impl Diagnosis {
         self.verdicts[position] = u16::try_from(index).unwrap_or(u16::MAX - FIRST_REJECTION) + FIRST_REJECTION;
     }
 
+    /// What was found out about the nodes at `positions`, as if there were no others.
+    pub(crate) fn of_nodes(&self, positions: &[usize]) -> Self {
+        let mut kept = Self::new(positions.iter().map(|position| self.names[*position].clone()).collect());
+        for (place, position) in positions.iter().enumerate() {
+            match self.verdicts[*position] {
+                NOT_EXAMINED => {}
+                FEASIBLE => kept.accept(place),
+                index => kept.reject(place, self.rejections[usize::from(index - FIRST_REJECTION)].clone()),
+            }
+        }
+        Self {
+            absent: self.absent.clone(),
+            unschedulable_plugins: self.unschedulable_plugins,
+            pre_filter_message: self.pre_filter_message.clone(),
+            post_filter_message: self.post_filter_message.clone(),
+            ..kept
+        }
+    }
+
     /// How many nodes the cluster has.
     #[must_use]
     pub fn node_count(&self) -> usize {

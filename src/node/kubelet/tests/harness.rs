@@ -9,11 +9,13 @@ use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use serde_json::{Value, json};
 
 use crate::api::{Kind, Object, ObjectKey, Resource, Subresource};
-use crate::apiserver::{ApiServer, Body, DeleteOptions, Request, Target, User, Verb, WriteOptions};
+use crate::apiserver::{ApiServer, Body, DeleteOptions, Patch, Request, Target, User, Verb, WriteOptions};
 use crate::client::{Client, Process, Recorder, WatchSpec};
 use crate::etcd::{Cause, Revision, Why};
 use crate::machinery::random::Random;
+use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
+use crate::node::runtime::{LogOptions, RuntimeProfile};
 
 use super::super::{Kubelet, NodeConfig};
 
@@ -53,7 +55,13 @@ impl Bench {
         Self::with(NodeConfig::default())
     }
 
+    /// With the rules of the runtime that the recorded cases ran on.
     pub(super) fn with(config: NodeConfig) -> Self {
+        Self::on(NodeConfig { runtime: RuntimeProfile::recorded(), ..config })
+    }
+
+    /// A node as it is configured.
+    pub(super) fn on(config: NodeConfig) -> Self {
         let kubelet = Kubelet::new(config);
         let mut bench = Self {
             now: Time::DEFAULT_START,
@@ -79,12 +87,12 @@ impl Bench {
         bench
     }
 
-    fn request(&mut self, target: Target, verb: Verb) -> Result<(), String> {
+    fn request(&mut self, target: Target, verb: Verb) -> Result<Value, Status> {
         let cause = Cause::new("test", Why::default());
         let request = Request { user: User::admin(), cause, target, verb };
         let answer = self.api.handle(self.now, &mut self.random, request);
         self.spread();
-        answer.map(|_| ()).map_err(|status| status.to_string())
+        answer.map(|answer| answer.response.to_value())
     }
 
     pub(super) fn make(&mut self, kind: Kind, namespace: &str, value: Value) {
@@ -103,6 +111,15 @@ impl Bench {
             "spec": spec,
         });
         self.make(Kind::Pod, "ns", pod);
+    }
+
+    /// The log of a pod's container, or why there is none.
+    pub(super) fn logs(&self, name: &str, container: &str, previous: bool) -> String {
+        let key = ObjectKey::new("ns", name);
+        match self.kubelet.container_logs(&key, container, previous, LogOptions::default()) {
+            Ok(lines) => lines.iter().map(|line| format!("{}\n", line.text)).collect(),
+            Err(status) => format!("{}\n", status.message()),
+        }
     }
 
     pub(super) fn delete(&mut self, name: &str, grace: Option<i64>) {
@@ -124,6 +141,49 @@ impl Bench {
         let target = Target::object(Kind::Pod, &ObjectKey::new("ns", name)).below(Subresource::EphemeralContainers);
         let verb = Verb::Update { body: Body::Json(value), options: WriteOptions::default() };
         self.request(target, verb).expect("it can be added");
+    }
+
+    /// `kubectl patch pod NAME`, which says that it was patched, or why not.
+    pub(super) fn patch(&mut self, name: &str, patch: Value, resize: bool) -> String {
+        let mut target = Target::object(Kind::Pod, &ObjectKey::new("ns", name));
+        if resize {
+            target = target.below(Subresource::Resize);
+        }
+        let verb = Verb::Patch { patch: Patch::Strategic(patch), options: WriteOptions::default() };
+        match self.request(target, verb) {
+            Ok(_) => format!("pod/{name} patched\n"),
+            Err(status) if status.reason() == Reason::Invalid => format!("The {}\n", status.message()),
+            Err(status) => format!("Error from server ({:?}): {}\n", status.reason(), status.message()),
+        }
+    }
+
+    /// What a pod's first container has and was granted, how often it was started, and what is told of its resize.
+    pub(super) fn resources(&self, name: &str) -> String {
+        let pod = Object::Pod(self.pod(name).expect("it is there")).to_value();
+        let status = &pod["status"];
+        let container = &status["containerStatuses"][0];
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let resizing = conditions.filter(|one| one["type"].as_str().is_some_and(|name| name.contains("Resize")));
+        let resizing: String = resizing
+            .map(|one| format!(" {} {} {}", text_of(&one["type"]), text_of(&one["reason"]), text_of(&one["message"])))
+            .collect();
+        format!(
+            "{} {} restarts {}{resizing}\n",
+            container["resources"], container["allocatedResources"], container["restartCount"]
+        )
+    }
+
+    /// Does something to the machine from outside.
+    pub(super) fn fault(&mut self, fault: impl FnOnce(&mut Kubelet, &mut Client<'_>)) {
+        self.act(None, fault);
+    }
+
+    /// Evicts a pod through the API.
+    pub(super) fn evict(&mut self, name: &str) -> Value {
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+        let target = Target::object(Kind::Pod, &ObjectKey::new("ns", name)).below(Subresource::Eviction);
+        let verb = Verb::Create { body: Body::Json(eviction), options: WriteOptions::default() };
+        self.request(target, verb).expect("it can be evicted")
     }
 
     pub(super) fn replace(&mut self, object: Object) {
@@ -269,6 +329,10 @@ impl Bench {
     }
 }
 
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or("")
+}
+
 fn summary(pod: &Pod) -> String {
     let status = pod.status.clone().unwrap_or_default();
     let ready = status.conditions.iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
@@ -309,7 +373,7 @@ fn drop_volatile(value: &Value) -> Value {
 }
 
 /// JSON with blanks after commas and colons, as Python prints it.
-fn python(value: &Value) -> String {
+pub(super) fn python(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let entries: Vec<String> =

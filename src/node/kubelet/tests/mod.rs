@@ -1,6 +1,7 @@
 //! Pods on one node, with nothing but an API server beside the kubelet.
 
 mod cases;
+mod containers;
 mod harness;
 
 use expect_test::expect;
@@ -51,7 +52,7 @@ fn a_simple_pod_runs_and_is_deleted() {
     "#]].assert_eq(&bench.status("p"));
     expect![[r#"
         Normal  Created  spec.containers{c}  Container created
-        Normal  Pulled  spec.containers{c}  Successfully pulled image "nginx:1.25" in 300ms (300ms including waiting). Image size: 1048576 bytes.
+        Normal  Pulled  spec.containers{c}  Successfully pulled image "nginx:1.25" in 300ms (300ms including waiting). Image size: 72000000 bytes.
         Normal  Pulling  spec.containers{c}  Pulling image "nginx:1.25"
         Normal  Started  spec.containers{c}  Container started
     "#]].assert_eq(&bench.events());
@@ -67,7 +68,7 @@ fn a_simple_pod_runs_and_is_deleted() {
         6.0 Running ready=true c:running:0
         8.0 Running deleting ready=true c:running:0
         8.0 Running deleting ready=true c:running:0
-        8.1 Succeeded deleting ready=false c:terminated:Completed:0
+        8.0 Succeeded deleting ready=false c:terminated:Completed:0
         9.0 gone
     "#]]
     .assert_eq(&bench.history("p"));
@@ -79,8 +80,11 @@ fn recorded_cases() {
     let names = [
         "completed-delete",
         "delete-force",
+        "delete-prestop",
+        "delete-shorten",
         "delete-sidecar-order",
         "ephemeral",
+        "evict",
         "exit-always-0",
         "exit-always-1",
         "exit-never-1",
@@ -89,13 +93,17 @@ fn recorded_cases() {
         "image-pull",
         "init-fails-always",
         "init-fails-never",
+        "liveness-exec",
         "missing-configmap",
         "missing-secret-volume",
+        "mutable",
         "node-admission",
         "optional-missing",
         "pod-deadline",
         "pull-never",
+        "qos",
         "restart-rules",
+        "running-status",
         "sidecar",
         "sidecar-job-like",
         "sidecar-startup-probe",

@@ -31,7 +31,34 @@ fn nginx_serves_files_and_logs_requests() {
         world.exec(&web, &["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %{remote_ip}", "http://web/x"]),
         "404 10.244.1.5"
     );
-    expect![[""]].assert_eq(&world.log(&web));
+    expect![[r#"
+        [0.00s]
+        /docker-entrypoint.sh: /docker-entrypoint.d/ is not empty, will attempt to perform configuration
+        /docker-entrypoint.sh: Looking for shell scripts in /docker-entrypoint.d/
+        /docker-entrypoint.sh: Launching /docker-entrypoint.d/10-listen-on-ipv6-by-default.sh
+        10-listen-on-ipv6-by-default.sh: info: Getting the checksum of /etc/nginx/conf.d/default.conf
+        10-listen-on-ipv6-by-default.sh: info: Enabled listen on IPv6 in /etc/nginx/conf.d/default.conf
+        /docker-entrypoint.sh: Sourcing /docker-entrypoint.d/15-local-resolvers.envsh
+        /docker-entrypoint.sh: Launching /docker-entrypoint.d/20-envsubst-on-templates.sh
+        /docker-entrypoint.sh: Launching /docker-entrypoint.d/30-tune-worker-processes.sh
+        /docker-entrypoint.sh: Configuration complete; ready for start up
+        ! 2026/01/01 00:00:00 [notice] 1#1: using the "epoll" event method
+        ! 2026/01/01 00:00:00 [notice] 1#1: nginx/1.27
+        ! 2026/01/01 00:00:00 [notice] 1#1: built by gcc 12.2.0 (Debian 12.2.0-14+deb12u1)
+        ! 2026/01/01 00:00:00 [notice] 1#1: OS: Linux 6.8.0-kubetab
+        ! 2026/01/01 00:00:00 [notice] 1#1: getrlimit(RLIMIT_NOFILE): 1048576:1048576
+        ! 2026/01/01 00:00:00 [notice] 1#1: start worker processes
+        ! 2026/01/01 00:00:00 [notice] 1#1: start worker process 29
+        [1.00s]
+        10.244.2.9 - - [01/Jan/2026:00:00:01 +0000] "GET / HTTP/1.1" 403 151 "-" "test" "-"
+        [2.00s]
+        10.244.2.9 - - [01/Jan/2026:00:00:02 +0000] "GET / HTTP/1.1" 200 12 "-" "test" "-"
+        10.244.2.9 - - [01/Jan/2026:00:00:02 +0000] "GET /none HTTP/1.1" 404 151 "-" "test" "-"
+        10.244.1.5 - - [01/Jan/2026:00:00:02 +0000] "GET / HTTP/1.1" 200 12 "-" "curl/8.14.1" "-"
+        [2.50s]
+        10.244.1.5 - - [01/Jan/2026:00:00:02 +0000] "GET /x HTTP/1.1" 404 151 "-" "curl/8.14.1" "-"
+    "#]]
+    .assert_eq(&world.log(&web));
 }
 
 #[test]
@@ -104,7 +131,18 @@ fn containers_of_a_pod_reach_each_other() {
         ..script("until nc -z localhost 6379; do echo waiting; sleep 1; done; echo redis is up; sleep 2; wget -qO- localhost:3000; wget -qO- 127.0.0.1; nc -z localhost 1 || echo closed")
     });
     world.pass(10.0);
-    expect![[""]].assert_eq(&world.log(&id));
+    expect![[r#"
+        [0.00s]
+        waiting
+        [1.00s]
+        redis is up
+        [3.00s]
+        team/app:v2 on web
+        [3.01s]
+        team/app:v2 on web
+        closed
+    "#]]
+    .assert_eq(&world.log(&id));
 }
 
 #[test]
@@ -112,8 +150,29 @@ fn requests_leave_the_pod_and_come_back() {
     let mut world = World::new();
     let id = world.start(script("wget -qO- http://web-0.web:8080/a; nslookup web; wget -T 3 -qO- http://silent; sleep 1; wget -q http://other/file && cat file"));
     world.pass(20.0);
-    expect![[""]].assert_eq(&world.log(&id));
-    expect![[""]].assert_eq(&format!("{}\n", world.told.join("\n")));
+    expect![[r#"
+        [0.00s]
+        web-0.web says /a from 10.244.1.5
+        Server:		10.96.0.10
+        Address:	10.96.0.10:53
+
+        ** server can't find web: NXDOMAIN
+
+        [3.00s]
+        ! wget: download timed out
+        [4.00s]
+        other says /file from 10.244.1.5
+    "#]]
+    .assert_eq(&world.log(&id));
+    expect![[r#"
+        [0.00s] started
+        [0.00s] request GET web-0.web:8080/a
+        [0.00s] request Resolve { name: "web" }
+        [0.00s] request GET silent:80/, not answered
+        [4.00s] request GET other:80/file
+        [4.00s] died: 0 Completed
+    "#]]
+    .assert_eq(&format!("{}\n", world.told.join("\n")));
 }
 
 #[test]
@@ -131,7 +190,6 @@ fn small_servers() {
         ..container("registry.k8s.io/e2e-test-images/agnhost:2.53", &[])
     });
     world.start(container("registry.k8s.io/e2e-test-images/agnhost:2.40", &["/agnhost", "liveness"]));
-    world.start(container("gcr.io/google-samples/kubernetes-bootcamp:v1", &["sh", "-c", "PORT=8085 exec server.js"]));
     world.start(ContainerConfig {
         environment: vec![("PORT".into(), "8086".into())],
         ..container("gcr.io/google-samples/hello-app:2.0", &[])
@@ -152,7 +210,22 @@ fn small_servers() {
     }
     world.pass(10.0);
     text.push_str(&format!("8080/healthz: {}\n", world.get(8080, "/healthz")));
-    expect![[""]].assert_eq(&text);
+    expect![[r#"
+        81/: 200 busy
+        8000/hostname: 200 web
+        9000/: 200 
+        00:00:00
+        9000/: 200 
+        00:00:02
+        3000/: 200 web
+        8083/hostname: 200 web
+        8080/healthz: 200 ok
+        8086/: 200 Hello, world!
+        Version: 2.0.0
+        Hostname: web
+        8080/healthz: 500 error: 12
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
@@ -171,14 +244,84 @@ fn requests_take_processor_time() {
 
 #[test]
 fn databases_want_their_passwords() {
-    check(container("mysql:8", &[]), 10.0, expect![[""]]);
-    check(container("postgres:17", &[]), 10.0, expect![[""]]);
+    check(
+        container("mysql:8", &[]),
+        10.0,
+        expect![[r#"
+        [0.00s]
+        2026-01-01 00:00:00+00:00 [Note] [Entrypoint]: Entrypoint script for MySQL Server started.
+        ! 2026-01-01 00:00:00+00:00 [ERROR] [Entrypoint]: Database is uninitialized and password option is not specified
+        !     You need to specify one of the following as an environment variable:
+        !     - MYSQL_ROOT_PASSWORD
+        !     - MYSQL_ALLOW_EMPTY_PASSWORD
+        !     - MYSQL_RANDOM_ROOT_PASSWORD
+        1 Error
+    "#]],
+    );
+    check(
+        container("postgres:17", &[]),
+        10.0,
+        expect![[r#"
+        [0.00s]
+        ! Error: Database is uninitialized and superuser password is not specified.
+        !        You must specify POSTGRES_PASSWORD to a non-empty value for the
+        !        superuser. For example, "-e POSTGRES_PASSWORD=password" on "docker run".
+        ! 
+        !        You may also use "POSTGRES_HOST_AUTH_METHOD=trust" to allow all
+        !        connections without a password. This is *not* recommended.
+        ! 
+        !        See PostgreSQL documentation about "trust":
+        !        https://www.postgresql.org/docs/current/auth-trust.html
+        1 Error
+    "#]],
+    );
     let with = |image: &str, name: &str| ContainerConfig {
         environment: vec![(name.into(), "secret".into())],
         ..container(image, &[])
     };
-    check(with("postgres:17-alpine", "POSTGRES_PASSWORD"), 10.0, expect![[""]]);
-    check(with("mysql:8", "MYSQL_ROOT_PASSWORD"), 20.0, expect![[""]]);
+    check(
+        with("postgres:17-alpine", "POSTGRES_PASSWORD"),
+        10.0,
+        expect![[r#"
+        [0.00s]
+        The files belonging to this database system will be owned by user "postgres".
+        This user must also own the server process.
+
+        [1.50s]
+        fixing permissions on existing directory /var/lib/postgresql/data ... ok
+        creating subdirectories ... ok
+        performing post-bootstrap initialization ... ok
+        syncing data to disk ... ok
+
+
+        PostgreSQL init process complete; ready for start up.
+
+        ! 2026-01-01 00:00:01.000 UTC [1] LOG:  starting PostgreSQL 17 on x86_64-pc-linux-gnu, 64-bit
+        ! 2026-01-01 00:00:01.000 UTC [1] LOG:  listening on IPv4 address "0.0.0.0", port 5432
+        [2.10s]
+        ! 2026-01-01 00:00:02.000 UTC [1] LOG:  database system is ready to accept connections
+        Running
+    "#]],
+    );
+    check(
+        with("mysql:8", "MYSQL_ROOT_PASSWORD"),
+        20.0,
+        expect![[r#"
+        [0.00s]
+        2026-01-01 00:00:00+00:00 [Note] [Entrypoint]: Entrypoint script for MySQL Server started.
+        2026-01-01 00:00:00+00:00 [Note] [Entrypoint]: Initializing database files
+        [6.00s]
+        2026-01-01 00:00:06+00:00 [Note] [Entrypoint]: Database files initialized
+        2026-01-01 00:00:06+00:00 [Note] [Entrypoint]: MySQL init process done. Ready for start up.
+        ! 2026-01-01T00:00:06Z 0 [System] [MY-015015] [Server] MySQL Server - start.
+        ! 2026-01-01T00:00:06Z 0 [System] [MY-010116] [Server] /usr/sbin/mysqld (mysqld 8) starting as process 1
+        ! 2026-01-01T00:00:06Z 1 [System] [MY-013576] [InnoDB] InnoDB initialization has started.
+        [9.00s]
+        ! 2026-01-01T00:00:09Z 1 [System] [MY-013577] [InnoDB] InnoDB initialization has ended.
+        ! 2026-01-01T00:00:09Z 0 [System] [MY-010931] [Server] /usr/sbin/mysqld: ready for connections. Version: '8'  socket: '/var/run/mysqld/mysqld.sock'  port: 3306  MySQL Community Server - GPL.
+        Running
+    "#]],
+    );
     let mut world = World::new();
     let id = world.start(with("postgres:16", "POSTGRES_PASSWORD"));
     assert_eq!(world.exec(&id, &["pg_isready", "-U", "postgres"]), "/var/run/postgresql:5432 - no response\nexit 2\n");

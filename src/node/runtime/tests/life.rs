@@ -8,43 +8,161 @@ use super::world::{World, check, container, mount, script};
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::shell::{Signal, Stream};
 use crate::machinery::time::Time;
-use crate::node::runtime::{ContainerConfig, ExecOptions, Id, ProbeKind, RuntimeProfile};
+use crate::node::runtime::{ContainerConfig, ExecOptions, Id, RuntimeProfile};
 
 #[test]
 fn commands_run_and_end() {
-    check(container("busybox", &[]), 5.0, expect![[""]]);
-    check(script("echo hello; sleep 2; echo bye >&2; exit 3"), 5.0, expect![[""]]);
-    check(container("busybox", &["echo", "one", "two"]), 1.0, expect![[""]]);
+    check(
+        container("busybox", &[]),
+        5.0,
+        expect![[r#"
+        0 Completed
+    "#]],
+    );
+    check(
+        script("echo hello; sleep 2; echo bye >&2; exit 3"),
+        5.0,
+        expect![[r#"
+        [0.00s]
+        hello
+        [2.00s]
+        ! bye
+        3 Error
+    "#]],
+    );
+    check(
+        container("busybox", &["echo", "one", "two"]),
+        1.0,
+        expect![[r#"
+        [0.00s]
+        one two
+        0 Completed
+    "#]],
+    );
     check(
         container("alpine:3.20", &["/bin/sh", "-c", "cat /etc/os-release; hostname; hostname -i; pwd; id"]),
         1.0,
-        expect![[""]],
+        expect![[r#"
+            [0.00s]
+            NAME="Alpine Linux"
+            ID=alpine
+            web
+            10.244.1.5
+            /
+            uid=0(root) gid=0(root) groups=0(root)
+            0 Completed
+        "#]],
     );
-    check(script("i=0; while true; do echo \"$i: $(date +%T)\"; i=$((i+1)); sleep 1; done"), 3.5, expect![[""]]);
-    check(container("hello-world", &[]), 1.0, expect![[""]]);
-    check(container("perl:5.34", &["perl", "-Mbignum=bpi", "-wle", "print bpi(30)"]), 1.0, expect![[""]]);
+    check(
+        script("i=0; while true; do echo \"$i: $(date +%T)\"; i=$((i+1)); sleep 1; done"),
+        3.5,
+        expect![[r#"
+        [0.00s]
+        0: 00:00:00
+        [1.00s]
+        1: 00:00:01
+        [2.00s]
+        2: 00:00:02
+        [3.00s]
+        3: 00:00:03
+        Running
+    "#]],
+    );
+    check(
+        container("hello-world", &[]),
+        1.0,
+        expect![[r#"
+        [0.00s]
+
+        Hello from Docker!
+        This message shows that your installation appears to be working correctly.
+
+        0 Completed
+    "#]],
+    );
+    check(
+        container("perl:5.34", &["perl", "-Mbignum=bpi", "-wle", "print bpi(30)"]),
+        1.0,
+        expect![[r#"
+        [0.00s]
+        3.14159265358979323846264338328
+        0 Completed
+    "#]],
+    );
     check(
         ContainerConfig { args: vec!["-c".into(), "echo from args".into()], ..container("busybox", &["sh"]) },
         1.0,
-        expect![[""]],
+        expect![[r#"
+            [0.00s]
+            from args
+            0 Completed
+        "#]],
     );
     let env = vec![("GREETING".to_owned(), "hi".to_owned())];
     check(
         ContainerConfig { environment: env, directory: "/work/dir".into(), ..script("echo $GREETING $HOSTNAME $PWD") },
         1.0,
-        expect![[""]],
+        expect![[r#"
+            [0.00s]
+            hi web /work/dir
+            0 Completed
+        "#]],
     );
 }
 
 #[test]
 fn what_cannot_be_started() {
-    check(container("nginx:1.25", &["/bin/doesnotexist"]), 1.0, expect![[""]]);
-    check(container("busybox", &["nonsense", "-x"]), 1.0, expect![[""]]);
-    check(container("gcr.io/distroless/static", &["sh"]), 1.0, expect![[""]]);
-    check(container("gcr.io/distroless/static", &[]), 1.0, expect![[""]]);
-    check(container("alpine", &["bash"]), 1.0, expect![[""]]);
-    check(ContainerConfig { memory_limit: Some(64), ..script("sleep 1") }, 1.0, expect![[""]]);
-    check(ContainerConfig { args: vec!["--port=80".into()], ..container("nginx", &[]) }, 1.0, expect![[""]]);
+    check(
+        container("nginx:1.25", &["/bin/doesnotexist"]),
+        1.0,
+        expect![[r#"
+        128 StartError: failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "/bin/doesnotexist": stat /bin/doesnotexist: no such file or directory
+    "#]],
+    );
+    check(
+        container("busybox", &["nonsense", "-x"]),
+        1.0,
+        expect![[r#"
+        128 StartError: failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "nonsense": executable file not found in $PATH
+    "#]],
+    );
+    check(
+        container("gcr.io/distroless/static", &["sh"]),
+        1.0,
+        expect![[r#"
+        128 StartError: failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "sh": executable file not found in $PATH
+    "#]],
+    );
+    check(
+        container("gcr.io/distroless/static", &[]),
+        1.0,
+        expect![[r#"
+        not created: failed to generate container spec: failed to generate spec: no command specified
+    "#]],
+    );
+    check(
+        container("alpine", &["bash"]),
+        1.0,
+        expect![[r#"
+        128 StartError: failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "bash": executable file not found in $PATH
+    "#]],
+    );
+    check(
+        ContainerConfig { memory_limit: Some(64), ..script("sleep 1") },
+        1.0,
+        expect![[r#"
+        128 StartError: failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: container init was OOM-killed (memory limit too low?)
+    "#]],
+    );
+    check(
+        ContainerConfig { args: vec!["--port=80".into()], ..container("nginx", &[]) },
+        1.0,
+        expect![[r#"
+        [0.00s]
+        ! /docker-entrypoint.sh: 18: exec: --port=80: not found
+        127 Error
+    "#]],
+    );
     let mut world = World::new();
     world.runtime.put_volume(
         "scripts",
@@ -82,7 +200,8 @@ fn stopping() {
     assert_eq!(real(container("nginx", &[])), "0 Completed after 0s");
     assert_eq!(real(container("redis:7", &[])), "0 Completed after 0s");
     assert_eq!(real(container("registry.example/app:1", &[])), "0 Completed after 0s");
-    assert_eq!(real(script("trap 'exit 0' TERM; while true; do sleep 1; done")), "0 Completed after 0s");
+    // A trap waits for the command in the foreground.
+    assert_eq!(real(script("trap 'exit 0' TERM; while true; do sleep 1; done")), "0 Completed after 1s");
     assert_eq!(real(script("trap 'exit 7' TERM; sleep 1000 & wait")), "7 Error after 0s");
     assert_eq!(real(script("trap : TERM; sleep 1000")), "137 Error after 5s");
     assert_eq!(real(script("sleep 4")), "0 Completed after 2s");
@@ -105,15 +224,37 @@ fn memory() {
     check(
         limited(&["stress", "--vm", "1", "--vm-bytes", "250M", "--vm-hang", "1"], "polinux/stress", 100),
         5.0,
-        expect![[""]],
+        expect![[r#"
+            [0.00s]
+            stress: info: [1] dispatching hogs: 0 cpu, 0 io, 1 vm, 0 hdd
+            137 OOMKilled
+        "#]],
     );
     check(
         limited(&["stress", "--vm", "1", "--vm-bytes", "150M", "--vm-hang", "1"], "polinux/stress", 200),
         5.0,
-        expect![[""]],
+        expect![[r#"
+            [0.00s]
+            stress: info: [1] dispatching hogs: 0 cpu, 0 io, 1 vm, 0 hdd
+            Running
+        "#]],
     );
-    check(limited(&["sh", "-c", "echo filling; tail /dev/zero"], "busybox", 64), 5.0, expect![[""]]);
-    check(limited(&["sh", "-c", "head -c 500m /dev/zero | tail"], "busybox", 64), 5.0, expect![[""]]);
+    check(
+        limited(&["sh", "-c", "echo filling; tail /dev/zero"], "busybox", 64),
+        5.0,
+        expect![[r#"
+        [0.00s]
+        filling
+        137 OOMKilled
+    "#]],
+    );
+    check(
+        limited(&["sh", "-c", "head -c 500m /dev/zero | tail"], "busybox", 64),
+        5.0,
+        expect![[r#"
+        137 OOMKilled
+    "#]],
+    );
     let mut mysql = limited(&[], "mysql:8", 128);
     mysql.environment.push(("MYSQL_ROOT_PASSWORD".into(), "x".into()));
     let mut world = World::new();
@@ -153,9 +294,6 @@ fn faults() {
     let mut world = World::new();
     let id = world.start(container("nginx", &[]));
     world.pass(1.0);
-    world.runtime.set_probe_failing(&id, ProbeKind::Liveness, true);
-    assert!(world.runtime.is_probe_failing(&id, ProbeKind::Liveness));
-    assert!(!world.runtime.is_probe_failing(&id, ProbeKind::Readiness));
     world.runtime.crash_container(&id, 139, world.now);
     world.pass(1.0);
     assert_eq!(world.told.last().unwrap(), "[1.00s] died: 139 Error");
@@ -168,7 +306,12 @@ fn faults() {
     world.runtime.set_unpullable("nginx:1.27", false);
     world.runtime.pull_image("nginx:1.27", world.now).unwrap();
     world.pass(60.0);
-    expect![[""]].assert_eq(
+    expect![[r#"
+        not pulled nginx:1.27: rpc error: code = Unavailable desc = failed to pull and unpack image "docker.io/library/nginx:1.27": failed to resolve reference "docker.io/library/nginx:1.27": failed to do request: Head "https://registry-1.docker.io/v2/library/nginx/manifests/1.27": dial tcp: connect: connection refused
+        not pulled quay.io/x/y:1: rpc error: code = Unavailable desc = failed to pull and unpack image "quay.io/x/y:1": failed to resolve reference "quay.io/x/y:1": failed to do request: Head "https://quay.io/v2/x/y/manifests/1": dial tcp: connect: connection refused
+        pulled nginx:1.26: 72000000 bytes
+        pulled nginx:1.27: 72000000 bytes
+    "#]].assert_eq(
         &world.told[2..].iter().map(|told| format!("{}\n", &told[told.find(']').unwrap() + 2..])).collect::<String>(),
     );
 }
@@ -182,8 +325,15 @@ fn execs() {
     world.pass(4.0);
     assert_eq!(world.exec(&id, &["cat", "/tmp/ok"]), "cat: can't open '/tmp/ok': No such file or directory\nexit 1\n");
     assert_eq!(world.exec(&id, &["sh", "-c", "sleep 2; echo $HOSTNAME; exit 5"]), "web\nexit 5\n");
-    expect![[""]].assert_eq(&world.exec(&id, &["ps"]));
-    expect![[""]].assert_eq(&world.exec(&id, &["foo"]).replace(|c: char| c.is_ascii_digit(), ""));
+    expect![[r#"
+        PID   USER     TIME  COMMAND
+            1 root      0:00 sleep 600
+            7 root      0:00 ps
+    "#]]
+    .assert_eq(&world.exec(&id, &["ps"]));
+    expect![[r#"
+        error: failed to exec in container: failed to start exec "": OCI runtime exec failed: exec failed: unable to start container process: exec: "foo": executable file not found in $PATH
+    "#]].assert_eq(&world.exec(&id, &["foo"]).replace(|c: char| c.is_ascii_digit(), ""));
     assert_eq!(world.exec(&id, &["kill", "-9", "1"]), "", "process 1 is spared from within");
     assert_eq!(world.exec(&id, &["sh", "-c", "echo seen > /proc/1/fd/1"]), "");
     assert!(world.log(&id).ends_with("seen\n"));
@@ -201,10 +351,16 @@ fn execs() {
         let (output, _) = world.runtime.take_exec_output(exec);
         shown.extend(output.iter().map(|output| String::from_utf8_lossy(&output.bytes).into_owned()));
     }
-    expect![[""]].assert_eq(&shown);
+    expect![[r#"
+        / # /etc # hostname
+        /etc # "#]]
+    .assert_eq(&shown);
     assert_eq!(world.runtime.take_exec_output(exec).1, Some(1));
     world.runtime.stop_container(&id, Duration::ZERO, world.now);
-    expect![[""]].assert_eq(&world.exec(&id, &["true"]).replace(&*id, "ID"));
+    expect![[r#"
+        error: container "ID" is in CONTAINER_EXITED state
+    "#]]
+    .assert_eq(&world.exec(&id, &["true"]).replace(&*id, "ID"));
 }
 
 #[test]
@@ -222,8 +378,20 @@ fn containers_share_volumes() {
     let reader = world.start(with_logs(script("tail -n+1 -F /var/log/app/log"), true));
     let failing = world.start(with_logs(script("echo x > /var/log/app/x"), true));
     world.pass(5.0);
-    expect![[""]].assert_eq(&world.log(&reader));
-    expect![[""]].assert_eq(&format!("{}{}", world.log(&failing), world.end(&failing)));
+    expect![[r#"
+        [0.00s]
+        line 0
+        [2.10s]
+        line 1
+        [4.10s]
+        line 2
+    "#]]
+    .assert_eq(&world.log(&reader));
+    expect![[r#"
+        [0.00s]
+        ! sh: can't create /var/log/app/x: Read-only file system
+        1 Error"#]]
+    .assert_eq(&format!("{}{}", world.log(&failing), world.end(&failing)));
     assert_eq!(world.runtime.volume("logs").unwrap().usage(), 21);
     assert_eq!(world.runtime.read_file(&writer, "/var/log/app/log").unwrap().len(), 21);
     // A new version of a ConfigMap is noticed by who watches it.
@@ -234,7 +402,7 @@ fn containers_share_volumes() {
         now,
     );
     world.pass(0.5);
-    assert!(world.log(&reader).ends_with("[5.00s]\nchanged\n"), "{}", world.log(&reader));
+    assert!(world.log(&reader).ends_with("[5.10s]\nchanged\n"), "{}", world.log(&reader));
 }
 
 #[test]
@@ -271,12 +439,12 @@ fn removal_and_logs() {
     world.pass(1.0);
     assert_eq!(world.log(&first), "[0.00s]\nfirst\nno end\n");
     world.runtime.remove_container(&second);
-    assert_eq!(world.runtime.list_containers(None).len(), 2, "what runs is not removed");
+    assert_eq!(world.runtime.list_containers(&world.sandbox).count(), 2, "what runs is not removed");
     world.runtime.remove_container(&first);
     assert_eq!(world.log(&second), "[0.00s]\nsecond\n");
     let sandbox = Id::clone(&world.sandbox);
     world.runtime.remove_sandbox(&sandbox, world.now);
-    assert_eq!((world.runtime.list_containers(None).len(), world.runtime.sandboxes().count()), (0, 0));
+    assert_eq!((world.runtime.list_containers(&sandbox).count(), world.runtime.sandboxes().count()), (0, 0));
     world.pass(1.0);
     assert!(!world.told.is_empty());
 }

@@ -122,7 +122,7 @@ impl World {
 
     /// How a container ended, or that it did not.
     pub(super) fn end(&self, id: &str) -> String {
-        let status = self.runtime.container_status(id).expect("the container is there");
+        let Some(status) = self.runtime.container_status(id) else { return "removed".to_owned() };
         match (status.state, status.end) {
             (ContainerState::Exited, Some(end)) => {
                 format!(

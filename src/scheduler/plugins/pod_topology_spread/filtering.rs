@@ -8,10 +8,10 @@ use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::plugin::Plugin;
 use crate::scheduler::framework::status::Rejection;
 use crate::scheduler::framework::{Handle, PreFilter};
-use crate::scheduler::node_info::NodeInfo;
+use crate::scheduler::node_info::{LABEL_ZONE, NodeInfo};
 use crate::scheduler::pod_info::PodInfo;
 
-use super::{SpreadConstraint, has_all_keys, matching_pods};
+use super::{SpreadConstraint, has_all_keys, matching_pods, zone_index};
 
 const REASON: &str = "node(s) didn't match pod topology spread constraints";
 const REASON_MISSING_LABEL: &str = "node(s) didn't match pod topology spread constraints (missing required label)";
@@ -25,6 +25,31 @@ struct Domains {
 }
 
 impl Domains {
+    fn of_label<'a>(nodes: impl Iterator<Item = (&'a NodeInfo, i64)>, key: &str) -> Self {
+        let mut domains = Self::default();
+        for (node, count) in nodes {
+            let value = node.label(key).unwrap_or_default();
+            match domains.counts.get_mut(value) {
+                Some(known) => *known += count,
+                None => {
+                    domains.counts.insert(value.into(), count);
+                }
+            }
+        }
+        domains
+    }
+
+    /// As [`Self::of_label`], for the label that the cache numbers the values of.
+    fn of_zones<'a>(nodes: impl Iterator<Item = (&'a NodeInfo, i64)>, zones: usize) -> Self {
+        let mut counts: Vec<Option<(&NodeInfo, i64)>> = vec![None; zones + 1];
+        for (node, count) in nodes {
+            counts[zone_index(node, zones)].get_or_insert((node, 0)).1 += count;
+        }
+        let named = counts.into_iter().flatten();
+        let counts = named.map(|(node, count)| (node.label(LABEL_ZONE).unwrap_or_default().into(), count)).collect();
+        Self { counts, min: 0 }
+    }
+
     fn refresh_min(&mut self) {
         self.min = self.counts.values().copied().min().unwrap_or(0);
     }
@@ -53,19 +78,13 @@ pub fn pre_filter(state: &mut CycleState, handle: Handle<'_>) -> PreFilter {
         for (node, count) in matching_pods(cache, &pod.key.namespace, &constraint.selector) {
             by_node[node.index()] += count;
         }
-        let mut domains = Domains::default();
-        for node in cache.nodes() {
-            if !has_all_keys(node, &constraints) || !constraint.includes(pod, node) {
-                continue;
-            }
-            let value = node.label(&constraint.topology_key).unwrap_or_default();
-            match domains.counts.get_mut(value) {
-                Some(count) => *count += by_node[node.id.index()],
-                None => {
-                    domains.counts.insert(value.into(), by_node[node.id.index()]);
-                }
-            }
-        }
+        let eligible = cache.nodes().filter(|node| has_all_keys(node, &constraints) && constraint.includes(pod, node));
+        let counted = eligible.map(|node| (&**node, by_node[node.id.index()]));
+        let mut domains = if &*constraint.topology_key == LABEL_ZONE {
+            Domains::of_zones(counted, cache.zone_count())
+        } else {
+            Domains::of_label(counted, &constraint.topology_key)
+        };
         domains.refresh_min();
         all_domains.push(domains);
     }

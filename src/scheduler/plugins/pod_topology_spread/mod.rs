@@ -21,6 +21,11 @@ fn has_all_keys(node: &NodeInfo, constraints: &[SpreadConstraint]) -> bool {
     constraints.iter().all(|constraint| node.label(&constraint.topology_key).is_some())
 }
 
+/// The place of a node's zone in a table of so many zones; behind them that of all nodes without one.
+fn zone_index(node: &NodeInfo, zones: usize) -> usize {
+    node.zone_number.map_or(zones, |number| number as usize)
+}
+
 /// How many pods of a namespace a selector means on each node, those that terminate left aside.
 fn matching_pods<'a>(
     cache: &'a Cache,

@@ -6,9 +6,9 @@ use crate::machinery::labels::Selector;
 use crate::scheduler::framework::Handle;
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::score_table::MAX_NODE_SCORE;
-use crate::scheduler::node_info::{LABEL_HOSTNAME, NodeId, NodeInfo};
+use crate::scheduler::node_info::{LABEL_HOSTNAME, LABEL_ZONE, NodeId, NodeInfo};
 
-use super::{SpreadConstraint, has_all_keys, matching_pods};
+use super::{SpreadConstraint, has_all_keys, matching_pods, zone_index};
 
 /// The fewer matching pods a node's domains have, the better; nothing to say without soft constraints.
 #[must_use]
@@ -39,11 +39,16 @@ pub fn score(state: &CycleState, handle: Handle<'_>, nodes: &[&NodeInfo]) -> Opt
             score_hosts(constraint, pods, handle, nodes, &ignored, &mut scores);
         } else {
             let pods = pods.iter().filter_map(|(id, count)| {
-                let node = handle.cache.node(*id);
+                let node = &**handle.cache.node(*id);
                 let included = node.node.is_some() && counts(node) && constraint.includes(pod, node);
-                included.then(|| (node.label(&constraint.topology_key).unwrap_or_default(), *count))
+                included.then_some((node, *count))
             });
-            score_domains(constraint, pods, nodes, &ignored, &mut scores);
+            if &*constraint.topology_key == LABEL_ZONE {
+                let zones = handle.cache.zone_count();
+                score_zones(constraint, pods, zones, nodes, &ignored, &mut scores);
+            } else {
+                score_domains(constraint, pods, nodes, &ignored, &mut scores);
+            }
         }
     }
     let rounded = scores.iter().map(|score| score.round() as i64);
@@ -71,9 +76,40 @@ fn score_hosts(
     }
 }
 
+/// As [`score_domains`], for the label that the cache numbers the values of.
+fn score_zones<'a>(
+    constraint: &SpreadConstraint,
+    pods: impl Iterator<Item = (&'a NodeInfo, i64)>,
+    zones: usize,
+    nodes: &[&NodeInfo],
+    ignored: &[bool],
+    scores: &mut [f64],
+) {
+    let mut counts: Vec<Option<i64>> = vec![None; zones + 1];
+    let number = |node: &NodeInfo| zone_index(node, zones);
+    for (node, _) in nodes.iter().zip(ignored).filter(|(_, ignored)| !**ignored) {
+        counts[number(node)] = Some(0);
+    }
+    for (node, count) in pods {
+        if let Some(known) = &mut counts[number(node)] {
+            *known += count;
+        }
+    }
+    let weight = normalizing_weight(counts.iter().flatten().count());
+    let scored: Vec<f64> = counts
+        .iter()
+        .map(|count| count.map_or(0.0, |count| score_for_count(count, constraint.max_skew, weight)))
+        .collect();
+    for (node, score) in nodes.iter().zip(scores) {
+        if node.has_zone() {
+            *score += scored[number(node)];
+        }
+    }
+}
+
 fn score_domains<'a>(
     constraint: &SpreadConstraint,
-    pods: impl Iterator<Item = (&'a str, i64)>,
+    pods: impl Iterator<Item = (&'a NodeInfo, i64)>,
     nodes: &[&NodeInfo],
     ignored: &[bool],
     scores: &mut [f64],
@@ -82,9 +118,9 @@ fn score_domains<'a>(
     for (node, _) in nodes.iter().zip(ignored).filter(|(_, ignored)| !**ignored) {
         domains.entry(node.label(&constraint.topology_key).unwrap_or_default()).or_insert(0);
     }
-    for (value, count) in pods {
+    for (node, count) in pods {
         // A domain without a candidate does not matter.
-        if let Some(known) = domains.get_mut(value) {
+        if let Some(known) = domains.get_mut(node.label(&constraint.topology_key).unwrap_or_default()) {
             *known += count;
         }
     }

@@ -1,0 +1,142 @@
+//! Resources that change while a pod runs: what the node grants, what containers were given, and who is started again.
+//!
+//! `pkg/kubelet/allocation/allocation_manager.go` and `pkg/kubelet/kuberuntime/kuberuntime_manager.go`
+//! (`computePodResizeAction`).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec, ResourceRequirements};
+use serde_json::{Value, json};
+
+use crate::machinery::json::to_value;
+use crate::machinery::quantity::Quantity;
+
+use super::admission;
+use super::container_status::pod_requests;
+
+/// Why a node does not grant what a pod wants by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pending {
+    /// `Infeasible`: never on this node; `Deferred`: not while the others are there.
+    pub reason: &'static str,
+    pub message: String,
+}
+
+/// What a pod's containers may have and what they have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resize {
+    /// What the node has granted, by container.
+    granted: BTreeMap<String, ResourceRequirements>,
+    /// What each container was given when it was last started or changed.
+    given: BTreeMap<String, ResourceRequirements>,
+    pub pending: Option<Pending>,
+    /// Whether something was granted that not all containers were given yet.
+    pub under_way: bool,
+}
+
+/// What becomes of a running container whose resources change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Nothing,
+    InPlace,
+    Restart,
+}
+
+fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
+    spec.containers.iter().chain(spec.init_containers.iter().flatten())
+}
+
+/// Whether two versions of a pod want different resources.
+pub(super) fn differs(before: &Pod, after: &Pod) -> bool {
+    let (Some(before), Some(after)) = (&before.spec, &after.spec) else { return false };
+    containers(before).zip(containers(after)).any(|(before, after)| before.resources != after.resources)
+}
+
+/// Why the node cannot grant what a pod wants: `canResizePod`.
+pub(super) fn refusal(pod: &Pod, others: &[&Pod], node: &Node, capacity: &BTreeMap<String, String>) -> Option<Pending> {
+    let requests = pod_requests(pod.spec.as_ref()?);
+    for (name, unit) in [("cpu", 1000), ("memory", 1)] {
+        let all = capacity.get(name).and_then(|amount| Quantity::parse(amount).ok()).unwrap_or(Quantity::ZERO);
+        let wanted = requests.get(name).map_or(Quantity::ZERO, Quantity::of);
+        if wanted > all {
+            let count = |amount: Quantity| if unit == 1000 { amount.milli_value() } else { amount.value() };
+            let (requested, capacity) = (count(wanted), count(all));
+            let message =
+                format!("Node didn't have enough capacity: {name}, requested: {requested}, capacity: {capacity}");
+            return Some(Pending { reason: "Infeasible", message });
+        }
+    }
+    let rejection = admission::reject(pod, others, node, capacity)?;
+    let is_short = rejection.reason.starts_with("OutOf");
+    is_short.then_some(Pending { reason: "Deferred", message: rejection.message })
+}
+
+impl Resize {
+    /// Of a pod that is new to the node: what it wants was granted with its admission.
+    pub(super) fn new(pod: &Pod) -> Self {
+        let mut resize = Self::default();
+        resize.grant(pod);
+        resize
+    }
+
+    /// Grants what a pod wants.
+    pub(super) fn grant(&mut self, pod: &Pod) {
+        let all = pod.spec.iter().flat_map(containers);
+        self.granted = all.map(|one| (one.name.clone(), one.resources.clone().unwrap_or_default())).collect();
+        self.pending = None;
+    }
+
+    /// What was granted to a container.
+    pub(super) fn granted(&self, container: &Container) -> ResourceRequirements {
+        self.granted.get(&container.name).cloned().or_else(|| container.resources.clone()).unwrap_or_default()
+    }
+
+    /// What a container has.
+    pub(super) fn given(&self, container: &Container) -> ResourceRequirements {
+        self.given.get(&container.name).cloned().unwrap_or_else(|| self.granted(container))
+    }
+
+    /// Notes what a container has from now on.
+    pub(super) fn give(&mut self, container: &str, resources: ResourceRequirements) {
+        self.given.insert(container.to_owned(), resources);
+    }
+
+    /// What has to be done to a running container.
+    pub(super) fn change(&self, container: &Container) -> Change {
+        let (granted, given) = (self.granted(container), self.given(container));
+        let changed = |name: &str| {
+            let of = |resources: &ResourceRequirements| {
+                let amount =
+                    |list: &Option<BTreeMap<_, _>>| list.as_ref().and_then(|list| list.get(name)).map(Quantity::of);
+                (amount(&resources.requests), amount(&resources.limits))
+            };
+            of(&granted) != of(&given)
+        };
+        let restarts = |name: &str| {
+            let mut policies = container.resize_policy.iter().flatten();
+            policies.any(|policy| policy.resource_name == name && policy.restart_policy == "RestartContainer")
+        };
+        let changes: Vec<&str> = ["cpu", "memory"].into_iter().filter(|name| changed(name)).collect();
+        if changes.iter().any(|name| restarts(name)) {
+            Change::Restart
+        } else if changes.is_empty() {
+            Change::Nothing
+        } else {
+            Change::InPlace
+        }
+    }
+
+    /// Whether every container has what was granted to it.
+    pub(super) fn is_settled(&self, pod: &Pod) -> bool {
+        pod.spec.iter().flat_map(|spec| &spec.containers).all(|one| self.change(one) == Change::Nothing)
+    }
+
+    /// What events say of a resize: the containers with what was granted, and the pod's generation.
+    pub(super) fn told(&self, pod: &Pod) -> String {
+        let one =
+            |container: &Container| json!({"name": container.name, "resources": to_value(&self.granted(container))});
+        let all: Vec<Value> = pod.spec.iter().flat_map(|spec| &spec.containers).map(one).collect();
+        let generation = pod.metadata.generation.unwrap_or(0);
+        format!("{{\"containers\":{},\"generation\":{generation}}}", Value::Array(all))
+    }
+}

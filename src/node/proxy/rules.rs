@@ -1,0 +1,289 @@
+//! Which addresses a node serves for Services, and where it sends what comes for them.
+//!
+//! Follows `kubernetes/pkg/proxy/serviceport.go`, `topology.go` (`CategorizeEndpoints`) and what
+//! `iptables/proxier.go` makes of them.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
+
+use crate::api::ObjectKey;
+use crate::api::core::service::{is_headless, needs_cluster_ip};
+use crate::machinery::persistent::OrdMap;
+
+/// Where something is sent to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Destination {
+    /// The address; none for a port of the node itself.
+    pub ip: Option<String>,
+    /// The port.
+    pub port: i32,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: String,
+}
+
+/// What happens to what is sent there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes to one of these addresses with ports, each as likely as the others.
+    Endpoints(Vec<String>),
+    /// It is refused, since the Service has no endpoint.
+    Reject,
+    /// It is dropped, since the Service has endpoints, but none on this node.
+    Drop,
+}
+
+/// What a node does for one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The Service.
+    pub service: ObjectKey,
+    /// The name of its port; empty when it has none.
+    pub port_name: String,
+    /// What happens.
+    pub verdict: Verdict,
+    /// For how many seconds a client stays with the endpoint that it got, if it does.
+    pub affinity_seconds: Option<i32>,
+}
+
+/// A node's rules.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    rules: OrdMap<Destination, Rule>,
+}
+
+/// The endpoints of a Service's port that can be used from a node: all of them, and those that are on it.
+#[derive(Debug, Default)]
+struct Reachable {
+    cluster: Vec<String>,
+    local: Vec<String>,
+}
+
+/// The port of a slice that serves a Service's port, which goes by the name.
+fn port_of<'a>(slice: &'a EndpointSlice, port: &ServicePort) -> Option<&'a EndpointPort> {
+    let name = |name: &Option<String>| name.clone().unwrap_or_default();
+    slice.ports.iter().flatten().find(|known| name(&known.name) == name(&port.name))
+}
+
+fn is_ready(endpoint: &Endpoint) -> bool {
+    endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
+}
+
+/// Whether an endpoint that is about to end still answers.
+fn is_serving_last(endpoint: &Endpoint) -> bool {
+    let conditions = endpoint.conditions.as_ref();
+    conditions.is_some_and(|conditions| conditions.terminating == Some(true) && conditions.serving != Some(false))
+}
+
+/// The addresses of endpoints, those that are ready or, when none is, those that still answer: `CategorizeEndpoints`.
+fn addresses(endpoints: &[(&Endpoint, i32)], on: Option<&str>) -> Vec<String> {
+    let here = |endpoint: &Endpoint| on.is_none_or(|node| endpoint.node_name.as_deref() == Some(node));
+    let pick = |wanted: fn(&Endpoint) -> bool| -> Vec<String> {
+        let picked = endpoints.iter().filter(|(endpoint, _)| here(endpoint) && wanted(endpoint));
+        let found = picked.filter_map(|(endpoint, port)| Some(format!("{}:{port}", endpoint.addresses.first()?)));
+        found.collect::<BTreeSet<String>>().into_iter().collect()
+    };
+    let ready = pick(is_ready);
+    if ready.is_empty() { pick(is_serving_last) } else { ready }
+}
+
+fn reachable(port: &ServicePort, slices: &[&EndpointSlice], node: &str) -> Reachable {
+    let mut endpoints: Vec<(&Endpoint, i32)> = Vec::new();
+    for slice in slices {
+        if let Some(number) = port_of(slice, port).and_then(|port| port.port) {
+            endpoints.extend(slice.endpoints.iter().flatten().map(|endpoint| (endpoint, number)));
+        }
+    }
+    Reachable { cluster: addresses(&endpoints, None), local: addresses(&endpoints, Some(node)) }
+}
+
+impl Reachable {
+    fn verdict(&self, is_local: bool) -> Verdict {
+        let usable = if is_local { &self.local } else { &self.cluster };
+        match (usable.is_empty(), self.cluster.is_empty()) {
+            (false, _) => Verdict::Endpoints(usable.clone()),
+            (true, true) => Verdict::Reject,
+            (true, false) => Verdict::Drop,
+        }
+    }
+}
+
+/// The addresses outside of the cluster's network at which the Service is served: of its load balancer, unless that
+/// only passes on, and those that it names.
+fn external_ips<'a>(service: &'a Service, spec: &'a ServiceSpec) -> impl Iterator<Item = &'a String> {
+    let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.into_iter().flat_map(|balancer| balancer.ingress.iter().flatten());
+    let virtual_ips = ingress.filter(|ingress| ingress.ip_mode.as_deref() != Some("Proxy"));
+    virtual_ips.filter_map(|ingress| ingress.ip.as_ref()).chain(spec.external_ips.iter().flatten())
+}
+
+impl Rules {
+    /// All rules, by their destinations.
+    pub fn iter(&self) -> impl Iterator<Item = (&Destination, &Rule)> {
+        self.rules.iter()
+    }
+
+    /// What happens to what is sent somewhere; nothing when no Service is there.
+    #[must_use]
+    pub fn get(&self, destination: &Destination) -> Option<&Rule> {
+        self.rules.get(destination)
+    }
+
+    /// Makes the rules of a Service anew, or takes them away when there is none.
+    pub(super) fn replace(
+        &mut self,
+        key: &ObjectKey,
+        service: Option<&Service>,
+        slices: &[&EndpointSlice],
+        node: &str,
+    ) {
+        let old = self.rules.iter().filter(|(_, rule)| rule.service == *key);
+        let old: Vec<Destination> = old.map(|(destination, _)| destination.clone()).collect();
+        for destination in old {
+            self.rules.remove(&destination);
+        }
+        let Some((service, spec)) = service.and_then(|service| Some((service, service.spec.as_ref()?))) else { return };
+        let Some(ip) = spec.cluster_ip.as_ref().filter(|ip| !ip.is_empty()) else { return };
+        if !needs_cluster_ip(spec) || is_headless(spec) {
+            return;
+        }
+        let is_local = |policy: &Option<String>| policy.as_deref() == Some("Local");
+        let affinity =
+            spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref()?.timeout_seconds);
+        for port in spec.ports.iter().flatten() {
+            let found = reachable(port, slices, node);
+            let mut serve = |ip: Option<&String>, number: i32, verdict: Verdict| {
+                let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
+                let rule = Rule {
+                    service: key.clone(),
+                    port_name: port.name.clone().unwrap_or_default(),
+                    verdict,
+                    affinity_seconds: affinity,
+                };
+                self.rules.insert(Destination { ip: ip.cloned(), port: number, protocol }, rule);
+            };
+            serve(Some(ip), port.port, found.verdict(is_local(&spec.internal_traffic_policy)));
+            let outside = found.verdict(is_local(&spec.external_traffic_policy));
+            for ip in external_ips(service, spec) {
+                serve(Some(ip), port.port, outside.clone());
+            }
+            if let Some(number) = port.node_port.filter(|number| *number != 0) {
+                serve(None, number, outside.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use serde_json::{Value, json};
+
+    fn slice(endpoints: Value) -> EndpointSlice {
+        let slice = json!({ "addressType": "IPv4", "endpoints": endpoints, "ports": [{ "name": "", "port": 8080 }] });
+        serde_json::from_value(slice).expect("the slice is written out")
+    }
+
+    fn endpoint(ip: &str, node: &str, conditions: [bool; 3]) -> Value {
+        let [ready, serving, terminating] = conditions;
+        let conditions = json!({ "ready": ready, "serving": serving, "terminating": terminating });
+        json!({ "addresses": [ip], "nodeName": node, "conditions": conditions })
+    }
+
+    fn check(mut spec: Value, endpoints: Value, expected: &Expect) {
+        spec["clusterIP"] = json!("10.96.0.9");
+        spec["clusterIPs"] = json!(["10.96.0.9"]);
+        let status = json!({ "loadBalancer": { "ingress": [{ "ip": "198.18.0.1", "ipMode": "VIP" }] } });
+        let service: Service = serde_json::from_value(json!({ "metadata": {}, "spec": spec, "status": status }))
+            .expect("the Service is written out");
+        let mut rules = Rules::default();
+        rules.replace(&ObjectKey::new("default", "a"), Some(&service), &[&slice(endpoints)], "here");
+        let mut text = String::new();
+        for (destination, rule) in rules.iter() {
+            let ip = destination.ip.as_deref().unwrap_or("node");
+            text.push_str(&format!("{ip}:{} {:?}\n", destination.port, rule.verdict));
+        }
+        expected.assert_eq(&text);
+    }
+
+    const READY: [bool; 3] = [true, true, false];
+    const STARTING: [bool; 3] = [false, false, false];
+    const ENDING: [bool; 3] = [false, true, true];
+
+    #[test]
+    fn what_is_ready_serves_and_else_what_still_answers() {
+        let spec = || json!({ "type": "ClusterIP", "ports": [{ "port": 80 }] });
+        let with = |a, b| json!([endpoint("10.0.0.1", "here", a), endpoint("10.0.0.2", "there", b)]);
+        check(
+            spec(),
+            with(READY, READY),
+            &expect![[r#"
+            10.96.0.9:80 Endpoints(["10.0.0.1:8080", "10.0.0.2:8080"])
+            198.18.0.1:80 Endpoints(["10.0.0.1:8080", "10.0.0.2:8080"])
+        "#]],
+        );
+        check(
+            spec(),
+            with(STARTING, READY),
+            &expect![[r#"
+            10.96.0.9:80 Endpoints(["10.0.0.2:8080"])
+            198.18.0.1:80 Endpoints(["10.0.0.2:8080"])
+        "#]],
+        );
+        check(
+            spec(),
+            with(STARTING, ENDING),
+            &expect![[r#"
+            10.96.0.9:80 Endpoints(["10.0.0.2:8080"])
+            198.18.0.1:80 Endpoints(["10.0.0.2:8080"])
+        "#]],
+        );
+        check(
+            spec(),
+            with(STARTING, STARTING),
+            &expect![[r#"
+            10.96.0.9:80 Reject
+            198.18.0.1:80 Reject
+        "#]],
+        );
+    }
+
+    #[test]
+    fn local_traffic_stays_on_its_node() {
+        let spec = |policy: &str| {
+            let ports = json!([{ "port": 80, "nodePort": 30080 }]);
+            json!({ "type": "LoadBalancer", "ports": ports, "externalTrafficPolicy": policy })
+        };
+        let elsewhere = || json!([endpoint("10.0.0.2", "there", READY)]);
+        check(
+            spec("Cluster"),
+            elsewhere(),
+            &expect![[r#"
+            node:30080 Endpoints(["10.0.0.2:8080"])
+            10.96.0.9:80 Endpoints(["10.0.0.2:8080"])
+            198.18.0.1:80 Endpoints(["10.0.0.2:8080"])
+        "#]],
+        );
+        check(
+            spec("Local"),
+            elsewhere(),
+            &expect![[r#"
+            node:30080 Drop
+            10.96.0.9:80 Endpoints(["10.0.0.2:8080"])
+            198.18.0.1:80 Drop
+        "#]],
+        );
+        let both = json!([endpoint("10.0.0.1", "here", READY), endpoint("10.0.0.2", "there", READY)]);
+        check(
+            spec("Local"),
+            both,
+            &expect![[r#"
+            node:30080 Endpoints(["10.0.0.1:8080"])
+            10.96.0.9:80 Endpoints(["10.0.0.1:8080", "10.0.0.2:8080"])
+            198.18.0.1:80 Endpoints(["10.0.0.1:8080"])
+        "#]],
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! Lessons: what the page shows of them, and what their steps do.
+
+use crate::session::Outcome;
+use crate::session::scenario::{self, Scenario};
+
+use super::super::protocol::{Lesson, LessonStep, Report};
+use super::{Host, answer, mark_of_action};
+
+/// How many single steps a step of a lesson makes at most.
+const STEPS_MAX: u32 = 1_000;
+
+/// The lesson of a scenario as the page shows it, if it has one.
+pub(super) fn shown(id: &str, scenario: &Scenario) -> Option<Lesson> {
+    let step = |step: &scenario::LessonStep| LessonStep {
+        text: step.text.clone(),
+        button: step.button.clone(),
+        files: step.files.clone(),
+        apply: step.apply.clone(),
+        select: step.select.clone(),
+    };
+    let steps: Vec<LessonStep> = scenario.steps.iter().map(step).collect();
+    (!steps.is_empty()).then(|| Lesson { id: id.to_owned(), title: scenario.title.clone(), steps })
+}
+
+impl Host {
+    /// Takes a lesson up again, after the page was reloaded.
+    pub(super) fn resume_lesson(&mut self, id: &str) {
+        let scenario = Scenario::named(id);
+        let lesson = scenario.as_ref().and_then(|scenario| shown(id, scenario));
+        self.lesson = scenario.map(|scenario| scenario.steps).unwrap_or_default();
+        self.reports.push(Report::Lesson(lesson));
+    }
+
+    /// Does what a step of the lesson says.
+    pub(super) fn perform(&mut self, id: u32, step: usize) {
+        let Some(step) = self.lesson.get(step).cloned() else { return };
+        if let Some(speed) = step.speed {
+            self.running.set_speed(speed);
+        }
+        let mut all = Outcome::default();
+        for action in step.actions {
+            self.leave_the_future();
+            let mark = mark_of_action(self.session.now(), &action);
+            match self.session.act(action) {
+                Ok(outcome) => {
+                    self.marks.push(mark);
+                    all.lines.extend(outcome.lines);
+                    all.errors.extend(outcome.errors);
+                    all.refusals.extend(outcome.refusals);
+                }
+                Err(error) => all.refusals.push(error.to_string()),
+            }
+        }
+        for _ in 0..step.steps.min(STEPS_MAX) {
+            self.step();
+        }
+        if step.skip_seconds > 0.0 {
+            self.running.skip(self.session.now(), step.skip_seconds);
+        }
+        if step.until_idle {
+            self.running.until_idle(self.session.now());
+        }
+        if let Some(play) = step.play {
+            self.play(play);
+        }
+        self.save();
+        self.reports.push(Report::Done { id, outcome: Ok(answer(all)) });
+    }
+}
