@@ -416,7 +416,7 @@ impl Host {
                 if let Details::Object(object) = &mut details
                     && let Some(explanation) = pulses::explanation(cluster, &object.uid)
                 {
-                    object.decision = Some(decision::of(explanation));
+                    Arc::make_mut(object).decision = Some(decision::of(explanation));
                 }
                 details
             }
