@@ -166,7 +166,11 @@ fn owned(app: App, details: &ObjectDetails) -> AnyView {
     if details.owned.is_empty() {
         return ().into_any();
     }
-    let rows = details.owned.iter().cloned().map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }.into_any());
+    let rows = details
+        .owned
+        .iter()
+        .cloned()
+        .map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }.into_any());
     view! { <h3>{t!(app, "inspector.owns")}</h3><ul class="owned">{rows.collect_view()}</ul> }.into_any()
 }
 

@@ -22,7 +22,13 @@ impl Drawing {
     }
 
     /// A rectangle with round corners.
-    pub(in crate::page) fn rect(mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64), radius: f64) -> Self {
+    pub(in crate::page) fn rect(
+        mut self,
+        class: &str,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        radius: f64,
+    ) -> Self {
         self.open("rect", class);
         self.numbers(&[("x", x), ("y", y), ("width", width), ("height", height), ("rx", radius)]);
         self.close("rect")

@@ -120,9 +120,13 @@ fn load(stage: Stage, node: &NodeView, place: Rect, drawing: Drawing) -> Drawing
         let since = heartbeat.split('.').next().unwrap_or_default().to_owned();
         // Upstream's own taints are known by their last word.
         let taint = node.taints.iter().map(|taint| taint.rsplit('/').next().unwrap_or(taint)).next_back();
-        return drawing
-            .words("soft", PADDING, 48.0, Anchor::Start, &app.fill(key!("node.silent"), &[&since]))
-            .words("soft", PADDING, 66.0, Anchor::Start, taint.unwrap_or_default());
+        return drawing.words("soft", PADDING, 48.0, Anchor::Start, &app.fill(key!("node.silent"), &[&since])).words(
+            "soft",
+            PADDING,
+            66.0,
+            Anchor::Start,
+            taint.unwrap_or_default(),
+        );
     }
     let cpu = format!("{} / {}", cores(node.cpu.requested), cores(node.cpu.allocatable));
     let drawing = bar(app.text(key!("node.cpu")), node.cpu, &cpu, 48.0, place, drawing);
@@ -163,9 +167,7 @@ fn counts(stage: Stage, node: &str, mut drawing: Drawing) -> Drawing {
     let mut left = PADDING;
     for (state, count) in tally.into_iter().take(4) {
         let count = count.to_string();
-        drawing = drawing
-            .sign(state.id(), left, 90.0, 12.0)
-            .words("title", left + 16.0, 101.0, Anchor::Start, &count);
+        drawing = drawing.sign(state.id(), left, 90.0, 12.0).words("title", left + 16.0, 101.0, Anchor::Start, &count);
         left += 46.0;
     }
     drawing

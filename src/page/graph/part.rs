@@ -67,10 +67,22 @@ fn Part(stage: Stage, actor: Actor) -> impl IntoView {
         let shape = if is_drum { drum(rect) } else { plate(rect, if is_bus { 12.0 } else { 10.0 }) };
         let (title, second) = (app.text(title), second.get());
         let words = if is_bus {
-            shape.words("title", 18.0, 19.0, Anchor::Start, title).words("soft", rect.width - 18.0, 19.0, Anchor::End, &second)
+            shape.words("title", 18.0, 19.0, Anchor::Start, title).words(
+                "soft",
+                rect.width - 18.0,
+                19.0,
+                Anchor::End,
+                &second,
+            )
         } else {
             let middle = rect.width / 2.0;
-            shape.words("title", middle, 20.0, Anchor::Middle, title).words("soft", middle, 35.0, Anchor::Middle, &second)
+            shape.words("title", middle, 20.0, Anchor::Middle, title).words(
+                "soft",
+                middle,
+                35.0,
+                Anchor::Middle,
+                &second,
+            )
         };
         words.finish()
     };

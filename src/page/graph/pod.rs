@@ -98,9 +98,13 @@ fn drawing(stage: Stage, pod: &PodView, place: Rect, detail: Detail) -> Drawing 
     }
     match detail {
         Detail::Full | Detail::Counted => full(stage, pod, width, drawing),
-        Detail::Short => drawing
-            .sign(pod.sign.id(), width / 2.0 - 5.0, height / 2.0 - 6.0, 12.0)
-            .words("tiny", width / 2.0, height - 2.0, Anchor::Middle, pod.short_name()),
+        Detail::Short => drawing.sign(pod.sign.id(), width / 2.0 - 5.0, height / 2.0 - 6.0, 12.0).words(
+            "tiny",
+            width / 2.0,
+            height - 2.0,
+            Anchor::Middle,
+            pod.short_name(),
+        ),
         Detail::Dot => drawing.sign(pod.sign.id(), 2.0, 2.0, 9.0),
     }
 }
