@@ -52,7 +52,7 @@ async function shrink(file) {
   const { version } = JSON.parse(await readFile(path.join(binaryen, "package.json"), "utf8"));
   const level = "-Oz";
   const input = await readFile(file);
-  const orderer = await readFile(path.join(import.meta.dirname, "order.mjs"));
+  const orderer = await readFile(new URL("order.mjs", import.meta.url));
   const settings = Buffer.from([version, level, ...wasmFeatures].join());
   const kept = path.join(cache, `${hash(Buffer.concat([input, orderer, settings]))}.wasm`);
   try {
