@@ -17,6 +17,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { build, transform } from "esbuild";
 import { bundleEditor } from "./bundle-editor.mjs";
+import { likenessNames } from "./order.mjs";
 
 const staging = process.env.TRUNK_STAGING_DIR;
 if (!staging) throw new Error("scripts/finish.mjs is called by Trunk; run: make dist");
@@ -51,13 +52,19 @@ async function shrink(file) {
   const { version } = JSON.parse(await readFile(path.join(binaryen, "package.json"), "utf8"));
   const level = "-Oz";
   const input = await readFile(file);
-  const kept = path.join(cache, `${hash(Buffer.concat([input, Buffer.from([version, level, ...wasmFeatures].join())]))}.wasm`);
+  const orderer = await readFile(new URL("order.mjs", import.meta.url));
+  const settings = Buffer.from([version, level, ...wasmFeatures].join());
+  const kept = path.join(cache, `${hash(Buffer.concat([input, orderer, settings]))}.wasm`);
   try {
     return await readFile(kept);
   } catch {
     await mkdir(cache, { recursive: true });
     const partial = `${kept}.${process.pid}`;
-    await promisify(execFile)(process.execPath, [path.join(binaryen, "bin", "wasm-opt"), level, ...wasmFeatures, file, "-o", partial]);
+    const optimise = (from, pass) =>
+      promisify(execFile)(process.execPath, [path.join(binaryen, "bin", "wasm-opt"), pass, ...wasmFeatures, from, "-o", partial]);
+    await optimise(file, level);
+    await writeFile(partial, likenessNames(await readFile(partial)));
+    await optimise(partial, "--reorder-functions-by-name");
     await rename(partial, kept);
     return await readFile(kept);
   }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::api::{Kind, Object};
+use crate::machinery::json::to_value;
 use crate::machinery::labels::format_label_selector;
 use crate::machinery::status::Status;
 
@@ -72,7 +73,7 @@ fn scale_of(object: &Object) -> Result<Value, Status> {
             "namespace": metadata.namespace,
             "uid": metadata.uid,
             "resourceVersion": metadata.resource_version,
-            "creationTimestamp": metadata.creation_timestamp,
+            "creationTimestamp": to_value(&metadata.creation_timestamp),
         },
         "spec": spec,
         "status": status,

@@ -65,6 +65,11 @@ pub trait Controller {
         (1, 1)
     }
 
+    /// How many keys it handles at once: `--concurrent-…-syncs` of the controller manager.
+    fn workers(&self) -> usize {
+        5
+    }
+
     /// The first and the longest wait of a key that failed.
     fn backoff(&self) -> (Duration, Duration) {
         (WorkQueue::BACKOFF_MIN, WorkQueue::BACKOFF_MAX)

@@ -51,9 +51,10 @@ impl Purpose {
     }
 }
 
-/// The worker of one controller.
+/// The workers of one controller, which share a queue.
 ///
-/// It handles a key at a time, and is then busy for as long as the requests of the sync would have taken.
+/// Each handles a key at a time, and is then busy for as long as the requests of the sync would have taken. Nobody else
+/// handles that key meanwhile.
 #[derive(Clone, Debug)]
 pub struct Worker {
     /// Its place among the workers of its process.
@@ -67,8 +68,12 @@ pub struct Worker {
     work_at: Option<Time>,
     /// When the wake-up for the first waiting key comes, while one is on its way.
     due_at: Option<Time>,
-    /// Until when the requests of its last sync take, or its rate limit makes it wait.
-    busy_until: Time,
+    /// How many keys are handled at once.
+    workers: usize,
+    /// The keys that are being handled, each until its sync's requests are through.
+    handled: Vec<(QueueKey, Time)>,
+    /// Until when the rate limit, which they share, makes them all wait.
+    stalled_until: Time,
 }
 
 impl Worker {
@@ -91,8 +96,17 @@ impl Worker {
             backoff,
             work_at: None,
             due_at: None,
-            busy_until: Time::default(),
+            workers: 1,
+            handled: Vec::new(),
+            stalled_until: Time::default(),
         }
+    }
+
+    /// Lets it handle so many keys at once.
+    #[must_use]
+    pub const fn with_workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
     }
 
     /// Lets it send so many times as many requests, a second and at once.
@@ -105,7 +119,8 @@ impl Worker {
     /// Its process starts, perhaps again. Asks for the first tick, if there is a period.
     pub fn start(&mut self, period: Option<Duration>, client: &mut Client<'_>) {
         self.queue = WorkQueue::with_backoff(self.backoff.0, self.backoff.1);
-        (self.work_at, self.due_at, self.busy_until) = (None, None, Time::default());
+        (self.work_at, self.due_at, self.stalled_until) = (None, None, Time::default());
+        self.handled.clear();
         if let Some(period) = period {
             client.wake_in_background(client.now + period, Purpose::Tick.token(self.index));
         }
@@ -131,23 +146,32 @@ impl Worker {
     ) {
         self.work_at = None;
         self.queue.begin(client.now, None);
-        let Some((key, trigger)) = self.queue.pop() else { return };
+        self.handled.retain(|(_, until)| *until > client.now);
+        let handled = &self.handled;
+        let Some((key, trigger)) = self.queue.pop_unless(|key| handled.iter().any(|(other, _)| other == key)) else {
+            // What waits is being handled already.
+            if let Some(free) = self.handled.iter().map(|(_, until)| *until).min() {
+                self.schedule(free, client);
+            }
+            return;
+        };
         client.triggered_by(trigger);
         let mut own = client.act_as(&self.identity, Some(&mut self.limiter));
         let result = sync(&key, &mut own);
         let busy = SYNC_TIME + REQUEST_TIME * own.requests();
         let follow_ups = own.take_follow_ups();
-        self.busy_until = client.now + busy;
+        self.handled.push((key.clone(), client.now + busy));
         self.queue.begin(client.now, trigger);
         for (key, wait) in follow_ups {
             self.queue.add_after(key, wait);
         }
         match result {
-            // The limit is the client's own. Upstream's worker sleeps in its request: nothing else is handled meanwhile,
-            // which would only run into the same limit.
+            // The limit is the client's own. Upstream's worker sleeps in its request, and the others would only run into
+            // the same limit.
             Err(ClientError::Throttled(until)) => {
+                self.handled.pop();
                 self.queue.put_back(key, trigger);
-                self.busy_until = self.busy_until.max(until);
+                self.stalled_until = self.stalled_until.max(until);
             }
             result => self.finish(key, result),
         }
@@ -182,10 +206,16 @@ impl Worker {
         }
     }
 
+    /// When a worker is free, at or after `time`.
+    fn next_free(&self, time: Time) -> Time {
+        let busy = self.handled.iter().filter(|(_, until)| *until > time);
+        if busy.clone().count() < self.workers { time } else { busy.map(|(_, until)| *until).min().unwrap_or(time) }
+    }
+
     /// Asks to be woken when there is something to do.
     fn schedule(&mut self, ready_at: Time, client: &mut Client<'_>) {
         if !self.queue.is_empty() && self.work_at.is_none() {
-            let at = ready_at.max(self.busy_until);
+            let at = ready_at.max(self.stalled_until).max(self.next_free(ready_at));
             self.work_at = Some(at);
             client.wake_at(at, Purpose::Work.token(self.index));
         }

@@ -120,7 +120,13 @@ impl WorkQueue {
 
     /// Takes the next key and the newest revision that put it there.
     pub fn pop(&mut self) -> Option<(QueueKey, Option<Revision>)> {
-        let key = self.active.pop_front()?;
+        self.pop_unless(|_| false)
+    }
+
+    /// As [`Self::pop`], but a key that is being handled elsewhere stays in its place.
+    pub fn pop_unless(&mut self, is_handled: impl Fn(&QueueKey) -> bool) -> Option<(QueueKey, Option<Revision>)> {
+        let place = self.active.iter().position(|key| !is_handled(key))?;
+        let key = self.active.remove(place)?;
         let trigger = self.dirty.remove(&key).flatten();
         Some((key, trigger))
     }

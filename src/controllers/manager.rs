@@ -55,7 +55,8 @@ impl Slot {
         let specs = controller.watches();
         let watched = Kind::ALL.iter().map(|&kind| specs.iter().any(|spec| spec.kind == kind)).collect();
         let worker = Worker::new(index, controller.name(), controller.account(), controller.backoff())
-            .with_rate_factors(controller.rate_factors());
+            .with_rate_factors(controller.rate_factors())
+            .with_workers(controller.workers());
         Self { controller, worker, watched }
     }
 }

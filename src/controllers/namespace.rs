@@ -216,6 +216,11 @@ impl Controller for NamespaceController {
         "namespace-controller"
     }
 
+    /// `--concurrent-namespace-syncs`.
+    fn workers(&self) -> usize {
+        10
+    }
+
     fn watches(&self) -> Vec<WatchSpec> {
         vec![WatchSpec::all(Kind::Namespace)]
     }

@@ -47,6 +47,11 @@ impl Controller for RootCaController {
         "root-ca-certificate-publisher-controller"
     }
 
+    /// The controller manager runs it with one.
+    fn workers(&self) -> usize {
+        1
+    }
+
     fn account(&self) -> &'static str {
         "root-ca-cert-publisher"
     }

@@ -24,6 +24,11 @@ impl Controller for ServiceAccountController {
         "service-account-controller"
     }
 
+    /// The controller manager runs it with one.
+    fn workers(&self) -> usize {
+        1
+    }
+
     fn watches(&self) -> Vec<WatchSpec> {
         vec![WatchSpec::all(Kind::Namespace), WatchSpec::all(Kind::ServiceAccount)]
     }

@@ -172,6 +172,11 @@ impl Controller for TaintEvictionController {
         "taint-eviction-controller"
     }
 
+    /// `UpdateWorkerSize`.
+    fn workers(&self) -> usize {
+        8
+    }
+
     fn account(&self) -> &'static str {
         "node-controller"
     }

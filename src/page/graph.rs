@@ -1,6 +1,7 @@
 //! The picture of the cluster: what there is, where it runs, and what travels between.
 
 mod camera;
+mod drawing;
 mod edges;
 mod keys;
 mod node;
@@ -24,6 +25,7 @@ use super::state::App;
 
 use camera::{Camera, Stage as CameraStage};
 
+pub(super) use drawing::Drawing;
 pub(super) use part::{name as part_name, purpose as part_purpose};
 
 /// What the items of the graph share.
@@ -101,7 +103,7 @@ fn Item(
             tabindex=move || stage.tab_index(&tab_id)
             aria-label=move || label.get()
             aria-pressed=move || if stage.is_selected(&pressed) { "true" } else { "false" }
-            style:transform=move || place.with(|(x, y)| format!("translate({x:.1}px, {y:.1}px)"))
+            style:transform=move || place.with(|(x, y)| drawing::moved(*x, *y))
             on:click=hear(move |_| choose())
             on:keydown=hear(on_key)
             on:pointerenter=hear(move |_| stage.hovered.set(Some(hover_id.clone())))
@@ -163,6 +165,11 @@ fn Picture(stage: Stage, camera: Camera, window: RwSignal<Window>, all_edges: Rw
             </g>
         </CameraStage>
     }
+}
+
+/// Things of one kind, each drawn once under its key and then moved and changed.
+fn each(stage: Stage, keys: Memo<Vec<String>>, draw: fn(Stage, String) -> AnyView) -> AnyView {
+    view! { <For each=move || keys.get() key=Clone::clone children=move |key| draw(stage, key)/> }.into_any()
 }
 
 /// A subject as something that can be selected.

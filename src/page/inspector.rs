@@ -1,12 +1,12 @@
 //! Why: everything about what is selected, and what led to it.
 
+use std::sync::Arc;
+
 use leptos::prelude::*;
 
 use crate::key;
-use crate::machinery::time::Time;
 use crate::session::{Action, File, ObjectName};
-use crate::view::events::EventRow;
-use crate::view::inspect::{Condition, ContainerRow, Decision, Details, Fact, ObjectDetails, PartDetails};
+use crate::view::inspect::{Details, Fact, ObjectDetails, PartDetails};
 use crate::view::protocol::Command;
 use crate::view::why::Link;
 use crate::view::{Actor, Subject};
@@ -57,7 +57,7 @@ fn gone(app: App, subject: &Subject, chain: Vec<Link>) -> AnyView {
     view! {
         <h2>{subject.to_string()}{close(app)}</h2>
         <p class="soft">{t!(app, "inspector.gone")}</p>
-        {links(app, chain)}
+        {links(app, &chain)}
     }
     .into_any()
 }
@@ -67,60 +67,77 @@ fn part(app: App, details: PartDetails) -> AnyView {
     view! {
         <h2>{move || app.text(name)}{close(app)}</h2>
         <p>{move || app.text(purpose)}</p>
-        {facts(app, details.facts)}
+        {facts(app, &details.facts)}
         <h3>{t!(app, "inspector.writes")}</h3>
-        {links(app, details.writes)}
+        {links(app, &details.writes)}
     }
     .into_any()
 }
 
-/// A section of the details, drawn anew only when what it shows has changed.
-fn section<T: Clone + PartialEq + Send + Sync + 'static>(
+/// A section of the details; the same as another when what it shows is. One type for all sections, see `erase`.
+#[derive(Clone)]
+struct Section {
+    details: Option<Arc<ObjectDetails>>,
+    same: fn(&ObjectDetails, &ObjectDetails) -> bool,
+}
+
+impl PartialEq for Section {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.details, &other.details) {
+            (Some(left), Some(right)) => (self.same)(left, right),
+            (left, right) => left.is_none() == right.is_none(),
+        }
+    }
+}
+
+/// Draws a section anew only when what it shows has changed.
+fn section(
     app: App,
-    part: fn(&ObjectDetails) -> T,
-    draw: fn(App, T) -> AnyView,
+    same: fn(&ObjectDetails, &ObjectDetails) -> bool,
+    draw: fn(App, &ObjectDetails) -> AnyView,
 ) -> AnyView {
-    let part = Memo::new(move |last: Option<&Option<T>>| {
+    let section = Memo::new(move |last: Option<&Section>| {
         app.details.with(|details| match details {
-            Some(Details::Object(details)) => Some(part(details)),
+            Some(Details::Object(details)) => Section { details: Some(details.clone()), same },
             // The object is just being left; what is about to go stays as it is.
-            _ => last.cloned().flatten(),
+            _ => last.cloned().unwrap_or(Section { details: None, same }),
         })
     });
-    (move || part.get().map(|part| draw(app, part))).into_any()
+    view! { {move || section.with(|section| section.details.as_ref().map(|details| draw(app, details)))} }.into_any()
 }
 
 fn object(app: App, subject: Subject) -> AnyView {
     view! {
         <h2>{subject.to_string()}{close(app)}</h2>
-        {section(app, |details| (details.created, details.deleting), head)}
-        {section(app, |details| (name_of(details), details.replicas), buttons)}
+        {section(app, |a, b| (a.created, a.deleting) == (b.created, b.deleting), head)}
+        {section(app, |a, b| a.replicas == b.replicas, buttons)}
         {breaking::buttons(app, &subject)}
-        {section(app, |details| details.facts.clone(), facts)}
-        {section(app, |details| details.containers.clone(), containers)}
+        {section(app, |a, b| a.facts == b.facts, |app, details| facts(app, &details.facts))}
+        {section(app, |a, b| a.containers == b.containers, containers)}
         <h3 id="why">{t!(app, "inspector.why")}</h3>
-        {section(app, |details| details.made.clone(), links)}
-        {section(app, |details| details.decision.clone(), scores)}
-        {section(app, |details| details.changes.clone(), changes)}
-        {section(app, |details| details.conditions.clone(), conditions)}
-        {section(app, |details| details.events.clone(), events)}
-        {section(app, |details| details.owned.clone(), owned)}
-        <details class="yaml"><summary>"YAML"</summary>{section(app, |details| details.yaml.clone(), yaml)}</details>
+        {section(app, |a, b| a.made == b.made, |app, details| links(app, &details.made))}
+        {section(app, |a, b| a.decision == b.decision, scores)}
+        {section(app, |a, b| a.logs == b.logs, logs)}
+        {section(app, |a, b| a.changes == b.changes, changes)}
+        {section(app, |a, b| a.conditions == b.conditions, conditions)}
+        {section(app, |a, b| a.events == b.events, events)}
+        {section(app, |a, b| a.owned == b.owned, owned)}
+        <details class="yaml"><summary>"YAML"</summary>{section(app, |a, b| a.yaml == b.yaml, yaml)}</details>
     }
     .into_any()
 }
 
-fn head(app: App, (created, deleting): (Time, bool)) -> AnyView {
-    let created = app.clock_text(created);
-    let status = if deleting { app.text(key!("inspector.deleting")) } else { "" };
+fn head(app: App, details: &ObjectDetails) -> AnyView {
+    let created = app.clock_text(details.created);
+    let status = if details.deleting { app.text(key!("inspector.deleting")) } else { "" };
     view! { <p class="soft small">{app.fill(key!("inspector.created"), &[&created])}" "<b>{status}</b></p> }.into_any()
 }
 
-fn containers(app: App, rows: Vec<ContainerRow>) -> AnyView {
-    if rows.is_empty() {
+fn containers(app: App, details: &ObjectDetails) -> AnyView {
+    if details.containers.is_empty() {
         return ().into_any();
     }
-    let rows = rows.into_iter().map(|row| {
+    let rows = details.containers.iter().cloned().map(|row| {
         let name = if row.init { format!("{} (init)", row.name) } else { row.name };
         view! { <tr><td>{name}<br/><span class="soft">{row.image}</span></td><td>{row.state}</td><td>{row.restarts}</td></tr> }.into_any()
     });
@@ -133,11 +150,26 @@ fn containers(app: App, rows: Vec<ContainerRow>) -> AnyView {
     .into_any()
 }
 
-fn events(app: App, events: Vec<EventRow>) -> AnyView {
-    if events.is_empty() {
+/// The last lines of each container. A container that has no log yet says why.
+fn logs(app: App, details: &ObjectDetails) -> AnyView {
+    let written: Vec<_> =
+        details.logs.iter().filter(|log| !log.lines.is_empty() || !log.refusal.is_empty()).cloned().collect();
+    if written.is_empty() {
         return ().into_any();
     }
-    let rows = events.into_iter().map(|event| {
+    let logs = written.into_iter().map(|log| {
+        let lines: Vec<String> = log.lines.into_iter().map(|line| line.text).collect();
+        let text = if log.refusal.is_empty() { lines.join("\n") } else { log.refusal };
+        view! { <p class="soft small">{log.container}</p><pre class="log" tabindex="0">{text}</pre> }.into_any()
+    });
+    view! { <h3>{t!(app, "inspector.logs")}</h3>{logs.collect_view()} }.into_any()
+}
+
+fn events(app: App, details: &ObjectDetails) -> AnyView {
+    if details.events.is_empty() {
+        return ().into_any();
+    }
+    let rows = details.events.iter().cloned().map(|event| {
         let time = app.clock_text(event.last_seen);
         let times = if event.count > 1 { format!(" (×{})", event.count) } else { String::new() };
         let kind = if event.warning { "Warning " } else { "" };
@@ -146,25 +178,28 @@ fn events(app: App, events: Vec<EventRow>) -> AnyView {
     view! { <h3>{t!(app, "events.title")}</h3><ul class="own-events">{rows.collect_view()}</ul> }.into_any()
 }
 
-fn owned(app: App, owned: Vec<Subject>) -> AnyView {
-    if owned.is_empty() {
+fn owned(app: App, details: &ObjectDetails) -> AnyView {
+    if details.owned.is_empty() {
         return ().into_any();
     }
-    let rows =
-        owned.into_iter().map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }.into_any());
+    let rows = details
+        .owned
+        .iter()
+        .cloned()
+        .map(|subject| view! { <li>{object_link(app, subject.to_string(), subject)}</li> }.into_any());
     view! { <h3>{t!(app, "inspector.owns")}</h3><ul class="owned">{rows.collect_view()}</ul> }.into_any()
 }
 
-fn yaml(_app: App, text: String) -> AnyView {
-    view! { <pre tabindex="0">{text}</pre> }.into_any()
+fn yaml(_app: App, details: &ObjectDetails) -> AnyView {
+    view! { <pre tabindex="0">{details.yaml.clone()}</pre> }.into_any()
 }
 
 fn object_link(app: App, text: String, subject: Subject) -> AnyView {
     view! { <button class="link" on:click=hear(move |_| app.select_object(subject.clone()))>{text}</button> }.into_any()
 }
 
-fn facts(app: App, facts: Vec<Fact>) -> AnyView {
-    let rows = facts.into_iter().map(|fact| {
+fn facts(app: App, facts: &[Fact]) -> AnyView {
+    let rows = facts.iter().cloned().map(|fact| {
         let value = match fact.link {
             Some(link) => object_link(app, fact.value, link),
             None => view! { <span>{fact.value}</span> }.into_any(),
@@ -190,7 +225,8 @@ fn editable(app: App) -> Option<File> {
     })
 }
 
-fn buttons(app: App, (name, replicas): (ObjectName, Option<i32>)) -> AnyView {
+fn buttons(app: App, details: &ObjectDetails) -> AnyView {
+    let (name, replicas) = (name_of(details), details.replicas);
     let restart = (name.kind == "Deployment").then(|| {
         let object = name.clone();
         let restart = move |_| app.restart(object.clone());
@@ -228,8 +264,8 @@ fn scale(app: App, object: ObjectName, replicas: i32) -> AnyView {
 }
 
 /// A chain of causes, each link with who wrote and when.
-fn links(app: App, links: Vec<Link>) -> AnyView {
-    let items = links.into_iter().map(|link| {
+fn links(app: App, links: &[Link]) -> AnyView {
+    let items = links.iter().cloned().map(|link| {
         let time = app.clock_text(link.at);
         // What you did begins with "You" anyway.
         let (class, who) = match link.actor {
@@ -243,11 +279,11 @@ fn links(app: App, links: Vec<Link>) -> AnyView {
 }
 
 /// What happened to the object since; each opens the chain that led to it.
-fn changes(app: App, changes: Vec<Link>) -> AnyView {
-    if changes.len() < 2 {
+fn changes(app: App, details: &ObjectDetails) -> AnyView {
+    if details.changes.len() < 2 {
         return ().into_any();
     }
-    let items = changes.into_iter().skip(1).map(|link| {
+    let items = details.changes.iter().skip(1).cloned().map(|link| {
         let revision = link.revision;
         let time = app.clock_text(link.at);
         let text = app.say(&link.sentence);
@@ -262,7 +298,7 @@ fn changes(app: App, changes: Vec<Link>) -> AnyView {
             <li>
                 <time>{time}</time><b>{who}</b>{text}" "
                 <button class="link" aria-expanded=move || open.with(Option::is_some).to_string() on:click=hear(ask)>{t!(app, "inspector.why-this")}</button>
-                {move || open.get().map(|chain| links(app, chain))}
+                {move || open.get().map(|chain| links(app, &chain))}
             </li>
         }
         .into_any()
@@ -271,8 +307,8 @@ fn changes(app: App, changes: Vec<Link>) -> AnyView {
 }
 
 /// The scheduler's table: nodes as rows, the points of its plugins as columns.
-fn scores(app: App, decision: Option<Decision>) -> AnyView {
-    let Some(decision) = decision else { return ().into_any() };
+fn scores(app: App, details: &ObjectDetails) -> AnyView {
+    let Some(decision) = details.decision.clone() else { return ().into_any() };
     let title = match &decision.chosen {
         Some(node) => app.fill(key!("scores.chosen"), &[node]),
         None => app.text(key!("scores.none")).to_owned(),
@@ -301,11 +337,11 @@ fn scores(app: App, decision: Option<Decision>) -> AnyView {
     .into_any()
 }
 
-fn conditions(app: App, conditions: Vec<Condition>) -> AnyView {
-    if conditions.is_empty() {
+fn conditions(app: App, details: &ObjectDetails) -> AnyView {
+    if details.conditions.is_empty() {
         return ().into_any();
     }
-    let rows = conditions.into_iter().map(|condition| view! {
+    let rows = details.conditions.iter().cloned().map(|condition| view! {
         <tr><th scope="row">{condition.type_}</th><td>{condition.status}</td><td>{condition.reason}<br/><span class="soft">{condition.message}</span></td></tr>
     }.into_any());
     view! { <h3>{t!(app, "inspector.conditions")}</h3><table class="conditions"><tbody>{rows.collect_view()}</tbody></table> }.into_any()

@@ -10,7 +10,7 @@ use web_sys::{ErrorEvent, MessageEvent, Worker};
 use crate::machinery::json;
 use crate::view::protocol::{Command, Report, Start};
 
-use super::state::{App, Engine};
+use super::state::{App, Engine, now_ms};
 
 /// A worker that dies within this time of being restored will do so again: then the user decides. In milliseconds.
 const DIES_AGAIN_MS: f64 = 20_000.0;
@@ -141,8 +141,4 @@ pub(super) fn revive(app: App, without_last: bool) {
     let link = WorkerLink::default();
     app.connect(link.clone());
     restore(app, &link, without_last, false);
-}
-
-fn now_ms() -> f64 {
-    window().performance().map_or(0.0, |performance| performance.now())
 }

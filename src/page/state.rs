@@ -24,6 +24,8 @@ use super::storage;
 const MARKS_MAX: usize = 2_000;
 /// How many pulses wait to be drawn; later ones are dropped when the screen cannot keep up.
 const PULSES_MAX: usize = 240;
+/// After a frame the page rests so many times as long as it took to draw it.
+const REST_PER_WORK: f64 = 2.0;
 /// How many other branches are kept.
 const BRANCHES_MAX: usize = 8;
 
@@ -550,6 +552,7 @@ impl App {
     }
 
     fn draw(self, frame: Frame) {
+        let begun = now_ms();
         let cluster = self.cluster;
         if frame.whole {
             cluster.scene.update(|scene| {
@@ -594,8 +597,16 @@ impl App {
             self.engine.set(Engine::Live);
         }
         cluster.frames.set(frame.number);
-        // The next frame comes when the browser has had time to paint this one.
-        request_animation_frame(move || self.send(&Command::Drawn(frame.number)));
+        // The next frame comes when the browser has had time to paint this one. The more there is to draw, the rarer:
+        // two thirds of the time are left for what moves, and for the user.
+        set_timeout(
+            move || {
+                let took = now_ms() - begun;
+                let rest = std::time::Duration::from_secs_f64((took * REST_PER_WORK / 1000.0).clamp(0.0, 0.5));
+                set_timeout(move || request_animation_frame(move || self.send(&Command::Drawn(frame.number))), rest);
+            },
+            std::time::Duration::ZERO,
+        );
     }
 }
 
@@ -610,4 +621,9 @@ pub(super) fn clock_text(time: Time, start: Time) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     let clock = format!("{hours:02}:{minutes:02}:{:02}.{:03}", seconds % 60, since.subsec_millis());
     if days == 0 { clock } else { format!("{days}d {clock}") }
+}
+
+/// The browser's clock, in milliseconds.
+pub(super) fn now_ms() -> f64 {
+    window().performance().map_or(0.0, |performance| performance.now())
 }

@@ -8,7 +8,8 @@ use crate::view::protocol::Command;
 use crate::view::timeline::{Mark, MarkKind};
 
 use super::erase::{hear, t};
-use super::state::{App, Room, clock_text};
+use super::graph::Drawing;
+use super::state::{App, Room};
 
 /// The timeline is this long at least, in seconds, so that a young cluster does not fill it.
 const SECONDS_MIN: f64 = 60.0;
@@ -56,28 +57,27 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
         app.send(&Command::Play(false));
         app.send(&Command::Seek(start + std::time::Duration::from_secs_f64(seconds.max(0.0))));
     };
-    let on_input =
-        move |event: web_sys::Event| {
-            if let Ok(seconds) = event_target_value(&event).parse::<f64>() {
-                seek(seconds.min(
-                    clock.with_untracked(|clock| clock.end.since(app.cluster.start.get_untracked()).as_secs_f64()),
-                ));
-            }
-        };
+    let on_input = move |event: web_sys::Event| {
+        let seconds = event_target::<web_sys::HtmlInputElement>(&event).value_as_number();
+        let known = clock.with_untracked(|clock| clock.end.since(app.cluster.start.get_untracked()).as_secs_f64());
+        seek(seconds.min(known));
+    };
     view! {
         <section class="bottom" data-room="events" aria-label=t!(app, "timeline.title")>
             <div class="scrub">
-                <svg class="line" viewBox="0 0 1000 36" preserveAspectRatio="none" aria-hidden="true">
-                    <rect class="track" x="0" y="17" width="1000" height="4" rx="2"></rect>
-                    <rect class="known" x="0" y="17" width=move || part(clock.get().end) * 1000.0 height="4" rx="2"></rect>
-                    <rect class="past" x="0" y="17" width=move || part(clock.get().now) * 1000.0 height="4" rx="2"></rect>
-                    {move || marks.get().into_iter().map(|((place, kind), mark)| {
-                        let x = f64::from(place) / PLACES * 1000.0;
-                        let (y, height) = if kind == MarkKind::Change { (13.0, 12.0) } else { (8.0, 22.0) };
-                        let title = format!("{} {}", clock_text(mark.at, app.cluster.start.get()), app.say(&mark.text));
-                        view! { <rect class=format!("mark {}", kind.id()) x=x y=y width="2.5" height=height><title>{title}</title></rect> }
-                    }).collect_view()}
-                </svg>
+                <svg class="line" viewBox="0 0 1000 36" preserveAspectRatio="none" aria-hidden="true" inner_html=move || {
+                    let line = Drawing::default()
+                        .rect("track", (0.0, 17.0), (1000.0, 4.0), 2.0)
+                        .rect("known", (0.0, 17.0), (part(clock.get().end) * 1000.0, 4.0), 2.0)
+                        .rect("past", (0.0, 17.0), (part(clock.get().now) * 1000.0, 4.0), 2.0);
+                    marks.with(|marks| {
+                        let draw = |line: Drawing, ((place, kind), _): &((i32, MarkKind), Mark)| {
+                            let (y, height) = if *kind == MarkKind::Change { (13.0, 12.0) } else { (8.0, 22.0) };
+                            line.rect(mark_class(*kind), (f64::from(*place) / PLACES * 1000.0, y), (2.5, height), 0.0)
+                        };
+                        marks.iter().fold(line, draw).finish()
+                    })
+                }></svg>
                 <input
                     id="scrubber"
                     type="range"
@@ -96,6 +96,14 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
             })}</p>
             {(!app.embedded).then(|| view! { <Events app=app/> }.into_any())}
         </section>
+    }
+}
+
+const fn mark_class(kind: MarkKind) -> &'static str {
+    match kind {
+        MarkKind::Action => "mark action",
+        MarkKind::Trouble => "mark trouble",
+        MarkKind::Change => "mark change",
     }
 }
 

@@ -11,7 +11,19 @@ use super::erase::{hear, t};
 use super::icons::{Icon, icon};
 use super::state::{App, Dialog, Folded, Room, Theme};
 
-const SPEEDS: [f64; 10] = [0.1, 0.25, 1.0, 2.0, 4.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
+/// How much simulated time passes in a second, in words and as a number.
+const SPEEDS: [(&str, f64); 10] = [
+    ("0.1", 0.1),
+    ("0.25", 0.25),
+    ("1", 1.0),
+    ("2", 2.0),
+    ("4", 4.0),
+    ("10", 10.0),
+    ("30", 30.0),
+    ("100", 100.0),
+    ("300", 300.0),
+    ("1000", 1000.0),
+];
 
 #[component]
 pub(super) fn TopBar(app: App) -> impl IntoView {
@@ -102,7 +114,8 @@ fn TimeControls(app: App) -> impl IntoView {
     let playing = Memo::new(move |_| clock.get().playing);
     let speed = Memo::new(move |_| clock.get().speed);
     let choose_speed = move |event: web_sys::Event| {
-        if let Ok(speed) = event_target_value(&event).parse() {
+        let chosen = event_target_value(&event);
+        if let Some((_, speed)) = SPEEDS.into_iter().find(|(words, _)| *words == chosen) {
             app.send(&Command::Speed(speed));
         }
     };
@@ -128,9 +141,9 @@ fn TimeControls(app: App) -> impl IntoView {
                 {icon(Icon::Idle)}
             </button>
             <select id="speed" class="field" aria-label=t!(app, "time.speed") on:change=hear(choose_speed)>
-                {SPEEDS.map(|value| view! {
-                    <option value=value.to_string() selected=move || (speed.get() - value).abs() < 1e-9>{format!("{value}×")}</option>
-                }).into_iter().collect_view()}
+                {SPEEDS.map(|(words, value)| view! {
+                    <option value=words selected=move || (speed.get() - value).abs() < 1e-9>{format!("{words}×")}</option>
+                }.into_any()).into_iter().collect_view()}
             </select>
             <output id="clock" class="clock" aria-label=t!(app, "time.clock")>{move || app.clock_text(clock.get().now)}</output>
             {move || in_past.get().then(|| view! {

@@ -47,6 +47,16 @@ pub struct Pointed {
     pub name: String,
 }
 
+/// A write that a step waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// Who writes: `deployment-controller`.
+    pub by: String,
+    /// The kind of what is written.
+    pub kind: String,
+}
+
 /// A step of a lesson: something to read, and something that the page does when asked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -65,8 +75,8 @@ pub struct LessonStep {
     pub skip_seconds: f64,
     /// Runs until nothing is left to do.
     pub until_idle: bool,
-    /// Makes so many single steps.
-    pub steps: u32,
+    /// Makes single steps until this was written.
+    pub until_written: Option<Written>,
     /// Lets time run, or stops it.
     pub play: Option<bool>,
     /// How much simulated time passes in a second.

@@ -121,6 +121,7 @@ impl Cluster {
             labels: spec.labels.clone(),
             taints: spec.taints.iter().map(taint).collect(),
             capacity: spec.capacity.clone(),
+            runtime: self.profile.runtime.clone(),
             is_in_cloud: self.profile.cloud.is_some(),
             ..NodeConfig::numbered(spec.name.as_str(), self.machines)
         };

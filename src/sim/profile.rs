@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloud::CloudConfig;
 use crate::machinery::names;
 use crate::machinery::time::Time;
+use crate::node::runtime::RuntimeProfile;
 
 use super::machines::{MachineError, NodeSpec};
 
@@ -56,6 +57,10 @@ pub struct Profile {
     pub kube_proxy: bool,
     /// How long things take on their way.
     pub latencies: Latencies,
+    /// How fast and how strict the nodes' container runtimes are. Sessions have the usual one; tests may have that of
+    /// the recorded cluster.
+    #[serde(skip)]
+    pub runtime: RuntimeProfile,
 }
 
 impl Default for Profile {
@@ -70,6 +75,7 @@ impl Default for Profile {
             cloud: Some(CloudConfig::default()),
             kube_proxy: true,
             latencies: Latencies::default(),
+            runtime: RuntimeProfile::default(),
         }
     }
 }

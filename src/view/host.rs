@@ -411,12 +411,12 @@ impl Host {
                 if let Details::Object(object) = &mut details
                     && subject.known_kind() == Some(Kind::Pod)
                 {
-                    object.logs = logs::of(cluster, &subject.key());
+                    Arc::make_mut(object).logs = logs::of(cluster, &subject.key());
                 }
                 if let Details::Object(object) = &mut details
                     && let Some(explanation) = pulses::explanation(cluster, &object.uid)
                 {
-                    object.decision = Some(decision::of(explanation));
+                    Arc::make_mut(object).decision = Some(decision::of(explanation));
                 }
                 details
             }

@@ -1,5 +1,7 @@
 //! Everything about one thing that is selected: a summary, conditions, events, YAML, and what led to it.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ContainerStatus, Node, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -28,7 +30,7 @@ const WRITES_MAX: usize = 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Details {
     /// An object that is there.
-    Object(Box<ObjectDetails>),
+    Object(Arc<ObjectDetails>),
     /// An object that is not there any more, with what led to its end.
     Gone(Subject, Vec<Link>),
     /// A part of the control plane.
@@ -176,7 +178,7 @@ pub fn object(etcd: &Etcd, subject: &Subject) -> Details {
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("managedFields");
     }
-    Details::Object(Box::new(ObjectDetails {
+    Details::Object(Arc::new(ObjectDetails {
         subject: subject.clone(),
         api_version: kind.api_version(),
         uid: object.uid().to_owned(),

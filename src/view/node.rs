@@ -183,9 +183,12 @@ pub fn bytes(bytes: i64) -> String {
         value /= 1024.0;
         unit = next;
     }
-    let text = format!("{value:.1}");
-    let text = text.strip_suffix(".0").unwrap_or(&text);
-    if unit.is_empty() { text.to_owned() } else { format!("{text} {unit}") }
+    // Tenths as a whole number: writing floating point would be a large part of the page's download.
+    #[allow(clippy::cast_possible_truncation, reason = "less than 1024 of the unit, or as many Ti as fit an i64")]
+    let tenths = (value * 10.0).round() as i64;
+    let (whole, rest) = (tenths / 10, tenths % 10);
+    let text = if rest == 0 { whole.to_string() } else { format!("{whole}.{rest}") };
+    if unit.is_empty() { text } else { format!("{text} {unit}") }
 }
 
 #[cfg(test)]

@@ -426,9 +426,23 @@ fn many_pods_are_marked_at_the_clients_rate() {
     for index in 0..100 {
         pod(&mut scene, &format!("p{index}"), &json!([]));
     }
-    scene.run(60);
+    let ready = |scene: &Scene| {
+        let is_ready = |index: &u32| {
+            let conditions = scene.get(&format!("Pod p{index}"))["status"]["conditions"].clone();
+            conditions.as_array().into_iter().flatten().any(|one| one["type"] == "Ready" && one["status"] == "True")
+        };
+        (0..100).filter(is_ready).count()
+    };
+    for _ in 0..60 {
+        scene.run(5);
+        if ready(&scene) == 100 {
+            break;
+        }
+    }
+    assert_eq!(ready(&scene), 100);
     stop(&mut scene);
     scene.run(75);
+    assert_eq!(ready(&scene), 0);
     let seconds: Vec<u64> = scene
         .log(ACTOR)
         .lines()

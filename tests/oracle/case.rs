@@ -7,6 +7,7 @@ use std::time::Duration;
 use kubetab::api::{Kind, Object, form};
 use kubetab::machinery::diff::unified;
 use kubetab::machinery::yaml;
+use kubetab::node::runtime::RuntimeProfile;
 use kubetab::sim::{Cluster, Profile};
 use serde_json::{Value, json};
 
@@ -22,7 +23,8 @@ const QUIET: Duration = Duration::from_secs(4);
 
 /// The cluster of the recordings, at rest: every case begins with a copy.
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
-    let profile = Profile { nodes: 5, node_prefix: "worker-".to_owned(), ..Profile::bare() };
+    let runtime = RuntimeProfile::recorded();
+    let profile = Profile { nodes: 5, node_prefix: "worker-".to_owned(), runtime, ..Profile::bare() };
     let mut cluster = Cluster::new(profile, 36);
     cluster.run_for(Duration::from_secs(90));
     cluster

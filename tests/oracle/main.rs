@@ -71,6 +71,11 @@ fn kubectl() {
 }
 
 #[test]
+fn podlife() {
+    play("podlife");
+}
+
+#[test]
 fn nodes() {
     play("nodes");
 }

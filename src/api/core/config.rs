@@ -105,16 +105,12 @@ fn validate_secret_type(errors: &mut ErrorList, path: &Path, secret: &Secret) {
         "kubernetes.io/dockerconfigjson" => {
             validate_docker(errors, path, ".dockerconfigjson", data(".dockerconfigjson"));
         }
-        "kubernetes.io/basic-auth" => {
-            if data("username").is_none() && data("password").is_none() {
-                require(path.key("username"));
-                require(path.key("password"));
-            }
+        "kubernetes.io/basic-auth" if data("username").is_none() && data("password").is_none() => {
+            require(path.key("username"));
+            require(path.key("password"));
         }
-        "kubernetes.io/ssh-auth" => {
-            if data("ssh-privatekey").is_none_or(|key| key.0.is_empty()) {
-                require(path.key("ssh-privatekey"));
-            }
+        "kubernetes.io/ssh-auth" if data("ssh-privatekey").is_none_or(|key| key.0.is_empty()) => {
+            require(path.key("ssh-privatekey"));
         }
         "kubernetes.io/tls" => {
             for key in ["tls.crt", "tls.key"].into_iter().filter(|key| data(key).is_none()) {

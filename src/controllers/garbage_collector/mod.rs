@@ -107,6 +107,11 @@ impl Controller for GarbageCollector {
         "garbage-collector-controller"
     }
 
+    /// `--concurrent-gc-syncs`.
+    fn workers(&self) -> usize {
+        20
+    }
+
     fn account(&self) -> &'static str {
         "generic-garbage-collector"
     }

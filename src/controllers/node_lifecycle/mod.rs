@@ -265,6 +265,11 @@ impl Controller for NodeLifecycleController {
         "node-controller"
     }
 
+    /// `UpdateWorkerSize`.
+    fn workers(&self) -> usize {
+        8
+    }
+
     fn watches(&self) -> Vec<WatchSpec> {
         vec![WatchSpec::all(Kind::Node), WatchSpec::all(Kind::Lease), WatchSpec::all(Kind::Pod)]
     }

@@ -12,6 +12,7 @@ use super::host::{CommandRun, Host, HttpRequest, NetworkAnswer, NetworkRequest, 
 use super::interpreter;
 use super::io::{CommandIo, Descriptor, OpenFile, Output, ProcessState, Stream};
 use super::shell::{Shell, Variable, Variables};
+use crate::machinery::order::Order as _;
 use crate::machinery::time::Time;
 use launch::after_program;
 pub(super) use launch::{exported, resolve};
@@ -556,7 +557,7 @@ impl ProcessTable {
     pub(super) fn list(&self, current: &ProcessState) -> Vec<(Pid, Pid, String, Time)> {
         let row = |process: &ProcessState| (process.pid, process.parent, process.argv.join(" "), process.started);
         let mut rows: Vec<_> = self.tasks.values().map(|task| row(&task.process)).chain([row(current)]).collect();
-        rows.sort();
+        rows.order();
         rows
     }
 }

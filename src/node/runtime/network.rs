@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::container::{Container, ContainerState, Id};
 use super::{Runtime, RuntimeEvent};
+use crate::machinery::order::Order as _;
 use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest, RequestId};
 use crate::machinery::time::Time;
 
@@ -54,7 +55,7 @@ impl Runtime {
                 ports.extend(container.table.ports().into_iter().filter(|port| container.table.listens(*port, now)));
             }
         }
-        ports.sort_unstable();
+        ports.order();
         ports.dedup();
         ports
     }

@@ -1,5 +1,6 @@
 //! As much of nginx's configuration as lessons use: `listen`, `server_name`, `root`, `location`, `return`, `proxy_pass`.
 
+use crate::machinery::order::Order as _;
 use crate::machinery::shell::{CommandIo, HttpAnswer, HttpRequest, NetworkAnswer, utilities};
 
 /// How deep blocks may be nested.
@@ -226,7 +227,7 @@ impl Config {
     /// The ports it listens on.
     pub(super) fn ports(&self) -> Vec<u16> {
         let mut ports: Vec<u16> = self.servers.iter().flat_map(|server| server.ports.iter().copied()).collect();
-        ports.sort_unstable();
+        ports.order();
         ports.dedup();
         ports
     }

@@ -10,6 +10,7 @@ use web_sys::{PointerEvent, WheelEvent};
 use crate::key;
 use crate::view::layout::{Layout, Window};
 
+use super::drawing::{moved, push_scaled};
 use super::signs::Signs;
 use crate::page::erase::hear;
 
@@ -157,7 +158,12 @@ pub(super) fn Stage(camera: Camera, window: RwSignal<Window>, children: Children
         set_timeout(move || camera.dragging.set(false), std::time::Duration::ZERO);
     };
     let transform = move || {
-        camera.sight.with(|sight| format!("translate({:.1}px, {:.1}px) scale({:.4})", sight.x, sight.y, sight.scale))
+        camera.sight.with(|sight| {
+            let mut text = moved(sight.x, sight.y) + " scale(";
+            push_scaled(&mut text, sight.scale, 10_000);
+            text.push(')');
+            text
+        })
     };
     view! {
         <div

@@ -1,7 +1,5 @@
 //! Lines: the wires along which requests and watch events travel, and which pods belong to what.
 
-use std::fmt::Write as _;
-
 use leptos::prelude::*;
 
 use crate::view::Actor;
@@ -9,6 +7,7 @@ use crate::view::layout::{Layout, Point, Rect};
 use crate::view::scene::Scene;
 use crate::view::{Selection, Subject};
 
+use super::drawing::{Drawing, push_number};
 use super::{Stage, pod, workload};
 
 /// With at most so many pods all lines are shown unasked.
@@ -19,20 +18,16 @@ const LINES_MAX: usize = 400;
 /// The wires, each under its program's name.
 #[component]
 pub(super) fn Wires(stage: Stage) -> impl IntoView {
-    let actors = Memo::new(move |_| stage.layout.with(|layout| layout.wires.keys().cloned().collect::<Vec<_>>()));
-    view! {
-        <g class="wires">
-            <For
-                each=move || actors.get()
-                key=Clone::clone
-                children=move |actor| {
-                    let id = wire_id(&actor);
-                    let path = move || stage.layout.with(|layout| layout.wires.get(&actor).map(|points| polyline(points)));
-                    view! { <path class="wire" id=id d=move || path().unwrap_or_default()></path> }
-                }
-            />
-        </g>
-    }
+    let wires = move || {
+        stage.layout.with(|layout| {
+            let wires = layout.wires.iter();
+            let draw = |drawing: Drawing, (actor, points): (&Actor, &Vec<Point>)| {
+                drawing.path("wire", &wire_id(actor), &polyline(points))
+            };
+            wires.fold(Drawing::default(), draw).finish()
+        })
+    };
+    view! { <g class="wires" inner_html=move || wires()></g> }
 }
 
 /// The id of a wire's element.
@@ -42,11 +37,20 @@ pub(super) fn wire_id(actor: &Actor) -> String {
 
 fn polyline(points: &[Point]) -> String {
     let mut path = String::new();
-    for (index, (x, y)) in points.iter().enumerate() {
-        // Writing into a string cannot fail.
-        let _ = write!(path, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
+    for (index, point) in points.iter().enumerate() {
+        path.push(if index == 0 { 'M' } else { 'L' });
+        push_points(&mut path, &[*point]);
     }
     path
+}
+
+fn push_points(path: &mut String, points: &[Point]) {
+    for (x, y) in points {
+        push_number(path, *x);
+        path.push(' ');
+        push_number(path, *y);
+        path.push(' ');
+    }
 }
 
 /// A line from a workload or Service to a pod.
@@ -72,9 +76,13 @@ pub(super) fn Edges(stage: Stage, all: RwSignal<bool>) -> impl IntoView {
         })
     });
     view! {
-        <g class="edges" aria-hidden="true">
-            {move || lines.get().into_iter().map(|line| view! { <path class=line.class d=line.path></path> }).collect_view()}
-        </g>
+        <g
+            class="edges"
+            aria-hidden="true"
+            inner_html=move || lines.with(|lines| {
+                lines.iter().fold(Drawing::default(), |drawing, line| drawing.path(line.class, "", &line.path)).finish()
+            })
+        ></g>
     }
 }
 
@@ -133,5 +141,9 @@ fn lines(scene: &Scene, layout: &Layout, focus: &Focus<'_>, everything: bool) ->
 fn curve(from: &Rect, to: &Rect) -> String {
     let (x, y, end_x, end_y) = (from.center_x(), from.bottom(), to.center_x(), to.y);
     let bend = ((end_y - y) / 2.0).max(12.0);
-    format!("M{x:.1} {y:.1}C{x:.1} {:.1} {end_x:.1} {:.1} {end_x:.1} {end_y:.1}", y + bend, end_y - bend)
+    let mut path = String::from("M");
+    push_points(&mut path, &[(x, y)]);
+    path.push('C');
+    push_points(&mut path, &[(x, y + bend), (end_x, end_y - bend), (end_x, end_y)]);
+    path
 }

@@ -7,8 +7,8 @@ use crate::view::layout::{Detail, Rect, in_order, natural};
 use crate::view::node::{NodeView, Share, bytes, cores};
 use crate::view::pod::Sign;
 
-use super::signs::sign;
-use super::{Item, Stage, object};
+use super::drawing::{Anchor, Drawing, moved};
+use super::{Item, Stage, each, object};
 
 /// Left and right of a bar in a node.
 const BAR_LEFT: f64 = 74.0;
@@ -30,13 +30,12 @@ pub(super) fn Nodes(stage: Stage) -> impl IntoView {
     });
     view! {
         <g class="nodes">
-            <For each=move || names.get() key=Clone::clone children=move |name| view! { <Machine stage=stage name=name/> }/>
+            {each(stage, names, machine)}
         </g>
     }
 }
 
-#[component]
-fn Machine(stage: Stage, name: String) -> impl IntoView {
+fn machine(stage: Stage, name: String) -> AnyView {
     let app = stage.app;
     let (sought, placed) = (name.clone(), name.clone());
     let node =
@@ -52,7 +51,7 @@ fn Machine(stage: Stage, name: String) -> impl IntoView {
         )
     });
     let counted = Memo::new(move |_| stage.layout.with(|layout| layout.detail == Some(Detail::Counted)));
-    let (title, data_name) = (name.clone(), name.clone());
+    let data_name = name.clone();
     view! {
         <Item
             stage=stage
@@ -67,16 +66,19 @@ fn Machine(stage: Stage, name: String) -> impl IntoView {
                 data-name=data_name
                 data-ready=move || node.with(|node| node.ready.clone())
                 data-pods=move || node.with(|node| node.pods.requested)
-            >
-                <rect class="box" width=move || place.get().width height=move || place.get().height rx="14"></rect>
-                <circle class="port" cx=move || place.get().width / 2.0 cy="0" r="4"></circle>
-                <text class="title" x=PADDING y="25">{title}</text>
-                {move || state_line(stage, &node.get(), place.get())}
-                {move || load(stage, &node.get(), place.get())}
-                {move || counted.get().then(|| counts(stage, &name))}
-            </g>
+                inner_html=move || {
+                    let (node, place) = (node.get(), place.get());
+                    let drawing = Drawing::default()
+                        .rect("box", (0.0, 0.0), (place.width, place.height), 14.0)
+                        .circle("port", place.width / 2.0, 0.0, 4.0)
+                        .words("title", PADDING, 25.0, Anchor::Start, &name);
+                    let drawing = load(stage, &node, place, state_line(stage, &node, place, drawing));
+                    if counted.get() { counts(stage, &name, drawing).finish() } else { drawing.finish() }
+                }
+            ></g>
         </Item>
     }
+    .into_any()
 }
 
 fn state(node: &NodeView) -> &'static str {
@@ -97,44 +99,38 @@ fn state_word(node: &NodeView) -> crate::view::words::Key {
     }
 }
 
-fn state_line(stage: Stage, node: &NodeView, place: Rect) -> AnyView {
+fn state_line(stage: Stage, node: &NodeView, place: Rect, drawing: Drawing) -> Drawing {
     let picture = match state(node) {
         "ready" => "ready",
         "cordoned" => "terminating",
         "lost" => "lost",
         _ => "trouble",
     };
-    let word = stage.app.text(state_word(node));
     // How wide the word is nobody knows here, so the sign stands behind it, where its place is fixed.
     let right = place.width - PADDING - 12.0;
-    view! {
-        <text class="state" x=right - 5.0 y="25" text-anchor="end">{word}</text>
-        {sign(picture, right, 14.5, 12.0)}
-    }
-    .into_any()
+    let word = stage.app.text(state_word(node));
+    drawing.words("state", right - 5.0, 25.0, Anchor::End, word).sign(picture, right, 14.5, 12.0)
 }
 
 /// What is spoken for; or, of a node that is silent, since when.
-fn load(stage: Stage, node: &NodeView, place: Rect) -> AnyView {
+fn load(stage: Stage, node: &NodeView, place: Rect, drawing: Drawing) -> Drawing {
     let app = stage.app;
     if node.ready == "Unknown" {
         let heartbeat = node.heartbeat.map_or_else(String::new, |time| app.clock_text(time));
         let since = heartbeat.split('.').next().unwrap_or_default().to_owned();
         // Upstream's own taints are known by their last word.
         let taint = node.taints.iter().map(|taint| taint.rsplit('/').next().unwrap_or(taint)).next_back();
-        return view! {
-            <text class="soft" x=PADDING y="48">{app.fill(key!("node.silent"), &[&since])}</text>
-            <text class="soft" x=PADDING y="66">{taint.unwrap_or_default().to_owned()}</text>
-        }
-        .into_any();
+        return drawing.words("soft", PADDING, 48.0, Anchor::Start, &app.fill(key!("node.silent"), &[&since])).words(
+            "soft",
+            PADDING,
+            66.0,
+            Anchor::Start,
+            taint.unwrap_or_default(),
+        );
     }
     let cpu = format!("{} / {}", cores(node.cpu.requested), cores(node.cpu.allocatable));
-    let memory = memory_text(node.memory);
-    view! {
-        {bar(app.text(key!("node.cpu")), node.cpu, cpu, 48.0, place)}
-        {bar(app.text(key!("node.memory")), node.memory, memory, 66.0, place)}
-    }
-    .into_any()
+    let drawing = bar(app.text(key!("node.cpu")), node.cpu, &cpu, 48.0, place, drawing);
+    bar(app.text(key!("node.memory")), node.memory, &memory_text(node.memory), 66.0, place, drawing)
 }
 
 fn memory_text(share: Share) -> String {
@@ -146,20 +142,18 @@ fn memory_text(share: Share) -> String {
     }
 }
 
-fn bar(name: &'static str, share: Share, text: String, y: f64, place: Rect) -> AnyView {
+fn bar(name: &str, share: Share, text: &str, y: f64, place: Rect, drawing: Drawing) -> Drawing {
     let width = (place.width - BAR_LEFT - BAR_RIGHT).max(10.0);
     let class = if share.fraction() > 0.9 { "used full" } else { "used" };
-    view! {
-        <text class="soft" x=PADDING y=y>{name}</text>
-        <rect class="track" x=BAR_LEFT y=y - 8.0 width=width height="6" rx="3"></rect>
-        <rect class=class x=BAR_LEFT y=y - 8.0 width=width * share.fraction() height="6" rx="3"></rect>
-        <text class="soft" x=place.width - PADDING y=y text-anchor="end">{text}</text>
-    }
-    .into_any()
+    drawing
+        .words("soft", PADDING, y, Anchor::Start, name)
+        .rect("track", (BAR_LEFT, y - 8.0), (width, 6.0), 3.0)
+        .rect(class, (BAR_LEFT, y - 8.0), (width * share.fraction(), 6.0), 3.0)
+        .words("soft", place.width - PADDING, y, Anchor::End, text)
 }
 
 /// With very many pods a node only counts them.
-fn counts(stage: Stage, node: &str) -> AnyView {
+fn counts(stage: Stage, node: &str, mut drawing: Drawing) -> Drawing {
     let tally = stage.app.cluster.scene.with(|scene| {
         let mut tally: Vec<(Sign, usize)> = Vec::new();
         for pod in scene.pods.values().filter(|pod| pod.node.as_deref() == Some(node)) {
@@ -170,18 +164,13 @@ fn counts(stage: Stage, node: &str) -> AnyView {
         }
         tally
     });
-    let mut x = PADDING;
-    let shown = tally.into_iter().take(4).map(|(state, count)| {
-        let left = x;
-        x += 46.0;
-        view! {
-            <g class=format!("count {}", state.id())>
-                {sign(state.id(), left, 90.0, 12.0)}
-                <text class="title" x=left + 16.0 y="101">{count}</text>
-            </g>
-        }
-    });
-    shown.collect::<Vec<_>>().into_any()
+    let mut left = PADDING;
+    for (state, count) in tally.into_iter().take(4) {
+        let count = count.to_string();
+        drawing = drawing.sign(state.id(), left, 90.0, 12.0).words("title", left + 16.0, 101.0, Anchor::Start, &count);
+        left += 46.0;
+    }
+    drawing
 }
 
 /// The tray of pods that wait for a node.
@@ -202,11 +191,13 @@ pub(super) fn Tray(stage: Stage) -> impl IntoView {
         <g
             class="tray"
             class:empty=move || waiting.get() == 0
-            style:transform=move || place.with(|rect| format!("translate({:.1}px, {:.1}px)", rect.x, rect.y))
+            style:transform=move || place.with(|rect| moved(rect.x, rect.y))
             data-waiting=move || waiting.get()
-        >
-            <rect class="box" width=move || place.get().width height=move || place.get().height rx="10"></rect>
-            <text class="soft" x="14" y="19">{words}</text>
-        </g>
+            inner_html=move || {
+                let place = place.get();
+                let drawing = Drawing::default().rect("box", (0.0, 0.0), (place.width, place.height), 10.0);
+                drawing.words("soft", 14.0, 19.0, Anchor::Start, &words()).finish()
+            }
+        ></g>
     }
 }

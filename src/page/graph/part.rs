@@ -7,6 +7,7 @@ use crate::view::layout::Rect;
 use crate::view::words::Key;
 use crate::view::{Actor, Selection};
 
+use super::drawing::{Anchor, Drawing, push_number};
 use super::{Item, Stage};
 
 /// The id of a part's element.
@@ -60,23 +61,30 @@ fn Part(stage: Stage, actor: Actor) -> impl IntoView {
     let second = second_line(stage, actor.clone());
     let label = Signal::derive(move || format!("{}: {}", app.text(title), second.get()));
     let class = format!("part {}", actor.id());
-    let shape = if actor == Actor::Etcd { drum(place) } else { plate(place, if is_bus { "12" } else { "10" }) };
-    let words = move || {
+    let is_drum = actor == Actor::Etcd;
+    let draw = move || {
         let rect = place.get();
-        let middle = rect.width / 2.0;
-        if is_bus {
-            view! {
-                <text class="title" x="18" y="19">{app.text(title)}</text>
-                <text class="soft" x=rect.width - 18.0 y="19" text-anchor="end">{move || second.get()}</text>
-            }
-            .into_any()
+        let shape = if is_drum { drum(rect) } else { plate(rect, if is_bus { 12.0 } else { 10.0 }) };
+        let (title, second) = (app.text(title), second.get());
+        let words = if is_bus {
+            shape.words("title", 18.0, 19.0, Anchor::Start, title).words(
+                "soft",
+                rect.width - 18.0,
+                19.0,
+                Anchor::End,
+                &second,
+            )
         } else {
-            view! {
-                <text class="title" x=middle y="20" text-anchor="middle">{app.text(title)}</text>
-                <text class="soft" x=middle y="35" text-anchor="middle">{move || second.get()}</text>
-            }
-            .into_any()
-        }
+            let middle = rect.width / 2.0;
+            shape.words("title", middle, 20.0, Anchor::Middle, title).words(
+                "soft",
+                middle,
+                35.0,
+                Anchor::Middle,
+                &second,
+            )
+        };
+        words.finish()
     };
     view! {
         <Item
@@ -87,29 +95,38 @@ fn Part(stage: Stage, actor: Actor) -> impl IntoView {
             label=label
             place=Signal::derive(move || place.with(|rect| (rect.x, rect.y)))
         >
-            {shape}
-            {words}
+            <g inner_html=move || draw()></g>
         </Item>
     }
 }
 
-fn plate(place: Memo<Rect>, radius: &'static str) -> AnyView {
-    view! { <rect class="box" width=move || place.get().width height=move || place.get().height rx=radius></rect> }
-        .into_any()
+fn plate(place: Rect, radius: f64) -> Drawing {
+    Drawing::default().rect("box", (0.0, 0.0), (place.width, place.height), radius)
 }
 
 /// A store looks like a drum, as everybody draws it.
-fn drum(place: Memo<Rect>) -> AnyView {
-    let side = move || {
-        let Rect { width, height, .. } = place.get();
-        let (rx, low) = (width / 2.0, height - 6.0);
-        format!("M0 6 A{rx} 6 0 0 1 {width} 6 V{low} A{rx} 6 0 0 1 0 {low} Z")
+fn drum(Rect { width, height, .. }: Rect) -> Drawing {
+    // The letters of a path with a number behind each; an arc has five numbers besides its end.
+    let arc = |form: &mut String, sweep: char, end_x: f64, end_y: f64| {
+        form.push('A');
+        push_number(form, width / 2.0);
+        form.push_str(" 6 0 0 ");
+        form.push(sweep);
+        form.push(' ');
+        push_number(form, end_x);
+        form.push(' ');
+        push_number(form, end_y);
     };
-    let lid = move || {
-        let width = place.get().width;
-        format!("M0 6 A{rx} 6 0 0 0 {width} 6", rx = width / 2.0)
-    };
-    view! { <path class="box" d=side></path><path class="lid" d=lid></path> }.into_any()
+    let low = height - 6.0;
+    let mut side = String::from("M0 6");
+    arc(&mut side, '1', width, 6.0);
+    side.push('V');
+    push_number(&mut side, low);
+    arc(&mut side, '1', 0.0, low);
+    side.push('Z');
+    let mut lid = String::from("M0 6");
+    arc(&mut lid, '0', width, 6.0);
+    Drawing::default().path("box", "", &side).path("lid", "", &lid)
 }
 
 /// What a part is busy with, in few words.

@@ -8,8 +8,9 @@ use crate::key;
 use crate::view::layout::{Detail, Rect};
 use crate::view::pod::{Generation, PodView, Sign};
 
-use super::signs::{sign, word};
-use super::{Item, Stage, object};
+use super::drawing::{Anchor, Drawing};
+use super::signs::word;
+use super::{Item, Stage, each, object};
 
 /// The id of a pod's element.
 pub(super) fn id(uid: &str) -> String {
@@ -21,13 +22,12 @@ pub(super) fn Pods(stage: Stage) -> impl IntoView {
     let uids = Memo::new(move |_| stage.layout.with(|layout| layout.pods.keys().cloned().collect::<Vec<_>>()));
     view! {
         <g class="pods">
-            <For each=move || uids.get() key=Clone::clone children=move |uid| view! { <Pod stage=stage uid=uid/> }/>
+            {each(stage, uids, pod)}
         </g>
     }
 }
 
-#[component]
-fn Pod(stage: Stage, uid: String) -> impl IntoView {
+fn pod(stage: Stage, uid: String) -> AnyView {
     let app = stage.app;
     let (sought, placed) = (uid.clone(), uid.clone());
     // A pod that leaves is drawn as it was last, until its element goes.
@@ -66,10 +66,8 @@ fn Pod(stage: Stage, uid: String) -> impl IntoView {
                 data-ready=move || pod.with(|pod| pod.sign == Sign::Ready).to_string()
                 data-node=move || pod.with(|pod| pod.node.clone().unwrap_or_default())
                 data-image=move || pod.with(|pod| pod.images.join(","))
-            >
-                <title>{move || label.get()}</title>
-                {move || drawing(stage, &pod.get(), place.get(), detail.get())}
-            </g>
+                inner_html=move || drawing(stage, &pod.get(), place.get(), detail.get()).title(&label.get()).finish()
+            ></g>
         </Item>
     }
     .into_any()
@@ -91,39 +89,37 @@ const fn corner(sign: Sign, height: f64) -> f64 {
     }
 }
 
-fn drawing(stage: Stage, pod: &PodView, place: Rect, detail: Detail) -> AnyView {
+fn drawing(stage: Stage, pod: &PodView, place: Rect, detail: Detail) -> Drawing {
     let Rect { width, height, .. } = place;
-    let radius = corner(pod.sign, height);
-    let body = view! { <rect class="body" width=width height=height rx=radius></rect> };
-    let band = (pod.generation != Generation::Only && detail != Detail::Dot).then(|| {
+    let mut drawing = Drawing::default().rect("body", (0.0, 0.0), (width, height), corner(pod.sign, height));
+    if pod.generation != Generation::Only && detail != Detail::Dot {
         let inset = if detail == Detail::Full { 7.0 } else { 5.0 };
-        view! { <rect class="band" x="3" y=inset width="4" height=height - 2.0 * inset rx="2"></rect> }
-    });
-    let words = match detail {
-        Detail::Full | Detail::Counted => full(stage, pod, width),
-        Detail::Short => view! {
-            {sign(pod.sign.id(), width / 2.0 - 5.0, height / 2.0 - 6.0, 12.0)}
-            <text class="tiny" x=width / 2.0 y=height - 2.0 text-anchor="middle">{pod.short_name().to_owned()}</text>
-        }
-        .into_any(),
-        Detail::Dot => sign(pod.sign.id(), 2.0, 2.0, 9.0),
-    };
-    view! { {body} {band} {words} }.into_any()
+        drawing = drawing.rect("band", (3.0, inset), (4.0, height - 2.0 * inset), 2.0);
+    }
+    match detail {
+        Detail::Full | Detail::Counted => full(stage, pod, width, drawing),
+        Detail::Short => drawing.sign(pod.sign.id(), width / 2.0 - 5.0, height / 2.0 - 6.0, 12.0).words(
+            "tiny",
+            width / 2.0,
+            height - 2.0,
+            Anchor::Middle,
+            pod.short_name(),
+        ),
+        Detail::Dot => drawing.sign(pod.sign.id(), 2.0, 2.0, 9.0),
+    }
 }
 
-fn full(stage: Stage, pod: &PodView, width: f64) -> AnyView {
+fn full(stage: Stage, pod: &PodView, width: f64, drawing: Drawing) -> Drawing {
     let short = shortened(pod.short_name(), 9);
     // The band of a roll-out stands at the left.
     let middle = width / 2.0 + 2.0;
     let word = short_word(stage, pod);
     // A long word reaches to the right edge, away from the sign.
-    let (x, anchor) = if word.len() > 4 { (width - 5.0, "end") } else { (middle + 6.0, "middle") };
-    view! {
-        <text class="name" x=middle y="17" text-anchor="middle">{short}</text>
-        {sign(pod.sign.id(), 11.0, 25.0, 10.5)}
-        <text class="word" x=x y="34" text-anchor=anchor>{word}</text>
-    }
-    .into_any()
+    let (x, anchor) = if word.len() > 4 { (width - 5.0, Anchor::End) } else { (middle + 6.0, Anchor::Middle) };
+    drawing
+        .words("name", middle, 17.0, Anchor::Middle, &short)
+        .sign(pod.sign.id(), 11.0, 25.0, 10.5)
+        .words("word", x, 34.0, anchor, &word)
 }
 
 fn shortened(text: &str, most: usize) -> String {

@@ -28,11 +28,6 @@ pub(super) fn Signs() -> impl IntoView {
     }
 }
 
-/// A reference to the sign of a state, `size` wide, with its upper left corner at a point.
-pub(super) fn sign(sign: &'static str, x: f64, y: f64, size: f64) -> AnyView {
-    view! { <use href=format!("#sign-{sign}") class="sign" x=x y=y width=size height=size></use> }.into_any()
-}
-
 /// The text key of a sign's word.
 pub(super) const fn word(sign: Sign) -> crate::view::words::Key {
     use crate::key;

@@ -15,6 +15,7 @@ use crate::view::layout::{Layout, Point};
 use crate::view::protocol::Pulse;
 
 use super::Stage;
+use super::drawing::push_number;
 use super::edges::wire_id;
 
 /// How many dots travel at once; later ones wait.
@@ -78,6 +79,16 @@ impl Dot {
         }
         self.path.last().copied().unwrap_or_default()
     }
+}
+
+/// `translate(12.5 3)`, as SVG moves things.
+fn placed(x: f64, y: f64) -> String {
+    let mut text = String::from("translate(");
+    push_number(&mut text, x);
+    text.push(' ');
+    push_number(&mut text, y);
+    text.push(')');
+    text
 }
 
 /// Slow at both ends.
@@ -146,7 +157,7 @@ impl Loop {
         for dot in dots.iter_mut() {
             dot.age += elapsed;
             let (x, y) = dot.position();
-            let _ = dot.element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
+            let _ = dot.element.set_attribute("transform", &placed(x, y));
             places.push((x, y));
         }
         self.name(&mut dots, &places);
@@ -223,11 +234,13 @@ impl Loop {
         let width = words.chars().count() as f64 * 6.4 + 16.0;
         let _ = element.set_attribute("class", class);
         if let (Some(circle), Some(text)) = (element.first_element_child(), element.last_element_child()) {
-            let _ = circle.set_attribute("r", &format!("{radius:.1}"));
+            let mut size = String::new();
+            push_number(&mut size, radius);
+            let _ = circle.set_attribute("r", &size);
             text.set_text_content(None);
         }
         let (x, y) = path[0];
-        let _ = element.set_attribute("transform", &format!("translate({x:.1} {y:.1})"));
+        let _ = element.set_attribute("transform", &placed(x, y));
         let _ = self.group.append_child(&element);
         let seconds = (total / SPEED).clamp(JOURNEY_SECONDS.0, JOURNEY_SECONDS.1);
         let dot = Dot { element, path, lengths, total, seconds, age: 0.0, words, width, named: false };

@@ -11,8 +11,8 @@ use crate::view::service::ServiceView;
 use crate::view::words::Key;
 use crate::view::workload::{Bounds, Progress, WorkloadView};
 
-use super::signs::sign;
-use super::{Item, Stage, object};
+use super::drawing::{Anchor, Drawing};
+use super::{Item, Stage, each, object};
 
 /// The id of a workload's element.
 pub(super) fn id(uid: &str) -> String {
@@ -29,13 +29,12 @@ pub(super) fn Workloads(stage: Stage) -> impl IntoView {
     let uids = Memo::new(move |_| stage.layout.with(|layout| layout.workloads.keys().cloned().collect::<Vec<_>>()));
     view! {
         <g class="workloads">
-            <For each=move || uids.get() key=Clone::clone children=move |uid| view! { <Card stage=stage uid=uid/> }/>
+            {each(stage, uids, card)}
         </g>
     }
 }
 
-#[component]
-fn Card(stage: Stage, uid: String) -> impl IntoView {
+fn card(stage: Stage, uid: String) -> AnyView {
     let app = stage.app;
     let (sought, placed) = (uid.clone(), uid.clone());
     let Some(first) = app.cluster.scene.with_untracked(|scene| scene.workloads.get(&uid).cloned()) else {
@@ -73,13 +72,13 @@ fn Card(stage: Stage, uid: String) -> impl IntoView {
                 data-total=move || workload.with(|workload| workload.total)
                 data-updated=move || workload.with(|workload| workload.updated)
                 data-available=move || workload.with(|workload| workload.available)
-            >
-                <rect class="box" width=move || place.get().width height=move || place.get().height rx="10"></rect>
-                {move || {
-                    let workload = workload.get();
-                    if small.get() { small_words(stage, &workload, place.get()) } else { words(stage, &workload, place.get()) }
-                }}
-            </g>
+                inner_html=move || {
+                    let (workload, place) = (workload.get(), place.get());
+                    let drawing = Drawing::default().rect("box", (0.0, 0.0), (place.width, place.height), 10.0);
+                    let words = if small.get() { small_words } else { words };
+                    words(stage, &workload, place, drawing).finish()
+                }
+            ></g>
         </Item>
     }
     .into_any()
@@ -112,62 +111,58 @@ fn title(workload: &WorkloadView, letters: usize) -> String {
     }
 }
 
-fn words(stage: Stage, workload: &WorkloadView, place: Rect) -> AnyView {
-    let app = stage.app;
-    let state = app.text(progress_word(workload.progress));
+fn words(stage: Stage, workload: &WorkloadView, place: Rect, drawing: Drawing) -> Drawing {
+    let state = stage.app.text(progress_word(workload.progress));
     let right = place.width - 14.0;
-    view! {
-        <text class="title" x="14" y="22">{title(workload, 18)}</text>
-        <text class="soft" x="14" y="39">{workload.kind.clone()}</text>
-        <text class="state" x=right - 17.0 y="22" text-anchor="end">{state}</text>
-        {sign(progress_sign(workload.progress), right - 12.0, 11.5, 12.0)}
-        {revisions(stage, workload, right)}
-        {bounds(stage, workload)}
-    }
-    .into_any()
+    let drawing = drawing
+        .words("title", 14.0, 22.0, Anchor::Start, &title(workload, 18))
+        .words("soft", 14.0, 39.0, Anchor::Start, &workload.kind)
+        .words("state", right - 17.0, 22.0, Anchor::End, state)
+        .sign(progress_sign(workload.progress), right - 12.0, 11.5, 12.0);
+    bounds(stage, workload, revisions(stage, workload, right, drawing))
 }
 
-fn small_words(stage: Stage, workload: &WorkloadView, place: Rect) -> AnyView {
+fn small_words(stage: Stage, workload: &WorkloadView, place: Rect, drawing: Drawing) -> Drawing {
     let right = place.width - 12.0;
-    let count = stage.app.fill(key!("workload.count"), &[&workload.ready.to_string(), &workload.desired.to_string()]);
-    view! {
-        <text class="title" x="12" y="24">{title(workload, 10)}</text>
-        <text class="state" x=right - 17.0 y="24" text-anchor="end">{count}</text>
-        {sign(progress_sign(workload.progress), right - 12.0, 13.5, 12.0)}
-    }
-    .into_any()
+    drawing
+        .words("title", 12.0, 24.0, Anchor::Start, &title(workload, 10))
+        .words("state", right - 17.0, 24.0, Anchor::End, &count(stage, workload))
+        .sign(progress_sign(workload.progress), right - 12.0, 13.5, 12.0)
+}
+
+fn count(stage: Stage, workload: &WorkloadView) -> String {
+    stage.app.fill(key!("workload.count"), &[&workload.ready.to_string(), &workload.desired.to_string()])
 }
 
 /// Old and new pods, each with its own look; or how many there are, when all are alike.
-fn revisions(stage: Stage, workload: &WorkloadView, right: f64) -> AnyView {
+fn revisions(stage: Stage, workload: &WorkloadView, right: f64, drawing: Drawing) -> Drawing {
     let app = stage.app;
     let is_old = |generation: Generation| generation == Generation::Old;
     let old: i32 = workload.revisions.iter().filter(|set| is_old(set.generation)).map(|set| set.current).sum();
     let any_old = workload.revisions.iter().any(|set| is_old(set.generation));
     if !any_old {
-        let count = app.fill(key!("workload.count"), &[&workload.ready.to_string(), &workload.desired.to_string()]);
-        return view! { <text class="soft" x=right y="39" text-anchor="end">{count}</text> }.into_any();
+        return drawing.words("soft", right, 39.0, Anchor::End, &count(stage, workload));
     }
-    view! {
-        <rect class="chip old" x=right - 122.0 y="30" width="11" height="11" rx="3"></rect>
-        <text class="count" x=right - 107.0 y="39">{app.fill(key!("workload.old"), &[&old.to_string()])}</text>
-        <rect class="chip new" x=right - 54.0 y="30" width="11" height="11" rx="3"></rect>
-        <text class="count" x=right y="39" text-anchor="end">
-            {app.fill(key!("workload.new"), &[&workload.updated.to_string()])}
-        </text>
-    }
-    .into_any()
+    let old = app.fill(key!("workload.old"), &[&old.to_string()]);
+    let new = app.fill(key!("workload.new"), &[&workload.updated.to_string()]);
+    drawing
+        .rect("chip old", (right - 140.0, 30.0), (11.0, 11.0), 3.0)
+        .words("count", right - 125.0, 39.0, Anchor::Start, &old)
+        .rect("chip new", (right - 64.0, 30.0), (11.0, 11.0), 3.0)
+        .words("count", right - 49.0, 39.0, Anchor::Start, &new)
 }
 
 /// What there is counted against what there may be.
-fn bounds(stage: Stage, workload: &WorkloadView) -> AnyView {
+fn bounds(stage: Stage, workload: &WorkloadView, drawing: Drawing) -> Drawing {
     let app = stage.app;
     let Some(Bounds { total_max, available_min, .. }) = workload.bounds else {
         let image = workload.images.first().cloned().unwrap_or_default();
         let text = if workload.strategy == "Recreate" { app.text(key!("workload.recreate")).to_owned() } else { image };
-        return view! { <text class="soft" x="14" y="59">{text}</text> }.into_any();
+        return drawing.words("soft", 14.0, 59.0, Anchor::Start, &text);
     };
-    let total = app.fill(key!("workload.total"), &[&workload.total.to_string(), &total_max.to_string()]);
+    // A Deployment counts what its ReplicaSets are told to have. While they still delete, there may be more for a moment.
+    let total_key = if workload.total <= total_max { key!("workload.total") } else { key!("workload.exceeded") };
+    let total = app.fill(total_key, &[&workload.total.to_string(), &total_max.to_string()]);
     // While it comes up for the first time fewer are available than a roll-out would keep; that breaks no promise.
     let rolling = workload.revisions.iter().any(|set| set.generation == Generation::Old);
     let (key, state) = match (workload.available >= available_min, rolling) {
@@ -176,11 +171,8 @@ fn bounds(stage: Stage, workload: &WorkloadView) -> AnyView {
         (false, true) => (key!("workload.unavailable"), Bound::Broken),
     };
     let available = app.fill(key, &[&workload.available.to_string(), &available_min.to_string()]);
-    view! {
-        {bound(total, if workload.total <= total_max { Bound::Kept } else { Bound::Broken }, 14.0)}
-        {bound(available, state, 138.0)}
-    }
-    .into_any()
+    let total_state = if workload.total <= total_max { Bound::Kept } else { Bound::Broken };
+    bound(&available, state, 138.0, bound(&total, total_state, 14.0, drawing))
 }
 
 /// How a number stands to its bound.
@@ -192,19 +184,13 @@ enum Bound {
     Broken,
 }
 
-fn bound(text: String, state: Bound, x: f64) -> AnyView {
+fn bound(text: &str, state: Bound, x: f64, drawing: Drawing) -> Drawing {
     let (class, picture) = match state {
         Bound::Kept => ("bound kept", "ready"),
         Bound::Coming => ("bound coming", "starting"),
         Bound::Broken => ("bound broken", "trouble"),
     };
-    view! {
-        <g class=class>
-            {sign(picture, x, 50.5, 10.0)}
-            <text x=x + 14.0 y="59">{text}</text>
-        </g>
-    }
-    .into_any()
+    drawing.group(class, |drawing| drawing.sign(picture, x, 50.5, 10.0).words("", x + 14.0, 59.0, Anchor::Start, text))
 }
 
 #[component]
@@ -212,13 +198,12 @@ pub(super) fn Services(stage: Stage) -> impl IntoView {
     let uids = Memo::new(move |_| stage.layout.with(|layout| layout.services.keys().cloned().collect::<Vec<_>>()));
     view! {
         <g class="services">
-            <For each=move || uids.get() key=Clone::clone children=move |uid| view! { <Service stage=stage uid=uid/> }/>
+            {each(stage, uids, service)}
         </g>
     }
 }
 
-#[component]
-fn Service(stage: Stage, uid: String) -> impl IntoView {
+fn service(stage: Stage, uid: String) -> AnyView {
     let app = stage.app;
     let (sought, placed) = (uid.clone(), uid.clone());
     let Some(first) = app.cluster.scene.with_untracked(|scene| scene.services.get(&uid).cloned()) else {
@@ -246,17 +231,20 @@ fn Service(stage: Stage, uid: String) -> impl IntoView {
             label=label
             place=Signal::derive(move || place.with(|rect| (rect.x, rect.y)))
         >
-            <g data-kind="Service" data-name=name data-ready=move || service.with(|service| service.ready.len())>
-                <rect class="box" width=move || place.get().width height=move || place.get().height rx="22"></rect>
-                {move || {
-                    let service = service.get();
+            <g
+                data-kind="Service"
+                data-name=name
+                data-ready=move || service.with(|service| service.ready.len())
+                inner_html=move || {
+                    let (service, place) = (service.get(), place.get());
                     let ready = app.fill(key!("service.ready"), &[&service.ready.len().to_string()]);
-                    view! {
-                        <text class="title" x="20" y="19">{service.name.clone()}</text>
-                        <text class="soft" x="20" y="34">{format!("{} · {ready}", service.type_)}</text>
-                    }
-                }}
-            </g>
+                    Drawing::default()
+                        .rect("box", (0.0, 0.0), (place.width, place.height), 22.0)
+                        .words("title", 20.0, 19.0, Anchor::Start, &service.name)
+                        .words("soft", 20.0, 34.0, Anchor::Start, &format!("{} · {ready}", service.type_))
+                        .finish()
+                }
+            ></g>
         </Item>
     }
     .into_any()

@@ -107,11 +107,32 @@ impl ScoreTable {
         self.candidates.iter().map(|candidate| *candidate as usize)
     }
 
+    /// The smallest of the `count` largest totals: found by counting, which is quicker than to sort them all.
+    fn threshold(&self, count: usize) -> i32 {
+        let place = |total: i32| usize::try_from(total).unwrap_or(0);
+        let mut counts = vec![0_usize; self.totals.iter().copied().max().map_or(0, place) + 1];
+        for total in &self.totals {
+            counts[place(*total)] += 1;
+        }
+        let mut found = 0;
+        let reached = counts.iter().rposition(|of_total| {
+            found += of_total;
+            found >= count
+        });
+        reached.map_or(0, |total| total as i32)
+    }
+
     /// The candidate that was taken and those with the largest totals, so many in all.
     pub(crate) fn best(&self, rows_max: usize) -> Self {
-        let mut rows: Vec<usize> = (0..self.len()).collect();
-        rows.order_by_key(|row| (*row != self.chosen, std::cmp::Reverse(self.totals[*row]), *row));
+        let threshold = self.threshold(rows_max);
+        let others = |wanted: std::cmp::Ordering| {
+            let rows = self.totals.iter().enumerate().filter(move |(_, total)| (*total).cmp(&threshold) == wanted);
+            rows.map(|(row, _)| row).filter(|row| *row != self.chosen)
+        };
+        let mut rows: Vec<usize> = std::iter::once(self.chosen).chain(others(std::cmp::Ordering::Greater)).collect();
         rows.truncate(rows_max);
+        rows.extend(others(std::cmp::Ordering::Equal).take(rows_max - rows.len()));
+        rows.order_by_key(|row| (*row != self.chosen, std::cmp::Reverse(self.totals[*row]), *row));
         let column = |column: &ScoreColumn| ScoreColumn {
             plugin: column.plugin,
             scores: rows.iter().map(|row| column.scores[*row]).collect(),

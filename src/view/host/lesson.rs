@@ -1,7 +1,7 @@
 //! Lessons: what the page shows of them, and what their steps do.
 
 use crate::session::Outcome;
-use crate::session::scenario::{self, Scenario};
+use crate::session::scenario::{self, Scenario, Written};
 
 use super::super::protocol::{Lesson, LessonStep, Report};
 use super::{Host, answer, mark_of_action};
@@ -31,6 +31,17 @@ impl Host {
         self.reports.push(Report::Lesson(lesson));
     }
 
+    fn step_until(&mut self, written: &Written) {
+        for _ in 0..STEPS_MAX {
+            let before = self.session.cluster().api().etcd().revision();
+            self.step();
+            let mut commits = self.session.cluster().api().etcd().commits(before);
+            if commits.any(|commit| *commit.cause.actor == *written.by && commit.kind().info().kind == written.kind) {
+                return;
+            }
+        }
+    }
+
     /// Does what a step of the lesson says.
     pub(super) fn perform(&mut self, id: u32, step: usize) {
         let Some(step) = self.lesson.get(step).cloned() else { return };
@@ -51,8 +62,8 @@ impl Host {
                 Err(error) => all.refusals.push(error.to_string()),
             }
         }
-        for _ in 0..step.steps.min(STEPS_MAX) {
-            self.step();
+        if let Some(written) = &step.until_written {
+            self.step_until(written);
         }
         if step.skip_seconds > 0.0 {
             self.running.skip(self.session.now(), step.skip_seconds);

@@ -193,3 +193,29 @@ fn whoever_is_selected_is_told_about_until_they_are_gone() {
         why::chain(host.session().cluster().api().etcd(), host.session().cluster().api().etcd().revision()),
     )))));
 }
+
+#[test]
+fn the_first_lesson_stops_where_its_words_say() {
+    let mut host = Host::new();
+    host.command(Command::Open { start: Start::Scenario("how-a-pod-comes-to-be".to_owned()), play: false });
+    let reports = host.take_reports();
+    let opened = reports.iter().find_map(|report| match report {
+        Report::Opened { files, lesson: Some(lesson), .. } => Some((files.clone(), lesson.clone())),
+        _ => None,
+    });
+    let (files, lesson) = opened.expect("it has files and a lesson");
+    assert_eq!(lesson.steps[1].apply, ["web.yaml"]);
+    let action = Action::Apply { files, namespace: "default".to_owned(), dry_run: false };
+    host.command(Command::Act { id: 1, action });
+    let seen = |host: &Host| {
+        let etcd = host.session().cluster().api().etcd();
+        let pod = etcd.range(Kind::Pod, Some("default")).next();
+        let node = pod.and_then(|(_, pod)| pod.to_value()["spec"]["nodeName"].as_str().map(str::to_owned));
+        (etcd.count(Kind::ReplicaSet), etcd.count(Kind::Pod), node.is_some())
+    };
+    assert_eq!(seen(&host), (0, 0, false), "applying is all that kubectl does");
+    for (step, expected) in [(2, (1, 0, false)), (3, (1, 1, false)), (4, (1, 1, true))] {
+        host.command(Command::Perform { id: 2, step });
+        assert_eq!(seen(&host), expected, "after step {step}");
+    }
+}

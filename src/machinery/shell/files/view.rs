@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::machinery::order::Order as _;
 use crate::machinery::persistent::OrdMap;
 
 use super::{FileEntry, FileError, FileKind, FileTree, TREE_BYTES_MAX, WriteAt, normalise, parent};
@@ -206,7 +207,7 @@ impl<'a> FileSystem<'a> {
                 names.push(name.to_owned());
             }
         }
-        names.sort();
+        names.order();
         names.dedup();
         Ok(names)
     }

@@ -5,6 +5,7 @@ use super::super::io::CommandIo;
 use super::Arguments;
 use super::filter::Gather;
 use crate::machinery::base64;
+use crate::machinery::order::Order as _;
 
 /// `sort`, `tac` and `shuf`.
 pub(super) fn sort(name: &str, arguments: &[String]) -> Box<dyn CommandRun> {
@@ -97,9 +98,9 @@ fn sorted(io: &mut CommandIo<'_>, arguments: &[String], input: Vec<u8>) -> i32 {
     };
     let mut all = lines(&input);
     if keys.is_empty() && !global.is_empty() {
-        all.sort();
+        all.order();
     }
-    all.sort_by(compare);
+    all.order_by(compare);
     if parsed.has("u") {
         all.dedup_by(|left, right| compare(left, right).is_eq());
     }

@@ -307,7 +307,8 @@ fn probes_and_images_fail_when_somebody_wants_it() {
         76.0 Pending ready=false c:waiting:ErrImagePull:0
         87.0 Pending ready=false c:waiting:ImagePullBackOff:0
         90.0 Running ready=true c:running:0
-    "#]].assert_eq(&format!("{}{}", bench.history("p"), bench.history("q")));
+    "#]]
+    .assert_eq(&format!("{}{}", bench.history("p"), bench.history("q")));
     let events = bench.events();
     assert!(events.contains("Readiness probe failed: HTTP probe failed with statuscode: 500"), "{events}");
     assert!(events.contains("Failed to pull image \"nginx:1.28\""), "{events}");
