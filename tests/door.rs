@@ -139,6 +139,9 @@ fn clients_discover_what_is_served() {
         let older = client.get("/apis/apps/v1", "application/json").await.json();
         assert_eq!((&older["kind"], &older["groupVersion"]), (&json!("APIResourceList"), &json!("apps/v1")));
         assert_eq!(client.get("/apis", "*/*").await.json()["groups"][0]["preferredVersion"]["groupVersion"], "apps/v1");
+        let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+        let older = client.get("/openapi/v2", protobuf).await;
+        assert!(older.code == 200 && older.body.contains("v1.36.2"), "{}", older.head);
         let index = client.get("/openapi/v3", "application/json").await.json();
         let address = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().expect("a document").to_owned();
         let document = client.get(&address, "application/json").await.json();

@@ -191,12 +191,18 @@ pub(super) fn read(request: &HttpRequest, kind: &str) -> Result<Read, Status> {
     };
     let text = std::str::from_utf8(&request.body).map_err(|_| unrecognized("invalid UTF-8"))?;
     let is_yaml = media_type(&request.content_type) == YAML;
-    if !is_yaml && !text.trim_start().starts_with(['{', '[']) {
+    let is_compound = text.trim_start().starts_with(['{', '[']);
+    // What is JSON and no object is refused by whoever knows what it should be.
+    let scalar: Option<Value> = if is_compound { None } else { serde_json::from_str(text).ok() };
+    if !is_yaml && !is_compound && scalar.is_none() {
         let error = match text.trim_start().chars().next() {
             None => "unexpected end of JSON input".to_owned(),
             Some(first) => format!("invalid character {first:?} looking for beginning of value"),
         };
         return Err(unrecognized(&error));
+    }
+    if let Some(value) = scalar.filter(|_| !is_yaml) {
+        return Ok(Read { value, duplicates: Vec::new() });
     }
     let document = yaml::read_one(text).map_err(|error| unrecognized(&error.message))?;
     let duplicates = strict::duplicate_errors(&document);

@@ -73,6 +73,17 @@ pub(super) fn v3(path: &str) -> Option<Value> {
     GroupVersion::all().into_iter().find(|own| own.path() == path).map(document)
 }
 
+/// The older form in Protobuf, as client-go asks for it: what the document is, and that it tells of nothing. From that
+/// kubectl learns that a kind is unknown here, and says so itself.
+pub(super) fn v2_protobuf() -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).unwrap_or(0);
+        [&[number << 3 | 2, length], bytes].concat()
+    };
+    let information = [field(1, b"Kubernetes"), field(2, VERSION.as_bytes())].concat();
+    [field(1, b"2.0"), field(2, &information), field(8, b"")].concat()
+}
+
 /// All in one, in the older form.
 pub(super) fn v2() -> Value {
     let mut all = Map::new();

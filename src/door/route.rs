@@ -18,6 +18,9 @@ use super::{actions, discovery, logs, openapi};
 /// The version that is simulated.
 pub(super) const VERSION: &str = "v1.36.2";
 
+/// How client-go asks for `/openapi/v2`.
+const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
 /// What a request leads to.
 pub(super) enum Answer {
     /// An answer, and that is all.
@@ -35,6 +38,9 @@ impl From<Reply> for Answer {
 /// Answers a request.
 pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     let query = Query::of(&request.path);
+    if request.address() == "/openapi/v2" && request.accept.contains(OPENAPI_V2_PROTOBUF) {
+        return Reply { content_type: OPENAPI_V2_PROTOBUF, ..Reply::text(200, openapi::v2_protobuf()) }.into();
+    }
     let format = match Format::agree(request, &query) {
         Ok(format) => format,
         // Whatever a client accepts, these are plain text.
