@@ -169,6 +169,14 @@ fn delete_options_of_body(body: &Value) -> Result<DeleteOptions, Status> {
     if body["kind"].as_str().is_some_and(|kind| kind != "DeleteOptions") || !body.is_object() {
         return Err(Status::bad_request("expected a DeleteOptions object"));
     }
+    if !body["orphanDependents"].is_null() && !body["propagationPolicy"].is_null() {
+        let error = FieldError::invalid(
+            &Path::new("propagationPolicy"),
+            body["propagationPolicy"].clone(),
+            "orphanDependents and deletionPropagation cannot be both set",
+        );
+        return Err(invalid_options("DeleteOptions", error));
+    }
     let given: Vec<&str> = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     Ok(DeleteOptions {
         grace_period_seconds: body["gracePeriodSeconds"].as_i64(),

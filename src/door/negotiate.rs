@@ -204,7 +204,11 @@ pub(super) fn read(request: &HttpRequest, kind: &str) -> Result<Read, Status> {
     if let Some(value) = scalar.filter(|_| !is_yaml) {
         return Ok(Read { value, duplicates: Vec::new() });
     }
-    let document = yaml::read_one(text).map_err(|error| unrecognized(&error.message))?;
+    let document = yaml::read_one(text).map_err(|error| match error.message.as_str() {
+        // The server has all of the text, where kubectl reads from a stream.
+        "unexpected EOF" => unrecognized("unexpected end of JSON input"),
+        message => unrecognized(message),
+    })?;
     let duplicates = strict::duplicate_errors(&document);
     Ok(Read { value: document.value, duplicates })
 }

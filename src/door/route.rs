@@ -6,7 +6,7 @@ use crate::api::table;
 use crate::api::{Object, Subresource};
 use crate::apiserver::address::{self, Query, unknown_address};
 use crate::apiserver::{Call, Response, Target};
-use crate::machinery::status::Status;
+use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::session::Session;
 
@@ -128,7 +128,21 @@ fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format:
     if is_get && target.subresource == Some(Subresource::Log) {
         return logs::read(session.cluster(), &target, query).map(Answer::Reply);
     }
+    let mut call = Call {
+        method: request.method.clone(),
+        path: request.path.clone(),
+        content_type: request.content_type.clone(),
+        body: Value::Null,
+        client: request.client().to_owned(),
+    };
+    // Where there is no such way, nobody looks at the body.
+    if let Err(status) = call.request()
+        && matches!(status.reason(), Reason::MethodNotAllowed | Reason::NotFound)
+    {
+        return Err(status);
+    }
     let read = negotiate::read(request, target.kind.info().kind)?;
+    call.body = read.value;
     if !read.duplicates.is_empty() && query.get("fieldValidation") == "Strict" {
         let why = format!("strict decoding error: {}", read.duplicates.join(", "));
         return Err(Status::bad_request(crate::machinery::strict::cannot_be_handled(
@@ -137,13 +151,6 @@ fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format:
             &why,
         )));
     }
-    let call = Call {
-        method: request.method.clone(),
-        path: request.path.clone(),
-        content_type: request.content_type.clone(),
-        body: read.value,
-        client: request.client().to_owned(),
-    };
     let answer = session.request(&call)?;
     let mut reply = show(&call, &answer.response, format, session.now());
     if query.get("fieldValidation") != "Ignore" {
