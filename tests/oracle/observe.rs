@@ -45,7 +45,9 @@ pub fn find(argv: &[String], namespace: &str) -> Option<Box<dyn CommandRun>> {
 }
 
 /// What tells a one-liner from the others, the file that it reads in place of its input, and what it does.
-const ONE_LINERS: [(&str, Option<&str>, fn(&Value) -> String); 6] = [
+type OneLiner = (&'static str, Option<&'static str>, fn(&Value) -> String);
+
+const ONE_LINERS: [OneLiner; 6] = [
     ("'app':'squat'", Some("rs.json"), squatting_set),
     ("o[\"spec\"].get(\"finalizers\")", None, namespace_state),
     ("\"ephemeralContainers\"]=[{\"name\":\"dbg\"", None, with_ephemeral_container),
