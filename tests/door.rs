@@ -288,7 +288,7 @@ fn the_cluster_runs_can_be_acted_on_and_its_log_plays_again() {
         let client = Client::open().await;
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
-            "spec": {"containers": [{"name": "c", "image": "busybox:1.36", "command": ["sh", "-c", "echo hello; sleep 9"]}]},
+            "spec": {"containers": [{"name": "c", "image": "busybox:1.36", "command": ["sh", "-c", "echo hello; sleep 9; echo bye"]}]},
         });
         assert_eq!(client.post("/api/v1/namespaces/default/pods", &pod).await.code, 201);
         let action = json!({"addNode": {"name": "extra", "labels": {}, "taints": [], "capacity": {"cpu": "1", "memory": "1Gi", "pods": "9"}}});
@@ -299,8 +299,19 @@ fn the_cluster_runs_can_be_acted_on_and_its_log_plays_again() {
         assert_eq!(client.get("/api/v1/nodes", "*/*").await.json()["items"].as_array().map(Vec::len), Some(3));
         let log = client.get("/api/v1/namespaces/default/pods/p/log", "application/json, */*").await;
         assert_eq!((log.code, log.body.as_str()), (200, "hello\n"));
+        let path = "/api/v1/namespaces/default/pods/p/log?follow=true&tailLines=1";
+        let (mut follow, code, _) = client.begin("GET", path, &[], b"").await;
+        assert_eq!(code, 200);
         let before = client.get("/api/v1/namespaces/default/pods/p", "*/*").await.json();
         assert_eq!(before["status"]["phase"], "Running");
+        // The container ends while its log is followed, and its last words are heard.
+        for _ in 0..100 {
+            client.door.advance(Duration::from_millis(200)).await;
+        }
+        let mut said = String::new();
+        follow.read_to_string(&mut said).await.expect("it ends with the container");
+        let said: Vec<&str> = said.lines().filter(|line| matches!(*line, "hello" | "bye")).collect();
+        assert_eq!(said, ["hello", "bye"]);
         let session = client.get("/kubetab/v1/session", "*/*").await;
         let replayed = Session::from_log(SessionLog::from_json(&session.body).expect("a session"));
         let etcd = replayed.cluster().api().etcd();

@@ -11,8 +11,7 @@ use crate::session::{Session, SessionConfig};
 
 use super::message::{HttpRequest, Reply};
 use super::negotiate::Format;
-use super::route::{self, Answer};
-use super::watch::Watch;
+use super::route::{self, Answer, Stream};
 
 /// How often time is moved on when nobody asks for anything.
 const TICK: Duration = Duration::from_millis(5);
@@ -20,8 +19,8 @@ const TICK: Duration = Duration::from_millis(5);
 const STEPS_MAX: u64 = 5_000;
 /// How many requests may wait.
 const WAITING_MAX: usize = 1_024;
-/// How many watches may be open.
-const WATCHES_MAX: usize = 4_096;
+/// How many watches and followed logs may be open.
+const STREAMS_MAX: usize = 4_096;
 
 /// How simulated time passes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,7 +82,7 @@ impl Door {
 #[expect(clippy::disallowed_types, reason = "real clients live in real time")]
 struct Actor {
     session: Session,
-    watches: Vec<Watch>,
+    streams: Vec<Stream>,
     clock: Clock,
     /// When simulated time was moved on last.
     moved: Instant,
@@ -96,7 +95,7 @@ impl Actor {
         let mut session = Session::new(config);
         let until = session.now() + head_start;
         session.run_until(until);
-        Self { session, watches: Vec::new(), clock, moved }
+        Self { session, streams: Vec::new(), clock, moved }
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
@@ -118,7 +117,7 @@ impl Actor {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             let cluster = self.session.cluster();
-            self.watches.retain_mut(|watch| watch.pump(cluster));
+            self.streams.retain_mut(|stream| stream.pump(cluster));
         }
     }
 
@@ -133,12 +132,13 @@ impl Actor {
             Message::Http(request, reply) => {
                 let answer = match route::answer(&mut self.session, &request) {
                     Answer::Reply(reply) => reply,
-                    Answer::Watch(..) if self.watches.len() >= WATCHES_MAX => {
-                        let status = Status::new(Reason::TooManyRequests, "too many watches are open");
+                    Answer::Stream(..) if self.streams.len() >= STREAMS_MAX => {
+                        let status =
+                            Status::new(Reason::TooManyRequests, "too many watches are open, please try again later");
                         Reply::refusal(&status, &Format::plain(&request))
                     }
-                    Answer::Watch(reply, watch) => {
-                        self.watches.push(*watch);
+                    Answer::Stream(reply, stream) => {
+                        self.streams.push(stream);
                         reply
                     }
                 };

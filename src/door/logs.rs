@@ -1,5 +1,11 @@
-//! `pods/NAME/log`.
+//! `pods/NAME/log`, once or for as long as the container runs.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::api::{Kind, Object};
 use crate::apiserver::Target;
 use crate::apiserver::address::Query;
 use crate::machinery::status::Status;
@@ -7,6 +13,11 @@ use crate::machinery::time::Time;
 use crate::sim::{Cluster, PodLogOptions};
 
 use super::message::Reply;
+
+/// How often the log of a container that is followed is looked at.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
+/// How many pieces may wait for a client that follows.
+const PIECES_MAX: usize = 16;
 
 /// What a container wrote so far.
 ///
@@ -17,14 +28,95 @@ pub(super) fn read(cluster: &Cluster, target: &Target, query: &Query) -> Result<
     let lines = cluster.pod_logs(&target.namespace, &target.name, &options)?;
     let mut text = String::new();
     for line in lines {
-        if query.is_on("timestamps") {
-            text += &line.time.to_rfc3339_micro();
-            text.push(' ');
-        }
-        text += &line.text;
-        text.push('\n');
+        write(&mut text, line.time, &line.text, query.is_on("timestamps"));
     }
-    Ok(Reply { content_type: "text/plain", ..Reply::text(200, text) })
+    Ok(Reply { content_type: CONTENT_TYPE, ..Reply::text(200, text) })
+}
+
+const CONTENT_TYPE: &str = "text/plain";
+
+fn write(text: &mut String, time: Time, line: &str, with_time: bool) {
+    if with_time {
+        *text += &time.to_rfc3339_micro();
+        text.push(' ');
+    }
+    *text += line;
+    text.push('\n');
+}
+
+/// A client that follows a container's log.
+#[derive(Debug)]
+pub(super) struct Follow {
+    target: Target,
+    options: PodLogOptions,
+    with_times: bool,
+    /// The time of the last line that was sent, and how many lines of that time were.
+    sent: Option<(Time, usize)>,
+    look_at: Time,
+    sender: mpsc::Sender<Bytes>,
+}
+
+impl Follow {
+    /// Begins with what there is.
+    ///
+    /// # Errors
+    /// The API server's or the kubelet's refusal.
+    pub(super) fn open(cluster: &Cluster, target: Target, query: &Query) -> Result<(Self, Reply), Status> {
+        let options = options(cluster.now(), query)?;
+        let (sender, receiver) = mpsc::channel(PIECES_MAX);
+        let with_times = query.is_on("timestamps");
+        let mut follow = Self { target, options, with_times, sent: None, look_at: cluster.now(), sender };
+        follow.send_new(cluster)?;
+        // The end of the log was asked for once; from here on everything is new.
+        follow.options.tail_lines = None;
+        Ok((follow, Reply::stream(CONTENT_TYPE, receiver)))
+    }
+
+    /// Sends what was written since. Says whether there may be more.
+    pub(super) fn pump(&mut self, cluster: &Cluster) -> bool {
+        if self.sender.is_closed() {
+            return false;
+        }
+        if cluster.now() < self.look_at || self.sender.capacity() == 0 {
+            return true;
+        }
+        self.look_at = cluster.now() + FOLLOW_INTERVAL;
+        // Whether it runs is asked first, so that its last words are not lost.
+        let runs = self.runs(cluster);
+        self.send_new(cluster).is_ok() && runs
+    }
+
+    fn send_new(&mut self, cluster: &Cluster) -> Result<(), Status> {
+        let mut options = self.options.clone();
+        if let Some((time, _)) = self.sent {
+            options.since = Some(time);
+        }
+        let lines = cluster.pod_logs(&self.target.namespace, &self.target.name, &options)?;
+        let known = self.sent.map_or(0, |(_, count)| count);
+        let mut text = String::new();
+        for line in lines.into_iter().skip(known) {
+            write(&mut text, line.time, &line.text, self.with_times);
+            self.sent = match self.sent {
+                Some((time, count)) if time == line.time => Some((time, count + 1)),
+                _ => Some((line.time, 1)),
+            };
+        }
+        if !text.is_empty() {
+            // A client that has gone is noticed the next time.
+            let _ = self.sender.try_send(text.into());
+        }
+        Ok(())
+    }
+
+    fn runs(&self, cluster: &Cluster) -> bool {
+        let Some(Object::Pod(pod)) = cluster.api().etcd().get(Kind::Pod, &self.target.key()) else { return false };
+        let Some(status) = &pod.status else { return false };
+        let all = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+        let mut known = all.into_iter().flatten().flatten();
+        let found = known.find(|known| self.options.container.is_empty() || known.name == self.options.container);
+        let state = found.and_then(|container| container.state.as_ref());
+        !self.options.previous && state.is_some_and(|state| state.running.is_some())
+    }
 }
 
 fn options(now: Time, query: &Query) -> Result<PodLogOptions, Status> {
@@ -36,7 +128,7 @@ fn options(now: Time, query: &Query) -> Result<PodLogOptions, Status> {
             .map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
     };
     let since_seconds = number("sinceSeconds")?;
-    let ago = |seconds: usize| now - std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
+    let ago = |seconds: usize| now - Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
     Ok(PodLogOptions {
         container: query.get("container").to_owned(),
         previous: query.is_on("previous"),

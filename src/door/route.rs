@@ -9,7 +9,9 @@ use crate::apiserver::{Call, Response, Target};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::session::Session;
+use crate::sim::Cluster;
 
+use super::logs::Follow;
 use super::message::{HttpRequest, Reply};
 use super::negotiate::{self, Format, Shape};
 use super::watch::Watch;
@@ -25,8 +27,27 @@ const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@
 pub(super) enum Answer {
     /// An answer, and that is all.
     Reply(Reply),
-    /// An answer that goes on for as long as its watch is pumped.
-    Watch(Reply, Box<Watch>),
+    /// An answer that goes on for as long as its stream is pumped.
+    Stream(Reply, Stream),
+}
+
+/// An answer that goes on.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// A watch.
+    Watch(Box<Watch>),
+    /// A log that is followed.
+    Follow(Box<Follow>),
+}
+
+impl Stream {
+    /// Sends what is new. Says whether there may be more.
+    pub(super) fn pump(&mut self, cluster: &Cluster) -> bool {
+        match self {
+            Self::Watch(watch) => watch.pump(cluster),
+            Self::Follow(follow) => follow.pump(cluster),
+        }
+    }
 }
 
 impl From<Reply> for Answer {
@@ -126,6 +147,10 @@ fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format:
         return watch(session, target, query, format);
     }
     if is_get && target.subresource == Some(Subresource::Log) {
+        if query.is_on("follow") {
+            let (follow, reply) = Follow::open(session.cluster(), target, query)?;
+            return Ok(Answer::Stream(reply, Stream::Follow(Box::new(follow))));
+        }
         return logs::read(session.cluster(), &target, query).map(Answer::Reply);
     }
     let mut call = Call {
@@ -169,7 +194,7 @@ fn old_watch_path(path: &str) -> Option<String> {
 
 fn watch(session: &Session, target: Target, query: &Query, format: Format) -> Result<Answer, Status> {
     let (watch, receiver) = Watch::open(session.cluster(), target, query, format)?;
-    Ok(Answer::Watch(Reply::stream(format.whole().content_type(), receiver), Box::new(watch)))
+    Ok(Answer::Stream(Reply::stream(format.whole().content_type(), receiver), Stream::Watch(Box::new(watch))))
 }
 
 /// An answer of the API server's in the form that the client wants.
