@@ -23,8 +23,7 @@ look: setup ## Builds the page quickly and large, for a look at it, and serves i
 	@node scripts/serve.mjs dist $(PORT)
 
 api: ## Opens a cluster to your own kubectl at http://127.0.0.1:8001 (ARGS="--nodes 3 --speed 10")
-	@$(run) "Building the HTTP door" cargo build --quiet --release --features serve --bin serve
-	@cargo run --quiet --release --features serve --bin serve -- $(ARGS)
+	@$(run) "Opening a cluster to kubectl" cargo run --quiet --release --features serve --bin serve -- $(ARGS)
 
 dist: setup ## Builds the release page into dist/ (PUBLIC_URL=/path/ for a fixed path)
 	@$(run) "Building the page into dist/" scripts/dist.sh "$(PUBLIC_URL)"

@@ -22,7 +22,9 @@ use crate::sim::Cluster;
 use super::negotiate::{Format, Shape};
 
 /// How many pieces may wait for a client.
-const PIECES_MAX: usize = 16;
+const PIECES_MAX: usize = 4;
+/// About how large a piece may become.
+const PIECE_BYTES_MAX: usize = 256 << 10;
 /// How many commits are looked at for one piece.
 const COMMITS_MAX: usize = 500;
 /// How often a client is told how far it has come, when it asked for that.
@@ -191,6 +193,9 @@ impl Watch {
             self.at = commit.revision;
             if commit.kind() == self.target.kind {
                 self.change(piece, commit, cluster.now());
+            }
+            if piece.len() > PIECE_BYTES_MAX {
+                break;
             }
         }
         true
