@@ -10,7 +10,7 @@ ONLY ?=
 run := scripts/run
 wasm := --target wasm32-unknown-unknown --profile web
 
-.PHONY: help serve look dist test setup setup-test fmt clippy native-test wasm-test e2e sizes bench screenshot clean
+.PHONY: help serve look api dist test setup setup-test fmt clippy native-test wasm-test e2e sizes bench screenshot clean
 
 help: ## Lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -21,6 +21,10 @@ serve: dist ## Builds the release page and serves it at http://127.0.0.1:8080
 look: setup ## Builds the page quickly and large, for a look at it, and serves it
 	@$(run) "Building the page for a look" scripts/dist.sh "$(PUBLIC_URL)" web-look
 	@node scripts/serve.mjs dist $(PORT)
+
+api: ## Opens a cluster to your own kubectl at http://127.0.0.1:8001 (ARGS="--nodes 3 --speed 10")
+	@$(run) "Building the HTTP door" cargo build --quiet --release --features serve --bin serve
+	@cargo run --quiet --release --features serve --bin serve -- $(ARGS)
 
 dist: setup ## Builds the release page into dist/ (PUBLIC_URL=/path/ for a fixed path)
 	@$(run) "Building the page into dist/" scripts/dist.sh "$(PUBLIC_URL)"

@@ -15,5 +15,7 @@ pub mod sim; // clock, event queue, faults, causes, invariants: the `Cluster`
 pub mod kubectl; // command line, verbs, printers
 pub mod session; // the log, share links, scenarios, save and restore
 pub mod view; // plain data for the page: scene, timeline, explanations
+#[cfg(all(feature = "serve", not(target_arch = "wasm32")))]
+pub mod door; // a session behind HTTP, for real clients
 #[cfg(target_arch = "wasm32")]
 pub mod page; // Leptos components

@@ -75,6 +75,16 @@ fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
     if (said_version.is_empty() || said_version == version) && (said_kind.is_empty() || said_kind == kind.info().kind) {
         return Ok(());
     }
+    if let Some(said) = Kind::from_manifest(said_version, said_kind).filter(|said| *said != kind) {
+        // Both are known, and there is no way from one to the other (`runtime.Scheme.ConvertToVersion`).
+        let internal = kind.info().group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+        return Err(Status::bad_request(format!(
+            "{said} in version {:?} cannot be handled as a {kind}: converting ({}.{said}) to ({internal}.{kind}): \
+             unknown conversion",
+            said.info().version,
+            said.info().version,
+        )));
+    }
     Err(Status::bad_request(format!(
         "the API version in the data ({said_version}) does not match the expected API version ({version})"
     )))

@@ -38,7 +38,7 @@ impl ApiServer {
         let waits = metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty())
             || (is_graceful(kind) && metadata.deletion_grace_period_seconds.unwrap_or(0) > 0);
         if options.dry_run {
-            return Ok(Response::Object(object));
+            return Ok(if waits || is_graceful(kind) { Response::Object(object) } else { success(&object) });
         }
         if waits {
             if !changed {
@@ -153,7 +153,8 @@ fn check_preconditions(existing: &Object, options: &DeleteOptions) -> Result<(),
         && Some(uid) != metadata.uid.as_ref()
     {
         return conflict(format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+             deleted and then recreated",
             metadata.uid.as_deref().unwrap_or("")
         ));
     }
@@ -161,7 +162,8 @@ fn check_preconditions(existing: &Object, options: &DeleteOptions) -> Result<(),
         && Some(version) != metadata.resource_version.as_ref()
     {
         return conflict(format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). \
+             The object might have been modified",
             metadata.resource_version.as_deref().unwrap_or("")
         ));
     }

@@ -4,8 +4,10 @@
 //! `k8s.io/apiserver/pkg/registry/generic/registry/store.go`. Nothing here knows of simulated time beyond the moment
 //! that each request is told.
 
+pub mod address;
 mod admission;
 mod allocator;
+mod call;
 mod decode;
 mod delete;
 mod event_ttl;
@@ -23,9 +25,11 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use allocator::Allocator;
+pub use call::{Call, media_type};
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
 pub use fields::selectable_fields;
+pub use read::Filter;
 pub use request::{
     Answer, Body, DeleteOptions, FieldValidation, List, ListOptions, Patch, Propagation, Request, Response, Target,
     User, Verb, VersionMatch, WriteOptions,

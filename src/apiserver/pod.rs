@@ -68,6 +68,9 @@ impl ApiServer {
         options: &WriteOptions,
     ) -> Result<Response, Status> {
         let eviction = Self::json(body)?;
+        if eviction["metadata"]["name"].as_str().unwrap_or("") != &*target.name {
+            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+        }
         let pod = self.pod(target)?;
         let wanted = &eviction["deleteOptions"];
         let delete = DeleteOptions {

@@ -10,14 +10,19 @@ use crate::machinery::status::{Reason, Status};
 use super::fields::field_value;
 use super::{ApiServer, List, ListOptions, Target, VersionMatch};
 
-/// The parsed selectors of a list.
-pub(super) struct Filter {
+/// The parsed selectors of a list or a watch.
+#[derive(Clone, Debug)]
+pub struct Filter {
     labels: Selector,
     fields: FieldSelector,
 }
 
 impl Filter {
-    pub(super) fn parse(target: &Target, options: &ListOptions) -> Result<Self, Status> {
+    /// The selectors of `options`.
+    ///
+    /// # Errors
+    /// `BadRequest` when they cannot be read, or name a field that the kind cannot be selected by.
+    pub fn parse(target: &Target, options: &ListOptions) -> Result<Self, Status> {
         let labels = Selector::parse(&options.label_selector).map_err(Status::bad_request)?;
         let fields = FieldSelector::parse(&options.field_selector).map_err(Status::bad_request)?;
         for requirement in fields.requirements() {
@@ -26,7 +31,9 @@ impl Filter {
         Ok(Self { labels, fields })
     }
 
-    pub(super) fn selects(&self, object: &Object) -> bool {
+    /// Whether an object is meant.
+    #[must_use]
+    pub fn selects(&self, object: &Object) -> bool {
         (self.labels.is_empty() || self.labels.matches(&labels_of(object)))
             && self.fields.requirements().iter().all(|requirement| {
                 requirement.matches_value(&field_value(object, requirement.field()).unwrap_or_default())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::table::{self, IncludeObject};
-use crate::api::{Kind, Name, Object, ObjectKey, Subresource};
+use crate::api::{Kind, Name, Object, ObjectKey, Subresource, form};
 use crate::etcd::{Cause, Revision};
 use crate::machinery::time::Time;
 
@@ -197,6 +197,12 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Whether it leaves everything as it is.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        matches!(self, Self::Get | Self::List(_))
+    }
+
     /// The verb as RBAC and audit name it.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
@@ -258,26 +264,47 @@ impl Response {
         match self {
             Self::Object(object) => object.to_value(),
             Self::Value(value) => value.clone(),
-            Self::List(list) => {
-                let mut metadata = serde_json::json!({ "resourceVersion": list.revision.to_string() });
-                if !list.continue_token.is_empty() {
-                    metadata["continue"] = list.continue_token.clone().into();
-                }
-                if let Some(remaining) = list.remaining {
-                    metadata["remainingItemCount"] = remaining.into();
-                }
-                serde_json::json!({
-                    "kind": format!("{}List", list.kind),
-                    "apiVersion": list.kind.api_version(),
-                    "metadata": metadata,
-                    "items": list.items.iter().map(Object::to_value).collect::<Vec<_>>(),
-                })
-            }
+            Self::List(list) => serde_json::json!({
+                "kind": format!("{}List", list.kind),
+                "apiVersion": list.kind.api_version(),
+                "metadata": list.metadata(),
+                "items": list.items.iter().map(Object::to_value).collect::<Vec<_>>(),
+            }),
         }
     }
 }
 
+impl List {
+    /// The list's own metadata.
+    #[must_use]
+    pub fn metadata(&self) -> Value {
+        let mut metadata = serde_json::json!({ "resourceVersion": self.revision.to_string() });
+        if !self.continue_token.is_empty() {
+            metadata["continue"] = self.continue_token.clone().into();
+        }
+        if let Some(remaining) = self.remaining {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+        metadata
+    }
+}
+
 impl Response {
+    /// The answer as it goes over the wire: objects in the form that Go gives them.
+    #[must_use]
+    pub fn wire(&self) -> Value {
+        match self {
+            Self::Object(object) => form::encode(object),
+            Self::Value(value) => value.clone(),
+            Self::List(list) => serde_json::json!({
+                "kind": format!("{}List", list.kind),
+                "apiVersion": list.kind.api_version(),
+                "metadata": list.metadata(),
+                "items": list.items.iter().map(form::encode).collect::<Vec<_>>(),
+            }),
+        }
+    }
+
     /// The answer as a `Table`, for a client that accepts one; nothing for what has no columns.
     #[must_use]
     pub fn to_table(&self, include: IncludeObject, now: Time) -> Option<Value> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::cli::{Cli, wire};
+use super::cli::Cli;
 use super::failure::Failure;
 use super::{manifest, resource};
 use crate::api::table::IncludeObject;
@@ -70,7 +70,7 @@ impl Info {
     ) -> Vec<Self> {
         let table = table.and_then(|include| response.to_table(include, cli.api.now()));
         let Some(mut table) = table else {
-            let answer = wire(response);
+            let answer = response.wire();
             return match answer["items"].as_array() {
                 Some(items) => items.iter().map(|item| Self::of(kind, namespace, item.clone())).collect(),
                 None => vec![Self::of(kind, namespace, answer)],

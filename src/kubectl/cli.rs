@@ -7,7 +7,7 @@ use super::command::Parsed;
 use super::failure::Failure;
 use super::flags::Flags;
 use super::{delete, drain, get, replace, rollout_status, wait};
-use crate::api::{Kind, ObjectKey, Subresource, form};
+use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{
     Body, DeleteOptions, FieldValidation, ListOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
 };
@@ -195,7 +195,7 @@ impl<'a> Cli<'a> {
     }
 
     fn send_for_value(&mut self, target: Target, verb: Verb) -> Result<Value, Status> {
-        self.send(target, verb).map(|response| wire(&response))
+        self.send(target, verb).map(|response| response.wire())
     }
 
     pub(super) fn get(&mut self, kind: Kind, namespace: &str, name: &str) -> Result<Value, Status> {
@@ -252,23 +252,6 @@ impl<'a> Cli<'a> {
 fn subresource(name: &str) -> Option<Subresource> {
     use Subresource::{Binding, EphemeralContainers, Eviction, Resize, Scale, Status};
     [Status, Scale, Binding, Eviction, EphemeralContainers, Resize].into_iter().find(|known| known.as_str() == name)
-}
-
-/// An answer as it goes over the wire: objects in the form that Go gives them.
-pub(super) fn wire(response: &Response) -> Value {
-    match response {
-        Response::Object(object) => form::encode(object),
-        Response::Value(value) => value.clone(),
-        Response::List(list) => {
-            let items: Vec<Value> = list.items.iter().map(form::encode).collect();
-            serde_json::json!({
-                "kind": format!("{}List", list.kind),
-                "apiVersion": list.kind.api_version(),
-                "metadata": { "resourceVersion": list.revision.to_string() },
-                "items": items,
-            })
-        }
-    }
 }
 
 /// `EnhanceListError`: a refusal of a list says what was looked for.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::builder::{self, Info, Query};
-use super::cli::{Cli, DryRun, Step, Waiting, wire};
+use super::cli::{Cli, DryRun, Step, Waiting};
 use super::failure::Failure;
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{Body, DeleteOptions, ListOptions, Patch, Target, Verb, WriteOptions};
@@ -277,7 +277,7 @@ fn leaving(cli: &mut Cli<'_>, node: &str, warn: bool) -> Result<Vec<Leaving>, Fa
         field_selector: format!("spec.nodeName={node}"),
         ..ListOptions::default()
     };
-    let list = wire(&cli.list(Kind::Pod, "", options)?);
+    let list = cli.list(Kind::Pod, "", options)?.wire();
     let now = cli.api.now();
     let (mut leaving, mut warnings, mut fatal) = (Vec::new(), Vec::new(), Vec::new());
     for pod in list["items"].as_array().into_iter().flatten() {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::builder::{self, Info, Query};
-use super::cli::{Cli, Step, wire};
+use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::pod_template::pod_template;
 use super::printer::Printer;
@@ -82,7 +82,7 @@ pub(super) fn replica_sets(cli: &mut Cli<'_>, info: &Info) -> Result<Vec<Value>,
         crate::machinery::json::from_value(selector).ok();
     let label_selector = crate::machinery::labels::format_label_selector(selector.as_ref());
     let options = ListOptions { label_selector, ..ListOptions::default() };
-    let list = wire(&cli.list(Kind::ReplicaSet, &info.namespace, options)?);
+    let list = cli.list(Kind::ReplicaSet, &info.namespace, options)?.wire();
     let uid = &info.object["metadata"]["uid"];
     let controlled = |set: &&Value| {
         let owners = set["metadata"]["ownerReferences"].as_array();

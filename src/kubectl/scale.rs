@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use super::builder::{self, Info, Query};
-use super::cli::{Cli, DryRun, Step, wire};
+use super::cli::{Cli, DryRun, Step};
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::api::Subresource;
@@ -53,7 +53,7 @@ fn scale(cli: &mut Cli<'_>, info: &Info, replicas: i64) -> Result<(), Failure> {
         cli.patch(target, Patch::Merge(json!({ "spec": { "replicas": replicas } })), options)?;
         return Ok(());
     }
-    let mut scale = wire(&cli.send(target.clone(), Verb::Get)?);
+    let mut scale = cli.send(target.clone(), Verb::Get)?.wire();
     let current = scale["spec"]["replicas"].as_i64().unwrap_or(0);
     if let Some(expected) = expected.filter(|expected| *expected != current) {
         return Err(Failure::Message(format!("Expected replicas to be {expected}, was {current}")));

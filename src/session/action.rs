@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Kind, ObjectKey};
-use crate::apiserver::{DeleteOptions, FieldValidation, Patch, Propagation, Request, Target, User, Verb, WriteOptions};
+use crate::apiserver::{
+    Call, DeleteOptions, FieldValidation, Patch, Propagation, Request, Target, User, Verb, WriteOptions,
+};
 use crate::etcd::{Cause, Why};
 use crate::kubectl::apply;
 use crate::machinery::manifest::{self, Manifest};
@@ -84,6 +86,8 @@ pub enum Action {
         /// The merge patch.
         patch: serde_json::Value,
     },
+    /// A real client wrote something.
+    Request(Call),
     /// A machine joins.
     AddNode(NodeSpec),
     /// A machine is taken away, and its Node object with it.
@@ -206,6 +210,8 @@ impl Outcome {
 impl Action {
     /// How many bytes of text an action may carry.
     pub const BYTES_MAX: usize = 1 << 20;
+    /// How many bytes a real client's request may carry: as many as the API server takes.
+    pub const REQUEST_BYTES_MAX: usize = 3 << 20;
 
     /// Whether the action may be taken into a session.
     ///
@@ -215,6 +221,11 @@ impl Action {
         let bytes = match self {
             Self::Apply { files, .. } => files.iter().map(|file| file.name.len() + file.text.len()).sum(),
             Self::Patch { patch, .. } => patch.to_string().len(),
+            Self::Request(call) => {
+                let bytes = call.path.len() + call.body.to_string().len();
+                let is_small = bytes <= Self::REQUEST_BYTES_MAX;
+                return if is_small { Ok(()) } else { Err(ActionError::TooLarge(bytes)) };
+            }
             _ => 0,
         };
         if bytes > Self::BYTES_MAX { Err(ActionError::TooLarge(bytes)) } else { Ok(()) }
@@ -234,6 +245,10 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
             let verb = patch_verb(patch.clone());
             send(cluster, object, None, verb, why, "patched")
         }
+        Action::Request(call) => match call.request().and_then(|request| cluster.request(request)) {
+            Ok(answer) => Outcome { lines: answer.warnings, ..Outcome::default() },
+            Err(status) => Outcome::refused(status),
+        },
         machine => {
             let (result, line) = on_machine(cluster, machine);
             match result {
@@ -266,7 +281,11 @@ fn on_machine(cluster: &mut Cluster, action: &Action) -> (Result<(), MachineErro
             cluster.break_image(image, *broken),
             format!("image {image} {}", if *broken { "cannot be pulled" } else { "can be pulled again" }),
         ),
-        Action::Apply { .. } | Action::Delete { .. } | Action::Scale { .. } | Action::Patch { .. } => {
+        Action::Apply { .. }
+        | Action::Delete { .. }
+        | Action::Scale { .. }
+        | Action::Patch { .. }
+        | Action::Request(_) => {
             unreachable!("these were done through the API server")
         }
     }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::api::Kind;
+use crate::apiserver::{Answer, Call};
+use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::sim::{Cluster, Step};
 
@@ -140,6 +142,36 @@ impl Session {
     /// Why it could not be done. A refusal by the API server is no error of the session's: it is an [`Outcome`], and
     /// stands in the log like any other.
     pub fn act(&mut self, action: Action) -> Result<Outcome, ActionError> {
+        self.begin(&action)?;
+        let outcome = action::perform(&mut self.cluster, &action);
+        self.record(action);
+        Ok(outcome)
+    }
+
+    /// Answers a real client, now. What it wrote stands in the log; what it only read, tried or was refused leaves no
+    /// trace.
+    ///
+    /// # Errors
+    /// The API server's refusal, or `ServiceUnavailable` when the session can take no more.
+    pub fn request(&mut self, call: &Call) -> Result<Answer, Status> {
+        let request = call.request()?;
+        if request.verb.is_read() {
+            return self.cluster.request(request);
+        }
+        let action = Action::Request(call.clone());
+        let unavailable = |error: ActionError| Status::new(Reason::ServiceUnavailable, error.to_string());
+        self.begin(&action).map_err(unavailable)?;
+        let mut written = self.cluster.clone();
+        let answer = written.request(request);
+        if written.api().etcd().revision() > self.cluster.api().etcd().revision() {
+            self.cluster = written;
+            self.record(action);
+        }
+        answer
+    }
+
+    /// Makes room for something to be done now: what lay ahead after a rewind is given up.
+    fn begin(&mut self, action: &Action) -> Result<(), ActionError> {
         if self.done >= SessionLog::ENTRIES_MAX {
             return Err(ActionError::LogFull);
         }
@@ -152,10 +184,13 @@ impl Session {
         self.end = now;
         self.snapshots.retain(|snapshot| snapshot.cluster.now() <= now);
         self.snapshot();
-        let outcome = action::perform(&mut self.cluster, &action);
-        self.entries.push(LogEntry { at: now, action });
+        Ok(())
+    }
+
+    /// Writes down what was done now.
+    fn record(&mut self, action: Action) {
+        self.entries.push(LogEntry { at: self.now(), action });
         self.done = self.entries.len();
-        Ok(outcome)
     }
 
     /// Makes one step: the next event of the cluster, or what was done next before a rewind.
@@ -298,6 +333,27 @@ mod tests {
         let session = played();
         let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
         assert_eq!(Session::from_log(log).hash(), session.hash());
+    }
+
+    #[test]
+    fn what_real_clients_write_is_played_again_and_what_they_try_leaves_no_trace() {
+        let mut session = played();
+        let mut call = Call {
+            method: "POST".to_owned(),
+            path: "/api/v1/namespaces/default/configmaps".to_owned(),
+            content_type: "application/json".to_owned(),
+            body: serde_json::json!({"metadata": {"generateName": "b-"}}),
+            client: "curl".to_owned(),
+        };
+        session.request(&call).expect("it is written");
+        let (hash, entries) = (session.hash(), session.entries().len());
+        let dry = Call { path: format!("{}?dryRun=All", call.path), ..call.clone() };
+        session.request(&dry).expect("it is tried");
+        call.body = serde_json::json!({"metadata": {"name": "B"}});
+        assert_eq!(session.request(&call).expect_err("a bad name").code(), 422);
+        assert_eq!((session.hash(), session.entries().len()), (hash, entries));
+        let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
+        assert_eq!(Session::from_log(log).hash(), hash);
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
             (sentence, subject)
         }
         Action::Patch { object: name, .. } => object("You changed {} {}.", name),
+        Action::Request(call) => (Sentence::new("You ran {}.", [format!("{} {}", call.method, call.path)]), None),
         Action::AddNode(spec) => node("You added the node {}.", &spec.name),
         Action::RemoveNode(name) => node("You took the node {} away.", &name.name),
         Action::StopNode(name) => node("You cut the power of {}.", &name.name),

@@ -1,0 +1,247 @@
+//! A request as HTTP has it: what the log of a session keeps of a real client's writes.
+//!
+//! `k8s.io/apiserver/pkg/endpoints/handlers/{create,update,patch,delete,get}.go`: which verb a method means, and how
+//! its options are read.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::address::{self, Query, unknown_address};
+use super::{
+    Body, DeleteOptions, FieldValidation, ListOptions, Patch, Propagation, Request, Target, User, Verb, VersionMatch,
+    WriteOptions,
+};
+use crate::api::{Kind, Name, Subresource};
+use crate::etcd::{Cause, Why};
+use crate::machinery::field::{FieldError, Path};
+use crate::machinery::status::{Reason, Status};
+
+/// A request in the words of HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Call {
+    /// `GET`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    pub method: String,
+    /// The address with its query.
+    pub path: String,
+    /// The media type of the body, which says what sort of patch it is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub content_type: String,
+    /// The body, read; `null` when there is none.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub body: Value,
+    /// The client's name, such as `kubectl`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client: String,
+}
+
+impl Call {
+    /// What the call asks of the API server.
+    ///
+    /// # Errors
+    /// The refusal of a call that asks for nothing that there is.
+    pub fn request(&self) -> Result<Request, Status> {
+        let target = address::target(&self.path)?;
+        let query = Query::of(&self.path);
+        let verb = self.verb(&target, &query)?;
+        let actor = if self.client.is_empty() { "unknown" } else { &self.client };
+        let object = [target.kind.to_string(), self.object_name(&target)];
+        let why = match verb {
+            Verb::Delete(_) | Verb::DeleteCollection(..) => Why::new("You deleted {} {}.", object),
+            _ => Why::new("You changed {} {}.", object),
+        };
+        Ok(Request { user: User::admin(), cause: Cause::new(actor, why), target, verb })
+    }
+
+    fn object_name(&self, target: &Target) -> String {
+        let name = if target.name.is_empty() { self.body["metadata"]["name"].as_str() } else { Some(&*target.name) };
+        name.unwrap_or("").to_owned()
+    }
+
+    fn verb(&self, target: &Target, query: &Query) -> Result<Verb, Status> {
+        let is_collection = target.name.is_empty();
+        let body = || Body::Json(self.body.clone());
+        match self.method.as_str() {
+            "GET" | "HEAD" if is_collection => Ok(Verb::List(list_options(query)?)),
+            "GET" | "HEAD" => Ok(Verb::Get),
+            "POST" if is_collection != target.subresource.is_some() => {
+                if target.kind.info().namespaced && target.namespace.is_empty() {
+                    return Err(Status::method_not_allowed());
+                }
+                Ok(Verb::Create { body: body(), options: write_options(query, "CreateOptions")? })
+            }
+            "PUT" if !is_collection => {
+                Ok(Verb::Update { body: body(), options: write_options(query, "UpdateOptions")? })
+            }
+            "PATCH" if !is_collection => {
+                Ok(Verb::Patch { patch: self.patch(target)?, options: write_options(query, "PatchOptions")? })
+            }
+            "DELETE" if is_collection && target.kind == Kind::Namespace => Err(Status::method_not_allowed()),
+            "DELETE" if target.subresource.is_some() => Err(Status::method_not_allowed()),
+            "DELETE" => {
+                let options = delete_options(query, &self.body)?;
+                if is_collection {
+                    return Ok(Verb::DeleteCollection(options, list_options(query)?));
+                }
+                Ok(Verb::Delete(options))
+            }
+            "POST" | "PUT" | "PATCH" => Err(Status::method_not_allowed()),
+            _ => Err(unknown_address()),
+        }
+    }
+
+    fn patch(&self, target: &Target) -> Result<Patch, Status> {
+        let body = self.body.clone();
+        match media_type(&self.content_type) {
+            "application/json-patch+json" => Ok(Patch::Json(body)),
+            "application/merge-patch+json" => Ok(Patch::Merge(body)),
+            // A Scale is patched in the version of its own group, which knows no other way either.
+            "application/strategic-merge-patch+json" if target.subresource == Some(Subresource::Scale) => {
+                Ok(Patch::Merge(body))
+            }
+            "application/strategic-merge-patch+json" => Ok(Patch::Strategic(body)),
+            _ => Err(Status::new(Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
+        }
+    }
+}
+
+/// The media type of a `Content-Type` without its parameters.
+#[must_use]
+pub fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or("").trim()
+}
+
+fn invalid_options(kind: &str, error: FieldError) -> Status {
+    Status::invalid("meta.k8s.io", kind, "", &vec![error])
+}
+
+/// Whether nothing is to be stored: `dryRun`, which knows one value.
+fn dry_run(given: &[&str], kind: &str) -> Result<bool, Status> {
+    let given: Vec<&str> = given.iter().copied().filter(|value| !value.is_empty()).collect();
+    if given.iter().any(|value| *value != "All") {
+        let error = FieldError::not_supported(&Path::new("dryRun"), serde_json::json!(given), &["All"]);
+        return Err(invalid_options(kind, error));
+    }
+    Ok(!given.is_empty())
+}
+
+fn write_options(query: &Query, kind: &str) -> Result<WriteOptions, Status> {
+    let field_validation = match query.get("fieldValidation") {
+        "" | "Warn" => FieldValidation::Warn,
+        "Strict" => FieldValidation::Strict,
+        "Ignore" => FieldValidation::Ignore,
+        other => {
+            let known = ["", "Ignore", "Strict", "Warn"];
+            let error = FieldError::not_supported(&Path::new("fieldValidation"), other, &known);
+            return Err(invalid_options(kind, error));
+        }
+    };
+    let given: Vec<&str> = query.all("dryRun").collect();
+    let manager = query.get("fieldManager");
+    Ok(WriteOptions {
+        dry_run: dry_run(&given, kind)?,
+        field_validation,
+        field_manager: Some(manager).filter(|manager| !manager.is_empty()).map(Name::from),
+    })
+}
+
+/// `DeleteOptions`: the body's, or the query's when there is none.
+fn delete_options(query: &Query, body: &Value) -> Result<DeleteOptions, Status> {
+    const KIND: &str = "DeleteOptions";
+    if !body.is_null() {
+        return delete_options_of_body(body);
+    }
+    let given: Vec<&str> = query.all("dryRun").collect();
+    let grace_period_seconds = match query.get("gracePeriodSeconds") {
+        "" => None,
+        text => Some(text.parse().map_err(|_| Status::bad_request(parse_int_error(text)))?),
+    };
+    Ok(DeleteOptions {
+        grace_period_seconds,
+        propagation: propagation(query.get("propagationPolicy"), query.is_on("orphanDependents"))?,
+        dry_run: dry_run(&given, KIND)?,
+        ..DeleteOptions::default()
+    })
+}
+
+fn delete_options_of_body(body: &Value) -> Result<DeleteOptions, Status> {
+    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    if body["kind"].as_str().is_some_and(|kind| kind != "DeleteOptions") || !body.is_object() {
+        return Err(Status::bad_request("expected a DeleteOptions object"));
+    }
+    if !body["orphanDependents"].is_null() && !body["propagationPolicy"].is_null() {
+        let error = FieldError::invalid(
+            &Path::new("propagationPolicy"),
+            body["propagationPolicy"].clone(),
+            "orphanDependents and deletionPropagation cannot be both set",
+        );
+        return Err(invalid_options("DeleteOptions", error));
+    }
+    let given: Vec<&str> = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    Ok(DeleteOptions {
+        grace_period_seconds: body["gracePeriodSeconds"].as_i64(),
+        propagation: propagation(
+            body["propagationPolicy"].as_str().unwrap_or(""),
+            body["orphanDependents"].as_bool().unwrap_or(false),
+        )?,
+        uid: text(&body["preconditions"]["uid"]),
+        resource_version: text(&body["preconditions"]["resourceVersion"]),
+        dry_run: dry_run(&given, "DeleteOptions")?,
+    })
+}
+
+fn propagation(policy: &str, orphan_dependents: bool) -> Result<Option<Propagation>, Status> {
+    match policy {
+        "" if orphan_dependents => Ok(Some(Propagation::Orphan)),
+        "" => Ok(None),
+        "Orphan" => Ok(Some(Propagation::Orphan)),
+        "Background" => Ok(Some(Propagation::Background)),
+        "Foreground" => Ok(Some(Propagation::Foreground)),
+        other => {
+            let known = ["Foreground", "Background", "Orphan", "nil"];
+            let error = FieldError::not_supported(&Path::new("propagationPolicy"), other, &known);
+            Err(invalid_options("DeleteOptions", error))
+        }
+    }
+}
+
+fn parse_int_error(text: &str) -> String {
+    format!("strconv.ParseInt: parsing {text:?}: invalid syntax")
+}
+
+/// `ListOptions` of a list.
+fn list_options(query: &Query) -> Result<ListOptions, Status> {
+    let forbidden =
+        |field: &str, why: &str| Err(invalid_options("ListOptions", FieldError::forbidden(&Path::new(field), why)));
+    if query.has("sendInitialEvents") {
+        return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+    }
+    let version_match = match query.get("resourceVersionMatch") {
+        "" => None,
+        _ if query.get("resourceVersion").is_empty() => {
+            return forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            );
+        }
+        "Exact" => Some(VersionMatch::Exact),
+        "NotOlderThan" => Some(VersionMatch::NotOlderThan),
+        other => {
+            let known = ["Exact", "NotOlderThan"];
+            let error = FieldError::not_supported(&Path::new("resourceVersionMatch"), other, &known);
+            return Err(invalid_options("ListOptions", error));
+        }
+    };
+    let limit = match query.get("limit") {
+        "" => 0,
+        text => text.parse::<i64>().map_err(|_| Status::bad_request(parse_int_error(text)))?,
+    };
+    Ok(ListOptions {
+        label_selector: query.get("labelSelector").to_owned(),
+        field_selector: query.get("fieldSelector").to_owned(),
+        limit: usize::try_from(limit).unwrap_or(0),
+        continue_token: query.get("continue").to_owned(),
+        resource_version: query.get("resourceVersion").to_owned(),
+        version_match,
+    })
+}

@@ -1,0 +1,243 @@
+//! What the server serves, from the table of kinds: `/api`, `/apis` and below, in both forms.
+//!
+//! `k8s.io/apiserver/pkg/endpoints/discovery` and `discovery/aggregated`.
+
+use serde_json::{Value, json};
+
+use crate::api::{Kind, Subresource};
+
+/// The order in which the real server lists groups: by the priority of their versions.
+const GROUPS: &[&str] = &[
+    "",
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+];
+
+/// A group with one of its versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GroupVersion {
+    pub(super) group: &'static str,
+    pub(super) version: &'static str,
+}
+
+impl GroupVersion {
+    /// All that are served, in the order of their groups.
+    pub(super) fn all() -> Vec<Self> {
+        let mut found: Vec<Self> = Vec::new();
+        for kind in Kind::ALL {
+            let info = kind.info();
+            let own = Self { group: info.group, version: info.version };
+            if !found.contains(&own) {
+                found.push(own);
+            }
+        }
+        let place = |group: &str| GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len());
+        found.sort_by_key(|own| (place(own.group), own.group, own.version));
+        found
+    }
+
+    /// Its address: `api/v1` or `apis/apps/v1`.
+    pub(super) fn path(self) -> String {
+        let Self { group, version } = self;
+        if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+    }
+
+    /// `v1` or `apps/v1`.
+    fn name(self) -> String {
+        let Self { group, version } = self;
+        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    }
+
+    /// The kinds in it, by the names of their resources.
+    pub(super) fn kinds(self) -> Vec<Kind> {
+        let is_own = |kind: &&Kind| kind.info().group == self.group && kind.info().version == self.version;
+        let mut kinds: Vec<Kind> = Kind::ALL.iter().filter(is_own).copied().collect();
+        kinds.sort_by_key(|kind| kind.info().plural);
+        kinds
+    }
+}
+
+/// What can be done to a kind.
+fn verbs(kind: Kind) -> Vec<&'static str> {
+    let all = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    all.into_iter().filter(|verb| kind != Kind::Namespace || *verb != "deletecollection").collect()
+}
+
+/// What can be done below an object, and with what: verbs, group, version and kind. An empty group is the kind's own.
+fn below(kind: Kind, subresource: Subresource) -> (&'static [&'static str], &'static str, &'static str, String) {
+    const CHANGE: &[&str] = &["get", "patch", "update"];
+    const OPEN: &[&str] = &["create", "get"];
+    const PASS: &[&str] = &["create", "delete", "get", "patch", "update"];
+    let own = || kind.info().kind.to_owned();
+    match subresource {
+        Subresource::Status | Subresource::EphemeralContainers | Subresource::Resize => (CHANGE, "", "", own()),
+        Subresource::Scale => (CHANGE, "autoscaling", "v1", "Scale".to_owned()),
+        Subresource::Binding => (&["create"], "", "", "Binding".to_owned()),
+        Subresource::Eviction => (&["create"], "policy", "v1", "Eviction".to_owned()),
+        Subresource::Log => (&["get"], "", "", own()),
+        Subresource::Exec => (OPEN, "", "", "PodExecOptions".to_owned()),
+        Subresource::Attach => (OPEN, "", "", "PodAttachOptions".to_owned()),
+        Subresource::PortForward => (OPEN, "", "", "PodPortForwardOptions".to_owned()),
+        Subresource::Proxy => (PASS, "", "", format!("{}ProxyOptions", own())),
+        Subresource::Token => (&["create"], "authentication.k8s.io", "v1", "TokenRequest".to_owned()),
+        Subresource::Finalize => (&["update"], "", "", own()),
+    }
+}
+
+fn subresources(kind: Kind) -> Vec<Subresource> {
+    let mut subresources = kind.info().subresources.to_vec();
+    subresources.sort_by_key(|subresource| subresource.as_str());
+    subresources
+}
+
+/// `APIGroupDiscoveryList`: the core group for `/api`, all others for `/apis`.
+pub(super) fn aggregated(is_core: bool) -> Value {
+    let versions = GroupVersion::all();
+    let items = versions.iter().filter(|own| own.group.is_empty() == is_core).map(|own| {
+        let resources: Vec<Value> = own.kinds().into_iter().map(aggregated_resource).collect();
+        json!({
+            "metadata": { "name": own.group, "creationTimestamp": null },
+            "versions": [{ "version": own.version, "resources": resources, "freshness": "Current" }],
+        })
+    });
+    json!({
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": items.collect::<Vec<_>>(),
+    })
+}
+
+fn aggregated_resource(kind: Kind) -> Value {
+    let info = kind.info();
+    let mut resource = json!({
+        "resource": info.plural,
+        "responseKind": { "group": "", "version": "", "kind": info.kind },
+        "scope": if info.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": info.singular,
+        "verbs": verbs(kind),
+    });
+    if !info.short_names.is_empty() {
+        resource["shortNames"] = json!(info.short_names);
+    }
+    if !info.categories.is_empty() {
+        resource["categories"] = json!(info.categories);
+    }
+    let below = subresources(kind).into_iter().map(|subresource| {
+        let (verbs, group, version, kind) = below(kind, subresource);
+        json!({
+            "subresource": subresource.as_str(),
+            "responseKind": { "group": group, "version": version, "kind": kind },
+            "verbs": verbs,
+        })
+    });
+    let below: Vec<Value> = below.collect();
+    if !below.is_empty() {
+        resource["subresources"] = below.into();
+    }
+    resource
+}
+
+/// `APIVersions`: what `/api` says to clients that know no aggregated discovery.
+pub(super) fn core_versions() -> Value {
+    json!({
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{ "clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1" }],
+    })
+}
+
+/// `APIGroupList`.
+pub(super) fn groups() -> Value {
+    let versions = GroupVersion::all();
+    let groups: Vec<Value> = versions.iter().filter(|own| !own.group.is_empty()).map(|own| group_body(*own)).collect();
+    json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
+}
+
+fn group_body(own: GroupVersion) -> Value {
+    let version = json!({ "groupVersion": own.name(), "version": own.version });
+    json!({ "name": own.group, "versions": [version], "preferredVersion": version })
+}
+
+/// `APIGroup`, if there is one of that name.
+pub(super) fn group(name: &str) -> Option<Value> {
+    let own = GroupVersion::all().into_iter().find(|own| own.group == name && !name.is_empty())?;
+    let mut value = json!({ "kind": "APIGroup", "apiVersion": "v1" });
+    for (key, part) in group_body(own).as_object().into_iter().flatten() {
+        value[key] = part.clone();
+    }
+    Some(value)
+}
+
+/// `APIResourceList`, if there is such a group and version.
+pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
+    let own = GroupVersion::all().into_iter().find(|own| own.group == group && own.version == version)?;
+    let mut list = Vec::new();
+    for kind in own.kinds() {
+        let info = kind.info();
+        let mut resource = json!({
+            "name": info.plural,
+            "singularName": info.singular,
+            "namespaced": info.namespaced,
+            "kind": info.kind,
+            "verbs": verbs(kind),
+        });
+        if !info.short_names.is_empty() {
+            resource["shortNames"] = json!(info.short_names);
+        }
+        if !info.categories.is_empty() {
+            resource["categories"] = json!(info.categories);
+        }
+        list.push(resource);
+        for subresource in subresources(kind) {
+            let (verbs, group, version, below_kind) = below(kind, subresource);
+            let mut resource = json!({
+                "name": format!("{}/{}", info.plural, subresource.as_str()),
+                "singularName": "",
+                "namespaced": info.namespaced,
+            });
+            if !group.is_empty() {
+                resource["group"] = group.into();
+                resource["version"] = version.into();
+            }
+            resource["kind"] = below_kind.into();
+            resource["verbs"] = json!(verbs);
+            list.push(resource);
+        }
+    }
+    Some(json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": own.name(), "resources": list }))
+}
+
+/// What `/` lists.
+pub(super) fn paths() -> Value {
+    let mut paths: Vec<String> =
+        ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned)
+            .to_vec();
+    for own in GroupVersion::all() {
+        paths.push(format!("/{}", own.path()));
+        if !own.group.is_empty() {
+            paths.push(format!("/apis/{}", own.group));
+        }
+    }
+    paths.sort();
+    json!({ "paths": paths })
+}

@@ -1,0 +1,229 @@
+//! What a request's path and method mean.
+
+use serde_json::{Value, json};
+
+use crate::api::table;
+use crate::api::{Object, Subresource};
+use crate::apiserver::address::{self, Query, unknown_address};
+use crate::apiserver::{Call, Response, Target};
+use crate::machinery::status::{Reason, Status};
+use crate::machinery::time::Time;
+use crate::session::Session;
+
+use super::message::{HttpRequest, Reply};
+use super::negotiate::{self, Format, Shape};
+use super::watch::Watch;
+use super::{actions, discovery, logs, openapi};
+
+/// The version that is simulated.
+pub(super) const VERSION: &str = "v1.36.2";
+
+/// How client-go asks for `/openapi/v2`.
+const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/// What a request leads to.
+pub(super) enum Answer {
+    /// An answer, and that is all.
+    Reply(Reply),
+    /// An answer that goes on for as long as its watch is pumped.
+    Watch(Reply, Box<Watch>),
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+/// Answers a request.
+pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
+    let query = Query::of(&request.path);
+    if request.address() == "/openapi/v2" && request.accept.contains(OPENAPI_V2_PROTOBUF) {
+        return Reply { content_type: OPENAPI_V2_PROTOBUF, ..Reply::text(200, openapi::v2_protobuf()) }.into();
+    }
+    let format = match Format::agree(request, &query) {
+        Ok(format) => format,
+        // Whatever a client accepts, these are plain text.
+        Err(_) if is_health(request.address()) => Format::plain(request),
+        Err(status) => return Reply::refusal(&status, &Format::plain(request)).into(),
+    };
+    match route(session, request, &query, format) {
+        Ok(answer) => answer,
+        Err(status) => Reply::refusal(&status, &format.whole()).into(),
+    }
+}
+
+fn is_health(address: &str) -> bool {
+    matches!(address.split('/').nth(1), Some("healthz" | "livez" | "readyz"))
+}
+
+fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {
+    let address = request.address();
+    if is_health(address) {
+        return Ok(Reply::text(200, "ok").into());
+    }
+    let parts: Vec<&str> = address.split('/').skip(1).filter(|part| !part.is_empty()).collect();
+    match (request.method.as_str(), parts.as_slice()) {
+        ("POST", ["kubetab", "v1", "actions"]) => {
+            return actions::act(session, request, &format.whole()).map(Answer::Reply);
+        }
+        ("GET", ["kubetab", "v1", "session"]) => return Ok(actions::log(session).into()),
+        ("GET" | "HEAD", parts) => {
+            if let Some((value, format)) = about(parts, format) {
+                return Ok(Reply::value(200, &value, &format).into());
+            }
+        }
+        _ => {}
+    }
+    resource(session, request, query, format)
+}
+
+/// What the server says of itself.
+fn about(parts: &[&str], format: Format) -> Option<(Value, Format)> {
+    let is_aggregated = format.shape == Shape::Discovery;
+    let value = match parts {
+        ["api"] if is_aggregated => return Some((discovery::aggregated(true), format)),
+        ["apis"] if is_aggregated => return Some((discovery::aggregated(false), format)),
+        [] => discovery::paths(),
+        ["version"] => version(),
+        ["api"] => discovery::core_versions(),
+        ["apis"] => discovery::groups(),
+        ["api", version] => discovery::resources("", version)?,
+        ["apis", group] => discovery::group(group)?,
+        ["apis", group, version] => discovery::resources(group, version)?,
+        ["openapi", "v2"] => openapi::v2(),
+        ["openapi", "v3"] => openapi::index(),
+        ["openapi", "v3", path @ ..] => openapi::v3(&path.join("/"))?,
+        _ => return None,
+    };
+    Some((value, format.whole()))
+}
+
+fn version() -> Value {
+    json!({
+        "major": "1",
+        "minor": "36",
+        "gitVersion": VERSION,
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "",
+        "compiler": "rustc",
+        "platform": "linux/amd64",
+    })
+}
+
+fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {
+    let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
+    if let Some(path) = old_watch_path(&request.path).filter(|_| is_get) {
+        return watch(session, address::target(&path)?, query, format);
+    }
+    if !matches!(request.address().split('/').nth(1), Some("api" | "apis")) {
+        return Err(unknown_address());
+    }
+    let target = address::target(&request.path)?;
+    if is_get && target.name.is_empty() && query.is_on("watch") {
+        return watch(session, target, query, format);
+    }
+    if is_get && target.subresource == Some(Subresource::Log) {
+        return logs::read(session.cluster(), &target, query).map(Answer::Reply);
+    }
+    let mut call = Call {
+        method: request.method.clone(),
+        path: request.path.clone(),
+        content_type: request.content_type.clone(),
+        body: Value::Null,
+        client: request.client().to_owned(),
+    };
+    // Where there is no such way, nobody looks at the body.
+    if let Err(status) = call.request()
+        && matches!(status.reason(), Reason::MethodNotAllowed | Reason::NotFound)
+    {
+        return Err(status);
+    }
+    let read = negotiate::read(request, target.kind.info().kind)?;
+    call.body = read.value;
+    if !read.duplicates.is_empty() && query.get("fieldValidation") == "Strict" {
+        let why = format!("strict decoding error: {}", read.duplicates.join(", "));
+        return Err(Status::bad_request(crate::machinery::strict::cannot_be_handled(
+            &target.kind.api_version(),
+            target.kind.info().kind,
+            &why,
+        )));
+    }
+    let answer = session.request(&call)?;
+    let mut reply = show(&call, &answer.response, format, session.now());
+    if query.get("fieldValidation") != "Ignore" {
+        reply.warnings = read.duplicates;
+    }
+    reply.warnings.extend(answer.warnings);
+    Ok(reply.into())
+}
+
+/// `/api/v1/watch/namespaces/a/pods/p` of old, without its `watch`.
+fn old_watch_path(path: &str) -> Option<String> {
+    let (before, after) = path.split('?').next()?.split_once("/watch/")?;
+    let is_prefix = matches!(before.split('/').skip(1).collect::<Vec<_>>().as_slice(), ["api", _] | ["apis", _, _]);
+    is_prefix.then(|| format!("{before}/{after}"))
+}
+
+fn watch(session: &Session, target: Target, query: &Query, format: Format) -> Result<Answer, Status> {
+    let (watch, receiver) = Watch::open(session.cluster(), target, query, format)?;
+    Ok(Answer::Watch(Reply::stream(format.whole().content_type(), receiver), Box::new(watch)))
+}
+
+/// An answer of the API server's in the form that the client wants.
+fn show(call: &Call, response: &Response, format: Format, now: Time) -> Reply {
+    let code = match response {
+        Response::Value(value) if value["kind"] == "Status" => {
+            value["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(200)
+        }
+        _ if call.method == "POST" => 201,
+        _ => 200,
+    };
+    let value = match format.shape {
+        Shape::Table(include) => response.to_table(include, now).map(|mut table| {
+            table["metadata"] = metadata(response);
+            table
+        }),
+        Shape::Metadata => match response {
+            Response::Object(object) => Some(table::partial_metadata(object)),
+            Response::List(list) => Some(json!({
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": list.metadata(),
+                "items": list.items.iter().map(table::partial_metadata).collect::<Vec<_>>(),
+            })),
+            Response::Value(_) => None,
+        },
+        Shape::Whole | Shape::Discovery => None,
+    };
+    let value = value.unwrap_or_else(|| whole(response));
+    Reply::value(code, &value, &format.whole())
+}
+
+/// The metadata of a table: the list's, or the object's version.
+fn metadata(response: &Response) -> Value {
+    match response {
+        Response::List(list) => list.metadata(),
+        Response::Object(object) => json!({ "resourceVersion": version_of(object) }),
+        Response::Value(value) => json!({ "resourceVersion": value["metadata"]["resourceVersion"] }),
+    }
+}
+
+fn version_of(object: &Object) -> &str {
+    object.metadata().resource_version.as_deref().unwrap_or("")
+}
+
+/// The answer as it is; items of a list say no kind of their own, as the list says it for them.
+fn whole(response: &Response) -> Value {
+    let mut value = response.wire();
+    if let Response::List(_) = response {
+        let items = value.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten();
+        for fields in items.filter_map(Value::as_object_mut) {
+            fields.shift_remove("kind");
+            fields.shift_remove("apiVersion");
+        }
+    }
+    value
+}

@@ -1,0 +1,312 @@
+//! The HTTP door, opened in this process and spoken to over a socket. Simulated time passes only when a test says so.
+
+#![cfg(not(target_arch = "wasm32"))]
+
+use std::future::Future;
+use std::time::Duration;
+
+use kubetab::door::{self, Clock, Door};
+use kubetab::session::{Session, SessionConfig, SessionLog};
+use kubetab::sim::Profile;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// A client that knows just enough HTTP.
+struct Client {
+    port: u16,
+    door: Door,
+}
+
+/// An answer's head and body.
+struct Answer {
+    code: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    fn message(&self) -> String {
+        let value = self.json();
+        assert_eq!((&value["kind"], value["code"].as_u64()), (&json!("Status"), Some(u64::from(self.code))));
+        value["message"].as_str().unwrap_or("").to_owned()
+    }
+}
+
+type Connection = BufReader<TcpStream>;
+
+impl Client {
+    async fn open() -> Self {
+        let profile = Profile { nodes: 2, node_prefix: "worker-".to_owned(), ..Profile::bare() };
+        let config = SessionConfig { seed: 7, profile, ..SessionConfig::default() };
+        let door = Door::open(config, Duration::from_secs(30), Clock::Manual);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        tokio::spawn(door::serve(listener, door.clone()));
+        Self { port, door }
+    }
+
+    /// Sends a request and reads the head of the answer.
+    async fn begin(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (Connection, u16, String) {
+        let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", self.port)).await.expect("it listens"));
+        let mut head = format!("{method} {path} HTTP/1.1\r\nContent-Length: {}\r\nConnection: close\r\n", body.len());
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            head += "Host: localhost\r\n";
+        }
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head += "\r\n";
+        stream.write_all(head.as_bytes()).await.expect("the head is taken");
+        // A server that refuses need not read all of the body.
+        let _ = stream.write_all(body).await;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).await.expect("a head") > 0 {}
+        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("{head}"));
+        (stream, code, head.to_ascii_lowercase())
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let (mut stream, code, head) = self.begin(method, path, headers, body).await;
+        let mut body = String::new();
+        stream.read_to_string(&mut body).await.expect("a body");
+        Answer { code, head, body }
+    }
+
+    async fn get(&self, path: &str, accept: &str) -> Answer {
+        self.send("GET", path, &[("Accept", accept)], b"").await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        let json = [("Content-Type", "application/json"), ("User-Agent", "kubectl/v1.36.2 (linux/amd64)")];
+        self.send("POST", path, &json, body.to_string().as_bytes()).await
+    }
+}
+
+/// The next event of a watch: of a chunked body, the next line that is JSON.
+async fn event(stream: &mut Connection) -> Value {
+    loop {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).await.expect("the watch goes on") > 0, "the watch ended");
+        if line.starts_with('{') {
+            return serde_json::from_str(&line).expect("an event");
+        }
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(test);
+}
+
+#[test]
+fn clients_discover_what_is_served() {
+    run(async {
+        let client = Client::open().await;
+        assert_eq!(client.get("/version", "*/*").await.json()["gitVersion"], "v1.36.2");
+        for path in ["/healthz", "/livez", "/readyz"] {
+            let answer = client.get(path, "text/plain").await;
+            assert_eq!((answer.code, answer.body.as_str()), (200, "ok"));
+        }
+        let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+        let groups = client.get("/apis", aggregated).await;
+        assert!(
+            groups.head.contains("content-type: application/json;g=apidiscovery.k8s.io;v=v2;as="),
+            "{}",
+            groups.head
+        );
+        assert_eq!(groups.json()["items"][0]["metadata"]["name"], "apps");
+        let core = client.get("/api", aggregated).await.json();
+        let resources = core["items"][0]["versions"][0]["resources"].as_array().cloned().unwrap_or_default();
+        let pods = resources.iter().find(|resource| resource["resource"] == "pods").expect("pods are served");
+        assert_eq!(pods["shortNames"], json!(["po"]));
+        assert_eq!(
+            pods["subresources"][3]["responseKind"],
+            json!({"group": "policy", "version": "v1", "kind": "Eviction"})
+        );
+        let older = client.get("/apis/apps/v1", "application/json").await.json();
+        assert_eq!((&older["kind"], &older["groupVersion"]), (&json!("APIResourceList"), &json!("apps/v1")));
+        assert_eq!(client.get("/apis", "*/*").await.json()["groups"][0]["preferredVersion"]["groupVersion"], "apps/v1");
+        let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+        let older = client.get("/openapi/v2", protobuf).await;
+        assert!(older.code == 200 && older.body.contains("v1.36.2"), "{}", older.head);
+        let index = client.get("/openapi/v3", "application/json").await.json();
+        let address = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().expect("a document").to_owned();
+        let document = client.get(&address, "application/json").await.json();
+        let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+        assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Deployment");
+        assert!(patch["parameters"].to_string().contains("fieldValidation"));
+    });
+}
+
+#[test]
+fn objects_are_written_and_shown_in_the_form_that_a_client_wants() {
+    run(async {
+        let client = Client::open().await;
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "datta": {"x": "1"}});
+        let created = client.post(&format!("{CONFIG_MAPS}?fieldValidation=Warn"), &object).await;
+        assert_eq!(created.code, 201);
+        assert!(created.head.contains(r#"warning: 299 - "unknown field \"datta\"""#), "{}", created.head);
+        assert_eq!(created.json()["metadata"]["namespace"], "default");
+        let strict = client.post(&format!("{CONFIG_MAPS}?fieldValidation=Strict"), &object).await;
+        assert_eq!(strict.code, 400);
+        assert!(strict.message().contains("strict decoding error: unknown field \"datta\""), "{}", strict.body);
+
+        let table =
+            client.get(CONFIG_MAPS, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json").await.json();
+        assert_eq!((&table["kind"], &table["rows"][0]["cells"][0]), (&json!("Table"), &json!("a")));
+        assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+        assert!(table["metadata"]["resourceVersion"].is_string());
+        let page = client.get(&format!("{CONFIG_MAPS}?limit=1"), "application/json").await.json();
+        let token = page["metadata"]["continue"].as_str().expect("there is more").to_owned();
+        assert_eq!(
+            (page["items"].as_array().map(Vec::len), page["metadata"]["remainingItemCount"].as_u64()),
+            (Some(1), Some(1))
+        );
+        let rest = client.get(&format!("{CONFIG_MAPS}?limit=1&continue={token}"), "*/*").await.json();
+        assert_eq!(rest["items"][0]["metadata"]["name"], "kube-root-ca.crt");
+        let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+        assert_eq!(client.get("/api/v1/nodes", metadata).await.json()["kind"], "PartialObjectMetadataList");
+        let yaml = client.get(&format!("{CONFIG_MAPS}/a"), "application/yaml").await;
+        assert!(yaml.body.starts_with("apiVersion: v1\n"), "{}", yaml.body);
+
+        let merge = [("Content-Type", "application/merge-patch+json")];
+        let patched = client.send("PATCH", &format!("{CONFIG_MAPS}/a"), &merge, br#"{"data":{"x":"2"}}"#).await;
+        assert_eq!((patched.code, &patched.json()["data"]["x"]), (200, &json!("2")));
+        let yaml = [("Content-Type", "application/yaml")];
+        let written =
+            client.send("PUT", &format!("{CONFIG_MAPS}/a"), &yaml, b"metadata: {name: a}\ndata: {x: '3'}").await;
+        assert_eq!((written.code, &written.json()["data"]["x"]), (200, &json!("3")));
+        // What is no list has no items: clients take what has them for one.
+        assert!(written.json().get("items").is_none());
+        let deleted = client.send("DELETE", &format!("{CONFIG_MAPS}/a?dryRun=All"), &[], b"").await;
+        assert_eq!(deleted.code, 200);
+        let deleted = client.send("DELETE", &format!("{CONFIG_MAPS}/a"), &[], b"").await;
+        assert_eq!(deleted.json()["status"], "Success");
+    });
+}
+
+#[test]
+fn refusals_have_the_codes_of_the_real_server() {
+    run(async {
+        let client = Client::open().await;
+        let named = |name: &str| json!({"metadata": {"name": name}});
+        let missing = client.get(&format!("{CONFIG_MAPS}/none"), "*/*").await;
+        assert_eq!((missing.code, missing.message().as_str()), (404, "configmaps \"none\" not found"));
+        let nowhere = client.get("/api/v1/nosuch", "*/*").await;
+        assert_eq!((nowhere.code, nowhere.json()["details"].clone()), (404, json!({})));
+        assert_eq!(client.post(CONFIG_MAPS, &named("a")).await.code, 201);
+        let twice = client.post(CONFIG_MAPS, &named("a")).await;
+        assert_eq!((twice.code, twice.message().as_str()), (409, "configmaps \"a\" already exists"));
+        assert_eq!(client.post(CONFIG_MAPS, &named("A")).await.code, 422);
+        assert_eq!(client.post(&format!("{CONFIG_MAPS}?dryRun=Some"), &named("b")).await.code, 422);
+        assert_eq!(client.send("PUT", "/api/v1/namespaces", &[], b"{}").await.code, 405);
+        assert_eq!(client.get("/api/v1/nodes", "application/vnd.kubernetes.protobuf").await.code, 406);
+        let typed = |content_type| [("Content-Type", content_type)];
+        for (method, path, content_type) in [
+            ("POST", CONFIG_MAPS.to_owned(), "application/vnd.kubernetes.protobuf"),
+            ("PATCH", format!("{CONFIG_MAPS}/a"), "application/apply-patch+yaml"),
+            ("PATCH", format!("{CONFIG_MAPS}/a"), "application/json"),
+        ] {
+            assert_eq!(
+                client.send(method, &path, &typed(content_type), b"{}").await.code,
+                415,
+                "{method} {content_type}"
+            );
+        }
+        let deep = "[".repeat(10_000);
+        for body in [&b"{"[..], b"\xff\xfe{", b"nonsense", deep.as_bytes(), b"{\"metadata\": 3}", b""] {
+            let answer = client.send("POST", CONFIG_MAPS, &typed("application/json"), body).await;
+            assert!(matches!(answer.code, 400 | 422), "{}", answer.body);
+        }
+        let large = vec![b' '; (3 << 20) + 1];
+        let answer = client.send("POST", CONFIG_MAPS, &typed("application/json"), &large).await;
+        assert_eq!((answer.code, answer.message().as_str()), (413, "Request entity too large: limit is 3145728"));
+        assert_eq!(client.send("GET", "/api/v1/nodes", &[("Host", "evil.example")], b"").await.code, 403);
+        let climbed = client.get("/api/v1/namespaces/default/pods/..%2f..%2fx", "*/*").await;
+        assert_eq!(climbed.code, 404);
+    });
+}
+
+#[test]
+fn watches_see_changes_in_order_and_as_their_selectors_mean_them() {
+    run(async {
+        let client = Client::open().await;
+        let object = json!({"metadata": {"name": "a", "labels": {"app": "x"}}});
+        assert_eq!(client.post(CONFIG_MAPS, &object).await.code, 201);
+        let path = format!("{CONFIG_MAPS}?watch=1&labelSelector=app%3Dx&allowWatchBookmarks=true&timeoutSeconds=90");
+        let (mut watch, code, _) = client.begin("GET", &path, &[], b"").await;
+        assert_eq!(code, 200);
+        let first = event(&mut watch).await;
+        assert_eq!((&first["type"], &first["object"]["metadata"]["name"]), (&json!("ADDED"), &json!("a")));
+        let merge = [("Content-Type", "application/merge-patch+json")];
+        for app in ["y", "x"] {
+            let patch = json!({"metadata": {"labels": {"app": app}}}).to_string();
+            client.send("PATCH", &format!("{CONFIG_MAPS}/a"), &merge, patch.as_bytes()).await;
+        }
+        let gone = event(&mut watch).await;
+        assert_eq!((&gone["type"], &gone["object"]["metadata"]["labels"]["app"]), (&json!("DELETED"), &json!("x")));
+        assert_eq!(event(&mut watch).await["type"], "ADDED");
+        client.send("DELETE", &format!("{CONFIG_MAPS}/a"), &[], b"").await;
+        assert_eq!(event(&mut watch).await["type"], "DELETED");
+        client.door.advance(Duration::from_secs(61)).await;
+        assert_eq!(event(&mut watch).await["type"], "BOOKMARK");
+        client.door.advance(Duration::from_secs(40)).await;
+        let mut rest = String::new();
+        watch.read_to_string(&mut rest).await.expect("it ends by itself");
+        assert!(!rest.contains("ERROR"), "{rest}");
+
+        let listed = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+        let (mut watch, ..) = client.begin("GET", &format!("{CONFIG_MAPS}?watch=1&{listed}"), &[], b"").await;
+        assert_eq!(event(&mut watch).await["object"]["metadata"]["name"], "kube-root-ca.crt");
+        let bookmark = event(&mut watch).await;
+        assert_eq!(bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+        assert_eq!(client.get(&format!("{CONFIG_MAPS}?watch=1&sendInitialEvents=true"), "*/*").await.code, 422);
+
+        // History older than two compactions is gone.
+        client.door.advance(Duration::from_secs(700)).await;
+        let late = client.get(&format!("{CONFIG_MAPS}?watch=1&resourceVersion=1"), "*/*").await;
+        assert!(late.body.contains(r#""reason":"Expired""#) && late.body.contains(r#""code":410"#), "{}", late.body);
+    });
+}
+
+#[test]
+fn the_cluster_runs_can_be_acted_on_and_its_log_plays_again() {
+    run(async {
+        let client = Client::open().await;
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+            "spec": {"containers": [{"name": "c", "image": "busybox:1.36", "command": ["sh", "-c", "echo hello; sleep 9"]}]},
+        });
+        assert_eq!(client.post("/api/v1/namespaces/default/pods", &pod).await.code, 201);
+        let action = json!({"addNode": {"name": "extra", "labels": {}, "taints": [], "capacity": {"cpu": "1", "memory": "1Gi", "pods": "9"}}});
+        assert_eq!(client.post("/kubetab/v1/actions", &action).await.code, 200);
+        assert_eq!(client.post("/kubetab/v1/actions", &action).await.code, 422);
+        assert_eq!(client.post("/kubetab/v1/actions", &json!({"nonsense": {}})).await.code, 400);
+        client.door.advance(Duration::from_secs(8)).await;
+        assert_eq!(client.get("/api/v1/nodes", "*/*").await.json()["items"].as_array().map(Vec::len), Some(3));
+        let log = client.get("/api/v1/namespaces/default/pods/p/log", "application/json, */*").await;
+        assert_eq!((log.code, log.body.as_str()), (200, "hello\n"));
+        let before = client.get("/api/v1/namespaces/default/pods/p", "*/*").await.json();
+        assert_eq!(before["status"]["phase"], "Running");
+        let session = client.get("/kubetab/v1/session", "*/*").await;
+        let replayed = Session::from_log(SessionLog::from_json(&session.body).expect("a session"));
+        let etcd = replayed.cluster().api().etcd();
+        assert_eq!(
+            etcd.revision().to_string(),
+            client.get("/api/v1/nodes", "*/*").await.json()["metadata"]["resourceVersion"].as_str().unwrap_or("")
+        );
+    });
+}
