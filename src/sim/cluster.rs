@@ -288,7 +288,8 @@ impl Cluster {
         self.processes.remove(id);
     }
 
-    /// Cuts a process off from the API server, or joins it again: then its watches go on where they broke off.
+    /// Cuts a process off from the API server, or joins it again: then its watches go on where they broke off. When what
+    /// it missed is not kept any more, it begins anew with lists, as after 410 Expired.
     pub(super) fn connect_process(&mut self, id: &ProcessId, connected: bool) {
         let Some(slot) = self.processes.get_mut(id).filter(|slot| slot.state.connected != connected) else { return };
         slot.state.connected = connected;
@@ -297,6 +298,11 @@ impl Cluster {
         }
         let (sent, watches) = (slot.sent.clone(), slot.watches.clone());
         let oldest = watches.iter().filter_map(|spec| sent.get(&spec.kind)).min().copied();
+        let kept_from = self.api.etcd().commits(0).next().map_or(0, |commit| commit.revision);
+        if oldest.is_some_and(|oldest| oldest + 1 < kept_from) {
+            self.stop_process(id);
+            return self.start_process(id);
+        }
         let missed: Vec<(Kind, Revision)> = oldest
             .into_iter()
             .flat_map(|oldest| self.api.etcd().commits(oldest))

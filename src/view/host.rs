@@ -8,6 +8,7 @@ mod pulses;
 mod running;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::api::Kind;
 use crate::etcd::Revision;
@@ -25,6 +26,9 @@ use super::{Selection, decision, events, hints, inspect, logs, why};
 
 use running::Running;
 
+/// How old a new cluster is when it is first shown: its nodes are ready by then, as somebody who wants to try
+/// something expects.
+const NEW_CLUSTER_AGE: Duration = Duration::from_secs(10);
 /// How many events the page lists.
 const EVENTS_MAX: usize = 200;
 /// How many marks a frame brings at most; the newest are kept.
@@ -433,7 +437,11 @@ type Begun = (Session, Option<(String, Scenario)>);
 /// Makes the session that a start describes.
 fn begin(start: Start) -> Result<Begun, String> {
     match start {
-        Start::New => Ok((Session::new(SessionConfig::default()), None)),
+        Start::New => {
+            let mut session = Session::new(SessionConfig::default());
+            session.run_until(session.now() + NEW_CLUSTER_AGE);
+            Ok((session, None))
+        }
         Start::Scenario(id) => {
             let scenario = Scenario::named(&id).ok_or_else(|| format!("there is no scenario {id:?}"))?;
             Ok((scenario.session(), Some((id, scenario))))

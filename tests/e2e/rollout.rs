@@ -164,6 +164,8 @@ fn nodes_come_with_labels_and_taints_and_go() {
         tab.until_text("#inspector", "disk=ssd").await;
         tab.until_text("#inspector", "gpu=yes:NoSchedule").await;
         tab.click("#inspector #remove-node-4").await;
+        // The cloud's controller looks for machines that are gone when their nodes have fallen silent.
+        speed(&tab, "100").await;
         tab.until("it is gone", "document.querySelector('[data-kind=Node][data-name=node-4]') === null").await;
     });
 }
