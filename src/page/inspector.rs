@@ -128,9 +128,11 @@ fn object(app: App, subject: Subject) -> AnyView {
 }
 
 fn head(app: App, details: &ObjectDetails) -> AnyView {
-    let created = app.clock_text(details.created);
+    // The API tells it in whole seconds.
+    let clock = app.clock_text(details.created);
+    let created = clock.split('.').next().unwrap_or(&clock);
     let status = if details.deleting { app.text(key!("inspector.deleting")) } else { "" };
-    view! { <p class="soft small">{app.fill(key!("inspector.created"), &[&created])}" "<b>{status}</b></p> }.into_any()
+    view! { <p class="soft small">{app.fill(key!("inspector.created"), &[created])}" "<b>{status}</b></p> }.into_any()
 }
 
 fn containers(app: App, details: &ObjectDetails) -> AnyView {

@@ -45,8 +45,12 @@ fn comes_up_in_the_dark_without_motion() {
 #[test]
 fn readme_screenshot() {
     run("readme_screenshot", async |world| {
-        let tab = world.open(Screen::Desktop, "").await;
+        let tab = world.open(Screen::Desktop, "?scenario=rolling-update").await;
         wait_for_all(&tab).await;
+        tab.click("#do-it").await;
+        tab.click("#lesson-next").await;
+        // Half-way: old pods and new ones are there.
+        tab.until_text(".graph", "new 3").await;
         tab.screenshot("readme").await;
     });
 }
