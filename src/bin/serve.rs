@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kubetab::door::{self, Clock, Door};
 use kubetab::machinery::time::Time;
+use kubetab::node::runtime::RuntimeProfile;
 use kubetab::session::{SessionConfig, SessionLog};
 use kubetab::sim::Profile;
 
@@ -17,7 +18,9 @@ serve: a simulated Kubernetes cluster behind plain HTTP
   --bind ADDRESS    another loopback address, such as ::1
   --nodes NUMBER    how many nodes to begin with (5)
   --seed NUMBER     from which all chance follows (1)
-  --speed FACTOR    how many times as fast as real time (1)";
+  --speed FACTOR    how many times as fast as real time (1)
+  --runtime NAME    recorded: containers follow the rules of the runtime of the recorded cluster, where a pull takes
+                    300 ms and every port answers; usual: they are as in the page (recorded)";
 
 /// How long the cluster has run already when the door opens: by then its nodes are ready.
 const HEAD_START: Duration = Duration::from_secs(90);
@@ -31,6 +34,7 @@ struct Options {
     nodes: u32,
     seed: u64,
     speed: f64,
+    runtime: RuntimeProfile,
 }
 
 /// Why the command line is not taken.
@@ -59,14 +63,14 @@ impl Options {
     fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, UsageError> {
         let mut address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let mut port = 8001;
-        let (mut nodes, mut seed, mut speed) = (5, 1, 1.0);
+        let (mut nodes, mut seed, mut speed, mut runtime) = (5, 1, 1.0, RuntimeProfile::recorded());
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let (flag, value) = match argument.split_once('=') {
                 Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
                 None => (argument, None),
             };
-            if !matches!(flag.as_str(), "--port" | "--bind" | "--nodes" | "--seed" | "--speed") {
+            if !matches!(flag.as_str(), "--port" | "--bind" | "--nodes" | "--seed" | "--speed" | "--runtime") {
                 return Err(UsageError::Unknown(flag));
             }
             let Some(value) = value.or_else(|| arguments.next()) else { return Err(UsageError::Missing(flag)) };
@@ -75,6 +79,10 @@ impl Options {
                 "--bind" => value.parse().map(|value| address = value).is_ok(),
                 "--nodes" => {
                     value.parse().map(|value| nodes = value).is_ok() && nodes as usize <= SessionLog::NODES_MAX
+                }
+                "--runtime" => {
+                    runtime = if value == "usual" { RuntimeProfile::default() } else { RuntimeProfile::recorded() };
+                    matches!(value.as_str(), "usual" | "recorded")
                 }
                 "--seed" => value.parse().map(|value| seed = value).is_ok(),
                 _ => value.parse().map(|value| speed = value).is_ok() && speed > 0.0 && speed <= SPEED_MAX,
@@ -86,7 +94,7 @@ impl Options {
         if !address.is_loopback() {
             return Err(UsageError::NotLoopback(address));
         }
-        Ok(Self { address: SocketAddr::new(address, port), nodes, seed, speed })
+        Ok(Self { address: SocketAddr::new(address, port), nodes, seed, speed, runtime })
     }
 
     /// A cluster as those were that the recorded cases come from, at the time that a watch on the wall shows.
@@ -98,6 +106,7 @@ impl Options {
             start: start - HEAD_START,
             nodes: self.nodes,
             node_prefix: "worker-".to_owned(),
+            runtime: self.runtime.clone(),
             ..Profile::bare()
         };
         SessionConfig { seed: self.seed, profile, ..SessionConfig::default() }
@@ -146,7 +155,16 @@ mod tests {
         let options = parse("--port 9000 --nodes=2 --speed 4.5").expect("they are known");
         assert_eq!((options.address.to_string().as_str(), options.nodes, options.speed), ("127.0.0.1:9000", 2, 4.5));
         assert_eq!(parse("--bind ::1").expect("loopback").address.to_string(), "[::1]:8001");
-        let refused = ["--bind 0.0.0.0", "--bind 192.168.1.1", "--nodes 99999", "--speed 0", "--port", "--what 1"];
+        assert_eq!(parse("--runtime usual").expect("it is known").runtime, RuntimeProfile::default());
+        let refused = [
+            "--bind 0.0.0.0",
+            "--bind 192.168.1.1",
+            "--nodes 99999",
+            "--speed 0",
+            "--port",
+            "--what 1",
+            "--runtime fast",
+        ];
         for line in refused {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -57,10 +57,29 @@ pub struct Profile {
     pub kube_proxy: bool,
     /// How long things take on their way.
     pub latencies: Latencies,
-    /// How fast and how strict the nodes' container runtimes are. Sessions have the usual one; tests may have that of
-    /// the recorded cluster.
-    #[serde(skip)]
+    /// How fast and how strict the nodes' container runtimes are: the usual one, or that of the recorded cluster. A log
+    /// tells which of the two it is.
+    #[serde(rename = "recordedRuntime", with = "recorded_runtime", skip_serializing_if = "recorded_runtime::is_usual")]
     pub runtime: RuntimeProfile,
+}
+
+mod recorded_runtime {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::node::runtime::RuntimeProfile;
+
+    pub(super) fn is_usual(runtime: &RuntimeProfile) -> bool {
+        *runtime != RuntimeProfile::recorded()
+    }
+
+    pub(super) fn serialize<S: Serializer>(runtime: &RuntimeProfile, serializer: S) -> Result<S::Ok, S::Error> {
+        (!is_usual(runtime)).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RuntimeProfile, D::Error> {
+        let recorded = bool::deserialize(deserializer)?;
+        Ok(if recorded { RuntimeProfile::recorded() } else { RuntimeProfile::default() })
+    }
 }
 
 impl Default for Profile {

@@ -27,7 +27,7 @@ pub(super) fn Wires(stage: Stage) -> impl IntoView {
             wires.fold(Drawing::default(), draw).finish()
         })
     };
-    view! { <g class="wires" inner_html=move || wires()></g> }
+    view! { <g class="wires" inner_html=wires></g> }
 }
 
 /// The id of a wire's element.

@@ -95,7 +95,7 @@ fn Part(stage: Stage, actor: Actor) -> impl IntoView {
             label=label
             place=Signal::derive(move || place.with(|rect| (rect.x, rect.y)))
         >
-            <g inner_html=move || draw()></g>
+            <g inner_html=draw></g>
         </Item>
     }
 }
