@@ -81,14 +81,22 @@ pub struct Etcd {
     log_kibibytes: usize,
 }
 
-/// About how much a version of an object takes. It counts as equally much everywhere, since what is forgotten must not
-/// depend on the machine.
-const fn kibibytes(kind: Kind) -> usize {
-    match kind {
-        Kind::Pod => 10,
-        Kind::Deployment | Kind::ReplicaSet => 6,
-        Kind::Node => 4,
-        Kind::Event => 2,
+/// About how much a commit's version of an object takes. It counts as equally much everywhere, since what is forgotten
+/// must not depend on the machine.
+fn kibibytes(commit: &Commit) -> usize {
+    match commit.after.as_ref().or(commit.before.as_ref()) {
+        Some(Object::Pod(_)) => 10,
+        Some(Object::Deployment(_) | Object::ReplicaSet(_)) => 6,
+        Some(Object::Node(_)) => 4,
+        Some(Object::Event(_)) => 2,
+        Some(Object::ConfigMap(config)) => {
+            let texts = config.data.iter().flatten().map(|(_, text)| text.len());
+            let bytes = config.binary_data.iter().flatten().map(|(_, bytes)| bytes.0.len());
+            1 + texts.chain(bytes).sum::<usize>() / 1024
+        }
+        Some(Object::Secret(secret)) => {
+            1 + secret.data.iter().flatten().map(|(_, bytes)| bytes.0.len()).sum::<usize>() / 1024
+        }
         _ => 1,
     }
 }
@@ -261,12 +269,12 @@ impl Etcd {
             Some(after) => objects.insert(commit.key.clone(), after.clone()),
             None => objects.remove(&commit.key),
         };
-        self.log_kibibytes += kibibytes(commit.kind());
+        self.log_kibibytes += kibibytes(&commit);
         self.log.push_back(commit);
         while self.log_kibibytes > Self::HISTORY_KIBIBYTES_MAX
             && let Some(oldest) = self.log.pop_front()
         {
-            self.log_kibibytes -= kibibytes(oldest.kind());
+            self.log_kibibytes -= kibibytes(&oldest);
             self.compacted = self.compacted.max(oldest.revision);
         }
     }

@@ -187,6 +187,10 @@ pub(crate) fn row(node: &Node, now: Time) -> Vec<Value> {
     let status = node.status.clone().unwrap_or_default();
     let info = status.node_info.clone().unwrap_or_default();
     let unknown = |text: &str| -> Value { if text.is_empty() { "<unknown>" } else { text }.into() };
+    let kernel = match (info.kernel_version.as_str(), info.architecture.as_str()) {
+        ("", _) | (_, "") => info.kernel_version.clone(),
+        (version, architecture) => format!("{version} ({architecture})"),
+    };
     let address = |kind: &str| {
         let found = list(&status.addresses).iter().find(|address| address.type_ == kind);
         or_none(found.map_or("", |address| address.address.as_str()))
@@ -200,7 +204,7 @@ pub(crate) fn row(node: &Node, now: Time) -> Vec<Value> {
         address("InternalIP"),
         address("ExternalIP"),
         unknown(&info.os_image),
-        unknown(&info.kernel_version),
+        unknown(&kernel),
         unknown(&info.container_runtime_version),
     ]
 }
