@@ -22,6 +22,8 @@ pub(super) const VERSION: &str = "v1.36.2";
 
 /// How client-go asks for `/openapi/v2`.
 const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// What it is then told to have got: the name that it asks by is no well-formed media type.
+const OPENAPI_V2_PROTOBUF_SENT: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// What a request leads to.
 pub(super) enum Answer {
@@ -60,7 +62,7 @@ impl From<Reply> for Answer {
 pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     let query = Query::of(&request.path);
     if request.address() == "/openapi/v2" && request.accept.contains(OPENAPI_V2_PROTOBUF) {
-        return Reply { content_type: OPENAPI_V2_PROTOBUF, ..Reply::text(200, openapi::v2_protobuf()) }.into();
+        return Reply { content_type: OPENAPI_V2_PROTOBUF_SENT, ..Reply::text(200, openapi::v2_protobuf()) }.into();
     }
     let format = match Format::agree(request, &query) {
         Ok(format) => format,
