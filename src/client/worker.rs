@@ -167,7 +167,7 @@ impl Worker {
         }
         match result {
             // The limit is the client's own. Upstream's worker sleeps in its request, and the others would only run into
-            // the same limit.
+            // the same limit. They take turns: pods that a roll-out creates must not keep it from deleting others.
             Err(ClientError::Throttled(until)) => {
                 self.handled.pop();
                 self.queue.put_back(key, trigger);

@@ -131,15 +131,10 @@ impl WorkQueue {
         Some((key, trigger))
     }
 
-    /// Puts a key that was taken, and could not be handled yet, back to where it was: it is the next one.
+    /// Puts a key that was taken, and could not be handled to its end yet, behind the others. What it was handled for is
+    /// kept.
     pub fn put_back(&mut self, key: QueueKey, trigger: Option<Revision>) {
-        match self.dirty.get_mut(&key) {
-            Some(known) => *known = trigger.max(*known),
-            None => {
-                self.dirty.insert(key.clone(), trigger);
-                self.active.push_front(key);
-            }
-        }
+        self.add_because(key, trigger);
     }
 
     /// Moves keys whose wait is over into the queue.
