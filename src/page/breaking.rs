@@ -135,7 +135,8 @@ pub(super) fn buttons(app: App, subject: &Subject) -> AnyView {
         move |_| app.cluster.scene.with(|scene| scene.nodes.get(&name).and_then(|node| node.fault.clone()))
     });
     let buttons = move || {
-        fault.track();
+        // To track it is not enough: a memo that nobody reads follows nothing.
+        fault.with(|_| ());
         of(app, &subject).into_iter().map(|fault| button(app, &name, fault, || ())).collect_view()
     };
     view! { <div class="faults" role="group" aria-label=t!(app, "break")>{icon(Icon::Bolt)}{buttons}</div> }.into_any()

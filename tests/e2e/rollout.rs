@@ -163,6 +163,10 @@ fn nodes_come_with_labels_and_taints_and_go() {
         select(&tab, "[data-kind=Node][data-name=node-4]").await;
         tab.until_text("#inspector", "disk=ssd").await;
         tab.until_text("#inspector", "gpu=yes:NoSchedule").await;
+        // What is offered follows what was done.
+        tab.click("#inspector #partition-node-4").await;
+        tab.click("#inspector #heal-node-4").await;
+        tab.element("#inspector #partition-node-4").await;
         tab.click("#inspector #remove-node-4").await;
         // The cloud's controller looks for machines that are gone when their nodes have fallen silent.
         speed(&tab, "100").await;
