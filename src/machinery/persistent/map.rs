@@ -105,20 +105,12 @@ impl<K: Ord + Clone, V: Clone> OrdMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.remove_with_key(key).map(|(_, value)| value)
-    }
-
-    /// Takes an entry out, with its key.
-    pub fn remove_with_key<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<(K, V)>
-    where
-        K: Borrow<Q>,
-    {
         // To look first costs less than to copy a path for nothing.
         if !self.contains_key(key) {
             return None;
         }
         self.len -= 1;
-        node::remove(&mut self.root, key)
+        node::remove(&mut self.root, key).map(|(_, value)| value)
     }
 
     /// Takes out the entry with the smallest key.

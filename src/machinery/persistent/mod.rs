@@ -3,7 +3,7 @@
 //! A cluster is a value that is copied for every snapshot, so its maps must be cheap to copy: a copy costs one
 //! reference count, and a change after it copies the path to what changed. The tree is a plain AVL tree of shared nodes.
 //! It is our own because of what the page downloads: a library's B-tree came to 17 kB of WebAssembly for each of fifty
-//! types of maps, this one to a tenth of that. Few things are generic over the map, and nothing is unrolled.
+//! types of maps, this one comes to about 3.
 
 mod iter;
 mod map;
