@@ -2,6 +2,7 @@
 //! they are by default, what is wrong with them and how tables show them.
 
 mod apps;
+pub(crate) mod batch;
 pub(crate) mod check;
 mod coordination;
 pub mod core;
