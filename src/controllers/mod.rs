@@ -7,6 +7,8 @@ mod claim;
 mod cron_job;
 mod deployment;
 mod endpoint_slice;
+mod endpoint_slice_mirroring;
+mod endpoints;
 mod garbage_collector;
 mod job;
 mod manager;
@@ -28,6 +30,8 @@ pub use claim::claim;
 pub use cron_job::CronJobController;
 pub use deployment::DeploymentController;
 pub use endpoint_slice::EndpointSliceController;
+pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
+pub use endpoints::EndpointsController;
 pub use garbage_collector::GarbageCollector;
 pub use job::{JobController, JobOrphanController};
 pub use manager::ControllerManager;
@@ -49,7 +53,9 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<ReplicaSetController>::default(),
         Box::new(DeploymentController),
         Box::<NodeLifecycleController>::default(),
+        Box::<EndpointsController>::default(),
         Box::<EndpointSliceController>::default(),
+        Box::new(EndpointSliceMirroringController),
         Box::<GarbageCollector>::default(),
         Box::new(NamespaceController),
         Box::<PodGarbageCollector>::default(),

@@ -63,10 +63,16 @@ macro_rules! areas {
 }
 
 areas! {
+    cronjob,
+    defaults,
     garbage,
+    job,
     kubectl,
     nodes,
     patch,
     podlife,
     rollout,
+    services,
+    timing,
+    validation,
 }
