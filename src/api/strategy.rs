@@ -251,10 +251,7 @@ pub fn canonicalize(object: &mut Object) {
             let template = Arc::make_mut(object).spec.job_template.spec.as_mut();
             template.into_iter().for_each(|spec| batch::canonicalize(&mut spec.template));
         }
-        Object::Job(object) => {
-            let spec = Arc::make_mut(object).spec.as_mut();
-            spec.into_iter().for_each(|spec| batch::canonicalize(&mut spec.template));
-        }
+        Object::Job(object) => batch::job::canonicalize(Arc::make_mut(object)),
         Object::ReplicaSet(object) => {
             let template = Arc::make_mut(object).spec.as_mut().and_then(|spec| spec.template.as_mut());
             template.and_then(|template| template.metadata.as_mut()).into_iter().for_each(meta::canonicalize);

@@ -16,6 +16,7 @@ mod host;
 mod known;
 mod normal;
 mod observe;
+mod observe_jobs;
 mod python;
 mod tools;
 

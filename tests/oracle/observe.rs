@@ -12,6 +12,7 @@ use kubetab::machinery::time::Time;
 use kubetab::sim::Cluster;
 use serde_json::{Value, json};
 
+use super::observe_jobs;
 use super::python::{dumps, dumps_sorted, printed, repr};
 
 /// The program behind a call of Python.
@@ -52,6 +53,9 @@ const ONE_LINERS: &[OneLiner] = &[
     ("print(sum(len(s.get(\"endpoints\")", None, endpoints_in_all),
     ("print(sorted(len(s.get(\"endpoints\")", None, endpoints_in_each),
     ("len(o[\"subsets\"][0][\"addresses\"])", None, addresses_of_first_subset),
+    ("c=s.pop(\"conditions\", [])", None, observe_jobs::status),
+    ("p[\"metadata\"][\"generateName\"], p[\"metadata\"][\"annotations\"]", None, observe_jobs::indexed_pods),
+    ("gaps, as the back-off that they show:", None, observe_jobs::gaps),
     ("'app':'squat'", Some("rs.json"), squatting_set),
     ("o[\"spec\"].get(\"finalizers\")", None, namespace_state),
     ("\"ephemeralContainers\"]=[{\"name\":\"dbg\"", None, with_ephemeral_container),

@@ -4,6 +4,8 @@ mod policies;
 pub(crate) mod status;
 pub(crate) mod validation;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
 use serde_json::Value;
 
@@ -41,13 +43,37 @@ pub(crate) fn default(job: &mut Job) {
     spec.manual_selector.get_or_insert(false);
 }
 
+/// Upstream's defaults give a Job that has no labels those of its template, as one map: labels that are then generated
+/// for the template are the Job's too. A template without labels has no map to share, and the defaults come to it when
+/// the Job is read from the store.
 pub(crate) fn prepare_for_create(job: &mut Job) {
+    let shares_labels = has_no_labels(job) && template_labels(job).is_some();
     if job.spec.as_ref().and_then(|spec| spec.manual_selector) != Some(true) {
         generate_selector(job);
     }
     job.status = Some(JobStatus::default());
     job.metadata.generation = Some(1);
-    label_as_template(job);
+    if shares_labels {
+        job.metadata.labels = template_labels(job).cloned();
+    }
+}
+
+fn template_labels(job: &Job) -> Option<&BTreeMap<String, String>> {
+    job.spec.as_ref()?.template.metadata.as_ref()?.labels.as_ref().filter(|labels| !labels.is_empty())
+}
+
+fn has_no_labels(job: &Job) -> bool {
+    job.metadata.labels.as_ref().is_none_or(|labels| labels.is_empty())
+}
+
+/// A Job without labels has those of its template.
+pub(crate) fn canonicalize(job: &mut Job) {
+    if let Some(spec) = &mut job.spec {
+        super::canonicalize(&mut spec.template);
+    }
+    if has_no_labels(job) {
+        job.metadata.labels = template_labels(job).cloned();
+    }
 }
 
 /// `generateSelector`: what the manifest set itself stays, and validation judges it.
@@ -68,17 +94,10 @@ fn generate_selector(job: &mut Job) {
     selector.entry(CONTROLLER_UID_LABEL.to_owned()).or_insert(uid);
 }
 
-/// A Job without labels has those of its template. Upstream's defaults say so, and share the map with the template, so
-/// that the labels which are generated for the one are there for the other.
-fn label_as_template(job: &mut Job) {
-    if job.metadata.labels.as_ref().is_none_or(|labels| labels.is_empty()) {
-        let template = job.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
-        job.metadata.labels = template.and_then(|metadata| metadata.labels.clone());
-    }
-}
-
 pub(crate) fn prepare_for_update(new: &mut Job, old: &Job, subresource: Option<Subresource>) {
-    label_as_template(new);
+    if has_no_labels(new) {
+        new.metadata.labels = template_labels(new).cloned();
+    }
     if subresource == Some(Subresource::Status) {
         new.spec.clone_from(&old.spec);
         return;
