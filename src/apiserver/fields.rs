@@ -77,9 +77,7 @@ pub(super) fn field_value(object: &Object, field: &str) -> Option<String> {
             _ => None,
         },
         Object::Namespace(namespace) => namespace.status.as_ref()?.phase.clone(),
-        Object::Job(job) => {
-            Some(job.status.as_ref().and_then(|status| status.succeeded).unwrap_or(0).to_string())
-        }
+        Object::Job(job) => Some(job.status.as_ref().and_then(|status| status.succeeded).unwrap_or(0).to_string()),
         Object::ReplicaSet(set) => Some(set.status.as_ref().map_or(0, |status| status.replicas).to_string()),
         Object::Secret(secret) => secret.type_.clone(),
         Object::Service(service) => match field {

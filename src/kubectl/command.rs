@@ -6,8 +6,8 @@ use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::flags::{self, Flag, Flags};
 use super::{
-    apply, config, create, delete, drain, environment, expose, generate, generate_jobs, get, history, label, patch, replace, rollout,
-    rollout_status, scale, set, taint, wait,
+    apply, config, create, delete, drain, environment, expose, generate, generate_jobs, get, history, label, patch,
+    replace, rollout, rollout_status, scale, set, taint, wait,
 };
 
 /// A command, or a group of them.

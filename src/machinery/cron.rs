@@ -47,8 +47,7 @@ const MONTHS: Bounds = Bounds {
     max: 12,
     names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
 };
-const DAYS_OF_WEEK: Bounds =
-    Bounds { min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
+const DAYS_OF_WEEK: Bounds = Bounds { min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
 
 impl Schedule {
     /// Reads a schedule; its zone, unless it begins with `TZ=…` or `CRON_TZ=…`, is UTC.
@@ -186,8 +185,8 @@ fn parse_descriptor(text: &str, zone: TimeZone) -> Result<Schedule, String> {
             let Some(duration) = text.strip_prefix("@every ") else {
                 return Err(format!("unrecognized descriptor: {text}"));
             };
-            let duration = GoDuration::parse(duration)
-                .map_err(|error| format!("failed to parse duration {text}: {error}"))?;
+            let duration =
+                GoDuration::parse(duration).map_err(|error| format!("failed to parse duration {text}: {error}"))?;
             return Ok(Schedule::Every(u64::try_from(duration.as_secs()).unwrap_or(0).max(1)));
         }
     };

@@ -35,6 +35,7 @@ pub fn find(argv: &[String], namespace: &str) -> Option<Box<dyn CommandRun>> {
                 last: BTreeSet::new(),
             }))
         }
+        ["lat.py"] => Some(Box::new(Measure { namespace })),
         ["status.py"] => Some(Box::new(Filter { work: pod_status, held: Vec::new(), file: None })),
         ["-c", code] => {
             let one_liner = ONE_LINERS.iter().find(|(begin, ..)| code.contains(begin));
@@ -144,6 +145,29 @@ fn slices(list: &Value) -> String {
         }
     }
     text
+}
+
+/// `lat.py`: how many pods became ready; the figures that it writes beside are not compared.
+#[derive(Clone, Debug)]
+struct Measure {
+    namespace: String,
+}
+
+impl CommandRun for Measure {
+    fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
+        let is_ready = |pod: &Value| {
+            let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+            conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        };
+        let pods = cluster(io).api().etcd().range(Kind::Pod, Some(&self.namespace));
+        let ready = pods.filter(|(_, pod)| is_ready(&form::encode(pod))).count();
+        io.out(&format!("{ready} pods measured\n"));
+        CommandPoll::Exited(0)
+    }
+
+    fn clone_box(&self) -> Box<dyn CommandRun> {
+        Box::new(self.clone())
+    }
 }
 
 fn squatting_set(set: &Value) -> String {

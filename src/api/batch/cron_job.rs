@@ -187,10 +187,7 @@ pub(crate) const COLUMNS: &[ColumnDefinition] = &[
          executions.  Defaults to false.",
     ),
     ColumnDefinition::integer("Active", "A list of pointers to currently running jobs."),
-    ColumnDefinition::text(
-        "Last Schedule",
-        "Information when was the last time the job was successfully scheduled.",
-    ),
+    ColumnDefinition::text("Last Schedule", "Information when was the last time the job was successfully scheduled."),
     AGE,
     ColumnDefinition::text("Containers", "Names of each container in the template.").wide(),
     ColumnDefinition::text("Images", "Images referenced by each container in the template.").wide(),

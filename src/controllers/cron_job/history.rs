@@ -42,12 +42,7 @@ pub(super) fn clean_up(cron_job: &mut CronJob, jobs: &[Arc<Job>], client: &mut C
 }
 
 /// `removeOldestJobs`.
-fn remove_oldest(
-    cron_job: &mut CronJob,
-    mut jobs: Vec<Arc<Job>>,
-    limit: Option<i32>,
-    client: &mut Client<'_>,
-) -> bool {
+fn remove_oldest(cron_job: &mut CronJob, mut jobs: Vec<Arc<Job>>, limit: Option<i32>, client: &mut Client<'_>) -> bool {
     let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else { return false };
     let excess = jobs.len().saturating_sub(limit);
     // Jobs that never started come last.

@@ -31,10 +31,9 @@ impl BackoffRecord {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         match (last_success, failures.iter().max()) {
             (None, None) => self,
-            (None, last) => Self {
-                failures: self.failures.saturating_add(count(failures.len())),
-                last_failure: last.copied(),
-            },
+            (None, last) => {
+                Self { failures: self.failures.saturating_add(count(failures.len())), last_failure: last.copied() }
+            }
             (Some(success), _) => {
                 let later = failures.iter().filter(|time| **time > success);
                 Self { failures: count(later.clone().count()), last_failure: later.max().copied() }
@@ -83,9 +82,8 @@ pub(super) fn finish_time(pod: &Pod) -> Time {
 /// When the last of the containers ended, if all have.
 fn finish_of_containers(pod: &Pod) -> Option<Time> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let ends = statuses.iter().map(|status| {
-        status.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref().map(Time::from)
-    });
+    let ends =
+        statuses.iter().map(|status| status.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref().map(Time::from));
     ends.collect::<Option<Vec<Time>>>()?.into_iter().max()
 }
 

@@ -213,8 +213,7 @@ impl<'a> SyncContext<'a> {
 
     fn decide_end_by_indexes(&mut self, now: Time) {
         let completions = self.spec.completions.unwrap_or(0);
-        self.counted_indexes =
-            Intervals::parse(self.status.completed_indexes.as_deref().unwrap_or(""), completions);
+        self.counted_indexes = Intervals::parse(self.status.completed_indexes.as_deref().unwrap_or(""), completions);
         self.succeeded_indexes = self.counted_indexes.with(self.new_indexes(|pod| phase(pod) == "Succeeded"));
         self.succeeded = self.succeeded_indexes.total();
         if let Some(limit) = self.spec.backoff_limit_per_index {

@@ -20,8 +20,8 @@ use crate::api::{Kind, Resource};
 use crate::apiserver::DeleteOptions;
 use crate::client::{Client, ClientError, EventType, QueueKey};
 use crate::controllers::pod_control::{
-    SLOW_START_INITIAL_BATCH_SIZE, is_active, is_ready, is_terminating, max_restarts, node_name, phase,
-    pod_from_template, ready_since,
+    SLOW_START_INITIAL_BATCH_SIZE, is_ready, is_terminating, max_restarts, node_name, phase, pod_from_template,
+    ready_since,
 };
 use crate::etcd::Why;
 use crate::machinery::order::Order as _;
@@ -103,12 +103,7 @@ fn pods_for_removal(spec: &JobSpec, pods: &[Arc<Pod>], at_least: usize) -> Vec<A
 
 impl JobController {
     /// Creates the pods that are missing, or deletes those that are too many.
-    pub(super) fn manage(
-        &mut self,
-        key: &QueueKey,
-        context: &mut SyncContext<'_>,
-        client: &mut Client<'_>,
-    ) -> Managed {
+    pub(super) fn manage(&mut self, key: &QueueKey, context: &mut SyncContext<'_>, client: &mut Client<'_>) -> Managed {
         let spec = context.spec;
         let active = as_count(context.active_pods.len());
         if is_suspended(spec) {
@@ -267,7 +262,7 @@ fn is_namespace_terminating(error: &ClientError) -> bool {
 fn pending_indexes(context: &SyncContext<'_>, count: usize) -> Vec<i32> {
     let mut taken = context.succeeded_indexes.with(indexes_of(&context.active_pods));
     if replaces_only_failed(context.spec) {
-        taken = taken.with(indexes_of(context.pods.iter().filter(|pod| is_terminating(pod) && !is_active(pod))));
+        taken = taken.with(indexes_of(context.pods.iter().filter(|pod| is_terminating(pod))));
     }
     if let Some(failed) = &context.failed_indexes {
         taken = taken.merge(failed);

@@ -98,10 +98,7 @@ impl JobController {
 
     fn pod_updated(&mut self, before: &Pod, pod: &Pod, listers: &Informers, queue: &mut WorkQueue) {
         let (old_owner, owner) = (controller_of(&before.metadata), controller_of(&pod.metadata));
-        let jobs = [
-            job_of(before, listers).filter(|_| old_owner != owner),
-            job_of(pod, listers),
-        ];
+        let jobs = [job_of(before, listers).filter(|_| old_owner != owner), job_of(pod, listers)];
         for job in jobs.into_iter().flatten() {
             if !has_finalizer(pod) {
                 self.removals.observed(&job.key(), pod.uid());
@@ -161,8 +158,7 @@ impl JobController {
         if let Some(error @ ClientError::Throttled(_)) = managed.failure {
             return Err(error);
         }
-        let (active, ready, terminating) =
-            (positive(managed.active), Some(context.ready), Some(context.terminating));
+        let (active, ready, terminating) = (positive(managed.active), Some(context.ready), Some(context.terminating));
         let status = &mut context.status;
         changed |= status.active != active || status.ready != ready || status.terminating != terminating;
         (status.active, status.ready, status.terminating) = (active, ready, terminating);
@@ -209,8 +205,7 @@ impl JobController {
 /// Keeps the condition that says whether the Job is suspended. Says whether it changed.
 fn tell_suspension(context: &mut SyncContext<'_>, client: &mut Client<'_>) -> bool {
     let suspended = is_suspended(context.spec);
-    let (reason, message) =
-        if suspended { ("JobSuspended", "Job suspended") } else { ("JobResumed", "Job resumed") };
+    let (reason, message) = if suspended { ("JobSuspended", "Job suspended") } else { ("JobResumed", "Job resumed") };
     let condition = conditions::new(SUSPENDED, suspended, reason, message, client.now);
     if !conditions::ensure(&mut context.status, condition) {
         return false;

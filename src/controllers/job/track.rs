@@ -58,8 +58,7 @@ impl JobController {
         }
         let tracked = context.pods.iter().filter(|pod| context.is_tracked(pod));
         let tracked: BTreeSet<String> = tracked.map(|pod| pod.uid().to_owned()).collect();
-        let mut tracking =
-            Tracking { latest: job.clone(), needs_flush, tracked, done: Vec::new(), is_full: false };
+        let mut tracking = Tracking { latest: job.clone(), needs_flush, tracked, done: Vec::new(), is_full: false };
         tracking.needs_flush |= count_released(&mut context.status, &tracking.tracked);
         collect_ended(context, &mut tracking);
         announce_end(context, &mut tracking, client);
@@ -117,11 +116,7 @@ impl JobController {
 }
 
 /// Writes the status; later writes build on what the server made of it.
-fn flush(
-    context: &mut SyncContext<'_>,
-    tracking: &mut Tracking,
-    client: &mut Client<'_>,
-) -> Result<(), ClientError> {
+fn flush(context: &mut SyncContext<'_>, tracking: &mut Tracking, client: &mut Client<'_>) -> Result<(), ClientError> {
     let changed = Job { status: Some(context.status.clone()), ..(*tracking.latest).clone() };
     tracking.latest = client.update_status(changed)?;
     context.status = tracking.latest.status.clone().unwrap_or_default();

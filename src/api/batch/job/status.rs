@@ -230,17 +230,12 @@ fn validate_transition(errors: &mut ErrorList, path: &Path, update: &Update<'_>)
     }
     // A Job that may shrink loses the indexes that it no longer has.
     let may_shrink = is_indexed(spec) && spec.completions == spec.parallelism;
-    for (field, count, old, may_decrease) in [
-        ("failed", status.failed, before.failed, false),
-        ("succeeded", status.succeeded, before.succeeded, may_shrink),
-    ] {
+    for (field, count, old, may_decrease) in
+        [("failed", status.failed, before.failed, false), ("succeeded", status.succeeded, before.succeeded, may_shrink)]
+    {
         let count = count.unwrap_or(0);
         if !may_decrease && count < old.unwrap_or(0) {
-            errors.push(FieldError::invalid(
-                &path.child(field),
-                count,
-                format!("cannot decrease the {field} counter"),
-            ));
+            errors.push(FieldError::invalid(&path.child(field), count, format!("cannot decrease the {field} counter")));
         }
     }
     if let (Some(new), Some(old)) = (&status.completion_time, &before.completion_time)

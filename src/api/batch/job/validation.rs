@@ -267,9 +267,7 @@ pub(super) fn validate_update(new: &Job, old: &Job) -> ErrorList {
     });
     immutable("managedBy", spec.managed_by == before.managed_by, &|| check::json(&spec.managed_by));
     immutable("successPolicy", semantic_equal(&spec.success_policy, &before.success_policy), &|| {
-        spec.success_policy
-            .as_ref()
-            .map_or(Value::Null, |policy| internal::dump("SuccessPolicy", &check::json(policy)))
+        spec.success_policy.as_ref().map_or(Value::Null, |policy| internal::dump("SuccessPolicy", &check::json(policy)))
     });
     errors
 }
