@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
 use crate::machinery::field::{ErrorList, Path};
 use crate::machinery::names;
 
@@ -22,13 +24,17 @@ use super::{apps, coordination, core, discovery, meta};
 pub fn default(object: &mut Object) {
     match object {
         Object::EndpointSlice(object) => discovery::default(Arc::make_mut(object)),
+        Object::DaemonSet(object) => apps::daemon_set::default(Arc::make_mut(object)),
         Object::Deployment(object) => apps::deployment::default(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
         Object::Node(object) => core::node::default(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::defaults::pod(Arc::make_mut(object)),
+        Object::PodTemplate(object) => core::replication_controller::default_template(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
+        Object::ReplicationController(object) => core::replication_controller::default(Arc::make_mut(object)),
         Object::Secret(object) => core::config::default_secret(Arc::make_mut(object)),
         Object::Service(object) => core::service::default(Arc::make_mut(object)),
+        Object::StatefulSet(object) => apps::stateful_set::default(Arc::make_mut(object)),
         _ => {}
     }
 }
@@ -43,12 +49,20 @@ pub fn prepare_for_create(object: &mut Object) {
     metadata.self_link = None;
     match object {
         Object::EndpointSlice(object) => discovery::prepare_for_create(Arc::make_mut(object)),
+        Object::DaemonSet(object) => apps::daemon_set::prepare_for_create(Arc::make_mut(object)),
         Object::Deployment(object) => apps::deployment::prepare_for_create(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::prepare_for_create(Arc::make_mut(object)),
         Object::Node(object) => core::node::prepare_for_create(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::strategy::prepare_for_create(Arc::make_mut(object)),
+        Object::PodTemplate(object) => {
+            core::replication_controller::prepare_template_for_create(Arc::make_mut(object));
+        }
         Object::ReplicaSet(object) => apps::replica_set::prepare_for_create(Arc::make_mut(object)),
+        Object::ReplicationController(object) => {
+            core::replication_controller::prepare_for_create(Arc::make_mut(object));
+        }
         Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
+        Object::StatefulSet(object) => apps::stateful_set::prepare_for_create(Arc::make_mut(object)),
         Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
         Object::Unstructured(object) => Arc::make_mut(object).prepare_for_create(),
         _ => {}
@@ -61,6 +75,7 @@ pub fn validate(object: &Object) -> ErrorList {
     let errors = match object {
         Object::ConfigMap(object) => core::config::validate_config_map(object),
         Object::ControllerRevision(object) => apps::controller_revision::validate(object),
+        Object::DaemonSet(object) => apps::daemon_set::validate(object),
         Object::Deployment(object) => apps::deployment::validate(object),
         Object::EndpointSlice(object) => discovery::validate(object),
         Object::Event(object) => core::event::validate(object),
@@ -68,9 +83,12 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::Namespace(object) => core::namespace::validate(object),
         Object::Node(object) => core::node::validate(object),
         Object::Pod(object) => core::pod::strategy::validate(object),
+        Object::PodTemplate(object) => core::replication_controller::validate_template(object),
         Object::ReplicaSet(object) => apps::replica_set::validate(object),
+        Object::ReplicationController(object) => core::replication_controller::validate(object),
         Object::Secret(object) => core::config::validate_secret(object),
         Object::Service(object) => core::service::validate(object),
+        Object::StatefulSet(object) => apps::stateful_set::validate(object),
         Object::ServiceAccount(object) => core::config::validate_service_account(object),
         _ => ErrorList::new(),
     };
@@ -110,14 +128,22 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
     assert_eq!(new.kind(), old.kind(), "an update never changes the kind");
     meta::carry_over(new.metadata_mut(), old.metadata());
     both!(new, old, {
+        DaemonSet => |new, old| apps::daemon_set::prepare_for_update(Arc::make_mut(new), old, subresource),
         Deployment => |new, old| apps::deployment::prepare_for_update(Arc::make_mut(new), old, subresource),
         EndpointSlice => |new, old| discovery::prepare_for_update(Arc::make_mut(new), old),
         Namespace => |new, old| core::namespace::prepare_for_update(Arc::make_mut(new), old, subresource),
         Node => |new, old| core::node::prepare_for_update(Arc::make_mut(new), old, subresource),
         Pod => |new, old| core::pod::strategy::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PodTemplate => |new, old| {
+            core::replication_controller::prepare_template_for_update(Arc::make_mut(new), old)
+        },
         ReplicaSet => |new, old| apps::replica_set::prepare_for_update(Arc::make_mut(new), old, subresource),
+        ReplicationController => |new, old| {
+            core::replication_controller::prepare_for_update(Arc::make_mut(new), old, subresource)
+        },
         Secret => |new, old| core::config::prepare_secret_for_update(Arc::make_mut(new), old),
         Service => |new, old| core::service::prepare_for_update(Arc::make_mut(new), old, subresource),
+        StatefulSet => |new, old| apps::stateful_set::prepare_for_update(Arc::make_mut(new), old, subresource),
         ServiceAccount => |new, _old| core::config::prepare_service_account(Arc::make_mut(new)),
         Unstructured => |new, old| Arc::make_mut(new).prepare_for_update(old, subresource),
         _ => ()
@@ -142,6 +168,7 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
     errors.extend(both!(new, old, {
         ConfigMap => |new, old| core::config::validate_config_map_update(new, old),
         ControllerRevision => |new, old| apps::controller_revision::validate_update(new, old),
+        DaemonSet => |new, old| apps::daemon_set::validate_update(new, old, subresource),
         Deployment => |new, old| apps::deployment::validate_update(new, old, subresource),
         EndpointSlice => |new, old| discovery::validate_update(new, old),
         Event => |new, old| core::event::validate_update(new, old),
@@ -149,13 +176,16 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         Namespace => |new, old| core::namespace::validate_update(new, old, subresource),
         Node => |new, old| core::node::validate_update(new, old, subresource),
         Pod => |new, old| core::pod::strategy::validate_update(new, old, subresource),
+        PodTemplate => |new, old| core::replication_controller::validate_template_update(new, old),
         ReplicaSet => |new, old| apps::replica_set::validate_update(new, old, subresource),
+        ReplicationController => |new, old| core::replication_controller::validate_update(new, old, subresource),
         Secret => |new, old| core::config::validate_secret_update(new, old),
         Service => |new, old| match subresource {
             Some(Subresource::Status) => core::service::validate_status(new, old),
             _ => core::service::validate_update(new, old),
         },
         ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
+        StatefulSet => |new, old| apps::stateful_set::validate_update(new, old, subresource),
         _ => ErrorList::new()
     }));
     errors
@@ -165,6 +195,7 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
 #[must_use]
 pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
     match new {
+        Object::DaemonSet(new) => apps::daemon_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::Deployment(new) => apps::deployment::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::EndpointSlice(new) => discovery::warnings(new),
         Object::Node(new) => core::node::warnings(new),
@@ -172,11 +203,18 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
             let old = old.and_then(Object::downcast).map(|old| &**old);
             core::pod::strategy::warnings(new, old)
         }
+        Object::PodTemplate(new) => {
+            core::replication_controller::warnings_of_template(new, old.and_then(Object::downcast).map(|old| &**old))
+        }
         Object::ReplicaSet(new) => apps::replica_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
+        Object::ReplicationController(new) => {
+            core::replication_controller::warnings(new, old.and_then(Object::downcast).map(|old| &**old))
+        }
         Object::Service(new) => core::service::warnings(new),
         Object::ServiceAccount(new) => {
             core::config::service_account_warnings(new, old.and_then(Object::downcast).map(|old| &**old))
         }
+        Object::StatefulSet(new) => apps::stateful_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         _ => Vec::new(),
     }
 }
@@ -187,14 +225,22 @@ pub fn canonicalize(object: &mut Object) {
     meta::canonicalize(object.metadata_mut());
     match object {
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
-        Object::Deployment(object) => {
-            let template = Arc::make_mut(object).spec.as_mut().and_then(|spec| spec.template.metadata.as_mut());
+        _ => {
+            let template = template_of(object).and_then(|template| template.metadata.as_mut());
             template.into_iter().for_each(meta::canonicalize);
         }
-        Object::ReplicaSet(object) => {
-            let template = Arc::make_mut(object).spec.as_mut().and_then(|spec| spec.template.as_mut());
-            template.and_then(|template| template.metadata.as_mut()).into_iter().for_each(meta::canonicalize);
-        }
-        _ => {}
+    }
+}
+
+/// The template of a workload's pods.
+fn template_of(object: &mut Object) -> Option<&mut PodTemplateSpec> {
+    match object {
+        Object::DaemonSet(object) => Some(&mut Arc::make_mut(object).spec.as_mut()?.template),
+        Object::Deployment(object) => Some(&mut Arc::make_mut(object).spec.as_mut()?.template),
+        Object::PodTemplate(object) => Arc::make_mut(object).template.as_mut(),
+        Object::ReplicaSet(object) => Arc::make_mut(object).spec.as_mut()?.template.as_mut(),
+        Object::ReplicationController(object) => Arc::make_mut(object).spec.as_mut()?.template.as_mut(),
+        Object::StatefulSet(object) => Some(&mut Arc::make_mut(object).spec.as_mut()?.template),
+        _ => None,
     }
 }

@@ -5,4 +5,5 @@ pub(crate) mod event;
 pub(crate) mod namespace;
 pub(crate) mod node;
 pub mod pod;
+pub(crate) mod replication_controller;
 pub mod service;
