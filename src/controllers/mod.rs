@@ -7,6 +7,7 @@ mod claim;
 mod deployment;
 mod endpoint_slice;
 mod garbage_collector;
+mod history;
 mod manager;
 mod namespace;
 mod node_lifecycle;
@@ -16,6 +17,7 @@ mod pod_status;
 mod replicaset;
 mod root_ca;
 mod service_account;
+mod statefulset;
 mod taint_eviction;
 mod ttl;
 
@@ -32,6 +34,7 @@ pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
+pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
 
@@ -40,8 +43,10 @@ pub use ttl::TtlController;
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
     vec![
         Box::new(ServiceAccountController),
-        Box::<ReplicaSetController>::default(),
+        Box::new(ReplicaSetController::new()),
+        Box::new(ReplicaSetController::replication()),
         Box::new(DeploymentController),
+        Box::new(StatefulSetController),
         Box::<NodeLifecycleController>::default(),
         Box::<EndpointSliceController>::default(),
         Box::<GarbageCollector>::default(),
