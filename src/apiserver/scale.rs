@@ -42,9 +42,9 @@ fn parts(object: &Object) -> Result<Parts, Status> {
             Ok(Parts {
                 wanted: spec.and_then(|spec| spec.replicas).unwrap_or(0),
                 actual: controller.status.as_ref().map_or(0, |status| status.replicas),
-                selector: spec.and_then(|spec| spec.selector.as_ref()).map_or_else(String::new, |selector| {
-                    Selector::from_map(selector).to_string()
-                }),
+                selector: spec
+                    .and_then(|spec| spec.selector.as_ref())
+                    .map_or_else(String::new, |selector| Selector::from_map(selector).to_string()),
             })
         }
         Object::StatefulSet(set) => {

@@ -4,6 +4,7 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod daemon;
 mod deployment;
 mod endpoint_slice;
 mod garbage_collector;
@@ -24,6 +25,7 @@ mod ttl;
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
 pub use endpoint_slice::EndpointSliceController;
 pub use garbage_collector::GarbageCollector;
@@ -47,6 +49,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(ReplicaSetController::replication()),
         Box::new(DeploymentController),
         Box::new(StatefulSetController),
+        Box::<DaemonSetController>::default(),
         Box::<NodeLifecycleController>::default(),
         Box::<EndpointSliceController>::default(),
         Box::<GarbageCollector>::default(),

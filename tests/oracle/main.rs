@@ -63,10 +63,12 @@ macro_rules! areas {
 }
 
 areas! {
+    daemonset,
     garbage,
     kubectl,
     nodes,
     patch,
     podlife,
     rollout,
+    statefulset,
 }

@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use super::{
-    given, number_of, validate_at_most, validate_collisions, validate_counts, validate_int_or_percent, validate_not_above_all,
-    validate_same_selector, validate_selector_and_template, workload_warnings,
+    given, number_of, validate_at_most, validate_collisions, validate_counts, validate_int_or_percent,
+    validate_not_above_all, validate_same_selector, validate_selector_and_template, workload_warnings,
 };
 use crate::api::check::{self, text};
 use crate::api::core::pod::defaults;

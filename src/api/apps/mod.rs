@@ -52,7 +52,12 @@ pub(super) fn validate_selector_and_template(
 }
 
 /// A workload must select the pods of its own template.
-pub(in crate::api) fn validate_selected(errors: &mut ErrorList, path: &Path, selector: &Selector, template: &PodTemplateSpec) {
+pub(in crate::api) fn validate_selected(
+    errors: &mut ErrorList,
+    path: &Path,
+    selector: &Selector,
+    template: &PodTemplateSpec,
+) {
     let labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
     if !selector.is_empty() && !selector.matches(&labels) {
         let shown = labels.map_or(Value::Null, check::json);
@@ -103,7 +108,12 @@ pub(super) fn validate_not_above_all(errors: &mut ErrorList, path: &Path, value:
 }
 
 /// What `ValidatePodTemplateSpec` leaves to each workload: its pods are restarted for ever and have no deadline.
-pub(in crate::api) fn validate_runs_for_ever(errors: &mut ErrorList, path: &Path, template: &PodTemplateSpec, workload: &str) {
+pub(in crate::api) fn validate_runs_for_ever(
+    errors: &mut ErrorList,
+    path: &Path,
+    template: &PodTemplateSpec,
+    workload: &str,
+) {
     let path = path.child("spec");
     let policy = template.spec.as_ref().map_or("", |spec| text(&spec.restart_policy));
     if policy != "Always" {

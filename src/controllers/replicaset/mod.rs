@@ -23,9 +23,7 @@ use crate::client::{
 use crate::machinery::labels::Selector;
 
 use super::claim::{Owner, claim_matching, controller_key, selects};
-use super::pod_control::{
-    create_pods, delete_pods, is_active, is_ready, is_terminating, next_availability, pod_for,
-};
+use super::pod_control::{create_pods, delete_pods, is_active, is_ready, is_terminating, next_availability, pod_for};
 
 /// At most so many pods are created or deleted in one sync.
 const BURST_REPLICAS: usize = 500;
