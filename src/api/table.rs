@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use crate::machinery::duration;
 use crate::machinery::time::Time;
 
+use super::check;
 use super::kind::Kind;
 use super::object::Object;
-use super::{apps, coordination, core, discovery};
+use super::{apps, autoscaling, coordination, core, discovery, networking, rbac};
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +86,6 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::Namespace => core::namespace::COLUMNS,
         Kind::Node => core::node::COLUMNS,
         Kind::Pod => core::pod::columns::COLUMNS,
-        Kind::PodTemplate => core::replication_controller::TEMPLATE_COLUMNS,
         Kind::ReplicationController => core::replication_controller::COLUMNS,
         Kind::Secret => core::config::SECRET_COLUMNS,
         Kind::ServiceAccount => core::config::SERVICE_ACCOUNT_COLUMNS,
@@ -97,6 +97,15 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::StatefulSet => apps::stateful_set::COLUMNS,
         Kind::Lease => coordination::COLUMNS,
         Kind::EndpointSlice => discovery::COLUMNS,
+        Kind::ClusterRole | Kind::Role => rbac::ROLE_COLUMNS,
+        Kind::ClusterRoleBinding => rbac::CLUSTER_BINDING_COLUMNS,
+        Kind::Endpoints => core::endpoints::COLUMNS,
+        Kind::HorizontalPodAutoscaler => autoscaling::COLUMNS,
+        Kind::Ingress => networking::ingress::COLUMNS,
+        Kind::IngressClass => networking::ingress_class::COLUMNS,
+        Kind::NetworkPolicy => networking::network_policy::COLUMNS,
+        Kind::PodTemplate => core::pod_template::COLUMNS,
+        Kind::RoleBinding => rbac::BINDING_COLUMNS,
         _ => &[NAME, AGE],
     }
 }
@@ -110,7 +119,6 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::Namespace(object) => core::namespace::row(object, now),
         Object::Node(object) => core::node::row(object, now),
         Object::Pod(object) => core::pod::columns::row(object, now),
-        Object::PodTemplate(object) => core::replication_controller::template_row(object),
         Object::ReplicationController(object) => core::replication_controller::row(object, now),
         Object::Secret(object) => core::config::secret_row(object, now),
         Object::ServiceAccount(object) => core::config::service_account_row(object, now),
@@ -122,6 +130,20 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::StatefulSet(object) => apps::stateful_set::row(object, now),
         Object::Lease(object) => coordination::row(object, now),
         Object::EndpointSlice(object) => discovery::row(object, now),
+        Object::ClusterRole(object) => rbac::role_row(&object.metadata),
+        Object::ClusterRoleBinding(object) => {
+            rbac::binding_row(&object.metadata, &object.role_ref, check::list(&object.subjects), now)
+        }
+        Object::Endpoints(object) => core::endpoints::row(object, now),
+        Object::HorizontalPodAutoscaler(object) => autoscaling::row(object, now),
+        Object::Ingress(object) => networking::ingress::row(object, now),
+        Object::IngressClass(object) => networking::ingress_class::row(object, now),
+        Object::NetworkPolicy(object) => networking::network_policy::row(object, now),
+        Object::PodTemplate(object) => core::pod_template::row(object),
+        Object::Role(object) => rbac::role_row(&object.metadata),
+        Object::RoleBinding(object) => {
+            rbac::binding_row(&object.metadata, &object.role_ref, check::list(&object.subjects), now)
+        }
         other => vec![name_of(other.metadata()), age_of(other.metadata(), now)],
     }
 }

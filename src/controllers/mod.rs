@@ -7,6 +7,8 @@ mod claim;
 mod daemon;
 mod deployment;
 mod endpoint_slice;
+mod endpoint_slice_mirroring;
+mod endpoints;
 mod garbage_collector;
 mod history;
 mod manager;
@@ -28,6 +30,8 @@ pub use claim::claim;
 pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
 pub use endpoint_slice::EndpointSliceController;
+pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
+pub use endpoints::EndpointsController;
 pub use garbage_collector::GarbageCollector;
 pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
@@ -51,7 +55,9 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(StatefulSetController),
         Box::<DaemonSetController>::default(),
         Box::<NodeLifecycleController>::default(),
+        Box::<EndpointsController>::default(),
         Box::<EndpointSliceController>::default(),
+        Box::new(EndpointSliceMirroringController),
         Box::<GarbageCollector>::default(),
         Box::new(NamespaceController),
         Box::<PodGarbageCollector>::default(),

@@ -70,5 +70,7 @@ areas! {
     patch,
     podlife,
     rollout,
+    services,
     statefulset,
+    validation,
 }

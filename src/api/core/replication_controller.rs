@@ -1,8 +1,8 @@
-//! ReplicationControllers and PodTemplates. Follows `pkg/registry/core/replicationcontroller`,
-//! `pkg/registry/core/podtemplate`, `ValidateReplicationController`, `ValidatePodTemplate` and their printers.
+//! ReplicationControllers. Follows `pkg/registry/core/replicationcontroller`, `ValidateReplicationController` and
+//! `printReplicationController`.
 
 use k8s_openapi::api::core::v1::{
-    PodTemplate, PodTemplateSpec, ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus,
+    PodTemplateSpec, ReplicationController, ReplicationControllerSpec, ReplicationControllerStatus,
 };
 use serde_json::Value;
 
@@ -175,57 +175,4 @@ pub(crate) fn row(controller: &ReplicationController, now: Time) -> Vec<Value> {
 fn template_cells(template: Option<&PodTemplateSpec>) -> (Value, Value) {
     let spec = template.and_then(|template| template.spec.as_ref());
     container_cells(spec.map_or(&[][..], |spec| &spec.containers))
-}
-
-/// The defaults of a stored template.
-pub(crate) fn default_template(template: &mut PodTemplate) {
-    defaults::template(template.template.get_or_insert_default());
-}
-
-pub(crate) fn prepare_template_for_create(template: &mut PodTemplate) {
-    template.metadata.generation = Some(1);
-}
-
-pub(crate) fn prepare_template_for_update(new: &mut PodTemplate, old: &PodTemplate) {
-    if !semantic_equal(&new.template, &old.template) {
-        meta::bump_generation(&mut new.metadata, &old.metadata);
-    }
-}
-
-/// `ValidatePodTemplate`.
-pub(crate) fn validate_template(template: &PodTemplate) -> ErrorList {
-    let mut errors = meta::validate(&template.metadata, true, names::is_dns1123_subdomain);
-    let missing = PodTemplateSpec::default();
-    let path = Path::new("template");
-    validation::validate_template(&mut errors, &path, template.template.as_ref().unwrap_or(&missing));
-    errors
-}
-
-/// `ValidatePodTemplateUpdate`.
-pub(crate) fn validate_template_update(new: &PodTemplate, old: &PodTemplate) -> ErrorList {
-    let mut errors = meta::validate_update(&new.metadata, &old.metadata);
-    let missing = PodTemplateSpec::default();
-    validation::validate_template(&mut errors, &Path::new("template"), new.template.as_ref().unwrap_or(&missing));
-    errors
-}
-
-/// What the strategy of PodTemplates warns of.
-pub(crate) fn warnings_of_template(new: &PodTemplate, old: Option<&PodTemplate>) -> Vec<String> {
-    if old.is_some_and(|old| old.metadata.generation == new.metadata.generation) {
-        return Vec::new();
-    }
-    template_warnings(&Path::new("template"), new.template.as_ref())
-}
-
-pub(crate) const TEMPLATE_COLUMNS: &[ColumnDefinition] = &[
-    NAME,
-    ColumnDefinition::text("Containers", "Names of each container in the template."),
-    ColumnDefinition::text("Images", "Images referenced by each container in the template."),
-    ColumnDefinition::text("Pod Labels", "The labels for the pod template."),
-];
-
-pub(crate) fn template_row(template: &PodTemplate) -> Vec<Value> {
-    let (names, images) = template_cells(template.template.as_ref());
-    let labels = template.template.as_ref().and_then(|template| template.metadata.as_ref()?.labels.as_ref());
-    vec![name_of(&template.metadata), names, images, format_labels(labels).into()]
 }
