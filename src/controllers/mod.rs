@@ -5,12 +5,14 @@
 
 mod claim;
 mod cron_job;
+mod daemon;
 mod deployment;
 mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
 mod job;
+mod history;
 mod manager;
 mod namespace;
 mod node_lifecycle;
@@ -20,6 +22,7 @@ mod pod_status;
 mod replicaset;
 mod root_ca;
 mod service_account;
+mod statefulset;
 mod taint_eviction;
 mod ttl;
 mod ttl_after_finished;
@@ -28,6 +31,7 @@ use crate::client::Controller;
 
 pub use claim::claim;
 pub use cron_job::CronJobController;
+pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
 pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
@@ -41,6 +45,7 @@ pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
+pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
@@ -50,8 +55,11 @@ pub use ttl_after_finished::TtlAfterFinishedController;
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
     vec![
         Box::new(ServiceAccountController),
-        Box::<ReplicaSetController>::default(),
+        Box::new(ReplicaSetController::new()),
+        Box::new(ReplicaSetController::replication()),
         Box::new(DeploymentController),
+        Box::new(StatefulSetController),
+        Box::<DaemonSetController>::default(),
         Box::<NodeLifecycleController>::default(),
         Box::<EndpointsController>::default(),
         Box::<EndpointSliceController>::default(),

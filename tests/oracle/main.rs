@@ -66,6 +66,7 @@ macro_rules! areas {
 areas! {
     cronjob,
     defaults,
+    daemonset,
     garbage,
     job,
     kubectl,
@@ -75,5 +76,6 @@ areas! {
     rollout,
     services,
     timing,
+    statefulset,
     validation,
 }

@@ -7,4 +7,5 @@ pub(crate) mod namespace;
 pub(crate) mod node;
 pub mod pod;
 pub(crate) mod pod_template;
+pub(crate) mod replication_controller;
 pub mod service;
