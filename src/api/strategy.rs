@@ -16,16 +16,18 @@ use crate::machinery::names;
 use super::check::{invalid_each, text};
 use super::kind::Subresource;
 use super::object::Object;
-use super::{apps, coordination, core, discovery, meta};
+use super::{apps, coordination, core, discovery, meta, node, policy, scheduling};
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
     match object {
         Object::EndpointSlice(object) => discovery::default(Arc::make_mut(object)),
         Object::Deployment(object) => apps::deployment::default(Arc::make_mut(object)),
+        Object::LimitRange(object) => core::limit_range::default(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
         Object::Node(object) => core::node::default(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::defaults::pod(Arc::make_mut(object)),
+        Object::PriorityClass(object) => scheduling::default(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
         Object::Secret(object) => core::config::default_secret(Arc::make_mut(object)),
         Object::Service(object) => core::service::default(Arc::make_mut(object)),
@@ -47,7 +49,10 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::Namespace(object) => core::namespace::prepare_for_create(Arc::make_mut(object)),
         Object::Node(object) => core::node::prepare_for_create(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::strategy::prepare_for_create(Arc::make_mut(object)),
+        Object::PodDisruptionBudget(object) => policy::prepare_for_create(Arc::make_mut(object)),
+        Object::PriorityClass(object) => scheduling::prepare_for_create(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::prepare_for_create(Arc::make_mut(object)),
+        Object::ResourceQuota(object) => core::resource_quota::prepare_for_create(Arc::make_mut(object)),
         Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
         Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
         Object::Unstructured(object) => Arc::make_mut(object).prepare_for_create(),
@@ -65,10 +70,15 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::EndpointSlice(object) => discovery::validate(object),
         Object::Event(object) => core::event::validate(object),
         Object::Lease(object) => coordination::validate(object),
+        Object::LimitRange(object) => core::limit_range::validate(object),
         Object::Namespace(object) => core::namespace::validate(object),
         Object::Node(object) => core::node::validate(object),
         Object::Pod(object) => core::pod::strategy::validate(object),
+        Object::PodDisruptionBudget(object) => policy::validate(object),
+        Object::PriorityClass(object) => scheduling::validate(object),
         Object::ReplicaSet(object) => apps::replica_set::validate(object),
+        Object::ResourceQuota(object) => core::resource_quota::validate(object),
+        Object::RuntimeClass(object) => node::validate(object),
         Object::Secret(object) => core::config::validate_secret(object),
         Object::Service(object) => core::service::validate(object),
         Object::ServiceAccount(object) => core::config::validate_service_account(object),
@@ -115,7 +125,9 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         Namespace => |new, old| core::namespace::prepare_for_update(Arc::make_mut(new), old, subresource),
         Node => |new, old| core::node::prepare_for_update(Arc::make_mut(new), old, subresource),
         Pod => |new, old| core::pod::strategy::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PodDisruptionBudget => |new, old| policy::prepare_for_update(Arc::make_mut(new), old, subresource),
         ReplicaSet => |new, old| apps::replica_set::prepare_for_update(Arc::make_mut(new), old, subresource),
+        ResourceQuota => |new, old| core::resource_quota::prepare_for_update(Arc::make_mut(new), old, subresource),
         Secret => |new, old| core::config::prepare_secret_for_update(Arc::make_mut(new), old),
         Service => |new, old| core::service::prepare_for_update(Arc::make_mut(new), old, subresource),
         ServiceAccount => |new, _old| core::config::prepare_service_account(Arc::make_mut(new)),
@@ -146,10 +158,15 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         EndpointSlice => |new, old| discovery::validate_update(new, old),
         Event => |new, old| core::event::validate_update(new, old),
         Lease => |new, old| coordination::validate_update(new, old),
+        LimitRange => |new, _old| core::limit_range::validate(new),
         Namespace => |new, old| core::namespace::validate_update(new, old, subresource),
         Node => |new, old| core::node::validate_update(new, old, subresource),
         Pod => |new, old| core::pod::strategy::validate_update(new, old, subresource),
+        PodDisruptionBudget => |new, _old| policy::validate_update(new, subresource),
+        PriorityClass => |new, old| scheduling::validate_update(new, old),
         ReplicaSet => |new, old| apps::replica_set::validate_update(new, old, subresource),
+        ResourceQuota => |new, old| core::resource_quota::validate_update(new, old, subresource),
+        RuntimeClass => |new, old| node::validate_update(new, old),
         Secret => |new, old| core::config::validate_secret_update(new, old),
         Service => |new, old| match subresource {
             Some(Subresource::Status) => core::service::validate_status(new, old),

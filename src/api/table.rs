@@ -11,7 +11,7 @@ use crate::machinery::time::Time;
 
 use super::kind::Kind;
 use super::object::Object;
-use super::{apps, coordination, core, discovery};
+use super::{apps, coordination, core, discovery, node, policy, scheduling};
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,14 @@ impl ColumnDefinition {
     pub(super) const fn integer(name: &'static str, description: &'static str) -> Self {
         Self { name, column_type: "integer", format: "", description, priority: 0 }
     }
+
+    pub(super) const fn boolean(name: &'static str, description: &'static str) -> Self {
+        Self { name, column_type: "boolean", format: "", description, priority: 0 }
+    }
+
+    /// When the object was made: what kinds without columns of their own show.
+    pub(super) const CREATED_AT: Self =
+        Self { name: "Created At", column_type: "date", format: "", description: AGE.description, priority: 0 };
 
     /// The same column, shown only by `-o wide`.
     pub(super) const fn wide(self) -> Self {
@@ -82,9 +90,14 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
     match kind {
         Kind::ConfigMap => core::config::CONFIG_MAP_COLUMNS,
         Kind::Event => core::event::COLUMNS,
+        Kind::LimitRange => core::limit_range::COLUMNS,
         Kind::Namespace => core::namespace::COLUMNS,
         Kind::Node => core::node::COLUMNS,
         Kind::Pod => core::pod::columns::COLUMNS,
+        Kind::PodDisruptionBudget => policy::COLUMNS,
+        Kind::PriorityClass => scheduling::COLUMNS,
+        Kind::ResourceQuota => core::resource_quota::COLUMNS,
+        Kind::RuntimeClass => node::COLUMNS,
         Kind::Secret => core::config::SECRET_COLUMNS,
         Kind::ServiceAccount => core::config::SERVICE_ACCOUNT_COLUMNS,
         Kind::Service => core::service::columns::COLUMNS,
@@ -103,9 +116,14 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
     match object {
         Object::ConfigMap(object) => core::config::config_map_row(object, now),
         Object::Event(object) => core::event::row(object, now),
+        Object::LimitRange(object) => core::limit_range::row(object),
         Object::Namespace(object) => core::namespace::row(object, now),
         Object::Node(object) => core::node::row(object, now),
         Object::Pod(object) => core::pod::columns::row(object, now),
+        Object::PodDisruptionBudget(object) => policy::row(object, now),
+        Object::PriorityClass(object) => scheduling::row(object, now),
+        Object::ResourceQuota(object) => core::resource_quota::row(object, now),
+        Object::RuntimeClass(object) => node::row(object, now),
         Object::Secret(object) => core::config::secret_row(object, now),
         Object::ServiceAccount(object) => core::config::service_account_row(object, now),
         Object::Service(object) => core::service::columns::row(object, now),

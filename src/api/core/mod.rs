@@ -2,7 +2,9 @@
 
 pub(crate) mod config;
 pub(crate) mod event;
+pub(crate) mod limit_range;
 pub(crate) mod namespace;
 pub(crate) mod node;
 pub mod pod;
+pub(crate) mod resource_quota;
 pub mod service;
