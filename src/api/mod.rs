@@ -2,6 +2,7 @@
 //! they are by default, what is wrong with them and how tables show them.
 
 mod apps;
+mod autoscaling;
 pub(crate) mod check;
 mod coordination;
 pub mod core;
@@ -10,10 +11,12 @@ pub mod form;
 mod internal;
 mod kind;
 mod meta;
+mod networking;
 mod node;
 mod object;
 pub(crate) mod policy;
 pub mod quota;
+mod rbac;
 pub(crate) mod scheduling;
 pub mod strategy;
 pub mod table;
