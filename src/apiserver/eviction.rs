@@ -88,10 +88,9 @@ impl ApiServer {
     /// Says in a pod's status why it goes: `addConditionAndDeletePod`.
     fn mark_evicted(&mut self, context: &Context<'_>, pod: &Arc<Pod>) -> Result<(), Status> {
         let mut marked = (**pod).clone();
-        let generation = marked.metadata.generation;
         let conditions = marked.status.get_or_insert_default().conditions.get_or_insert_default();
         let why = Some(("EvictionByEvictionAPI", "Eviction API: evicting"));
-        set_condition(conditions, "DisruptionTarget", "True", why, generation, context.now);
+        set_condition(conditions, "DisruptionTarget", "True", why, None, context.now);
         if marked == **pod {
             return Ok(());
         }

@@ -5,6 +5,7 @@
 
 mod claim;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
@@ -16,6 +17,7 @@ pub mod pod_control;
 mod pod_gc;
 mod pod_status;
 mod replicaset;
+mod resource_quota;
 mod root_ca;
 mod service_account;
 mod taint_eviction;
@@ -25,6 +27,7 @@ use crate::client::Controller;
 
 pub use claim::claim;
 pub use deployment::DeploymentController;
+pub use disruption::DisruptionController;
 pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
 pub use endpoints::EndpointsController;
@@ -34,6 +37,7 @@ pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
+pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
 pub use taint_eviction::TaintEvictionController;
@@ -46,6 +50,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(ServiceAccountController),
         Box::<ReplicaSetController>::default(),
         Box::new(DeploymentController),
+        Box::new(DisruptionController),
         Box::<NodeLifecycleController>::default(),
         Box::<EndpointsController>::default(),
         Box::<EndpointSliceController>::default(),
@@ -53,6 +58,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<GarbageCollector>::default(),
         Box::new(NamespaceController),
         Box::<PodGarbageCollector>::default(),
+        Box::new(ResourceQuotaController),
         Box::new(RootCaController),
         Box::<TaintEvictionController>::default(),
         Box::<TtlController>::default(),

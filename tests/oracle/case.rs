@@ -37,8 +37,10 @@ fn directory(area: &str) -> PathBuf {
 /// The names of an area's cases, in order.
 pub fn names(area: &str) -> Vec<String> {
     let files = std::fs::read_dir(directory(area)).expect("the area has a folder").flatten();
+    let is_case = |name: &String| !name.ends_with(".recorded");
     let mut names: Vec<String> = files
-        .filter_map(|file| file.file_name().to_string_lossy().strip_suffix(".recorded.yaml").map(str::to_owned))
+        .filter_map(|file| file.file_name().to_string_lossy().strip_suffix(".yaml").map(str::to_owned))
+        .filter(is_case)
         .collect();
     names.sort();
     names

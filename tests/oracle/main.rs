@@ -63,12 +63,17 @@ macro_rules! areas {
 }
 
 areas! {
+    admission,
+    defaults,
     garbage,
     kubectl,
     nodes,
     patch,
+    pdb,
     podlife,
+    quota,
     rollout,
     services,
+    timing,
     validation,
 }

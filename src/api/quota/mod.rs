@@ -18,9 +18,6 @@ use super::{Kind, Object, Subresource};
 use crate::machinery::quantity::{Format, Quantity};
 use crate::machinery::time::Time;
 
-pub use pods::counts as counts_pod;
-pub use services::takes_of_node as service_type_counts;
-
 /// Knows what objects of one kind cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluator {
@@ -94,6 +91,22 @@ impl Evaluator {
             (Self::Services | Self::Claims, Some(_), None) => true,
             (Self::Claims, Some(old), Some(Subresource::Status)) => claims::requires_replenish(new, old),
             (_, None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a change of an object may have freed something, so that quotas are to be counted anew: the update filter
+    /// of the quota controller.
+    #[must_use]
+    pub fn frees(self, old: &Object, new: &Object) -> bool {
+        match (self, old, new) {
+            (Self::Pods, Object::Pod(old_pod), Object::Pod(new_pod)) => {
+                pods::frees(old_pod, new_pod) || pods::changes_scope(new, old)
+            }
+            (Self::Services, Object::Service(old), Object::Service(new)) => {
+                services::takes_of_node(old) != services::takes_of_node(new)
+            }
+            (Self::Claims, ..) => claims::requires_replenish(new, old),
             _ => false,
         }
     }

@@ -133,10 +133,20 @@ fn compute_usage(requests: &Amounts, limits: &Amounts) -> Amounts {
     usage
 }
 
+fn has_ended(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
+/// Whether a pod ended with this change, or asks for something else.
+pub(super) fn frees(old: &Pod, new: &Pod) -> bool {
+    let amounts = |pod: &Pod| (pod_requests(pod), pod_limits(pod));
+    let may_be_resized = old.metadata.generation != new.metadata.generation || old.status != new.status;
+    (!has_ended(old) && has_ended(new)) || (may_be_resized && !has_ended(new) && amounts(old) != amounts(new))
+}
+
 /// Whether a pod uses anything but its place in the store (`QuotaV1Pod`): not once it has ended, or is long overdue.
-#[must_use]
-pub fn counts(pod: &Pod, now: Time) -> bool {
-    if matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed")) {
+fn counts(pod: &Pod, now: Time) -> bool {
+    if has_ended(pod) {
         return false;
     }
     let metadata = &pod.metadata;

@@ -11,8 +11,7 @@ pub(super) fn tracks(resource: &str) -> bool {
 }
 
 /// The type of a Service when it takes more than its place in the store (`GetQuotaServiceType`).
-#[must_use]
-pub fn takes_of_node(service: &Service) -> &str {
+pub(super) fn takes_of_node(service: &Service) -> &str {
     let service_type = service.spec.as_ref().map_or("", |spec| text(&spec.type_));
     if matches!(service_type, "NodePort" | "LoadBalancer") { service_type } else { "" }
 }
