@@ -1,6 +1,7 @@
 //! The kinds of the API: which there are, what they are called, and one value that can be any of them; per group what
 //! they are by default, what is wrong with them and how tables show them.
 
+mod admission_registration;
 mod apps;
 mod autoscaling;
 pub(crate) mod check;

@@ -16,12 +16,18 @@ use crate::machinery::names;
 use super::check::{invalid_each, text};
 use super::kind::Subresource;
 use super::object::Object;
-use super::{apps, autoscaling, coordination, core, discovery, meta, networking, node, policy, rbac, scheduling};
+use super::{
+    admission_registration, apps, autoscaling, coordination, core, discovery, meta, networking, node, policy, rbac,
+    scheduling,
+};
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
     match object {
         Object::EndpointSlice(object) => discovery::default(Arc::make_mut(object)),
+        Object::Unstructured(object) if admission_registration::has(object.kind) => {
+            admission_registration::default(Arc::make_mut(object));
+        }
         Object::Deployment(object) => apps::deployment::default(Arc::make_mut(object)),
         Object::LimitRange(object) => core::limit_range::default(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
@@ -83,6 +89,9 @@ pub fn prepare_for_create(object: &mut Object) {
 pub fn validate(object: &Object) -> ErrorList {
     let errors = match object {
         Object::ConfigMap(object) => core::config::validate_config_map(object),
+        Object::Unstructured(object) if admission_registration::has(object.kind) => {
+            admission_registration::validate(object)
+        }
         Object::ControllerRevision(object) => apps::controller_revision::validate(object),
         Object::Deployment(object) => apps::deployment::validate(object),
         Object::EndpointSlice(object) => discovery::validate(object),
@@ -206,6 +215,10 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
             _ => core::service::validate_update(new, old),
         },
         ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
+        Unstructured => |new, _old| match admission_registration::has(new.kind) && subresource.is_none() {
+            true => admission_registration::validate(new),
+            false => ErrorList::new(),
+        },
         ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
         ClusterRoleBinding => |new, old| rbac::validate_cluster_binding_update(new, old),
         Endpoints => |new, old| core::endpoints::validate_update(new, old),

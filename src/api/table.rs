@@ -12,7 +12,10 @@ use crate::machinery::time::Time;
 use super::check;
 use super::kind::Kind;
 use super::object::Object;
-use super::{apps, autoscaling, coordination, core, discovery, networking, node, policy, rbac, scheduling};
+use super::{
+    admission_registration, apps, autoscaling, coordination, core, discovery, networking, node, policy, rbac,
+    scheduling,
+};
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +119,7 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::NetworkPolicy => networking::network_policy::COLUMNS,
         Kind::PodTemplate => core::pod_template::COLUMNS,
         Kind::RoleBinding => rbac::BINDING_COLUMNS,
+        kind if admission_registration::has(kind) => admission_registration::columns(kind),
         _ => &[NAME, AGE],
     }
 }
@@ -141,6 +145,9 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::Deployment(object) => apps::deployment::row(object, now),
         Object::ReplicaSet(object) => apps::replica_set::row(object, now),
         Object::Lease(object) => coordination::row(object, now),
+        Object::Unstructured(object) if admission_registration::has(object.kind) => {
+            admission_registration::row(object, now)
+        }
         Object::EndpointSlice(object) => discovery::row(object, now),
         Object::ClusterRole(object) => rbac::role_row(&object.metadata),
         Object::ClusterRoleBinding(object) => {

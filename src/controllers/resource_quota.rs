@@ -71,6 +71,10 @@ impl Controller for ResourceQuotaController {
         {
             queue.add(event.key.clone());
         }
+        // Most namespaces have no quota, and what an object costs takes a while to tell.
+        if listers.list_in::<ResourceQuota>(&event.key.namespace).next().is_none() {
+            return;
+        }
         let Some(evaluator) = Evaluator::of(event.kind) else { return };
         let frees = match (&event.before, &event.after) {
             (Some(_), None) => true,

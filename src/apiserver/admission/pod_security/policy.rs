@@ -78,9 +78,17 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    /// Whether nothing is enforced and nobody warned.
+    pub(super) fn allows_everything(self) -> bool {
+        self.enforce.level == Level::Privileged && self.warn.level == Level::Privileged
+    }
+
     /// `PolicyToEvaluate`: the policy, and what is wrong with the labels. An unknown level to be enforced is the strictest.
     pub(super) fn of(labels: &BTreeMap<String, String>) -> (Self, ErrorList) {
         let mut errors = ErrorList::new();
+        if !labels.keys().any(|name| name.starts_with(PREFIX)) {
+            return (Self::default(), errors);
+        }
         let mut read = |mode: &str, when_unknown: Level| {
             let label = |name: &str| labels.get(&format!("{PREFIX}{name}")).map(String::as_str);
             let mut refuse = |name: &str, text: &str, detail: &str| {
