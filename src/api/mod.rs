@@ -1,6 +1,7 @@
 //! The kinds of the API: which there are, what they are called, and one value that can be any of them; per group what
 //! they are by default, what is wrong with them and how tables show them.
 
+mod admission_registration;
 pub(crate) mod apps;
 mod autoscaling;
 pub(crate) mod batch;
@@ -13,8 +14,12 @@ mod internal;
 mod kind;
 mod meta;
 mod networking;
+mod node;
 mod object;
+pub(crate) mod policy;
+pub mod quota;
 mod rbac;
+pub(crate) mod scheduling;
 pub mod strategy;
 pub mod table;
 mod unstructured;

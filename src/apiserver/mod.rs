@@ -11,6 +11,7 @@ mod call;
 mod decode;
 mod delete;
 mod event_ttl;
+mod eviction;
 mod fields;
 mod pod;
 mod read;

@@ -7,6 +7,7 @@ use crate::etcd::StoreError;
 use crate::machinery::status::Status;
 use crate::machinery::{patch, schema};
 
+use super::admission::Attributes;
 use super::{ApiServer, Body, Context, Patch, Response, Target, WriteOptions, admission, decode};
 
 /// `OptimisticLockErrorMsg` of `k8s.io/apiserver/pkg/registry/generic/registry`.
@@ -29,7 +30,8 @@ impl ApiServer {
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
         self.name_object(context, &mut object);
-        admission::admit_create(&self.etcd, context, &mut object)?;
+        let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run };
+        admission::mutate(&self.etcd, context, &mut object, attributes)?;
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
         let allocated = self.allocator.allocate(&mut object, None, context.random)?;
@@ -39,6 +41,7 @@ impl ApiServer {
         }
         context.warnings.extend(strategy::warnings(&object, None));
         strategy::canonicalize(&mut object);
+        admission::validate(&mut self.etcd, context, &object, attributes)?;
         let key = object.key();
         if let Some(existing) = self.etcd.get(target.kind, &key) {
             return Err(already_exists(existing));
@@ -111,10 +114,11 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         check_preconditions(target.kind, existing, &object)?;
         keep_system_metadata(&mut object, existing);
+        let attributes = Attributes { old: Some(existing), subresource: target.subresource, dry_run: options.dry_run };
+        admission::mutate(&self.etcd, context, &mut object, attributes)?;
         strategy::prepare_for_update(&mut object, existing, target.subresource);
         let mut allocated = None;
         if target.subresource.is_none() {
-            admission::admit_update(&self.etcd, context, &mut object, existing)?;
             allocated = self.allocator.allocate(&mut object, Some(existing), context.random)?;
         }
         let errors = strategy::validate_update(&object, existing, target.subresource);
@@ -126,6 +130,7 @@ impl ApiServer {
         }
         strategy::canonicalize(&mut object);
         object.metadata_mut().resource_version.clone_from(&existing.metadata().resource_version);
+        admission::validate(&mut self.etcd, context, &object, attributes)?;
         // A write that changes nothing is answered, but makes no revision.
         if &object == existing || options.dry_run {
             return Ok(Response::Object(object));

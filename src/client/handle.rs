@@ -346,6 +346,22 @@ impl<'a> Client<'a> {
         self.event_about(&crate::client::recorder::reference(object), event_type, reason, message);
     }
 
+    /// As [`Self::event`], by a component that calls itself otherwise in events than in its writes.
+    pub fn event_from<K: Resource>(
+        &mut self,
+        component: &str,
+        object: &K,
+        event_type: EventType,
+        reason: &str,
+        message: &str,
+    ) {
+        let about = crate::client::recorder::reference(object);
+        let identity = Identity { component: Name::from(component), ..self.identity.clone() };
+        if let Some(write) = self.recorder.record(self.now, &identity, &about, event_type, reason, message) {
+            self.write_event(write);
+        }
+    }
+
     /// As [`Self::event`], about an object reference, for instance to a part of an object (`fieldPath`).
     pub fn event_about(
         &mut self,

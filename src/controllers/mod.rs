@@ -7,6 +7,7 @@ mod claim;
 mod cron_job;
 mod daemon;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
@@ -20,6 +21,7 @@ pub mod pod_control;
 mod pod_gc;
 mod pod_status;
 mod replicaset;
+mod resource_quota;
 mod root_ca;
 mod service_account;
 mod statefulset;
@@ -33,6 +35,7 @@ pub use claim::claim;
 pub use cron_job::CronJobController;
 pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
+pub use disruption::DisruptionController;
 pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
 pub use endpoints::EndpointsController;
@@ -43,6 +46,7 @@ pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
+pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
 pub use statefulset::StatefulSetController;
@@ -60,6 +64,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(DeploymentController),
         Box::new(StatefulSetController),
         Box::<DaemonSetController>::default(),
+        Box::new(DisruptionController),
         Box::<NodeLifecycleController>::default(),
         Box::<EndpointsController>::default(),
         Box::<EndpointSliceController>::default(),
@@ -67,6 +72,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<GarbageCollector>::default(),
         Box::new(NamespaceController),
         Box::<PodGarbageCollector>::default(),
+        Box::new(ResourceQuotaController),
         Box::new(RootCaController),
         Box::<TaintEvictionController>::default(),
         Box::<TtlController>::default(),

@@ -26,6 +26,7 @@ mod failure;
 mod flags;
 mod generate;
 mod generate_jobs;
+mod generate_policy;
 mod get;
 mod history;
 mod label;

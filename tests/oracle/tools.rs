@@ -90,14 +90,16 @@ fn jq(_: &mut CommandIo<'_>, arguments: &[String], input: &str) -> Result<String
         });
         return Ok(format!("{}\n", specs.collect::<Value>()));
     }
+    let find = |path: &str| {
+        let path = JsonPath::parse(&format!("{{{path}}}")).expect("a path").allow_missing_keys(true);
+        let found = path.find(&value).expect("a path that fits");
+        found.into_iter().flatten().next().map_or(Value::Null, std::borrow::Cow::into_owned)
+    };
+    if !program.starts_with('[') {
+        return Ok(format!("{}\n", find(program)));
+    }
     let paths = program.trim_start_matches('[').trim_end_matches(']').split(',').map(str::trim);
-    let list: Value = paths
-        .map(|path| {
-            let path = JsonPath::parse(&format!("{{{path}}}")).expect("a path").allow_missing_keys(true);
-            let found = path.find(&value).expect("a path that fits");
-            found.into_iter().flatten().next().map_or(Value::Null, std::borrow::Cow::into_owned)
-        })
-        .collect();
+    let list: Value = paths.map(find).collect();
     Ok(format!("{list}\n"))
 }
 
