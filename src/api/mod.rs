@@ -9,6 +9,7 @@ mod discovery;
 pub mod form;
 mod internal;
 mod kind;
+pub mod managed_fields;
 mod meta;
 mod object;
 pub mod strategy;

@@ -7,6 +7,7 @@
 //! The store is a persistent value: a clone shares everything with its original.
 
 mod cause;
+mod ownership;
 
 use std::ops::Bound;
 
@@ -17,6 +18,8 @@ use crate::api::{Kind, Name, Object, ObjectKey};
 use crate::machinery::time::Time;
 
 pub use cause::{Cause, Why};
+use ownership::Account;
+pub use ownership::{Ownership, Writer};
 
 /// A point in the store's history. The first write makes revision 1.
 pub type Revision = u64;
@@ -79,6 +82,8 @@ pub struct Etcd {
     log: Vector<Commit>,
     /// About how much the objects in the log take: the sum of their [`kibibytes`].
     log_kibibytes: usize,
+    /// By kind: who owned which field after the last commit of an object that the log has lost.
+    accounts: Vec<OrdMap<ObjectKey, Account>>,
 }
 
 /// About how much a commit's version of an object takes. It counts as equally much everywhere, since what is forgotten
@@ -121,6 +126,7 @@ impl Etcd {
             objects: vec![OrdMap::new(); Kind::ALL.len()],
             log: Vector::new(),
             log_kibibytes: 0,
+            accounts: vec![OrdMap::new(); Kind::ALL.len()],
         }
     }
 
@@ -276,6 +282,7 @@ impl Etcd {
         {
             self.log_kibibytes -= kibibytes(&oldest);
             self.compacted = self.compacted.max(oldest.revision);
+            self.settle(&oldest);
         }
     }
 
