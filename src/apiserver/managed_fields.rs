@@ -79,9 +79,8 @@ impl ApiServer {
         existing: Option<&Object>,
         object: &mut Object,
     ) -> Option<Managed> {
-        if object.metadata().managed_fields.is_none() {
-            return None;
-        }
+        // Asked first without a hand on the object, which would be copied when it is shared.
+        object.metadata().managed_fields.as_ref()?;
         let entries = object.metadata_mut().managed_fields.take()?;
         if target.subresource.is_some() {
             return None;
