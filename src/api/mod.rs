@@ -2,6 +2,7 @@
 //! they are by default, what is wrong with them and how tables show them.
 
 mod apps;
+mod autoscaling;
 pub(crate) mod check;
 mod coordination;
 pub mod core;
@@ -11,7 +12,9 @@ mod internal;
 mod kind;
 pub mod managed_fields;
 mod meta;
+mod networking;
 mod object;
+mod rbac;
 pub mod strategy;
 pub mod table;
 mod unstructured;

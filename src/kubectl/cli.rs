@@ -188,11 +188,15 @@ impl<'a> Cli<'a> {
     /// Sends a request and shows the server's warnings.
     pub(super) fn send(&mut self, target: Target, verb: Verb) -> Result<Response, Status> {
         let cause = Cause::new("kubectl", Why::new("You ran {}.", [self.parsed.line.clone()]));
-        let answer = self.api.request(Request { user: User::admin(), cause, target, verb })?;
-        for warning in &answer.warnings {
+        let answer = self.api.request(Request { user: User::admin(), cause, target, verb });
+        let warnings = match &answer {
+            Ok(answer) => answer.warnings.as_slice(),
+            Err(status) => status.warnings(),
+        };
+        for warning in warnings {
             self.complain(&format!("Warning: {warning}"));
         }
-        let mut response = answer.response;
+        let mut response = answer?.response;
         if self.sees_managed_fields() {
             self.api.show_managed_fields(&mut response);
         }
