@@ -85,6 +85,7 @@ pub fn reset_fields(kind: Kind, subresource: Option<Subresource>) -> Set {
             Set::of_fields(&[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]])
         }
         (Kind::Deployment, Some(Subresource::Status)) => Set::of_fields(&[&["spec"], &["metadata", "labels"]]),
+        (_, Some(Subresource::Approval)) => Set::of_fields(&[&["spec"], &["status", "certificate"]]),
         (_, Some(Subresource::Status)) => Set::of_fields(&[&["spec"]]),
         _ => Set::of_fields(&[&["status"]]),
     }

@@ -102,6 +102,7 @@ impl ApiServer {
             before: existing.cloned(),
             after: Some(object.clone()),
             cause: context.cause.clone(),
+            run: 0,
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Commit {
     pub after: Option<Object>,
     /// Who wrote, and why.
     pub cause: Cause,
+    /// The first of the commits of this object that one writer made in a row, up to this one.
+    pub run: Revision,
 }
 
 impl Commit {
@@ -269,7 +271,8 @@ impl Etcd {
     }
 
     fn commit(&mut self, time: Time, key: ObjectKey, before: Option<Object>, after: Option<Object>, cause: Cause) {
-        let commit = Commit { revision: self.revision, time, key, before, after, cause };
+        let run = self.run_of(before.as_ref(), &cause).unwrap_or(self.revision);
+        let commit = Commit { revision: self.revision, time, key, before, after, cause, run };
         let objects = &mut self.objects[commit.kind().index()];
         match &commit.after {
             Some(after) => objects.insert(commit.key.clone(), after.clone()),

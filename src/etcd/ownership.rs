@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use super::{Commit, Etcd};
+use super::{Cause, Commit, Etcd, Revision};
 use crate::api::managed_fields::{self, LeftOut};
 use crate::api::{Name, Object, Subresource};
 use crate::machinery::patch::apply::{Managed, Manager, Operation, Owned, Set, Updater};
@@ -165,21 +165,40 @@ impl Etcd {
     fn account(&self, object: &Object) -> Account {
         let (kind, key) = (object.kind(), object.key());
         let version = |object: &Object| object.metadata().resource_version.as_ref()?.parse().ok();
+        let of_object = |commit: &&Commit| commit.key == key && commit.kind() == kind;
         let mut commits: Vec<&Commit> = Vec::new();
         let mut next = version(object);
         let mut account = loop {
-            let commit = next.and_then(|revision| self.commit_at(revision));
-            let Some(commit) = commit.filter(|commit| commit.key == key && commit.kind() == kind) else {
+            let Some(commit) = next.and_then(|revision| self.commit_at(revision)).filter(of_object) else {
                 break self.accounts[kind.index()].get(&key).cloned().unwrap_or_default();
             };
             commits.push(commit);
-            match (&commit.cause.ownership, &commit.before) {
+            let mut first = commit;
+            if commit.run < commit.revision {
+                // What lies between is of the same writer. A run that began before the log stands in the account.
+                let Some(began) = self.commit_at(commit.run) else {
+                    break self.accounts[kind.index()].get(&key).cloned().unwrap_or_default();
+                };
+                commits.push(began);
+                first = began;
+            }
+            match (&first.cause.ownership, &first.before) {
                 (Ownership::Settled(_), _) | (_, None) => break Account::default(),
                 (_, Some(before)) => next = version(before),
             }
         };
         commits.into_iter().rev().for_each(|commit| account.add(commit));
         account
+    }
+
+    /// The first of the commits that one writer made of an object in a row, of which one more is made now.
+    pub(super) fn run_of(&self, before: Option<&Object>, cause: &Cause) -> Option<Revision> {
+        let Ownership::Moved(writer) = &cause.ownership else { return None };
+        let revision = before?.metadata().resource_version.as_ref()?.parse().ok()?;
+        let last = self.commit_at(revision)?;
+        let goes_on =
+            last.before.is_some() && matches!(&last.cause.ownership, Ownership::Moved(other) if other == writer);
+        goes_on.then_some(last.run)
     }
 
     /// Keeps what a commit that falls out of the log means for the owners of its object, while there is one.
@@ -208,7 +227,7 @@ mod tests {
 
     use super::*;
     use crate::api::{Kind, ObjectKey};
-    use crate::etcd::{Cause, Why};
+    use crate::etcd::Why;
 
     fn cause(manager: &str) -> Cause {
         let writer = Writer { manager: manager.into(), subresource: None, left_out: LeftOut::default() };

@@ -83,15 +83,10 @@ impl Walk {
 
     /// Says whether it was looked at as a whole.
     fn atom(&mut self, sides: Sides<'_>, of: TypeRef, atom: Atom) -> bool {
-        let is_empty = |side: Option<&Value>| match side {
-            Some(Value::Array(items)) => items.is_empty(),
-            Some(Value::Object(fields)) => fields.is_empty(),
-            _ => true,
-        };
         match atom {
             Atom::Scalar(_) | Atom::List(Relation::Atomic, _) | Atom::Map { atomic: true, .. } => self.leaf(sides),
             // That an empty list or map is no missing one must not be lost.
-            _ if is_empty(sides.0) && is_empty(sides.1) => self.leaf(sides),
+            _ if atom.finds_nothing_in(sides.0) && atom.finds_nothing_in(sides.1) => self.leaf(sides),
             Atom::List(relation, item) => self.list(sides, relation, item),
             Atom::Map { .. } => self.map(sides, of),
         }

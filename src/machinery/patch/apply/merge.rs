@@ -13,15 +13,10 @@ use super::typed::{Atom, Items, Relation, TypeRef};
 /// When an item of a list cannot be told from the others.
 pub fn merge(live: &Value, applied: &Value, of: TypeRef) -> Result<Option<Value>, String> {
     let atom = of.atom(Some(applied));
-    let is_empty = |value: &Value| match value {
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        _ => true,
-    };
     match atom {
         Atom::Scalar(_) | Atom::List(Relation::Atomic, _) | Atom::Map { atomic: true, .. } => Ok(Some(applied.clone())),
         // The difference between empty and null stays.
-        _ if is_empty(live) && is_empty(applied) => Ok(Some(applied.clone())),
+        _ if atom.finds_nothing_in(Some(live)) && atom.finds_nothing_in(Some(applied)) => Ok(Some(applied.clone())),
         Atom::List(relation, item) => list(live, applied, relation, item),
         Atom::Map { .. } => map(live, applied, of),
     }

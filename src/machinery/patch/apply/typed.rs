@@ -141,6 +141,18 @@ fn of_field(ty: &'static Type, topology: &'static Topology, value: Option<&Value
     }
 }
 
+impl Atom {
+    /// Whether a value has no parts of this sort: what is of another sort has none.
+    #[must_use]
+    pub fn finds_nothing_in(&self, value: Option<&Value>) -> bool {
+        match (self, value) {
+            (Self::List(..), Some(Value::Array(items))) => items.is_empty(),
+            (Self::Map { .. }, Some(Value::Object(fields))) => fields.is_empty(),
+            _ => true,
+        }
+    }
+}
+
 impl Relation {
     /// Whether the list is owned whole.
     #[must_use]
