@@ -12,6 +12,7 @@ mod discovery;
 pub mod form;
 mod internal;
 mod kind;
+pub mod managed_fields;
 mod meta;
 mod networking;
 mod node;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::api::{Kind, Object, Resource};
 use crate::machinery::status::{Details, Reason, Status};
 
-use super::{ApiServer, Body, Context, Response, Target, Verb, WriteOptions, admission, decode};
+use super::{ApiServer, Body, Context, Patch, Response, Target, Verb, WriteOptions, admission, decode};
 
 impl ApiServer {
     pub(super) fn pod(&self, target: &Target) -> Result<Arc<Pod>, Status> {
@@ -69,6 +69,9 @@ impl ApiServer {
             Verb::Get => return Ok(Response::Object(existing)),
             Verb::Update { body, options } => {
                 (decode::object(Kind::Pod, body, options.field_validation, warnings)?, options)
+            }
+            Verb::Patch { patch: Patch::Apply(config), options } => {
+                return self.apply(context, target, &config, &options);
             }
             Verb::Patch { patch, options } => {
                 let value = super::write::patched(Kind::Pod, existing.to_value(), patch)?;

@@ -339,7 +339,11 @@ impl Watch {
                 remaining: None,
             };
             let include = self.printer.is_none().then_some(IncludeObject::Metadata);
-            let infos = Info::of_response(cli, self.kind, &self.namespace.clone(), &Response::List(list), include);
+            let mut response = Response::List(list);
+            if cli.sees_managed_fields() {
+                cli.api.show_managed_fields(&mut response);
+            }
+            let infos = Info::of_response(cli, self.kind, &self.namespace.clone(), &response, include);
             for info in infos {
                 self.show(cli, change.event, info)?;
             }
