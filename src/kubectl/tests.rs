@@ -175,6 +175,11 @@ fn owners_of_fields_are_told_when_asked_for() {
         kube-apiserver Update - v1
         {"f:metadata":{"f:labels":{".":{},"f:kubernetes.io/metadata.name":{}}}}
     "#]].assert_eq(&text);
+    // What the server fills in when it stores a new object is not its maker's.
+    kubectl(&mut cluster, "create job once --image=busybox -- true", "");
+    let job = kubectl(&mut cluster, "get job once -o jsonpath={.metadata.managedFields[0]}", "");
+    assert!(job.contains("kubectl-create") && job.contains("f:template"), "{job}");
+    assert!(!job.contains("f:selector") && !job.contains("controller-uid"), "{job}");
     let hidden = kubectl(&mut cluster, "get deployment web -o yaml", "");
     assert!(!hidden.contains("managedFields"), "{hidden}");
     let shown = kubectl(&mut cluster, "get deployment web -o yaml --show-managed-fields", "");
