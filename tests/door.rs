@@ -45,7 +45,9 @@ impl Client {
     async fn open() -> Self {
         let profile = Profile { nodes: 2, node_prefix: "worker-".to_owned(), ..Profile::bare() };
         let config = SessionConfig { seed: 7, profile, ..SessionConfig::default() };
-        let door = Door::open(config, Duration::from_secs(30), Clock::Manual);
+        let mut session = Session::new(config);
+        session.run_until(session.now() + Duration::from_secs(30));
+        let door = Door::open(session, Clock::Manual);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         tokio::spawn(door::serve(listener, door.clone()));

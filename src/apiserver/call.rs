@@ -33,6 +33,32 @@ pub struct Call {
     /// The client's name, such as `kubectl`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client: String,
+    /// Who sends it; the administrator when that is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Caller>,
+}
+
+/// Who sends a call, as they were authenticated or impersonated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Caller {
+    /// The name.
+    pub name: String,
+    /// The uid, if there is one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// More that is known, as names and values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<(String, String)>,
+}
+
+impl Caller {
+    fn user(&self) -> User {
+        User { name: Name::from(self.name.as_str()), groups: self.groups.clone().into() }
+    }
 }
 
 impl Call {
@@ -50,7 +76,8 @@ impl Call {
             Verb::Delete(_) | Verb::DeleteCollection(..) => Why::new("You deleted {} {}.", object),
             _ => Why::new("You changed {} {}.", object),
         };
-        Ok(Request { user: User::admin(), cause: Cause::new(actor, why), target, verb })
+        let user = self.user.as_ref().map_or_else(User::admin, Caller::user);
+        Ok(Request { user, cause: Cause::new(actor, why), target, verb })
     }
 
     fn object_name(&self, target: &Target) -> String {

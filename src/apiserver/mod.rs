@@ -25,7 +25,7 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use allocator::Allocator;
-pub use call::{Call, media_type};
+pub use call::{Call, Caller, media_type};
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
 pub use fields::selectable_fields;

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use crate::machinery::status::{Details, Reason, Status};
 
+use super::authentication::Impersonation;
 use super::negotiate::Format;
 
 /// A request as it came over the wire.
@@ -21,6 +22,8 @@ pub struct HttpRequest {
     pub content_type: String,
     /// The `User-Agent` header.
     pub user_agent: String,
+    /// Whom the client wants to be.
+    pub impersonation: Impersonation,
     /// The body.
     pub body: Bytes,
 }

@@ -14,8 +14,9 @@ use crate::sim::Cluster;
 use super::logs::Follow;
 use super::message::{HttpRequest, Reply};
 use super::negotiate::{self, Format, Shape};
+use super::talk::Talk;
 use super::watch::Watch;
-use super::{actions, discovery, logs, openapi};
+use super::{actions, authentication, discovery, health, logs, openapi};
 
 /// The version that is simulated.
 pub(super) const VERSION: &str = "v1.36.2";
@@ -40,6 +41,8 @@ pub(super) enum Stream {
     Watch(Box<Watch>),
     /// A log that is followed.
     Follow(Box<Follow>),
+    /// A talk with a process in a container.
+    Talk(Box<Talk>),
 }
 
 impl Stream {
@@ -48,6 +51,7 @@ impl Stream {
         match self {
             Self::Watch(watch) => watch.pump(cluster),
             Self::Follow(follow) => follow.pump(cluster),
+            Self::Talk(talk) => talk.pump(cluster),
         }
     }
 }
@@ -67,7 +71,7 @@ pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     let format = match Format::agree(request, &query) {
         Ok(format) => format,
         // Whatever a client accepts, these are plain text.
-        Err(_) if is_health(request.address()) => Format::plain(request),
+        Err(_) if health::is_health(request.address()) => Format::plain(request),
         Err(status) => return Reply::refusal(&status, &Format::plain(request)).into(),
     };
     match route(session, request, &query, format) {
@@ -76,14 +80,10 @@ pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     }
 }
 
-fn is_health(address: &str) -> bool {
-    matches!(address.split('/').nth(1), Some("healthz" | "livez" | "readyz"))
-}
-
 fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {
     let address = request.address();
-    if is_health(address) {
-        return Ok(Reply::text(200, "ok").into());
+    if health::is_health(address) {
+        return health::answer(address, query).map(Answer::Reply).ok_or_else(health::unknown);
     }
     let parts: Vec<&str> = address.split('/').skip(1).filter(|part| !part.is_empty()).collect();
     match (request.method.as_str(), parts.as_slice()) {
@@ -161,6 +161,7 @@ fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format:
         content_type: request.content_type.clone(),
         body: Value::Null,
         client: request.client().to_owned(),
+        user: authentication::caller(request)?,
     };
     // Where there is no such way, nobody looks at the body.
     if let Err(status) = call.request()
