@@ -91,6 +91,10 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
             return actions::act(session, request, &format.whole()).map(Answer::Reply);
         }
         ("GET", ["kubetab", "v1", "session"]) => return Ok(actions::log(session).into()),
+        ("GET" | "HEAD", ["openapi", "v3", path @ ..]) if !path.is_empty() => {
+            let text = openapi::v3(&path.join("/")).ok_or_else(unknown_address)?;
+            return Ok(Reply { content_type: "application/json", ..Reply::text(200, text) }.into());
+        }
         ("GET" | "HEAD", parts) => {
             if let Some((value, format)) = about(parts, format) {
                 return Ok(Reply::value(200, &value, &format).into());
@@ -116,7 +120,6 @@ fn about(parts: &[&str], format: Format) -> Option<(Value, Format)> {
         ["apis", group, version] => discovery::resources(group, version)?,
         ["openapi", "v2"] => openapi::v2(),
         ["openapi", "v3"] => openapi::index(),
-        ["openapi", "v3", path @ ..] => openapi::v3(&path.join("/"))?,
         _ => return None,
     };
     Some((value, format.whole()))

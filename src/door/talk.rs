@@ -42,6 +42,8 @@ pub(super) struct Wish {
     pub(super) container: String,
     pub(super) command: Vec<String>,
     pub(super) stdin: bool,
+    pub(super) stdout: bool,
+    pub(super) stderr: bool,
     pub(super) tty: bool,
 }
 
@@ -52,6 +54,9 @@ impl Wish {
             container: query.get("container").to_owned(),
             command: query.all("command").map(str::to_owned).collect(),
             stdin: query.is_on("stdin"),
+            stdout: query.is_on("stdout"),
+            // A terminal has only one output.
+            stderr: query.is_on("stderr") && !query.is_on("tty"),
             tty: query.is_on("tty"),
         }
     }
@@ -338,6 +343,14 @@ impl Channels {
             _ => {}
         }
     }
+
+    /// Whether the client has opened all that it wishes for.
+    fn are_complete(&self, wish: &Wish) -> bool {
+        self.error.is_some()
+            && (!wish.stdin || self.stdin.is_some())
+            && (!wish.stdout || self.stdout.is_some())
+            && (!wish.stderr || self.stderr.is_some())
+    }
 }
 
 /// Talks over SPDY: each channel is a stream that says in a header which it is (`v4.channel.k8s.io`).
@@ -345,7 +358,8 @@ impl Channels {
 /// What is said before the client has opened the streams waits until it has.
 pub(super) async fn over_spdy(line: Line, source: Source, mut drain: Drain) {
     let mut keyboard = Keyboard::of(&line);
-    let is_terminal = line.wish.tty;
+    let wish = line.wish;
+    let is_terminal = wish.tty;
     let (mut decoder, mut encoder) = (spdy::Decoder::default(), spdy::Encoder::default());
     let mut channels = Channels::default();
     let mut early: Vec<Said> = Vec::new();
@@ -381,8 +395,7 @@ pub(super) async fn over_spdy(line: Line, source: Source, mut drain: Drain) {
             Event::Said(said) => early.push(said),
             Event::Gone => return keyboard.gone().await,
         }
-        let is_ready = channels.error.is_some() && channels.stdout.is_some();
-        let waiting = if is_ready { std::mem::take(&mut early) } else { Vec::new() };
+        let waiting = if channels.are_complete(&wish) { std::mem::take(&mut early) } else { Vec::new() };
         for said in waiting {
             if tell(&said, &channels, is_terminal, &mut drain).await {
                 drain.close().await;
