@@ -236,28 +236,44 @@ fn parse_int_error(text: &str) -> String {
     format!("strconv.ParseInt: parsing {text:?}: invalid syntax")
 }
 
+/// `ValidateListOptions` of `apimachinery/pkg/apis/meta/internalversion/validation`.
+fn list_option_errors(query: &Query) -> Vec<FieldError> {
+    let (wanted, version) = (query.get("resourceVersionMatch"), query.get("resourceVersion"));
+    let path = Path::new("resourceVersionMatch");
+    let mut errors = Vec::new();
+    if !wanted.is_empty() {
+        if version.is_empty() {
+            let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+            errors.push(FieldError::forbidden(&path, why));
+        }
+        if !query.get("continue").is_empty() {
+            errors.push(FieldError::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+        }
+        if !matches!(wanted, "Exact" | "NotOlderThan") {
+            errors.push(FieldError::not_supported(&path, wanted, &["Exact", "NotOlderThan", ""]));
+        }
+        if wanted == "Exact" && version == "0" {
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            errors.push(FieldError::forbidden(&path, why));
+        }
+    }
+    if query.has("sendInitialEvents") {
+        let why = "sendInitialEvents is forbidden for list";
+        errors.push(FieldError::forbidden(&Path::new("sendInitialEvents"), why));
+    }
+    errors
+}
+
 /// `ListOptions` of a list.
 fn list_options(query: &Query) -> Result<ListOptions, Status> {
-    let forbidden =
-        |field: &str, why: &str| Err(invalid_options("ListOptions", FieldError::forbidden(&Path::new(field), why)));
-    if query.has("sendInitialEvents") {
-        return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+    let errors = list_option_errors(query);
+    if !errors.is_empty() {
+        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors));
     }
     let version_match = match query.get("resourceVersionMatch") {
-        "" => None,
-        _ if query.get("resourceVersion").is_empty() => {
-            return forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            );
-        }
         "Exact" => Some(VersionMatch::Exact),
         "NotOlderThan" => Some(VersionMatch::NotOlderThan),
-        other => {
-            let known = ["Exact", "NotOlderThan"];
-            let error = FieldError::not_supported(&Path::new("resourceVersionMatch"), other, &known);
-            return Err(invalid_options("ListOptions", error));
-        }
+        _ => None,
     };
     let limit = match query.get("limit") {
         "" => 0,

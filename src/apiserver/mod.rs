@@ -8,6 +8,7 @@ pub mod address;
 mod admission;
 mod allocator;
 mod call;
+mod continuation;
 mod decode;
 mod delete;
 mod event_ttl;

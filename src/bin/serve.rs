@@ -287,7 +287,7 @@ async fn end_asked_for() -> std::io::Result<()> {
 }
 
 async fn save(door: &Door, path: &Path) -> Result<(), String> {
-    let log = door.log().await.ok_or("the session has ended before it could be saved")?;
+    let (log, _) = door.log().await.ok_or("the session has ended before it could be saved")?;
     let count = log.entries.len();
     std::fs::write(path, log.to_json()).map_err(|error| format!("{}: {error}", path.display()))?;
     println!("Saved a session of {count} actions as {}.", path.display());

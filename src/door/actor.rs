@@ -115,14 +115,9 @@ impl Door {
         .await;
     }
 
-    /// The session's log, for as long as the session lasts.
-    pub async fn log(&self) -> Option<SessionLog> {
-        self.work(|actor| actor.session.log()).await
-    }
-
-    /// A number that two sessions share when their clusters are in the same state.
-    pub async fn hash(&self) -> Option<u64> {
-        self.work(|actor| actor.session.hash()).await
+    /// The session's log, and the hash of the state that it leads to; nothing when the session has ended.
+    pub async fn log(&self) -> Option<(SessionLog, u64)> {
+        self.work(|actor| (actor.session.log(), actor.session.hash())).await
     }
 
     /// Whether a stream to a pod would be carried on.

@@ -104,6 +104,8 @@ struct Body {
     code: u16,
     message: String,
     details: Details,
+    /// With what token a list may go on that cannot be consistent any more.
+    continue_token: String,
 }
 
 impl Status {
@@ -114,7 +116,16 @@ impl Status {
 
     /// A status with the reason's own code.
     pub fn with_details(reason: Reason, message: impl Into<String>, details: Details) -> Self {
-        Self(Arc::new(Body { reason, code: reason.code(), message: message.into(), details }))
+        let (code, message, continue_token) = (reason.code(), message.into(), String::new());
+        Self(Arc::new(Body { reason, code, message, details, continue_token }))
+    }
+
+    /// The same with a token, with which the list that was refused may go on all the same.
+    #[must_use]
+    pub fn with_continue(self, token: String) -> Self {
+        let mut body = Arc::unwrap_or_clone(self.0);
+        body.continue_token = token;
+        Self(Arc::new(body))
     }
 
     /// `resource "name" not found`; `resource` is `pods` or `deployments.apps`.
@@ -256,6 +267,9 @@ impl Status {
         {
             // Upstream leaves an empty reason out, and kubectl then prints none.
             fields.shift_remove("reason");
+        }
+        if !self.0.continue_token.is_empty() {
+            value["metadata"]["continue"] = self.0.continue_token.clone().into();
         }
         if self.0.details != Details::default() {
             value["details"] = super::json::to_value(&self.0.details);
