@@ -211,6 +211,10 @@ fn commands_run_in_containers_and_are_played_again() {
     assert!(cluster.kubectl("exec none -- ls").failed().contains("pods \"none\" not found"));
     assert_eq!(cluster.kubectl("logs box").ok(), "begun\n");
     assert_eq!(cluster.sh("timeout 2 kubectl logs -f box", "").out, "begun\n");
+    cluster.sh("echo copied > file && kubectl cp file box:/tmp/there", "").ok();
+    assert_eq!(cluster.kubectl("exec box -- cat /tmp/there").ok(), "copied\n");
+    cluster.sh("kubectl cp box:/tmp/there back", "").ok();
+    assert_eq!(cluster.sh("cat back", "").ok(), "copied\n");
     let attached =
         cluster.sh("kubectl run -i --rm --restart=Never --image=busybox:1.36 cat -- cat", "to the container\n").ok();
     assert!(attached.contains("to the container\n"), "{attached}");
@@ -218,7 +222,7 @@ fn commands_run_in_containers_and_are_played_again() {
     let again = Session::from_log(log);
     assert_eq!(again.hash(), hash, "all that was done in containers is done again");
     let commands = again.entries().iter().filter(|entry| matches!(entry.action, kubetab::session::Action::Exec(_)));
-    assert_eq!(commands.count(), 5, "those that were refused left no trace");
+    assert_eq!(commands.count(), 8, "those that were refused left no trace");
 }
 
 #[test]
@@ -247,6 +251,14 @@ fn ports_are_forwarded() {
             said.error
         );
     }
+    cluster.kubectl("expose pod web --port=8080 --target-port=80").ok();
+    let place = "/api/v1/namespaces/default";
+    for server in ["pods/web", "pods/web:80", "services/web", "services/web:8080"] {
+        let answered = cluster.kubectl(&format!("get --raw {place}/{server}/proxy/")).ok();
+        assert!(answered.contains("Welcome to nginx!"), "{server}: {answered}");
+    }
+    let refused = cluster.kubectl(&format!("get --raw {place}/pods/web:81/proxy/")).failed();
+    assert!(refused.contains(":81: connect: connection refused"), "{refused}");
     let logs = cluster.kubectl("logs web").ok();
     assert!(logs.contains("\"GET / HTTP/1.1\" 200") && logs.contains("\"GET /missing HTTP/1.1\" 404"), "{logs}");
 }

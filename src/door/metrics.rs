@@ -106,7 +106,7 @@ impl Metrics {
             "[STABLE] Gauge of all active long-running apiserver requests. Not all requests are tracked this way.",
         );
         let _ = writeln!(text, "apiserver_longrunning_requests{{component=\"apiserver\"}} {streams}");
-        Reply { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Reply::text(200, text) }
+        Reply { content_type: "text/plain; version=0.0.4; charset=utf-8".into(), ..Reply::text(200, text) }
     }
 }
 

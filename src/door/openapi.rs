@@ -4,6 +4,7 @@
 //! leaves out, how lists and maps are merged and applied, comes from the table of types ([`crate::machinery::schema`]).
 //! All of it is made once, when somebody asks first.
 
+mod enums;
 mod schemas;
 
 use std::sync::LazyLock;

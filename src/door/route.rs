@@ -16,7 +16,7 @@ use super::message::{HttpRequest, Reply};
 use super::negotiate::{self, Format, Shape};
 use super::talk::Talk;
 use super::watch::Watch;
-use super::{actions, authentication, discovery, health, logs, openapi};
+use super::{actions, authentication, discovery, health, logs, openapi, order, proxy};
 
 /// The version that is simulated.
 pub(super) const VERSION: &str = "v1.36.2";
@@ -66,7 +66,8 @@ impl From<Reply> for Answer {
 pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     let query = Query::of(&request.path);
     if request.address() == "/openapi/v2" && request.accept.contains(OPENAPI_V2_PROTOBUF) {
-        return Reply { content_type: OPENAPI_V2_PROTOBUF_SENT, ..Reply::text(200, openapi::v2_protobuf()) }.into();
+        return Reply { content_type: OPENAPI_V2_PROTOBUF_SENT.into(), ..Reply::text(200, openapi::v2_protobuf()) }
+            .into();
     }
     let format = match Format::agree(request, &query) {
         Ok(format) => format,
@@ -93,7 +94,7 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
         ("GET", ["kubetab", "v1", "session"]) => return Ok(actions::log(session).into()),
         ("GET" | "HEAD", ["openapi", "v3", path @ ..]) if !path.is_empty() => {
             let text = openapi::v3(&path.join("/")).ok_or_else(unknown_address)?;
-            return Ok(Reply { content_type: "application/json", ..Reply::text(200, text) }.into());
+            return Ok(Reply { content_type: "application/json".into(), ..Reply::text(200, text) }.into());
         }
         ("GET" | "HEAD", parts) => {
             if let Some((value, format)) = about(parts, format) {
@@ -146,6 +147,9 @@ fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format:
     }
     if !matches!(request.address().split('/').nth(1), Some("api" | "apis")) {
         return Err(unknown_address());
+    }
+    if let Some(passage) = proxy::passage(&request.path) {
+        return passage.answer(session, request).map(Answer::Reply);
     }
     let target = address::target(&request.path)?;
     if is_get && target.name.is_empty() && query.is_on("watch") {
@@ -229,7 +233,8 @@ fn show(call: &Call, response: &Response, format: Format, now: Time) -> Reply {
         },
         Shape::Whole | Shape::Discovery => None,
     };
-    let value = value.unwrap_or_else(|| whole(response));
+    let mut value = value.unwrap_or_else(|| whole(response));
+    order::arrange(&mut value);
     Reply::value(code, &value, &format.whole())
 }
 

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use k8s_openapi::schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
+use super::enums;
 use crate::door::discovery::GroupVersion;
 use crate::machinery::schema::{self, Field, Struct, Topology, Type};
 
@@ -131,6 +132,9 @@ fn publish_field(property: &mut Value, field: Option<&Field>) {
         }
     }
     let Some(field) = field else { return };
+    if let Type::String(Some((_, name))) = field.ty.underlying() {
+        enums::publish(property, name);
+    }
     if field.required
         && let Some(default) = zero(&field.ty)
         && property.get("default").is_none()
