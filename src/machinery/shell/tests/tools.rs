@@ -471,6 +471,7 @@ fn archives_are_packed_and_unpacked() {
             far
             tar: /none: No such file or directory
             1
+            tar: invalid tar magic
             1
             tar: can't change directory to '/none': No such file or directory
             1
