@@ -104,6 +104,7 @@ struct Body {
     code: u16,
     message: String,
     details: Details,
+    warnings: Vec<String>,
     /// With what token a list may go on that cannot be consistent any more.
     continue_token: String,
 }
@@ -116,8 +117,15 @@ impl Status {
 
     /// A status with the reason's own code.
     pub fn with_details(reason: Reason, message: impl Into<String>, details: Details) -> Self {
-        let (code, message, continue_token) = (reason.code(), message.into(), String::new());
-        Self(Arc::new(Body { reason, code, message, details, continue_token }))
+        let body = Body {
+            reason,
+            code: reason.code(),
+            message: message.into(),
+            details,
+            warnings: Vec::new(),
+            continue_token: String::new(),
+        };
+        Self(Arc::new(body))
     }
 
     /// The same with a token, with which the list that was refused may go on all the same.
@@ -231,6 +239,21 @@ impl Status {
     #[must_use]
     pub fn details(&self) -> &Details {
         &self.0.details
+    }
+
+    /// What the server wanted the user to know besides: `Warning` headers, which a refusal has too.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// The same refusal with `Warning` headers.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        if !warnings.is_empty() {
+            Arc::make_mut(&mut self.0).warnings = warnings;
+        }
+        self
     }
 
     /// Whether the object was not there.
