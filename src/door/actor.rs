@@ -42,7 +42,7 @@ pub enum Clock {
 type Work = Box<dyn FnOnce(&mut Actor) + Send>;
 
 enum Message {
-    Http(HttpRequest, oneshot::Sender<Reply>),
+    Http(Box<HttpRequest>, oneshot::Sender<Reply>),
     Work(Work),
 }
 
@@ -76,7 +76,7 @@ impl Door {
     pub async fn send(&self, request: HttpRequest) -> Reply {
         let plain = Format::plain(&request);
         let (reply, answer) = oneshot::channel();
-        let refused = match self.sender.try_send(Message::Http(request, reply)) {
+        let refused = match self.sender.try_send(Message::Http(Box::new(request), reply)) {
             Ok(()) => match answer.await {
                 Ok(reply) => return reply,
                 Err(_) => ended(),

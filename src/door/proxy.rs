@@ -121,8 +121,9 @@ impl Passage {
     fn endpoint(&self, cluster: &Cluster) -> Result<(ObjectKey, u16), Status> {
         let service = self.object(cluster, Kind::Service)?;
         let ports = service["spec"]["ports"].as_array().cloned().unwrap_or_default();
-        let is_meant =
-            |port: &&Value| self.port.is_empty() || port["name"] == *self.port || port["port"].to_string() == self.port;
+        let is_meant = |port: &&Value| {
+            self.port.is_empty() || port["name"] == *self.port || number(&port["port"]) == self.port.parse().ok()
+        };
         let unavailable = |message: String| Status::new(Reason::ServiceUnavailable, message);
         let port = ports
             .iter()

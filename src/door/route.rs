@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::table;
 use crate::api::{Object, Subresource};
 use crate::apiserver::address::{self, Query, unknown_address};
-use crate::apiserver::{Call, Response, Target};
+use crate::apiserver::{Call, Caller, Response, Target};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::session::Session;
@@ -105,7 +105,8 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
         }
         _ => {}
     }
-    resource(session, request, query, format)
+    let caller = authentication::caller(request)?;
+    resource(session, request, caller, query, format)
 }
 
 /// What the server says of itself.
@@ -142,7 +143,13 @@ fn version() -> Value {
     })
 }
 
-fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {
+fn resource(
+    session: &mut Session,
+    request: &HttpRequest,
+    caller: Option<Caller>,
+    query: &Query,
+    format: Format,
+) -> Result<Answer, Status> {
     let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
     if let Some(path) = old_watch_path(&request.path).filter(|_| is_get) {
         return watch(session, address::target(&path)?, query, format);
@@ -170,7 +177,7 @@ fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format:
         content_type: request.content_type.clone(),
         body: Value::Null,
         client: request.client().to_owned(),
-        user: authentication::caller(request)?,
+        user: caller,
     };
     // Where there is no such way, nobody looks at the body.
     if let Err(status) = call.request()
