@@ -1,10 +1,11 @@
 //! The actor that owns the session: it answers requests one by one, lets time pass, and feeds the streams.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 #[expect(clippy::disallowed_types, reason = "real clients live in real time")]
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::apiserver::Target;
 use crate::machinery::shell::NetworkAnswer;
@@ -17,7 +18,7 @@ use super::message::{HttpRequest, Reply};
 use super::metrics::Metrics;
 use super::negotiate::Format;
 use super::route::{self, Answer, Stream};
-use super::talk::{Said, Talk, TalkId, Wish};
+use super::talk::{self, Begun, Talk, TalkId, Wish};
 
 /// How often time is moved on when nobody asks for anything.
 const TICK: Duration = Duration::from_millis(5);
@@ -27,6 +28,8 @@ const STEPS_MAX: u64 = 5_000;
 const WAITING_MAX: usize = 1_024;
 /// How many watches, followed logs and talks may be open.
 const STREAMS_MAX: usize = 4_096;
+/// How many connections may have become something else than HTTP.
+const UPGRADED_MAX: usize = 1_024;
 /// How long who must be heard waits when there is no room.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -51,6 +54,8 @@ enum Message {
 pub struct Door {
     sender: SyncSender<Message>,
     is_loopback_only: bool,
+    /// Room for connections that have become something else than HTTP.
+    upgraded: Arc<Semaphore>,
 }
 
 impl Door {
@@ -59,13 +64,18 @@ impl Door {
     pub fn open(session: Session, clock: Clock) -> Self {
         let (sender, receiver) = sync_channel(WAITING_MAX);
         tokio::task::spawn_blocking(move || Actor::new(session, clock).run(&receiver));
-        Self { sender, is_loopback_only: true }
+        Self { sender, is_loopback_only: true, upgraded: Arc::new(Semaphore::new(UPGRADED_MAX)) }
     }
 
     /// The same door, which also answers those who call it by a name that is not this machine's own.
     #[must_use]
     pub fn for_any_host(self) -> Self {
         Self { is_loopback_only: false, ..self }
+    }
+
+    /// Room for one more connection that becomes something else than HTTP, if there is some.
+    pub(super) fn room(&self) -> Option<OwnedSemaphorePermit> {
+        self.upgraded.clone().try_acquire_owned().ok()
     }
 
     pub(super) const fn is_loopback_only(&self) -> bool {
@@ -128,7 +138,7 @@ impl Door {
     }
 
     /// Begins a talk with a process. Nothing when the session has ended.
-    pub(super) async fn begin_talk(&self, wish: Wish) -> Option<(TalkId, mpsc::Receiver<Said>)> {
+    pub(super) async fn begin_talk(&self, wish: Wish) -> Option<Begun> {
         self.work(move |actor| actor.begin_talk(&wish)).await
     }
 
@@ -245,13 +255,14 @@ impl Actor {
         reply
     }
 
-    fn begin_talk(&mut self, wish: &Wish) -> (TalkId, mpsc::Receiver<Said>) {
+    fn begin_talk(&mut self, wish: &Wish) -> Begun {
         self.last_talk += 1;
+        let ends_input = talk::ends_input(self.session.cluster(), wish);
         let (talk, said) = Talk::begin(&mut self.session, self.last_talk, wish);
-        if let Some(talk) = talk.filter(|_| self.streams.len() < STREAMS_MAX) {
+        if let Some(talk) = talk {
             self.streams.push(Stream::Talk(Box::new(talk)));
         }
-        (self.last_talk, said)
+        Begun { id: self.last_talk, said, ends_input }
     }
 
     fn talk(&mut self, id: TalkId, input: StreamInput) {

@@ -10,6 +10,9 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::api::{Kind, Object, Subresource};
 use crate::apiserver::Target;
 use crate::apiserver::address::Query;
 use crate::machinery::shell::Stream;
@@ -153,7 +156,7 @@ impl Talk {
 
 impl Partner {
     fn begin(session: &mut Session, wish: &Wish) -> Result<Self, Status> {
-        if wish.target.subresource == Some(crate::api::Subresource::Attach) {
+        if wish.target.subresource == Some(Subresource::Attach) {
             return session.cluster().attach(&wish.target.key(), &wish.container).map(Self::Attach);
         }
         let command = ExecCommand {
@@ -176,11 +179,30 @@ impl Partner {
     }
 }
 
+/// A talk that has begun, as its connection gets it.
+pub(super) struct Begun {
+    pub(super) id: TalkId,
+    pub(super) said: mpsc::Receiver<Said>,
+    /// Whether the process's input ends with the client's: always a command's, a container's own program's only when
+    /// its spec says `stdinOnce`.
+    pub(super) ends_input: bool,
+}
+
+/// Whether a process's input ends with the client's.
+pub(super) fn ends_input(cluster: &Cluster, wish: &Wish) -> bool {
+    if wish.target.subresource != Some(Subresource::Attach) {
+        return true;
+    }
+    let pod = cluster.api().etcd().get(Kind::Pod, &wish.target.key()).and_then(Object::downcast::<Pod>);
+    let mut containers = pod.iter().flat_map(|pod| pod.spec.iter()).flat_map(|spec| &spec.containers);
+    let container = containers.find(|container| wish.container.is_empty() || container.name == wish.container);
+    container.and_then(|container| container.stdin_once).unwrap_or(false)
+}
+
 /// The connection's end of a talk.
 pub(super) struct Line {
     pub(super) door: Door,
-    pub(super) id: TalkId,
-    pub(super) said: mpsc::Receiver<Said>,
+    pub(super) begun: Begun,
     pub(super) wish: Wish,
 }
 
@@ -190,12 +212,14 @@ struct Keyboard {
     id: TalkId,
     terminal: Option<Terminal>,
     is_open: bool,
+    ends_input: bool,
 }
 
 impl Keyboard {
     fn of(line: &Line) -> Self {
         let terminal = line.wish.tty.then(Terminal::default);
-        Self { door: line.door.clone(), id: line.id, terminal, is_open: line.wish.stdin }
+        let Begun { id, ends_input, .. } = line.begun;
+        Self { door: line.door.clone(), id, terminal, is_open: line.wish.stdin, ends_input }
     }
 
     /// Passes bytes on. What a terminal shows at once comes back.
@@ -217,14 +241,14 @@ impl Keyboard {
     }
 
     async fn end(&mut self) {
-        if std::mem::replace(&mut self.is_open, false) {
+        if std::mem::replace(&mut self.is_open, false) && self.ends_input {
             self.door.talk(self.id, StreamInput::End).await;
         }
     }
 
     /// The client has gone: what it had open is closed, and its terminal hangs up.
     async fn gone(&mut self) {
-        if self.terminal.is_some() {
+        if self.terminal.is_some() && self.ends_input {
             self.door.talk(self.id, StreamInput::HangUp).await;
         } else {
             self.end().await;
@@ -284,7 +308,7 @@ fn message(channel: u8, bytes: &[u8]) -> Bytes {
 pub(super) async fn over_web(line: Line, source: Source, mut drain: Drain) {
     let mut keyboard = Keyboard::of(&line);
     let is_terminal = line.wish.tty;
-    let mut events = events(source, line.said);
+    let mut events = events(source, line.begun.said);
     // An empty message tells the client that it is connected.
     let mut is_there = drain.send(message(STDOUT, b"")).await;
     while is_there && let Some(event) = events.next().await {
@@ -363,7 +387,7 @@ pub(super) async fn over_spdy(line: Line, source: Source, mut drain: Drain) {
     let (mut decoder, mut encoder) = (spdy::Decoder::default(), spdy::Encoder::default());
     let mut channels = Channels::default();
     let mut early: Vec<Said> = Vec::new();
-    let mut events = events(source, line.said);
+    let mut events = events(source, line.begun.said);
     while let Some(event) = events.next().await {
         match event {
             Event::Came(bytes) => {

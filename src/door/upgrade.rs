@@ -94,6 +94,10 @@ pub(super) async fn answer(
         );
         return Err(refuse(&Status::new(Reason::Forbidden, message)));
     };
+    let Some(room) = door.room() else {
+        let message = "too many streams are open, please try again later";
+        return Err(refuse(&Status::new(Reason::TooManyRequests, message)));
+    };
     let wish = Wish::of(target.clone(), &Query::of(&request.path));
     if is_forward {
         door.check_stream(&target, None).await.map_err(|status| refuse(&status))?;
@@ -103,6 +107,7 @@ pub(super) async fn answer(
             let Ok(connection) = upgrade.await else { return };
             let (source, drain) = if is_web { wire::web(connection).await } else { wire::bare(connection) };
             port_forward::serve(door, target, source, drain).await;
+            drop(room);
         });
     } else {
         if target.subresource == Some(Subresource::Exec) && wish.command.is_empty() {
@@ -112,8 +117,8 @@ pub(super) async fn answer(
         let door = door.clone();
         tokio::spawn(async move {
             let Ok(connection) = upgrade.await else { return };
-            let Some((id, said)) = door.begin_talk(wish.clone()).await else { return };
-            let line = Line { door, id, said, wish };
+            let Some(begun) = door.begin_talk(wish.clone()).await else { return };
+            let line = Line { door, begun, wish };
             if is_web {
                 let (source, drain) = wire::web(connection).await;
                 talk::over_web(line, source, drain).await;
@@ -121,6 +126,7 @@ pub(super) async fn answer(
                 let (source, drain) = wire::bare(connection);
                 talk::over_spdy(line, source, drain).await;
             }
+            drop(room);
         });
     }
     Ok(switch(handshake, protocol))

@@ -407,6 +407,22 @@ mod tests {
     }
 
     #[test]
+    fn a_session_whose_log_is_full_goes_on_only_if_it_was_told_to() {
+        let mut session = played();
+        let entry = session.entries[0].clone();
+        session.entries = vec![entry; SessionLog::ENTRIES_MAX];
+        session.done = session.entries.len();
+        assert_eq!(session.act(config(9)), Err(ActionError::LogFull));
+        assert!(!session.is_beyond_its_log());
+        let full = session.log();
+        session.play_on_when_full();
+        assert!(session.act(config(9)).is_ok_and(|outcome| outcome.is_success()));
+        session.run_until(session.now() + Duration::from_secs(5));
+        assert!(session.is_beyond_its_log());
+        assert_eq!(session.log(), full, "the log ends where it was full");
+    }
+
+    #[test]
     fn rewinding_and_running_on_leads_to_the_same_state() {
         let mut session = played();
         let (end, hash) = (session.now(), session.hash());
