@@ -9,6 +9,7 @@ mod admission;
 mod allocator;
 mod apply;
 mod call;
+mod continuation;
 mod decode;
 mod delete;
 mod event_ttl;
@@ -28,7 +29,7 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use allocator::Allocator;
-pub use call::{Call, media_type};
+pub use call::{Call, Caller, media_type};
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
 pub use fields::selectable_fields;
