@@ -17,7 +17,9 @@ mod rbac;
 pub mod strategy;
 pub mod table;
 mod unstructured;
+mod versions;
 
 pub use kind::{Kind, KindInfo, Subresource};
 pub use object::{Name, Object, ObjectKey, Resource, controller_of};
 pub use unstructured::Unstructured;
+pub use versions::{OTHER_VERSIONS, OtherVersion};

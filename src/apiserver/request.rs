@@ -9,6 +9,8 @@ use crate::api::{Kind, Name, Object, ObjectKey, Subresource, form};
 use crate::etcd::{Cause, Revision};
 use crate::machinery::time::Time;
 
+use super::authorization::COMPONENTS;
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -24,10 +26,16 @@ impl User {
         Self { name: name.into(), groups: groups.iter().map(|&group| group.to_owned()).collect() }
     }
 
+    /// A part of the cluster itself, which may do what it has to.
+    pub(crate) fn component(name: impl Into<Name>, groups: &[&str]) -> Self {
+        let groups = groups.iter().chain(&[COMPONENTS]).map(|&group| group.to_owned());
+        Self { name: name.into(), groups: groups.collect() }
+    }
+
     /// The user that may do everything: `kubernetes-admin` in `system:masters`.
     #[must_use]
     pub fn admin() -> Self {
-        Self::new("kubernetes-admin", &["kubeadm:cluster-admins", "system:masters", "system:authenticated"])
+        Self::new("kubernetes-admin", &["system:masters", "system:authenticated"])
     }
 }
 

@@ -4,6 +4,7 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod cluster_role_aggregation;
 mod deployment;
 mod endpoint_slice;
 mod endpoint_slice_mirroring;
@@ -24,6 +25,7 @@ mod ttl;
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use cluster_role_aggregation::ClusterRoleAggregationController;
 pub use deployment::DeploymentController;
 pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
@@ -44,6 +46,7 @@ pub use ttl::TtlController;
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
     vec![
         Box::new(ServiceAccountController),
+        Box::new(ClusterRoleAggregationController),
         Box::<ReplicaSetController>::default(),
         Box::new(DeploymentController),
         Box::<NodeLifecycleController>::default(),

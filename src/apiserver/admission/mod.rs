@@ -13,9 +13,11 @@ use crate::etcd::Etcd;
 use crate::machinery::status::Status;
 
 use super::Context;
+use super::authorization::escalation;
 
 /// Admits an object that is to be created.
 pub(super) fn admit_create(etcd: &Etcd, context: &mut Context<'_>, object: &mut Object) -> Result<(), Status> {
+    escalation::check(etcd, context.user(), object, None)?;
     namespace_lifecycle::admit(etcd, object)?;
     if let Object::Pod(pod) = object {
         let pod = std::sync::Arc::make_mut(pod);
@@ -31,11 +33,12 @@ pub(super) fn admit_create(etcd: &Etcd, context: &mut Context<'_>, object: &mut 
 
 /// Admits an update. None of the plugins that are on acts on the kinds that are served, but for pods' tolerations.
 pub(super) fn admit_update(
-    _etcd: &Etcd,
-    _context: &mut Context<'_>,
+    etcd: &Etcd,
+    context: &mut Context<'_>,
     object: &mut Object,
-    _existing: &Object,
+    existing: &Object,
 ) -> Result<(), Status> {
+    escalation::check(etcd, context.user(), object, Some(existing))?;
     if let Object::Pod(pod) = object {
         tolerations::admit(std::sync::Arc::make_mut(pod));
     }
