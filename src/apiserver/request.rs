@@ -26,6 +26,22 @@ impl User {
         Self { name: name.into(), groups: groups.iter().map(|&group| group.to_owned()).collect() }
     }
 
+    /// The user that somebody who may do everything asks to be taken for: `filters/impersonation.go`. Service accounts
+    /// are in the groups of service accounts, and everybody is authenticated.
+    #[must_use]
+    pub fn impersonated(name: &str, groups: &[String]) -> Self {
+        let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        let mut groups = groups.to_vec();
+        if let Some((namespace, _)) = account.filter(|_| groups.is_empty()) {
+            groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+        }
+        let everybody = if name == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
+        if !groups.iter().any(|group| group == everybody) {
+            groups.push(everybody.to_owned());
+        }
+        Self { name: name.into(), groups: groups.into() }
+    }
+
     /// A part of the cluster itself, which may do what it has to.
     pub(crate) fn component(name: impl Into<Name>, groups: &[&str]) -> Self {
         let groups = groups.iter().chain(&[COMPONENTS]).map(|&group| group.to_owned());
