@@ -24,7 +24,9 @@ pub(crate) mod scheduling;
 pub mod strategy;
 pub mod table;
 mod unstructured;
+mod versions;
 
 pub use kind::{Kind, KindInfo, Subresource};
 pub use object::{Name, Object, ObjectKey, Resource, controller_of};
 pub use unstructured::Unstructured;
+pub use versions::{OTHER_VERSIONS, OtherVersion};

@@ -4,6 +4,7 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod cluster_role_aggregation;
 mod cron_job;
 mod daemon;
 mod deployment;
@@ -32,6 +33,7 @@ mod ttl_after_finished;
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use cluster_role_aggregation::ClusterRoleAggregationController;
 pub use cron_job::CronJobController;
 pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
@@ -59,6 +61,7 @@ pub use ttl_after_finished::TtlAfterFinishedController;
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
     vec![
         Box::new(ServiceAccountController),
+        Box::new(ClusterRoleAggregationController),
         Box::new(ReplicaSetController::new()),
         Box::new(ReplicaSetController::replication()),
         Box::new(DeploymentController),

@@ -63,6 +63,9 @@ impl GroupVersion {
 
 /// What can be done to a kind.
 fn verbs(kind: Kind) -> Vec<&'static str> {
+    if !kind.is_stored() {
+        return vec!["create"];
+    }
     let all = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
     all.into_iter().filter(|verb| kind != Kind::Namespace || *verb != "deletecollection").collect()
 }

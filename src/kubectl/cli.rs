@@ -185,10 +185,17 @@ impl<'a> Cli<'a> {
         }
     }
 
+    /// Who asks: the admin, or whom `--as` names.
+    fn user(&self) -> User {
+        let flags = self.flags();
+        let name = flags.text("as");
+        if name.is_empty() { User::admin() } else { User::impersonated(name, flags.all("as-group")) }
+    }
+
     /// Sends a request and shows the server's warnings.
     pub(super) fn send(&mut self, target: Target, verb: Verb) -> Result<Response, Status> {
         let cause = Cause::new("kubectl", Why::new("You ran {}.", [self.parsed.line.clone()]));
-        let answer = self.api.request(Request { user: User::admin(), cause, target, verb });
+        let answer = self.api.request(Request { user: self.user(), cause, target, verb });
         let warnings = match &answer {
             Ok(answer) => answer.warnings.as_slice(),
             Err(status) => status.warnings(),

@@ -13,6 +13,7 @@
 pub mod apply;
 
 mod api;
+mod auth;
 mod builder;
 mod cli;
 mod command;
@@ -25,6 +26,7 @@ mod expose;
 mod failure;
 mod flags;
 mod generate;
+mod generate_access;
 mod generate_jobs;
 mod generate_policy;
 mod get;

@@ -23,6 +23,7 @@ use crate::etcd::Etcd;
 use crate::machinery::status::Status;
 
 use super::Context;
+use super::authorization::escalation;
 
 pub(super) use pod_topology_labels::labels_of_node;
 
@@ -53,6 +54,7 @@ pub(super) fn mutate(
     if attributes.subresource.is_some() {
         return Ok(());
     }
+    escalation::check(etcd, context.user(), object, attributes.old)?;
     if attributes.is_create() {
         namespace_lifecycle::admit(etcd, object)?;
     }
