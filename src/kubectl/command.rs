@@ -6,8 +6,8 @@ use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::flags::{self, Flag, Flags};
 use super::{
-    apply, config, create, delete, drain, environment, expose, generate, generate_jobs, get, history, label, patch,
-    replace, rollout, rollout_status, scale, set, taint, wait,
+    apply, config, create, delete, drain, environment, expose, generate, generate_jobs, get, history, label, logs,
+    patch, replace, rollout, rollout_status, scale, set, taint, wait,
 };
 
 /// A command, or a group of them.
@@ -374,6 +374,25 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
         ],
     ]),
     Command::new("label", label::label).flags(LABEL),
+    Command::new("logs", logs::run).flags(&[
+        SELECTOR,
+        &[
+            Flag::text("container").short('c'),
+            Flag::switch("follow").short('f'),
+            Flag::switch("previous").short('p'),
+            Flag::switch("timestamps"),
+            Flag::switch("all-containers"),
+            Flag::switch("all-pods"),
+            Flag::switch("prefix"),
+            Flag::switch("ignore-errors"),
+            Flag::integer("tail"),
+            Flag::integer("limit-bytes"),
+            Flag::integer("max-log-requests"),
+            Flag::duration("since"),
+            Flag::text("since-time"),
+            Flag::duration("pod-running-timeout"),
+        ],
+    ]),
     Command::new("patch", patch::run).flags(&[
         FILENAME,
         PRINT,

@@ -29,6 +29,7 @@ mod generate_jobs;
 mod get;
 mod history;
 mod label;
+mod logs;
 mod manifest;
 mod patch;
 mod pod_template;

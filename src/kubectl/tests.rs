@@ -111,3 +111,47 @@ fn commands_that_wait_let_time_pass_and_end() {
     "#]]
     .assert_eq(&lines);
 }
+
+const JOBS: &str = "
+apiVersion: batch/v1
+kind: Job
+metadata: {name: quick}
+spec:
+  template:
+    spec:
+      containers: [{name: c, image: 'busybox:1.36', command: [sh, -c, 'echo one; echo two']}]
+      restartPolicy: Never
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: slow}
+spec:
+  template:
+    spec:
+      containers: [{name: c, image: 'busybox:1.36', command: [sh, -c, 'echo begun; sleep 3; echo done']}]
+      restartPolicy: Never
+";
+
+#[test]
+fn logs_of_a_job_are_those_of_its_pods() {
+    let mut cluster = cluster();
+    let mut lines = String::new();
+    for line in [
+        "create -f -",
+        "wait job/quick --for=condition=complete",
+        "logs job/quick",
+        "logs job/quick --tail=1",
+        "logs -f job/slow",
+        "logs -l job-name=quick",
+        "logs -l job-name=none",
+        "logs nosuch",
+        "logs job/nosuch",
+        "logs job/quick -c c --all-containers",
+        "logs",
+        "create cronjob c --image=b --schedule=@hourly",
+        "logs cronjob/c",
+    ] {
+        lines.push_str(&format!("$ {line}\n{}", kubectl(&mut cluster, line, JOBS)));
+    }
+    expect![[r#""#]].assert_eq(&lines);
+}
