@@ -153,5 +153,46 @@ fn logs_of_a_job_are_those_of_its_pods() {
     ] {
         lines.push_str(&format!("$ {line}\n{}", kubectl(&mut cluster, line, JOBS)));
     }
-    expect![[r#""#]].assert_eq(&lines);
+    expect![[r#"
+        $ create -f -
+        job.batch/quick created
+        job.batch/slow created
+        $ wait job/quick --for=condition=complete
+        job.batch/quick condition met
+        after 3 s
+        $ logs job/quick
+        one
+        two
+        $ logs job/quick --tail=1
+        two
+        $ logs -f job/slow
+        begun
+        done
+        after 1 s
+        $ logs -l job-name=quick
+        one
+        two
+        $ logs -l job-name=none
+        No resources found in default namespace.
+        $ logs nosuch
+        Error from server (NotFound): pods "nosuch" not found
+        exit 1
+        $ logs job/nosuch
+        Error from server (NotFound): jobs.batch "nosuch" not found
+        exit 1
+        $ logs job/quick -c c --all-containers
+        error: --all-containers=true should not be specified with container name c
+        exit 1
+        $ logs
+        error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.
+        POD or TYPE/NAME is a required argument for the logs command
+        See 'kubectl logs -h' for help and examples
+        exit 1
+        $ create cronjob c --image=b --schedule=@hourly
+        cronjob.batch/c created
+        $ logs cronjob/c
+        error: cannot get the logs from *v1.CronJob: selector for *v1.CronJob not implemented
+        exit 1
+    "#]]
+    .assert_eq(&lines);
 }
