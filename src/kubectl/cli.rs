@@ -6,7 +6,7 @@ use super::api::Api;
 use super::command::Parsed;
 use super::failure::Failure;
 use super::flags::Flags;
-use super::{delete, drain, get, replace, rollout_status, wait};
+use super::{delete, drain, get, logs, replace, rollout_status, wait};
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{
     Body, DeleteOptions, FieldValidation, ListOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
@@ -54,6 +54,7 @@ pub(super) enum Step {
 pub(super) enum Waiting {
     Deletion(delete::Deletion),
     Drain(drain::Drain),
+    Logs(logs::Logs),
     Replacement(replace::Replacement),
     Rollout(rollout_status::Rollout),
     Wait(wait::Wait),
@@ -65,6 +66,7 @@ impl Waiting {
         match self {
             Self::Deletion(waiting) => waiting.poll(cli),
             Self::Drain(waiting) => waiting.poll(cli),
+            Self::Logs(waiting) => waiting.poll(cli),
             Self::Replacement(waiting) => waiting.poll(cli),
             Self::Rollout(waiting) => waiting.poll(cli),
             Self::Wait(waiting) => waiting.poll(cli),

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::flags::{self, Flag, Flags};
 use super::{
     apply, auth, config, create, delete, drain, environment, expose, generate, generate_access, generate_jobs,
-    generate_policy, get, history, label, patch, replace, rollout, rollout_status, scale, set, taint, wait,
+    generate_policy, get, history, label, logs, patch, replace, rollout, rollout_status, scale, set, taint, wait,
 };
 
 /// A command, or a group of them.
@@ -447,6 +447,25 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
         ],
     ]),
     Command::new("label", label::label).flags(LABEL),
+    Command::new("logs", logs::run).flags(&[
+        SELECTOR,
+        &[
+            Flag::text("container").short('c'),
+            Flag::switch("follow").short('f'),
+            Flag::switch("previous").short('p'),
+            Flag::switch("timestamps"),
+            Flag::switch("all-containers"),
+            Flag::switch("all-pods"),
+            Flag::switch("prefix"),
+            Flag::switch("ignore-errors"),
+            Flag::integer("tail"),
+            Flag::integer("limit-bytes"),
+            Flag::integer("max-log-requests"),
+            Flag::duration("since"),
+            Flag::text("since-time"),
+            Flag::duration("pod-running-timeout"),
+        ],
+    ]),
     Command::new("patch", patch::run).flags(&[
         FILENAME,
         PRINT,

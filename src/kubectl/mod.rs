@@ -32,6 +32,7 @@ mod generate_policy;
 mod get;
 mod history;
 mod label;
+mod logs;
 mod manifest;
 mod patch;
 mod pod_template;
