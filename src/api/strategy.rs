@@ -237,9 +237,7 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
             let old = old.and_then(Object::downcast).map(|old| &**old);
             core::pod::strategy::warnings(new, old)
         }
-        Object::PodTemplate(new) => {
-            core::pod_template::warnings(new, old.and_then(Object::downcast).map(|old| &**old))
-        }
+        Object::PodTemplate(new) => core::pod_template::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::ReplicaSet(new) => apps::replica_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::ReplicationController(new) => {
             core::replication_controller::warnings(new, old.and_then(Object::downcast).map(|old| &**old))

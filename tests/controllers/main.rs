@@ -6,3 +6,4 @@ mod nodes;
 mod proxy;
 mod scene;
 mod timeline;
+mod workloads;
