@@ -13,6 +13,7 @@ use crate::client::{Client, ClientError, Informers};
 use crate::etcd::Why;
 use crate::machinery::json::to_value;
 use crate::machinery::labels::Selector;
+use crate::machinery::patch::strategic::DELETE_FROM_PRIMITIVE_LIST;
 use crate::machinery::status::Reason;
 
 use super::pod_control::controller_ref_of;
@@ -22,11 +23,13 @@ use super::pod_control::controller_ref_of;
 pub(super) struct Owner<'a> {
     pub kind: Kind,
     pub metadata: &'a ObjectMeta,
+    /// What adopted objects get and released ones lose.
+    pub finalizer: Option<&'a str>,
 }
 
 impl<'a> Owner<'a> {
     pub(super) fn of<O: Resource>(owner: &'a O) -> Self {
-        Self { kind: O::OBJECT_KIND, metadata: owner.metadata() }
+        Self { kind: O::OBJECT_KIND, metadata: owner.metadata(), finalizer: None }
     }
 
     fn uid(&self) -> &'a str {
@@ -81,7 +84,22 @@ pub fn claim<O: Resource, K: Resource>(
     candidates: impl Iterator<Item = Arc<K>>,
     client: &mut Client<'_>,
 ) -> Result<Vec<Arc<K>>, ClientError> {
-    claim_matching(Owner::of(owner), &|object| selects(selector, object), candidates.collect(), client)
+    claim_with_finalizer(owner, selector, candidates, None, client)
+}
+
+/// As [`claim`]; what is adopted gets the finalizer, and what is released loses it.
+///
+/// # Errors
+/// As [`claim`].
+pub(super) fn claim_with_finalizer<O: Resource, K: Resource>(
+    owner: &O,
+    selector: &Selector,
+    candidates: impl Iterator<Item = Arc<K>>,
+    finalizer: Option<&str>,
+    client: &mut Client<'_>,
+) -> Result<Vec<Arc<K>>, ClientError> {
+    let matches = |object: &ObjectMeta| selects(selector, object);
+    claim_matching(Owner { finalizer, ..Owner::of(owner) }, &matches, candidates.collect(), client)
 }
 
 /// Whether a selector selects an object.
@@ -163,7 +181,11 @@ pub(super) fn adopt(
         [kind.info().kind.to_owned(), key.name.to_string(), owner_kind, owner_name],
     ));
     let reference = to_value(&controller_ref_of(owner.kind, owner.metadata));
-    patch(kind, key, json!({ "metadata": { "ownerReferences": [reference], "uid": uid } }), client)
+    let mut change = json!({ "metadata": { "ownerReferences": [reference], "uid": uid } });
+    if let Some(finalizer) = owner.finalizer {
+        change["metadata"]["finalizers"] = json!([finalizer]);
+    }
+    patch(kind, key, change, client)
 }
 
 fn release(
@@ -178,7 +200,11 @@ fn release(
         "{} {} no longer matches the selector of {} {}.",
         [kind.info().kind.to_owned(), key.name.to_string(), owner_kind, owner_name],
     ));
-    let change = json!({ "metadata": { "ownerReferences": [{ "$patch": "delete", "uid": owner.uid() }], "uid": uid } });
+    let mut change =
+        json!({ "metadata": { "ownerReferences": [{ "$patch": "delete", "uid": owner.uid() }], "uid": uid } });
+    if let Some(finalizer) = owner.finalizer {
+        change["metadata"][format!("{DELETE_FROM_PRIMITIVE_LIST}/finalizers")] = json!([finalizer]);
+    }
     match patch(kind, key, change, client) {
         // Somebody else released it, or it is another object of that name.
         Err(ClientError::Api(status)) if status.reason() == Reason::Invalid => Ok(()),

@@ -4,6 +4,7 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod cron_job;
 mod daemon;
 mod deployment;
 mod endpoint_slice;
@@ -11,6 +12,7 @@ mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
 mod history;
+mod job;
 mod manager;
 mod namespace;
 mod node_lifecycle;
@@ -23,16 +25,19 @@ mod service_account;
 mod statefulset;
 mod taint_eviction;
 mod ttl;
+mod ttl_after_finished;
 
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use cron_job::CronJobController;
 pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
 pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
 pub use endpoints::EndpointsController;
 pub use garbage_collector::GarbageCollector;
+pub use job::{JobController, JobOrphanController};
 pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
@@ -43,6 +48,7 @@ pub use service_account::ServiceAccountController;
 pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
+pub use ttl_after_finished::TtlAfterFinishedController;
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
@@ -64,5 +70,9 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(RootCaController),
         Box::<TaintEvictionController>::default(),
         Box::<TtlController>::default(),
+        Box::<JobController>::default(),
+        Box::new(JobOrphanController),
+        Box::new(TtlAfterFinishedController),
+        Box::new(CronJobController),
     ]
 }

@@ -16,6 +16,7 @@ mod host;
 mod known;
 mod normal;
 mod observe;
+mod observe_jobs;
 mod python;
 mod tools;
 
@@ -63,8 +64,11 @@ macro_rules! areas {
 }
 
 areas! {
+    cronjob,
     daemonset,
+    defaults,
     garbage,
+    job,
     kubectl,
     nodes,
     patch,
@@ -72,5 +76,6 @@ areas! {
     rollout,
     services,
     statefulset,
+    timing,
     validation,
 }

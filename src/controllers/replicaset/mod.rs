@@ -93,7 +93,7 @@ fn selector_of(set: &ReplicaSet) -> Option<Selector> {
 
 impl ReplicaSetController {
     fn owner<'a>(&self, set: &'a ReplicaSet) -> Owner<'a> {
-        Owner { kind: self.kind, metadata: &set.metadata }
+        Owner { kind: self.kind, metadata: &set.metadata, finalizer: None }
     }
 
     fn set_of(&self, pod: &Pod, listers: &Informers) -> Option<ObjectKey> {
