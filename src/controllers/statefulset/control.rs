@@ -60,6 +60,9 @@ enum Step {
     Stop,
 }
 
+/// What is done with each pod in turn.
+type Process<'f, C> = &'f mut dyn FnMut(&mut C, &Arc<Pod>) -> Result<Step, ClientError>;
+
 /// Whether the pod of a place is made of the current revision rather than of the update:
 /// `newVersionedStatefulSetPod`.
 fn is_of_current(set: &StatefulSet, ordinal: i32) -> bool {
@@ -146,7 +149,7 @@ impl Control<'_, '_> {
         &mut self,
         pods: &[Arc<Pod>],
         monotonic: bool,
-        process: &mut dyn FnMut(&mut Self, &Arc<Pod>) -> Result<Step, ClientError>,
+        process: Process<'_, Self>,
     ) -> Result<Step, ClientError> {
         if monotonic {
             for pod in pods {
