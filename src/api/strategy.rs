@@ -308,7 +308,7 @@ pub fn canonicalize(object: &mut Object) {
     }
 }
 
-/// The template of a workload's pods.
+/// The template of the pods of a workload that runs for ever.
 fn template_of(object: &mut Object) -> Option<&mut PodTemplateSpec> {
     match object {
         Object::CronJob(object) => Some(&mut Arc::make_mut(object).spec.job_template.spec.as_mut()?.template),

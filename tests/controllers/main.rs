@@ -7,3 +7,4 @@ mod nodes;
 mod proxy;
 mod scene;
 mod timeline;
+mod workloads;
