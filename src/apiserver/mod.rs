@@ -57,6 +57,9 @@ impl Default for ApiServer {
 pub(crate) struct Context<'a> {
     now: Time,
     random: &'a mut Random,
+    user: User,
+    /// What below the object the request is about: of a scale, the scale, although its object is written.
+    subresource: Option<Subresource>,
     cause: Cause,
     warnings: Vec<String>,
 }
@@ -85,7 +88,7 @@ impl ApiServer {
     /// # Errors
     /// The refusal, as a client would receive it.
     pub fn handle(&mut self, now: Time, random: &mut Random, request: Request) -> Result<Answer, Status> {
-        let Request { cause, target, verb, .. } = request;
+        let Request { user, cause, target, verb } = request;
         if let Some(subresource) = target.subresource
             && !target.kind.has(subresource)
         {
@@ -94,7 +97,7 @@ impl ApiServer {
                 "the server could not find the requested resource",
             ));
         }
-        let mut context = Context { now, random, cause, warnings: Vec::new() };
+        let mut context = Context { now, random, user, subresource: target.subresource, cause, warnings: Vec::new() };
         let writes_event = target.kind == Kind::Event
             && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
         let before = self.etcd.revision();

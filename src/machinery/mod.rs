@@ -3,6 +3,7 @@
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
 pub mod base64;
+pub mod cel;
 pub mod diff;
 pub mod duration;
 pub mod field;
