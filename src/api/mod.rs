@@ -3,7 +3,9 @@
 
 mod admission_registration;
 mod apps;
+pub(crate) mod apps;
 mod autoscaling;
+pub(crate) mod batch;
 pub(crate) mod check;
 mod coordination;
 pub mod core;

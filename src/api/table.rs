@@ -13,7 +13,7 @@ use super::check;
 use super::kind::Kind;
 use super::object::Object;
 use super::{
-    admission_registration, apps, autoscaling, coordination, core, discovery, networking, node, policy, rbac,
+    admission_registration, apps, autoscaling, batch, coordination, core, discovery, networking, node, policy, rbac,
     scheduling,
 };
 
@@ -102,12 +102,17 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::PriorityClass => scheduling::COLUMNS,
         Kind::ResourceQuota => core::resource_quota::COLUMNS,
         Kind::RuntimeClass => node::COLUMNS,
+        Kind::ReplicationController => core::replication_controller::COLUMNS,
         Kind::Secret => core::config::SECRET_COLUMNS,
         Kind::ServiceAccount => core::config::SERVICE_ACCOUNT_COLUMNS,
         Kind::Service => core::service::columns::COLUMNS,
         Kind::ControllerRevision => apps::controller_revision::COLUMNS,
+        Kind::DaemonSet => apps::daemon_set::COLUMNS,
         Kind::Deployment => apps::deployment::COLUMNS,
         Kind::ReplicaSet => apps::replica_set::COLUMNS,
+        Kind::CronJob => batch::cron_job::COLUMNS,
+        Kind::Job => batch::job::COLUMNS,
+        Kind::StatefulSet => apps::stateful_set::COLUMNS,
         Kind::Lease => coordination::COLUMNS,
         Kind::EndpointSlice => discovery::COLUMNS,
         Kind::ClusterRole | Kind::Role => rbac::ROLE_COLUMNS,
@@ -138,12 +143,17 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::PriorityClass(object) => scheduling::row(object, now),
         Object::ResourceQuota(object) => core::resource_quota::row(object, now),
         Object::RuntimeClass(object) => node::row(object, now),
+        Object::ReplicationController(object) => core::replication_controller::row(object, now),
         Object::Secret(object) => core::config::secret_row(object, now),
         Object::ServiceAccount(object) => core::config::service_account_row(object, now),
         Object::Service(object) => core::service::columns::row(object, now),
         Object::ControllerRevision(object) => apps::controller_revision::row(object, now),
+        Object::DaemonSet(object) => apps::daemon_set::row(object, now),
         Object::Deployment(object) => apps::deployment::row(object, now),
         Object::ReplicaSet(object) => apps::replica_set::row(object, now),
+        Object::CronJob(object) => batch::cron_job::row(object, now),
+        Object::Job(object) => batch::job::row(object, now),
+        Object::StatefulSet(object) => apps::stateful_set::row(object, now),
         Object::Lease(object) => coordination::row(object, now),
         Object::Unstructured(object) if admission_registration::has(object.kind) => {
             admission_registration::row(object, now)

@@ -4,12 +4,16 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod cron_job;
+mod daemon;
 mod deployment;
 mod disruption;
 mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
+mod job;
+mod history;
 mod manager;
 mod namespace;
 mod node_lifecycle;
@@ -20,18 +24,23 @@ mod replicaset;
 mod resource_quota;
 mod root_ca;
 mod service_account;
+mod statefulset;
 mod taint_eviction;
 mod ttl;
+mod ttl_after_finished;
 
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use cron_job::CronJobController;
+pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
 pub use disruption::DisruptionController;
 pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
 pub use endpoints::EndpointsController;
 pub use garbage_collector::GarbageCollector;
+pub use job::{JobController, JobOrphanController};
 pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
@@ -40,17 +49,22 @@ pub use replicaset::ReplicaSetController;
 pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
+pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
+pub use ttl_after_finished::TtlAfterFinishedController;
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
     vec![
         Box::new(ServiceAccountController),
-        Box::<ReplicaSetController>::default(),
+        Box::new(ReplicaSetController::new()),
+        Box::new(ReplicaSetController::replication()),
         Box::new(DeploymentController),
         Box::new(DisruptionController),
+        Box::new(StatefulSetController),
+        Box::<DaemonSetController>::default(),
         Box::<NodeLifecycleController>::default(),
         Box::<EndpointsController>::default(),
         Box::<EndpointSliceController>::default(),
@@ -62,5 +76,9 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(RootCaController),
         Box::<TaintEvictionController>::default(),
         Box::<TtlController>::default(),
+        Box::<JobController>::default(),
+        Box::new(JobOrphanController),
+        Box::new(TtlAfterFinishedController),
+        Box::new(CronJobController),
     ]
 }

@@ -40,7 +40,7 @@ pub(super) fn name<'a>(cli: &Cli<'a>) -> Result<&'a str, Failure> {
 }
 
 /// The words behind `--`.
-fn command<'a>(cli: &Cli<'a>) -> &'a [String] {
+pub(super) fn command<'a>(cli: &Cli<'a>) -> &'a [String] {
     cli.parsed.dash.map_or(&[], |dash| &cli.arguments()[dash..])
 }
 

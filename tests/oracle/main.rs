@@ -16,6 +16,7 @@ mod host;
 mod known;
 mod normal;
 mod observe;
+mod observe_jobs;
 mod python;
 mod tools;
 
@@ -64,8 +65,11 @@ macro_rules! areas {
 
 areas! {
     admission,
+    cronjob,
     defaults,
+    daemonset,
     garbage,
+    job,
     kubectl,
     nodes,
     patch,
@@ -75,5 +79,6 @@ areas! {
     rollout,
     services,
     timing,
+    statefulset,
     validation,
 }

@@ -8,5 +8,6 @@ pub(crate) mod namespace;
 pub(crate) mod node;
 pub mod pod;
 pub(crate) mod pod_template;
+pub(crate) mod replication_controller;
 pub(crate) mod resource_quota;
 pub mod service;
