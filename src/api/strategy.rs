@@ -245,9 +245,10 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
             _ => core::service::validate_update(new, old),
         },
         ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
-        Unstructured => |new, _old| match admission_registration::has(new.kind) && subresource.is_none() {
-            true => admission_registration::validate(new),
-            false => ErrorList::new(),
+        Unstructured => |new, _old| if admission_registration::has(new.kind) && subresource.is_none() {
+            admission_registration::validate(new)
+        } else {
+            ErrorList::new()
         },
         StatefulSet => |new, old| apps::stateful_set::validate_update(new, old, subresource),
         ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),

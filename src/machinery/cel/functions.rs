@@ -52,12 +52,10 @@ fn global(name: &str, arguments: &[Value]) -> Option<Outcome> {
             Ok(Value::Text(value.show()))
         }
         ("int", Value::Int(_)) | ("double", Value::Double(_)) | ("bool", Value::Bool(_)) => Ok(argument.clone()),
-        #[allow(clippy::cast_possible_truncation, reason = "the language rounds towards zero")]
         ("int", Value::Double(number)) => Ok(Value::Int(*number as i64)),
         ("int", Value::Text(text)) => {
             text.parse().map(Value::Int).map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
         }
-        #[allow(clippy::cast_precision_loss, reason = "the language rounds to what a double can hold")]
         ("double", Value::Int(number)) => Ok(Value::Double(*number as f64)),
         ("double", Value::Text(text)) => {
             text.parse().map(Value::Double).map_err(|_| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax"))

@@ -88,7 +88,6 @@ impl Value {
     }
 
     /// How two values stand to each other, where they can be ordered.
-    #[allow(clippy::cast_precision_loss, reason = "the language compares whole numbers with others as doubles")]
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Bool(left), Self::Bool(right)) => Some(left.cmp(right)),
