@@ -2,7 +2,6 @@
 //! they are by default, what is wrong with them and how tables show them.
 
 mod admission_registration;
-mod apps;
 pub(crate) mod apps;
 mod autoscaling;
 pub(crate) mod batch;
