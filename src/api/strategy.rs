@@ -246,9 +246,10 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         },
         ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
         StatefulSet => |new, old| apps::stateful_set::validate_update(new, old, subresource),
-        Unstructured => |new, _old| match admission_registration::has(new.kind) && subresource.is_none() {
-            true => admission_registration::validate(new),
-            false => ErrorList::new(),
+        Unstructured => |new, _old| if admission_registration::has(new.kind) && subresource.is_none() {
+            admission_registration::validate(new)
+        } else {
+            ErrorList::new()
         },
         ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
         ClusterRoleBinding => |new, old| rbac::validate_cluster_binding_update(new, old),

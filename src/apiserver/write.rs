@@ -119,7 +119,7 @@ impl ApiServer {
         check_preconditions(target.kind, existing, &object)?;
         let given = self.given_owners(target, Some(existing), &mut object);
         keep_system_metadata(&mut object, existing);
-        let attributes = Attributes { old: Some(existing), subresource: target.subresource, dry_run: options.dry_run };
+        let attributes = Attributes { old: Some(existing), subresource: context.subresource, dry_run: options.dry_run };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         strategy::prepare_for_update(&mut object, existing, target.subresource);
         let mut allocated = None;

@@ -15,6 +15,7 @@ mod runtime_class;
 mod service_account;
 mod taint_nodes;
 mod tolerations;
+mod validating_policy;
 
 use std::sync::Arc;
 
@@ -96,6 +97,7 @@ pub(super) fn validate(
         }
         pod_resize::validate(etcd, pod, attributes)?;
     }
+    validating_policy::validate(etcd, context, object, attributes)?;
     resource_quota::validate(etcd, context, object, attributes)
 }
 
