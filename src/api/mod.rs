@@ -11,6 +11,7 @@ mod internal;
 mod kind;
 mod meta;
 mod object;
+pub mod storage;
 pub mod strategy;
 pub mod table;
 mod unstructured;

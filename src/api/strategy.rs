@@ -16,7 +16,9 @@ use crate::machinery::names;
 use super::check::{invalid_each, text};
 use super::kind::Subresource;
 use super::object::Object;
-use super::{apps, coordination, core, discovery, meta};
+use super::{apps, coordination, core, discovery, meta, storage};
+use super::kind::Kind;
+use crate::machinery::time::Time;
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
@@ -25,10 +27,16 @@ pub fn default(object: &mut Object) {
         Object::Deployment(object) => apps::deployment::default(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
         Object::Node(object) => core::node::default(Arc::make_mut(object)),
+        Object::PersistentVolume(object) => core::persistent_volume::default(Arc::make_mut(object)),
+        Object::PersistentVolumeClaim(object) => core::claim::default(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::defaults::pod(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
         Object::Secret(object) => core::config::default_secret(Arc::make_mut(object)),
         Object::Service(object) => core::service::default(Arc::make_mut(object)),
+        Object::StorageClass(object) => storage::class::default(Arc::make_mut(object)),
+        Object::Unstructured(object) if object.kind == Kind::CSIDriver => {
+            storage::csi_driver::default(Arc::make_mut(object));
+        }
         _ => {}
     }
 }
@@ -46,10 +54,13 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::Deployment(object) => apps::deployment::prepare_for_create(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::prepare_for_create(Arc::make_mut(object)),
         Object::Node(object) => core::node::prepare_for_create(Arc::make_mut(object)),
+        Object::PersistentVolume(object) => core::persistent_volume::prepare_for_create(Arc::make_mut(object)),
+        Object::PersistentVolumeClaim(object) => core::claim::prepare_for_create(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::strategy::prepare_for_create(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::prepare_for_create(Arc::make_mut(object)),
         Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
         Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
+        Object::VolumeAttachment(object) => storage::volume_attachment::prepare_for_create(Arc::make_mut(object)),
         Object::Unstructured(object) => Arc::make_mut(object).prepare_for_create(),
         _ => {}
     }
@@ -64,14 +75,25 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::Deployment(object) => apps::deployment::validate(object),
         Object::EndpointSlice(object) => discovery::validate(object),
         Object::Event(object) => core::event::validate(object),
+        Object::CSINode(object) => storage::csi_node::validate(object),
         Object::Lease(object) => coordination::validate(object),
         Object::Namespace(object) => core::namespace::validate(object),
         Object::Node(object) => core::node::validate(object),
+        Object::PersistentVolume(object) => core::persistent_volume::validate(object),
+        Object::PersistentVolumeClaim(object) => core::claim::validate(object),
         Object::Pod(object) => core::pod::strategy::validate(object),
         Object::ReplicaSet(object) => apps::replica_set::validate(object),
         Object::Secret(object) => core::config::validate_secret(object),
         Object::Service(object) => core::service::validate(object),
         Object::ServiceAccount(object) => core::config::validate_service_account(object),
+        Object::StorageClass(object) => storage::class::validate(object),
+        Object::VolumeAttachment(object) => storage::volume_attachment::validate(object),
+        Object::Unstructured(object) => match object.kind {
+            Kind::CSIDriver => storage::csi_driver::validate(object),
+            Kind::CSIStorageCapacity => storage::capacity::validate(object),
+            Kind::VolumeAttributesClass => storage::attributes_class::validate(object),
+            _ => ErrorList::new(),
+        },
         _ => ErrorList::new(),
     };
     // What every kind's name must be at least is asked only when nothing else is wrong.
@@ -114,14 +136,27 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         EndpointSlice => |new, old| discovery::prepare_for_update(Arc::make_mut(new), old),
         Namespace => |new, old| core::namespace::prepare_for_update(Arc::make_mut(new), old, subresource),
         Node => |new, old| core::node::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PersistentVolume => |new, old| core::persistent_volume::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PersistentVolumeClaim => |new, old| core::claim::prepare_for_update(Arc::make_mut(new), old, subresource),
         Pod => |new, old| core::pod::strategy::prepare_for_update(Arc::make_mut(new), old, subresource),
         ReplicaSet => |new, old| apps::replica_set::prepare_for_update(Arc::make_mut(new), old, subresource),
         Secret => |new, old| core::config::prepare_secret_for_update(Arc::make_mut(new), old),
         Service => |new, old| core::service::prepare_for_update(Arc::make_mut(new), old, subresource),
         ServiceAccount => |new, _old| core::config::prepare_service_account(Arc::make_mut(new)),
-        Unstructured => |new, old| Arc::make_mut(new).prepare_for_update(old, subresource),
+        VolumeAttachment => |new, old| storage::volume_attachment::prepare_for_update(Arc::make_mut(new), old, subresource),
+        Unstructured => |new, old| match new.kind {
+            Kind::CSIDriver => storage::csi_driver::prepare_for_update(Arc::make_mut(new), old),
+            _ => Arc::make_mut(new).prepare_for_update(old, subresource),
+        },
         _ => ()
     });
+}
+
+/// Writes down when a volume entered its phase: the one thing that an update's strategy needs a clock for.
+pub fn stamp(new: &mut Object, old: &Object, now: Time) {
+    if let (Object::PersistentVolume(new), Object::PersistentVolume(old)) = (new, old) {
+        core::persistent_volume::stamp_phase(Arc::make_mut(new), old, now);
+    }
 }
 
 /// Everything that is wrong with an update, in upstream's order.
@@ -145,9 +180,12 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         Deployment => |new, old| apps::deployment::validate_update(new, old, subresource),
         EndpointSlice => |new, old| discovery::validate_update(new, old),
         Event => |new, old| core::event::validate_update(new, old),
+        CSINode => |new, old| storage::csi_node::validate_update(new, old),
         Lease => |new, old| coordination::validate_update(new, old),
         Namespace => |new, old| core::namespace::validate_update(new, old, subresource),
         Node => |new, old| core::node::validate_update(new, old, subresource),
+        PersistentVolume => |new, old| core::persistent_volume::validate_update(new, old, subresource),
+        PersistentVolumeClaim => |new, old| core::claim::validate_update(new, old, subresource),
         Pod => |new, old| core::pod::strategy::validate_update(new, old, subresource),
         ReplicaSet => |new, old| apps::replica_set::validate_update(new, old, subresource),
         Secret => |new, old| core::config::validate_secret_update(new, old),
@@ -156,6 +194,14 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
             _ => core::service::validate_update(new, old),
         },
         ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
+        StorageClass => |new, old| storage::class::validate_update(new, old),
+        VolumeAttachment => |new, old| storage::volume_attachment::validate_update(new, old),
+        Unstructured => |new, old| match new.kind {
+            Kind::CSIDriver => storage::csi_driver::validate_update(new, old),
+            Kind::CSIStorageCapacity => storage::capacity::validate_update(new, old),
+            Kind::VolumeAttributesClass => storage::attributes_class::validate_update(new, old),
+            _ => ErrorList::new(),
+        },
         _ => ErrorList::new()
     }));
     errors
@@ -168,6 +214,10 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
         Object::Deployment(new) => apps::deployment::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::EndpointSlice(new) => discovery::warnings(new),
         Object::Node(new) => core::node::warnings(new),
+        Object::PersistentVolume(new) => core::persistent_volume::warnings(new),
+        Object::PersistentVolumeClaim(new) => core::claim::warnings(new),
+        Object::StorageClass(new) => storage::class::warnings(new),
+        Object::Unstructured(new) if new.kind == Kind::CSIStorageCapacity => storage::capacity::warnings(new),
         Object::Pod(new) => {
             let old = old.and_then(Object::downcast).map(|old| &**old);
             core::pod::strategy::warnings(new, old)

@@ -11,7 +11,7 @@ use crate::machinery::time::Time;
 
 use super::kind::Kind;
 use super::object::Object;
-use super::{apps, coordination, core, discovery};
+use super::{apps, coordination, core, discovery, storage};
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::Event => core::event::COLUMNS,
         Kind::Namespace => core::namespace::COLUMNS,
         Kind::Node => core::node::COLUMNS,
+        Kind::PersistentVolume => core::persistent_volume::COLUMNS,
+        Kind::PersistentVolumeClaim => core::claim::COLUMNS,
         Kind::Pod => core::pod::columns::COLUMNS,
         Kind::Secret => core::config::SECRET_COLUMNS,
         Kind::ServiceAccount => core::config::SERVICE_ACCOUNT_COLUMNS,
@@ -93,6 +95,12 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::ReplicaSet => apps::replica_set::COLUMNS,
         Kind::Lease => coordination::COLUMNS,
         Kind::EndpointSlice => discovery::COLUMNS,
+        Kind::CSIDriver => storage::csi_driver::COLUMNS,
+        Kind::CSINode => storage::csi_node::COLUMNS,
+        Kind::CSIStorageCapacity => storage::capacity::COLUMNS,
+        Kind::StorageClass => storage::class::COLUMNS,
+        Kind::VolumeAttachment => storage::volume_attachment::COLUMNS,
+        Kind::VolumeAttributesClass => storage::attributes_class::COLUMNS,
         _ => &[NAME, AGE],
     }
 }
@@ -105,6 +113,8 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::Event(object) => core::event::row(object, now),
         Object::Namespace(object) => core::namespace::row(object, now),
         Object::Node(object) => core::node::row(object, now),
+        Object::PersistentVolume(object) => core::persistent_volume::row(object, now),
+        Object::PersistentVolumeClaim(object) => core::claim::row(object, now),
         Object::Pod(object) => core::pod::columns::row(object, now),
         Object::Secret(object) => core::config::secret_row(object, now),
         Object::ServiceAccount(object) => core::config::service_account_row(object, now),
@@ -114,6 +124,14 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::ReplicaSet(object) => apps::replica_set::row(object, now),
         Object::Lease(object) => coordination::row(object, now),
         Object::EndpointSlice(object) => discovery::row(object, now),
+        Object::CSINode(object) => storage::csi_node::row(object, now),
+        Object::StorageClass(object) => storage::class::row(object, now),
+        Object::VolumeAttachment(object) => storage::volume_attachment::row(object, now),
+        Object::Unstructured(object) if object.kind == Kind::CSIDriver => storage::csi_driver::row(object, now),
+        Object::Unstructured(object) if object.kind == Kind::CSIStorageCapacity => storage::capacity::row(object),
+        Object::Unstructured(object) if object.kind == Kind::VolumeAttributesClass => {
+            storage::attributes_class::row(object, now)
+        }
         other => vec![name_of(other.metadata()), age_of(other.metadata(), now)],
     }
 }

@@ -112,6 +112,7 @@ impl ApiServer {
         check_preconditions(target.kind, existing, &object)?;
         keep_system_metadata(&mut object, existing);
         strategy::prepare_for_update(&mut object, existing, target.subresource);
+        strategy::stamp(&mut object, existing, context.now);
         let mut allocated = None;
         if target.subresource.is_none() {
             admission::admit_update(&self.etcd, context, &mut object, existing)?;

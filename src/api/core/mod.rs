@@ -1,8 +1,10 @@
 //! The core group: defaults, validation, strategies and columns of its kinds.
 
+pub mod claim;
 pub(crate) mod config;
 pub(crate) mod event;
 pub(crate) mod namespace;
 pub(crate) mod node;
+pub mod persistent_volume;
 pub mod pod;
 pub mod service;

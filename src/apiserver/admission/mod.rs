@@ -2,9 +2,12 @@
 //!
 //! `kubernetes/pkg/kubeapiserver/options/plugins.go` gives the order.
 
+mod claim_resize;
+mod default_storage_class;
 mod namespace_lifecycle;
 mod priority;
 mod service_account;
+mod storage_protection;
 mod taint_nodes;
 mod tolerations;
 
@@ -23,21 +26,28 @@ pub(super) fn admit_create(etcd: &Etcd, context: &mut Context<'_>, object: &mut 
         priority::admit(pod)?;
         tolerations::admit(pod);
     }
+    if let Object::PersistentVolumeClaim(claim) = object {
+        default_storage_class::admit(etcd, std::sync::Arc::make_mut(claim));
+    }
+    storage_protection::admit(object);
     if let Object::Node(node) = object {
         taint_nodes::admit(std::sync::Arc::make_mut(node));
     }
     Ok(())
 }
 
-/// Admits an update. None of the plugins that are on acts on the kinds that are served, but for pods' tolerations.
+/// Admits an update.
 pub(super) fn admit_update(
-    _etcd: &Etcd,
+    etcd: &Etcd,
     _context: &mut Context<'_>,
     object: &mut Object,
-    _existing: &Object,
+    existing: &Object,
 ) -> Result<(), Status> {
     if let Object::Pod(pod) = object {
         tolerations::admit(std::sync::Arc::make_mut(pod));
+    }
+    if let (Object::PersistentVolumeClaim(new), Object::PersistentVolumeClaim(old)) = (&*object, existing) {
+        claim_resize::admit(etcd, new, old)?;
     }
     Ok(())
 }
