@@ -14,10 +14,10 @@ use crate::machinery::field::{ErrorList, Path};
 use crate::machinery::names;
 
 use super::check::{invalid_each, text};
+use super::kind::Kind;
 use super::kind::Subresource;
 use super::object::Object;
 use super::{apps, coordination, core, discovery, meta, storage};
-use super::kind::Kind;
 use crate::machinery::time::Time;
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.

@@ -18,6 +18,7 @@ mod root_ca;
 mod service_account;
 mod taint_eviction;
 mod ttl;
+mod volume;
 
 use crate::client::Controller;
 
@@ -34,6 +35,10 @@ pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
+pub use volume::{
+    AttachDetachController, AttributesClassProtection, ClaimProtection, EphemeralVolumeController, ExpandController,
+    LocalPathProvisioner, PersistentVolumeController, VolumeProtection,
+};
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
@@ -50,5 +55,13 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(RootCaController),
         Box::<TaintEvictionController>::default(),
         Box::<TtlController>::default(),
+        Box::<PersistentVolumeController>::default(),
+        Box::new(AttachDetachController),
+        Box::new(ExpandController),
+        Box::new(ClaimProtection),
+        Box::new(VolumeProtection),
+        Box::new(AttributesClassProtection),
+        Box::new(EphemeralVolumeController),
+        Box::new(LocalPathProvisioner),
     ]
 }

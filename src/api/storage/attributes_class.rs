@@ -45,7 +45,8 @@ pub(crate) const COLUMNS: &[ColumnDefinition] =
     &[NAME, ColumnDefinition::text("DriverName", "Name of the CSI driver"), AGE];
 
 pub(crate) fn row(class: &Unstructured, now: Time) -> Vec<Value> {
-    let mark = if says_true(&class.metadata, &["storageclass.kubernetes.io/is-default-class"]) { " (default)" } else { "" };
+    let mark =
+        if says_true(&class.metadata, &["storageclass.kubernetes.io/is-default-class"]) { " (default)" } else { "" };
     let name = class.metadata.name.as_deref().unwrap_or("");
     vec![format!("{name}{mark}").into(), driver_name(class).into(), age_of(&class.metadata, now)]
 }

@@ -37,7 +37,8 @@ pub(crate) fn default(driver: &mut Unstructured) {
         ("seLinuxMount", json!(false)),
     ];
     for (field, value) in defaults {
-        let missing = spec.get(field).is_none_or(|value| value.is_null() || value.as_array().is_some_and(Vec::is_empty));
+        let missing =
+            spec.get(field).is_none_or(|value| value.is_null() || value.as_array().is_some_and(Vec::is_empty));
         if missing {
             spec.insert(field.to_owned(), value);
         }

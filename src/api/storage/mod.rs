@@ -37,12 +37,7 @@ fn validate_provisioner(errors: &mut ErrorList, path: &Path, name: &str) {
 }
 
 /// `validateParameters`.
-fn validate_parameters(
-    errors: &mut ErrorList,
-    path: &Path,
-    parameters: &BTreeMap<String, String>,
-    allow_none: bool,
-) {
+fn validate_parameters(errors: &mut ErrorList, path: &Path, parameters: &BTreeMap<String, String>, allow_none: bool) {
     if parameters.len() > PARAMETERS_MAX {
         errors.push(FieldError::too_long(path, PARAMETERS_MAX));
         return;

@@ -16,7 +16,8 @@ fn may_grow(etcd: &Etcd, new: &PersistentVolumeClaim, old: &PersistentVolumeClai
     if name.is_empty() || name != class_of(old) {
         return false;
     }
-    let class = etcd.get(Kind::StorageClass, &ObjectKey::new("", name)).and_then(|class| class.downcast::<StorageClass>());
+    let class =
+        etcd.get(Kind::StorageClass, &ObjectKey::new("", name)).and_then(|class| class.downcast::<StorageClass>());
     class.is_some_and(|class| class.allow_volume_expansion == Some(true))
 }
 

@@ -197,10 +197,7 @@ pub(crate) fn phase_or_terminating(metadata: &ObjectMeta, phase: &str) -> Value 
 pub(crate) const COLUMNS: &[ColumnDefinition] = &[
     NAME,
     ColumnDefinition::text("Status", "phase represents the current phase of PersistentVolumeClaim."),
-    ColumnDefinition::text(
-        "Volume",
-        "volumeName is the binding reference to the PersistentVolume backing this claim.",
-    ),
+    ColumnDefinition::text("Volume", "volumeName is the binding reference to the PersistentVolume backing this claim."),
     ColumnDefinition::text("Capacity", "capacity represents the actual resources of the underlying volume."),
     ColumnDefinition::text(
         "Access Modes",

@@ -100,7 +100,8 @@ fn validate_data_sources(errors: &mut ErrorList, path: &Path, spec: &PersistentV
     let mut refuse = |detail| errors.push(FieldError::invalid(path, path.child("dataSource").as_str(), detail));
     if !namespace.is_empty() {
         refuse("may not be specified when dataSourceRef.namespace is specified");
-    } else if (&source.api_group, &source.kind, &source.name) != (&reference.api_group, &reference.kind, &reference.name)
+    } else if (&source.api_group, &source.kind, &source.name)
+        != (&reference.api_group, &reference.kind, &reference.name)
     {
         refuse("must match dataSourceRef");
     }
@@ -170,7 +171,10 @@ fn validate_same_spec(errors: &mut ErrorList, new: &PersistentVolumeClaim, old: 
     let (old_class, new_class) = (annotation(&old.metadata, BETA_CLASS), annotation(&new.metadata, BETA_CLASS));
     let class = after.storage_class_name.clone();
     let fills_in = before.storage_class_name.is_none() && class.is_some();
-    if fills_in && old_class.is_some() && old_class == class.as_deref() && (new_class.is_none() || new_class == old_class)
+    if fills_in
+        && old_class.is_some()
+        && old_class == class.as_deref()
+        && (new_class.is_none() || new_class == old_class)
     {
         after.storage_class_name = None;
     } else {
@@ -194,7 +198,8 @@ fn validate_same_spec(errors: &mut ErrorList, new: &PersistentVolumeClaim, old: 
     if semantic_equal(&after, &before) {
         return;
     }
-    let shown = |spec: &PersistentVolumeClaimSpec| pretty(&internal::dump("PersistentVolumeClaimSpec", &check::json(spec)));
+    let shown =
+        |spec: &PersistentVolumeClaimSpec| pretty(&internal::dump("PersistentVolumeClaimSpec", &check::json(spec)));
     let difference = diff::unified(&shown(&before), &shown(&after));
     let detail = format!(
         "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n\

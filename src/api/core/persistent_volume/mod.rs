@@ -8,9 +8,7 @@ use k8s_openapi::api::core::v1::{NodeSelectorTerm, PersistentVolume, PersistentV
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use super::claim::{
-    BETA_CLASS, BETA_CLASS_WARNING, access_modes, annotation, or_unset, phase_or_terminating, storage,
-};
+use super::claim::{BETA_CLASS, BETA_CLASS_WARNING, access_modes, annotation, or_unset, phase_or_terminating, storage};
 use super::pod::defaults::{round_up, text_or};
 use super::pod::warnings::deprecated_node_label;
 use crate::api::check::{list, text};
@@ -173,9 +171,10 @@ pub(crate) const COLUMNS: &[ColumnDefinition] = &[
 pub(crate) fn row(volume: &PersistentVolume, now: Time) -> Vec<Value> {
     let spec = volume.spec.clone().unwrap_or_default();
     let status = volume.status.clone().unwrap_or_default();
-    let claim = spec.claim_ref.as_ref().map_or_else(String::new, |claim| {
-        format!("{}/{}", text(&claim.namespace), text(&claim.name))
-    });
+    let claim = spec
+        .claim_ref
+        .as_ref()
+        .map_or_else(String::new, |claim| format!("{}/{}", text(&claim.namespace), text(&claim.name)));
     let amount = capacity(volume).map_or_else(|| "0".to_owned(), |amount| amount.to_string());
     vec![
         name_of(&volume.metadata),

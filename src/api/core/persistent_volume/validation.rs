@@ -32,7 +32,8 @@ pub(crate) fn validate(volume: &PersistentVolume) -> ErrorList {
     if !policy.is_empty() {
         check::supported(&mut errors, &path.child("persistentVolumeReclaimPolicy"), policy, RECLAIM_POLICIES);
     }
-    let has_node_affinity = validate_node_affinity(&mut errors, &path.child("nodeAffinity"), spec.node_affinity.as_ref());
+    let has_node_affinity =
+        validate_node_affinity(&mut errors, &path.child("nodeAffinity"), spec.node_affinity.as_ref());
     source::validate(&mut errors, &path, text(&volume.metadata.name), spec, has_node_affinity);
     validate_no_recycled_root(&mut errors, &path, spec);
     if has_text(&spec.storage_class_name) {
