@@ -17,7 +17,7 @@ use super::check::{invalid_each, text};
 use super::kind::Kind;
 use super::kind::Subresource;
 use super::object::Object;
-use super::{apps, coordination, core, discovery, meta, storage};
+use super::{apps, autoscaling, coordination, core, discovery, meta, networking, rbac, storage};
 use crate::machinery::time::Time;
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
@@ -33,6 +33,19 @@ pub fn default(object: &mut Object) {
         Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
         Object::Secret(object) => core::config::default_secret(Arc::make_mut(object)),
         Object::Service(object) => core::service::default(Arc::make_mut(object)),
+        Object::ClusterRoleBinding(object) => {
+            let binding = Arc::make_mut(object);
+            rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
+        }
+        Object::Endpoints(object) => core::endpoints::default(Arc::make_mut(object)),
+        Object::HorizontalPodAutoscaler(object) => autoscaling::default(Arc::make_mut(object)),
+        Object::IngressClass(object) => networking::ingress_class::default(Arc::make_mut(object)),
+        Object::NetworkPolicy(object) => networking::network_policy::default(Arc::make_mut(object)),
+        Object::PodTemplate(object) => core::pod_template::default(Arc::make_mut(object)),
+        Object::RoleBinding(object) => {
+            let binding = Arc::make_mut(object);
+            rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
+        }
         Object::StorageClass(object) => storage::class::default(Arc::make_mut(object)),
         Object::Unstructured(object) if object.kind == Kind::CSIDriver => {
             storage::csi_driver::default(Arc::make_mut(object));
@@ -61,6 +74,11 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
         Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
         Object::VolumeAttachment(object) => storage::volume_attachment::prepare_for_create(Arc::make_mut(object)),
+        Object::HorizontalPodAutoscaler(object) => autoscaling::prepare_for_create(Arc::make_mut(object)),
+        Object::Ingress(object) => networking::ingress::prepare_for_create(Arc::make_mut(object)),
+        Object::IngressClass(object) => networking::ingress_class::prepare_for_create(Arc::make_mut(object)),
+        Object::NetworkPolicy(object) => networking::network_policy::prepare_for_create(Arc::make_mut(object)),
+        Object::PodTemplate(object) => core::pod_template::prepare_for_create(Arc::make_mut(object)),
         Object::Unstructured(object) => Arc::make_mut(object).prepare_for_create(),
         _ => {}
     }
@@ -94,6 +112,16 @@ pub fn validate(object: &Object) -> ErrorList {
             Kind::VolumeAttributesClass => storage::attributes_class::validate(object),
             _ => ErrorList::new(),
         },
+        Object::ClusterRole(object) => rbac::validate_cluster_role(object),
+        Object::ClusterRoleBinding(object) => rbac::validate_cluster_binding(object),
+        Object::Endpoints(object) => core::endpoints::validate(object),
+        Object::HorizontalPodAutoscaler(object) => autoscaling::validate(object),
+        Object::Ingress(object) => networking::ingress::validate(object),
+        Object::IngressClass(object) => networking::ingress_class::validate(object),
+        Object::NetworkPolicy(object) => networking::network_policy::validate(object),
+        Object::PodTemplate(object) => core::pod_template::validate(object),
+        Object::Role(object) => rbac::validate_role(object),
+        Object::RoleBinding(object) => rbac::validate_binding(object),
         _ => ErrorList::new(),
     };
     // What every kind's name must be at least is asked only when nothing else is wrong.
@@ -148,6 +176,11 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
             Kind::CSIDriver => storage::csi_driver::prepare_for_update(Arc::make_mut(new), old),
             _ => Arc::make_mut(new).prepare_for_update(old, subresource),
         },
+        HorizontalPodAutoscaler => |new, old| autoscaling::prepare_for_update(Arc::make_mut(new), old, subresource),
+        Ingress => |new, old| networking::ingress::prepare_for_update(Arc::make_mut(new), old, subresource),
+        IngressClass => |new, old| networking::ingress_class::prepare_for_update(Arc::make_mut(new), old),
+        NetworkPolicy => |new, old| networking::network_policy::prepare_for_update(Arc::make_mut(new), old),
+        PodTemplate => |new, old| core::pod_template::prepare_for_update(Arc::make_mut(new), old),
         _ => ()
     });
 }
@@ -202,6 +235,16 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
             Kind::VolumeAttributesClass => storage::attributes_class::validate_update(new, old),
             _ => ErrorList::new(),
         },
+        ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
+        ClusterRoleBinding => |new, old| rbac::validate_cluster_binding_update(new, old),
+        Endpoints => |new, old| core::endpoints::validate_update(new, old),
+        HorizontalPodAutoscaler => |new, old| autoscaling::validate_update(new, old, subresource),
+        Ingress => |new, old| networking::ingress::validate_update(new, old, subresource),
+        IngressClass => |new, old| networking::ingress_class::validate_update(new, old),
+        NetworkPolicy => |new, old| networking::network_policy::validate_update(new, old),
+        PodTemplate => |new, old| core::pod_template::validate_update(new, old),
+        Role => |new, old| rbac::validate_role_update(new, old),
+        RoleBinding => |new, old| rbac::validate_binding_update(new, old),
         _ => ErrorList::new()
     }));
     errors
@@ -227,6 +270,7 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
         Object::ServiceAccount(new) => {
             core::config::service_account_warnings(new, old.and_then(Object::downcast).map(|old| &**old))
         }
+        Object::Ingress(new) if old.is_none() => networking::ingress::warnings(new),
         _ => Vec::new(),
     }
 }

@@ -2,9 +2,11 @@
 
 pub mod claim;
 pub(crate) mod config;
+pub(crate) mod endpoints;
 pub(crate) mod event;
 pub(crate) mod namespace;
 pub(crate) mod node;
 pub mod persistent_volume;
 pub mod pod;
+pub(crate) mod pod_template;
 pub mod service;
