@@ -70,5 +70,6 @@ areas! {
     podlife,
     rollout,
     services,
+    storage,
     validation,
 }
