@@ -5,4 +5,5 @@ mod garbage;
 mod nodes;
 mod proxy;
 mod scene;
+mod storage;
 mod timeline;
