@@ -23,7 +23,8 @@ fn claim(scene: &mut Scene, name: &str, class: Option<&str>, mode: &str, size: &
         spec["storageClassName"] = class.into();
     }
     let metadata = json!({"name": name});
-    scene.create_value(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}));
+    scene
+        .create_value(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}));
 }
 
 fn pod(scene: &mut Scene, name: &str, claim: &str, script: &str, more: Value) {

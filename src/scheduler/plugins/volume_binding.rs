@@ -63,13 +63,15 @@ pub struct Decisions {
     pub bindings: Vec<PersistentVolume>,
     /// Claims whose volumes are to be made for the node.
     pub provisions: Vec<PersistentVolumeClaim>,
+    /// Whether some claim is not bound yet, even if there is nothing to write.
+    pub has_unbound_claims: bool,
 }
 
 impl Decisions {
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to do and nothing to wait for.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.bindings.is_empty() && self.provisions.is_empty()
+        !self.has_unbound_claims
     }
 }
 
@@ -168,7 +170,7 @@ struct Conflicts {
 
 /// `FindPodVolumes`, for the claims that wait for a node.
 fn decide(volumes: &PodVolumes, node: &NodeInfo) -> Result<Decisions, Conflicts> {
-    let mut decisions = Decisions::default();
+    let mut decisions = Decisions { has_unbound_claims: !volumes.delayed.is_empty(), ..Decisions::default() };
     let mut taken: Vec<Name> = Vec::new();
     let (mut conflicts, mut to_make) = (Conflicts::default(), Vec::new());
     for delayed in &volumes.delayed {

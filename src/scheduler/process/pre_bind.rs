@@ -54,20 +54,26 @@ impl KubeScheduler {
         let pending = PendingBinding { node, decisions, since: client.now, queued };
         match write(&pending.decisions, client) {
             Ok(()) => {
-                self.wait_for_volumes(&pending, client);
                 self.pending.insert(pending.queued.pod.uid.clone(), pending);
+                self.arm_pending(client);
             }
             Err(error) => self.volumes_failed(pending, &error.to_string(), client),
         }
     }
 
-    fn wait_for_volumes(&mut self, pending: &PendingBinding, client: &mut Client<'_>) {
-        let next = client.now + POLL_PERIOD;
-        if self.look_at.is_some_and(|at| at > client.now && at <= next) {
+    /// Asks to be woken when one of the pods is to be looked at next: each once a second, from its own beginning on.
+    fn arm_pending(&mut self, client: &mut Client<'_>) {
+        let now = client.now;
+        let next_look = |pending: &PendingBinding| {
+            let rounds = now.since(pending.since).as_secs() + 1;
+            pending.since + Duration::from_secs(rounds)
+        };
+        let Some(next) = self.pending.values().map(next_look).min() else { return };
+        if self.look_at.is_some_and(|at| at > now && at <= next) {
             return;
         }
         self.look_at = Some(next);
-        if client.now.since(pending.since) < REST {
+        if self.pending.values().any(|pending| now.since(pending.since) < REST) {
             client.wake_at(next, PRE_BIND);
         } else {
             client.wake_in_background(next, PRE_BIND);
@@ -96,10 +102,7 @@ impl KubeScheduler {
                 Err(why) => self.volumes_failed(pending, &why, client),
             }
         }
-        if let Some((_, pending)) = self.pending.iter().max_by_key(|(_, pending)| pending.since) {
-            let pending = pending.clone();
-            self.wait_for_volumes(&pending, client);
-        }
+        self.arm_pending(client);
     }
 
     /// `checkBindings`: whether all claims of the pod are bound.
