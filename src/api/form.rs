@@ -173,6 +173,18 @@ fn write_nulls(kind: Kind, value: &mut Value) {
         Kind::Event => null_if_missing(value, &["eventTime", "firstTimestamp", "lastTimestamp"]),
         Kind::ClusterRole | Kind::Role => null_if_missing(value, &["rules"]),
         Kind::EndpointSlice => null_if_missing(value, &["endpoints", "ports"]),
+        Kind::PersistentVolumeClaim => {
+            for field in ["dataSource", "dataSourceRef"] {
+                let source = value.get_mut("spec").and_then(|spec| spec.get_mut(field));
+                source.into_iter().for_each(|source| null_if_missing(source, &["apiGroup"]));
+            }
+        }
+        Kind::CSINode => {
+            let spec = value.get_mut("spec");
+            spec.into_iter().for_each(|spec| null_if_missing(spec, &["drivers"]));
+            let drivers = value.pointer_mut("/spec/drivers").and_then(Value::as_array_mut);
+            drivers.into_iter().flatten().for_each(|driver| null_if_missing(driver, &["topologyKeys"]));
+        }
         Kind::HorizontalPodAutoscaler => null_if_missing(&mut value["status"], &["currentMetrics"]),
         Kind::Pod => {
             let conditions = value.pointer_mut("/status/conditions").and_then(Value::as_array_mut);

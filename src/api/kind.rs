@@ -143,7 +143,7 @@ kinds! {
     ClusterRole, "rbac.authorization.k8s.io", "v1", "clusterroles", "clusterrole", [], false, [], [], false;
     RoleBinding, "rbac.authorization.k8s.io", "v1", "rolebindings", "rolebinding", [], true, [], [], false;
     Role, "rbac.authorization.k8s.io", "v1", "roles", "role", [], true, [], [], false;
-    CSIDriver, "storage.k8s.io", "v1", "csidrivers", "csidriver", [], false, [], [], true;
+    CSIDriver, "storage.k8s.io", "v1", "csidrivers", "csidriver", [], false, [], [], false;
     CSINode, "storage.k8s.io", "v1", "csinodes", "csinode", [], false, [], [], false;
     CSIStorageCapacity, "storage.k8s.io", "v1", "csistoragecapacities", "csistoragecapacity", [], true, [], [], false;
     StorageClass, "storage.k8s.io", "v1", "storageclasses", "storageclass", ["sc"], false, [], [], false;

@@ -21,6 +21,7 @@ pub(crate) mod policy;
 pub mod quota;
 mod rbac;
 pub(crate) mod scheduling;
+pub mod storage;
 pub mod strategy;
 pub mod table;
 mod unstructured;

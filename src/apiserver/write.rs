@@ -122,6 +122,7 @@ impl ApiServer {
         let attributes = Attributes { old: Some(existing), subresource: context.subresource, dry_run: options.dry_run };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         strategy::prepare_for_update(&mut object, existing, target.subresource);
+        strategy::stamp(&mut object, existing, context.now);
         let mut allocated = None;
         if target.subresource.is_none() {
             allocated = self.allocator.allocate(&mut object, Some(existing), context.random)?;

@@ -25,6 +25,7 @@ pub mod quantity;
 pub mod quote;
 pub mod random;
 pub mod schema;
+pub mod sha256;
 pub mod shell;
 pub mod status;
 pub mod strict;

@@ -79,6 +79,7 @@ areas! {
     rollout,
     services,
     statefulset,
+    storage,
     timing,
     validation,
 }
