@@ -5,59 +5,79 @@
 use std::fmt::{self, Display};
 
 use serde_json::Value;
+use smallvec::SmallVec;
 
 pub use super::quote::quote as go_quote;
 
 /// A path such as `spec.containers[0].ports[1].name`, built from the outside in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(String);
+///
+/// Validation names every field that it looks at, and hardly ever has to say the name. So a path of common length is
+/// built in place, without the allocator.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Path(SmallVec<[u8; PATH_BYTES_IN_PLACE]>);
+
+/// Longer than nearly every path; longer ones are allocated.
+const PATH_BYTES_IN_PLACE: usize = 88;
 
 impl Path {
     /// The path of a top-level field.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(name.to_owned())
+        Self(SmallVec::from_slice(name.as_bytes()))
     }
 
     /// The path of the object as a whole; it prints as nothing and its children have no leading dot.
     #[must_use]
-    pub const fn root() -> Self {
-        Self(String::new())
+    pub fn root() -> Self {
+        Self(SmallVec::new())
     }
 
     /// The field `name` of what this path names.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        let mut text = self.0.clone();
-        if !text.is_empty() {
-            text.push('.');
-        }
-        text.push_str(name);
-        Self(text)
+        self.then(if self.0.is_empty() { b"" } else { b"." }, name.as_bytes(), b"")
     }
 
     /// The element at `index` of the list that this path names.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
+        match u8::try_from(index) {
+            Ok(digit @ 0..10) => self.then(b"[", &[b'0' + digit], b"]"),
+            _ => self.key(&index.to_string()),
+        }
     }
 
     /// The value under `key` of the map that this path names.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        Self(format!("{}[{key}]", self.0))
+        self.then(b"[", key.as_bytes(), b"]")
+    }
+
+    fn then(&self, before: &[u8], name: &[u8], after: &[u8]) -> Self {
+        let mut path = SmallVec::from_slice(&self.0);
+        [before, name, after].into_iter().for_each(|part| path.extend_from_slice(part));
+        Self(path)
     }
 
     /// The path as text.
+    ///
+    /// # Panics
+    /// Never: a path is made of texts.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).expect("a path is made of texts")
     }
 }
 
 impl Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -139,13 +159,13 @@ impl FieldError {
     fn with_value(error_type: ErrorType, path: &Path, value: &Value, detail: &str) -> Self {
         let mut body = format!("{}: {}", error_type.words(), go_value(value));
         append_detail(&mut body, detail);
-        Self { error_type, field: path.0.clone(), body }
+        Self { error_type, field: path.as_str().to_owned(), body }
     }
 
     fn without_value(error_type: ErrorType, path: &Path, detail: &str) -> Self {
         let mut body = error_type.words().to_owned();
         append_detail(&mut body, detail);
-        Self { error_type, field: path.0.clone(), body }
+        Self { error_type, field: path.as_str().to_owned(), body }
     }
 
     /// The value at `path` is malformed or out of bounds.
@@ -196,7 +216,7 @@ impl FieldError {
     pub fn too_many(path: &Path, actual: usize, most: usize) -> Self {
         let mut body = format!("{}: {actual}", ErrorType::TooMany.words());
         append_detail(&mut body, &format!("must have at most {most} items"));
-        Self { error_type: ErrorType::TooMany, field: path.0.clone(), body }
+        Self { error_type: ErrorType::TooMany, field: path.as_str().to_owned(), body }
     }
 
     /// Something went wrong that the user could not have caused.

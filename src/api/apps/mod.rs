@@ -4,8 +4,8 @@ pub(crate) mod controller_revision;
 pub(crate) mod deployment;
 pub(crate) mod replica_set;
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::Value;
 
 use super::check::{self, text};
@@ -104,9 +104,9 @@ pub(super) fn workload_warnings(name: Option<&str>, template: Option<&PodTemplat
     result.extend(name.and_then(|name| warnings::name_warning(name, "Pod names and hostnames")));
     if let Some(template) = template {
         let path = Path::new("spec").child("template");
-        let metadata = template.metadata.clone().unwrap_or_default();
-        let spec = template.spec.clone().unwrap_or_default();
-        result.extend(warnings::of_spec(&path, &metadata, &spec));
+        let (no_metadata, no_spec) = (ObjectMeta::default(), PodSpec::default());
+        let metadata = template.metadata.as_ref().unwrap_or(&no_metadata);
+        result.extend(warnings::of_spec(&path, metadata, template.spec.as_ref().unwrap_or(&no_spec)));
     }
     result
 }
