@@ -13,6 +13,8 @@ mod meta;
 mod object;
 pub mod strategy;
 pub mod table;
+mod unstructured;
 
 pub use kind::{Kind, KindInfo, Subresource};
 pub use object::{Name, Object, ObjectKey, Resource, controller_of};
+pub use unstructured::Unstructured;

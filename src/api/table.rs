@@ -93,6 +93,7 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::ReplicaSet => apps::replica_set::COLUMNS,
         Kind::Lease => coordination::COLUMNS,
         Kind::EndpointSlice => discovery::COLUMNS,
+        _ => &[NAME, AGE],
     }
 }
 
@@ -113,6 +114,7 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::ReplicaSet(object) => apps::replica_set::row(object, now),
         Object::Lease(object) => coordination::row(object, now),
         Object::EndpointSlice(object) => discovery::row(object, now),
+        other => vec![name_of(other.metadata()), age_of(other.metadata(), now)],
     }
 }
 
