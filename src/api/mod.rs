@@ -11,10 +11,12 @@ mod internal;
 mod kind;
 mod meta;
 mod object;
+mod parts;
 pub mod strategy;
 pub mod table;
 mod unstructured;
 
 pub use kind::{Kind, KindInfo, Subresource};
 pub use object::{Name, Object, ObjectKey, Resource, controller_of};
+pub use parts::Parts;
 pub use unstructured::Unstructured;

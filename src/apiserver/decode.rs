@@ -27,7 +27,7 @@ pub(super) fn object(
     let version = kind.api_version();
     check_type(kind, &version, &value)?;
     let refused = |error: &str| Status::bad_request(strict::cannot_be_handled(&version, info.kind, error));
-    decode(kind, value, validation, warnings, &refused)
+    decode(kind, &value, validation, warnings, &refused)
 }
 
 /// Decodes what a patch made of an object; what cannot be read is told as the patch's fault.
@@ -37,24 +37,37 @@ pub(super) fn patched(
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<Object, Status> {
+    patched_part(kind, value, &|_| (), validation, warnings)
+}
+
+/// As [`patched`], of an object without what the patch leaves alone; `complete` puts that into its JSON.
+pub(super) fn patched_part(
+    kind: Kind,
+    value: Value,
+    complete: &dyn Fn(&mut Value),
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Object, Status> {
     check_type(kind, &kind.api_version(), &value)?;
-    let text = go_json::marshal(&value);
     let refused = |error: &str| {
-        Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text.as_str(), error)])
+        let mut whole = value.clone();
+        complete(&mut whole);
+        let text = go_json::marshal(&whole);
+        Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text, error)])
     };
-    decode(kind, value, validation, warnings, &refused)
+    decode(kind, &value, validation, warnings, &refused)
 }
 
 fn decode(
     kind: Kind,
-    value: Value,
+    value: &Value,
     validation: FieldValidation,
     warnings: &mut Vec<String>,
     refused: &dyn Fn(&str) -> Status,
 ) -> Result<Object, Status> {
     let schema = schema::lookup(&kind.api_version(), kind.info().kind)
         .ok_or_else(|| Status::internal("the kind has no schema"))?;
-    let decoded = strict::decode(schema, &value).map_err(|error| refused(&error))?;
+    let decoded = strict::decode(schema, value).map_err(|error| refused(&error))?;
     match validation {
         FieldValidation::Strict => {
             if let Some(error) = decoded.strict_error() {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::api::{Kind, Object, ObjectKey, strategy};
+use crate::api::{Kind, Object, ObjectKey, Parts, strategy};
 use crate::etcd::StoreError;
 use crate::machinery::status::Status;
 use crate::machinery::{patch, schema};
@@ -166,8 +166,16 @@ impl ApiServer {
         options: &WriteOptions,
     ) -> Result<Response, Status> {
         let existing = self.get(target)?;
-        let value = patched(target.kind, existing.to_value(), patch)?;
-        let mut object = decode::patched(target.kind, value, options.field_validation, &mut context.warnings)?;
+        let left = match &patch {
+            Patch::Merge(patch) | Patch::Strategic(patch) => Parts::left_by(patch),
+            Patch::Json(_) => Parts::default(),
+        };
+        let (value, left) = existing.to_value_without(left);
+        let value = patched(target.kind, value, patch)?;
+        let complete = |value: &mut Value| left.copy(&existing.to_value(), value);
+        let mut object =
+            decode::patched_part(target.kind, value, &complete, options.field_validation, &mut context.warnings)?;
+        object.take_over(left, &existing);
         check_name(target, &mut object)?;
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);

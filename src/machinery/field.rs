@@ -17,7 +17,7 @@ pub use super::quote::quote as go_quote;
 pub struct Path(SmallVec<[u8; PATH_BYTES_IN_PLACE]>);
 
 /// Longer than nearly every path; longer ones are allocated.
-const PATH_BYTES_IN_PLACE: usize = 88;
+const PATH_BYTES_IN_PLACE: usize = 96;
 
 impl Path {
     /// The path of a top-level field.
