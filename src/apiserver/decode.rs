@@ -3,7 +3,7 @@
 use crate::api::{Kind, Object, form};
 use crate::machinery::field::{FieldError, Path};
 use crate::machinery::status::Status;
-use crate::machinery::{go_json, schema, strict};
+use crate::machinery::{go_json, strict};
 
 use serde_json::Value;
 
@@ -65,8 +65,7 @@ fn decode(
     warnings: &mut Vec<String>,
     refused: &dyn Fn(&str) -> Status,
 ) -> Result<Object, Status> {
-    let schema = schema::lookup(&kind.api_version(), kind.info().kind)
-        .ok_or_else(|| Status::internal("the kind has no schema"))?;
+    let schema = kind.schema().ok_or_else(|| Status::internal("the kind has no schema"))?;
     let decoded = strict::decode(schema, value).map_err(|error| refused(&error))?;
     match validation {
         FieldValidation::Strict => {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::api::{Kind, Object, ObjectKey, Parts, strategy};
 use crate::etcd::StoreError;
+use crate::machinery::patch;
 use crate::machinery::status::Status;
-use crate::machinery::{patch, schema};
 
 use super::{ApiServer, Body, Context, Patch, Response, Target, WriteOptions, admission, decode};
 
@@ -191,9 +191,7 @@ pub(super) fn patched(kind: Kind, value: Value, patch: Patch) -> Result<Value, S
         }
         Patch::Merge(merge) => patch::merge::apply(value, merge),
         Patch::Strategic(merge) => {
-            let info = kind.info();
-            let schema = schema::lookup(&kind.api_version(), info.kind)
-                .ok_or_else(|| Status::internal("the kind has no schema"))?;
+            let schema = kind.schema().ok_or_else(|| Status::internal("the kind has no schema"))?;
             patch::strategic::apply(value, merge, schema)
         }
     };

@@ -5,7 +5,6 @@
 use std::fmt::{self, Display};
 
 use serde_json::Value;
-use smallvec::SmallVec;
 
 pub use super::quote::quote as go_quote;
 
@@ -13,50 +12,74 @@ pub use super::quote::quote as go_quote;
 ///
 /// Validation names every field that it looks at, and hardly ever has to say the name. So a path of common length is
 /// built in place, without the allocator.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Path(SmallVec<[u8; PATH_BYTES_IN_PLACE]>);
-
-/// Longer than nearly every path; longer ones are allocated.
-const PATH_BYTES_IN_PLACE: usize = 96;
+#[derive(Clone)]
+pub struct Path {
+    bytes: [u8; Path::BYTES_IN_PLACE],
+    len: usize,
+    /// The whole path, when it is longer than what has room in place.
+    long: Option<Box<str>>,
+}
 
 impl Path {
+    const BYTES_IN_PLACE: usize = 96;
+
     /// The path of a top-level field.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(SmallVec::from_slice(name.as_bytes()))
+        Self::root().then(None, name, None)
     }
 
     /// The path of the object as a whole; it prints as nothing and its children have no leading dot.
     #[must_use]
-    pub fn root() -> Self {
-        Self(SmallVec::new())
+    pub const fn root() -> Self {
+        Self { bytes: [0; Self::BYTES_IN_PLACE], len: 0, long: None }
     }
 
     /// The field `name` of what this path names.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        self.then(if self.0.is_empty() { b"" } else { b"." }, name.as_bytes(), b"")
+        self.then((self.len > 0).then_some('.'), name, None)
     }
 
     /// The element at `index` of the list that this path names.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        match u8::try_from(index) {
-            Ok(digit @ 0..10) => self.then(b"[", &[b'0' + digit], b"]"),
-            _ => self.key(&index.to_string()),
-        }
+        const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+        DIGITS.get(index).map_or_else(|| self.key(&index.to_string()), |digit| self.key(digit))
     }
 
     /// The value under `key` of the map that this path names.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        self.then(b"[", key.as_bytes(), b"]")
+        self.then(Some('['), key, Some(']'))
     }
 
-    fn then(&self, before: &[u8], name: &[u8], after: &[u8]) -> Self {
-        let mut path = SmallVec::from_slice(&self.0);
-        [before, name, after].into_iter().for_each(|part| path.extend_from_slice(part));
-        Self(path)
+    /// This path with a name behind it, between two signs of ASCII.
+    fn then(&self, before: Option<char>, name: &str, after: Option<char>) -> Self {
+        let start = self.len + usize::from(before.is_some());
+        let end = start + name.len();
+        let len = end + usize::from(after.is_some());
+        if len > Self::BYTES_IN_PLACE {
+            return self.then_long(before, name, after);
+        }
+        let mut path = Self { bytes: self.bytes, len, long: None };
+        if let Some(sign) = before {
+            path.bytes[self.len] = sign as u8;
+        }
+        path.bytes[start..end].copy_from_slice(name.as_bytes());
+        if let Some(sign) = after {
+            path.bytes[end] = sign as u8;
+        }
+        path
+    }
+
+    #[cold]
+    fn then_long(&self, before: Option<char>, name: &str, after: Option<char>) -> Self {
+        let mut text = self.as_str().to_owned();
+        text.extend(before);
+        text.push_str(name);
+        text.extend(after);
+        Self { bytes: self.bytes, len: text.len(), long: Some(text.into()) }
     }
 
     /// The path as text.
@@ -65,7 +88,10 @@ impl Path {
     /// Never: a path is made of texts.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("a path is made of texts")
+        match &self.long {
+            Some(text) => text,
+            None => std::str::from_utf8(&self.bytes[..self.len]).expect("a path is made of texts"),
+        }
     }
 }
 
@@ -244,5 +270,25 @@ fn go_value(value: &Value) -> String {
         Value::String(text) => go_quote(text),
         Value::Null => "null".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_any_length_is_written_as_upstream_writes_it() {
+        let path = Path::new("spec").child("containers").index(12).child("ports").index(3).child("name");
+        assert_eq!(path.as_str(), "spec.containers[12].ports[3].name");
+        assert_eq!(Path::root().child("metadata").key("a/b").as_str(), "metadata[a/b]");
+        let (mut path, mut text) = (Path::root(), String::new());
+        for length in 0..60 {
+            let name = "ä".repeat(length);
+            path = path.child(&name).index(length).key(&name);
+            let dot = if text.is_empty() { "" } else { "." };
+            text = format!("{text}{dot}{name}[{length}][{name}]");
+            assert_eq!(path.as_str(), text);
+        }
     }
 }
