@@ -69,4 +69,6 @@ areas! {
     patch,
     podlife,
     rollout,
+    services,
+    validation,
 }
