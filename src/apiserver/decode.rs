@@ -30,32 +30,23 @@ pub(super) fn object(
     decode(kind, &value, validation, warnings, &refused)
 }
 
-/// Decodes what a patch made of an object; what cannot be read is told as the patch's fault.
+/// Decodes what a patch made of an object; what cannot be read is told as the patch's fault. The value need not have what
+/// the patch leaves alone: `complete` puts that in, should the whole have to be shown.
 pub(super) fn patched(
     kind: Kind,
-    value: Value,
-    validation: FieldValidation,
-    warnings: &mut Vec<String>,
-) -> Result<Object, Status> {
-    patched_part(kind, value, &|_| (), validation, warnings)
-}
-
-/// As [`patched`], of an object without what the patch leaves alone; `complete` puts that into its JSON.
-pub(super) fn patched_part(
-    kind: Kind,
-    value: Value,
+    value: &Value,
     complete: &dyn Fn(&mut Value),
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<Object, Status> {
-    check_type(kind, &kind.api_version(), &value)?;
+    check_type(kind, &kind.api_version(), value)?;
     let refused = |error: &str| {
         let mut whole = value.clone();
         complete(&mut whole);
         let text = go_json::marshal(&whole);
         Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text, error)])
     };
-    decode(kind, &value, validation, warnings, &refused)
+    decode(kind, value, validation, warnings, &refused)
 }
 
 fn decode(
