@@ -10,12 +10,12 @@ use super::kind::{Kind, Subresource};
 use super::object::Object;
 use crate::machinery::patch::apply::Set;
 use crate::machinery::patch::apply::typed::TypeRef;
-use crate::machinery::schema::{self, Custom, Struct, Type};
+use crate::machinery::schema::{Custom, Struct, Type};
 
 /// The type of a kind's objects. Of a kind that is not in the table nothing is known.
 #[must_use]
 pub fn type_of(kind: Kind) -> TypeRef {
-    schema::lookup(&kind.api_version(), kind.info().kind).map_or(TypeRef::Deduced, TypeRef::Struct)
+    kind.schema().map_or(TypeRef::Deduced, TypeRef::Struct)
 }
 
 /// An object as Go's struct has it.

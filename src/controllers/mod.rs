@@ -4,6 +4,7 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod cluster_role_aggregation;
 mod cron_job;
 mod daemon;
 mod deployment;
@@ -12,8 +13,8 @@ mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
-mod job;
 mod history;
+mod job;
 mod manager;
 mod namespace;
 mod node_lifecycle;
@@ -28,10 +29,12 @@ mod statefulset;
 mod taint_eviction;
 mod ttl;
 mod ttl_after_finished;
+mod volume;
 
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use cluster_role_aggregation::ClusterRoleAggregationController;
 pub use cron_job::CronJobController;
 pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
@@ -53,12 +56,17 @@ pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
+pub use volume::{
+    AttachDetachController, AttributesClassProtection, ClaimProtection, EphemeralVolumeController, ExpandController,
+    LocalPathProvisioner, PersistentVolumeController, VolumeProtection,
+};
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
     vec![
         Box::new(ServiceAccountController),
+        Box::new(ClusterRoleAggregationController),
         Box::new(ReplicaSetController::new()),
         Box::new(ReplicaSetController::replication()),
         Box::new(DeploymentController),
@@ -80,5 +88,13 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(JobOrphanController),
         Box::new(TtlAfterFinishedController),
         Box::new(CronJobController),
+        Box::<PersistentVolumeController>::default(),
+        Box::new(AttachDetachController),
+        Box::new(ExpandController),
+        Box::new(ClaimProtection),
+        Box::new(VolumeProtection),
+        Box::new(AttributesClassProtection),
+        Box::new(EphemeralVolumeController),
+        Box::new(LocalPathProvisioner),
     ]
 }

@@ -249,3 +249,88 @@ fn applying_on_the_server_meets_other_owners() {
         $ apply --server-side -f - -o jsonpath={.spec.template.spec.containers[0].image}
         nginx:1.27"#]].assert_eq(&text);
 }
+
+const JOBS: &str = "
+apiVersion: batch/v1
+kind: Job
+metadata: {name: quick}
+spec:
+  template:
+    spec:
+      containers: [{name: c, image: 'busybox:1.36', command: [sh, -c, 'echo one; echo two']}]
+      restartPolicy: Never
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: slow}
+spec:
+  template:
+    spec:
+      containers: [{name: c, image: 'busybox:1.36', command: [sh, -c, 'echo begun; sleep 3; echo done']}]
+      restartPolicy: Never
+";
+
+#[test]
+fn logs_of_a_job_are_those_of_its_pods() {
+    let mut cluster = cluster();
+    let mut lines = String::new();
+    for line in [
+        "create -f -",
+        "wait job/quick --for=condition=complete",
+        "logs job/quick",
+        "logs job/quick --tail=1",
+        "logs -f job/slow",
+        "logs -l job-name=quick",
+        "logs -l job-name=none",
+        "logs nosuch",
+        "logs job/nosuch",
+        "logs job/quick -c c --all-containers",
+        "logs",
+        "create cronjob c --image=b --schedule=@hourly",
+        "logs cronjob/c",
+    ] {
+        lines.push_str(&format!("$ {line}\n{}", kubectl(&mut cluster, line, JOBS)));
+    }
+    expect![[r#"
+        $ create -f -
+        job.batch/quick created
+        job.batch/slow created
+        $ wait job/quick --for=condition=complete
+        job.batch/quick condition met
+        after 3 s
+        $ logs job/quick
+        one
+        two
+        $ logs job/quick --tail=1
+        two
+        $ logs -f job/slow
+        begun
+        done
+        after 1 s
+        $ logs -l job-name=quick
+        one
+        two
+        $ logs -l job-name=none
+        No resources found in default namespace.
+        $ logs nosuch
+        Error from server (NotFound): pods "nosuch" not found
+        exit 1
+        $ logs job/nosuch
+        Error from server (NotFound): jobs.batch "nosuch" not found
+        exit 1
+        $ logs job/quick -c c --all-containers
+        error: --all-containers=true should not be specified with container name c
+        exit 1
+        $ logs
+        error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.
+        POD or TYPE/NAME is a required argument for the logs command
+        See 'kubectl logs -h' for help and examples
+        exit 1
+        $ create cronjob c --image=b --schedule=@hourly
+        cronjob.batch/c created
+        $ logs cronjob/c
+        error: cannot get the logs from *v1.CronJob: selector for *v1.CronJob not implemented
+        exit 1
+    "#]]
+    .assert_eq(&lines);
+}
