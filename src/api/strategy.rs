@@ -18,7 +18,10 @@ use crate::machinery::names;
 use super::check::{invalid_each, text};
 use super::kind::Subresource;
 use super::object::Object;
-use super::{apps, autoscaling, batch, coordination, core, discovery, meta, networking, rbac};
+use super::{
+    admission_registration, apps, autoscaling, batch, coordination, core, discovery, meta, networking, node, policy,
+    rbac, scheduling,
+};
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
@@ -26,11 +29,16 @@ pub fn default(object: &mut Object) {
         Object::CronJob(object) => batch::cron_job::default(Arc::make_mut(object)),
         Object::EndpointSlice(object) => discovery::default(Arc::make_mut(object)),
         Object::DaemonSet(object) => apps::daemon_set::default(Arc::make_mut(object)),
+        Object::Unstructured(object) if admission_registration::has(object.kind) => {
+            admission_registration::default(Arc::make_mut(object));
+        }
         Object::Deployment(object) => apps::deployment::default(Arc::make_mut(object)),
         Object::Job(object) => batch::job::default(Arc::make_mut(object)),
+        Object::LimitRange(object) => core::limit_range::default(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
         Object::Node(object) => core::node::default(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::defaults::pod(Arc::make_mut(object)),
+        Object::PriorityClass(object) => scheduling::default(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
         Object::ReplicationController(object) => core::replication_controller::default(Arc::make_mut(object)),
         Object::Secret(object) => core::config::default_secret(Arc::make_mut(object)),
@@ -70,10 +78,13 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::Namespace(object) => core::namespace::prepare_for_create(Arc::make_mut(object)),
         Object::Node(object) => core::node::prepare_for_create(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::strategy::prepare_for_create(Arc::make_mut(object)),
+        Object::PodDisruptionBudget(object) => policy::prepare_for_create(Arc::make_mut(object)),
+        Object::PriorityClass(object) => scheduling::prepare_for_create(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::prepare_for_create(Arc::make_mut(object)),
         Object::ReplicationController(object) => {
             core::replication_controller::prepare_for_create(Arc::make_mut(object));
         }
+        Object::ResourceQuota(object) => core::resource_quota::prepare_for_create(Arc::make_mut(object)),
         Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
         Object::StatefulSet(object) => apps::stateful_set::prepare_for_create(Arc::make_mut(object)),
         Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
@@ -92,6 +103,9 @@ pub fn prepare_for_create(object: &mut Object) {
 pub fn validate(object: &Object) -> ErrorList {
     let errors = match object {
         Object::ConfigMap(object) => core::config::validate_config_map(object),
+        Object::Unstructured(object) if admission_registration::has(object.kind) => {
+            admission_registration::validate(object)
+        }
         Object::ControllerRevision(object) => apps::controller_revision::validate(object),
         Object::CronJob(object) => batch::cron_job::validate(object),
         Object::DaemonSet(object) => apps::daemon_set::validate(object),
@@ -100,11 +114,16 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::Event(object) => core::event::validate(object),
         Object::Job(object) => batch::job::validate(object),
         Object::Lease(object) => coordination::validate(object),
+        Object::LimitRange(object) => core::limit_range::validate(object),
         Object::Namespace(object) => core::namespace::validate(object),
         Object::Node(object) => core::node::validate(object),
         Object::Pod(object) => core::pod::strategy::validate(object),
+        Object::PodDisruptionBudget(object) => policy::validate(object),
+        Object::PriorityClass(object) => scheduling::validate(object),
         Object::ReplicaSet(object) => apps::replica_set::validate(object),
         Object::ReplicationController(object) => core::replication_controller::validate(object),
+        Object::ResourceQuota(object) => core::resource_quota::validate(object),
+        Object::RuntimeClass(object) => node::validate(object),
         Object::Secret(object) => core::config::validate_secret(object),
         Object::Service(object) => core::service::validate(object),
         Object::StatefulSet(object) => apps::stateful_set::validate(object),
@@ -165,10 +184,12 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         Namespace => |new, old| core::namespace::prepare_for_update(Arc::make_mut(new), old, subresource),
         Node => |new, old| core::node::prepare_for_update(Arc::make_mut(new), old, subresource),
         Pod => |new, old| core::pod::strategy::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PodDisruptionBudget => |new, old| policy::prepare_for_update(Arc::make_mut(new), old, subresource),
         ReplicaSet => |new, old| apps::replica_set::prepare_for_update(Arc::make_mut(new), old, subresource),
         ReplicationController => |new, old| {
             core::replication_controller::prepare_for_update(Arc::make_mut(new), old, subresource)
         },
+        ResourceQuota => |new, old| core::resource_quota::prepare_for_update(Arc::make_mut(new), old, subresource),
         Secret => |new, old| core::config::prepare_secret_for_update(Arc::make_mut(new), old),
         Service => |new, old| core::service::prepare_for_update(Arc::make_mut(new), old, subresource),
         StatefulSet => |new, old| apps::stateful_set::prepare_for_update(Arc::make_mut(new), old, subresource),
@@ -208,11 +229,16 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         Event => |new, old| core::event::validate_update(new, old),
         Job => |new, old| batch::job::validate_update(new, old, subresource),
         Lease => |new, old| coordination::validate_update(new, old),
+        LimitRange => |new, _old| core::limit_range::validate(new),
         Namespace => |new, old| core::namespace::validate_update(new, old, subresource),
         Node => |new, old| core::node::validate_update(new, old, subresource),
         Pod => |new, old| core::pod::strategy::validate_update(new, old, subresource),
+        PodDisruptionBudget => |new, _old| policy::validate_update(new, subresource),
+        PriorityClass => |new, old| scheduling::validate_update(new, old),
         ReplicaSet => |new, old| apps::replica_set::validate_update(new, old, subresource),
         ReplicationController => |new, old| core::replication_controller::validate_update(new, old, subresource),
+        ResourceQuota => |new, old| core::resource_quota::validate_update(new, old, subresource),
+        RuntimeClass => |new, old| node::validate_update(new, old),
         Secret => |new, old| core::config::validate_secret_update(new, old),
         Service => |new, old| match subresource {
             Some(Subresource::Status) => core::service::validate_status(new, old),
@@ -220,6 +246,11 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         },
         ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
         StatefulSet => |new, old| apps::stateful_set::validate_update(new, old, subresource),
+        Unstructured => |new, _old| if admission_registration::has(new.kind) && subresource.is_none() {
+            admission_registration::validate(new)
+        } else {
+            ErrorList::new()
+        },
         ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
         ClusterRoleBinding => |new, old| rbac::validate_cluster_binding_update(new, old),
         Endpoints => |new, old| core::endpoints::validate_update(new, old),
@@ -269,10 +300,6 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
 pub fn canonicalize(object: &mut Object) {
     meta::canonicalize(object.metadata_mut());
     match object {
-        Object::CronJob(object) => {
-            let template = Arc::make_mut(object).spec.job_template.spec.as_mut();
-            template.into_iter().for_each(|spec| batch::canonicalize(&mut spec.template));
-        }
         Object::Job(object) => batch::job::canonicalize(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
         _ => {
@@ -285,6 +312,7 @@ pub fn canonicalize(object: &mut Object) {
 /// The template of the pods of a workload that runs for ever.
 fn template_of(object: &mut Object) -> Option<&mut PodTemplateSpec> {
     match object {
+        Object::CronJob(object) => Some(&mut Arc::make_mut(object).spec.job_template.spec.as_mut()?.template),
         Object::DaemonSet(object) => Some(&mut Arc::make_mut(object).spec.as_mut()?.template),
         Object::Deployment(object) => Some(&mut Arc::make_mut(object).spec.as_mut()?.template),
         Object::PodTemplate(object) => Arc::make_mut(object).template.as_mut(),

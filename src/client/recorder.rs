@@ -157,7 +157,9 @@ impl Recorder {
             component: Some(identity.component.to_string()),
             host: Some(identity.host.to_string()).filter(|host| !host.is_empty()),
         });
-        event.reporting_component = Some(identity.component.to_string());
+        // Upstream leaves it out of events that stand for several (`EventAggregate`).
+        let reporting = if combined { "" } else { &identity.component };
+        event.reporting_component = Some(reporting.to_owned());
         event.reporting_instance = Some(identity.host.to_string());
         Some(self.write(identity_key, event, patch, now))
     }

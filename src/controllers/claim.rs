@@ -23,7 +23,7 @@ use super::pod_control::controller_ref_of;
 pub(super) struct Owner<'a> {
     pub kind: Kind,
     pub metadata: &'a ObjectMeta,
-    /// What adopted objects get and released ones lose.
+    /// What adopted objects get, and released ones lose.
     pub finalizer: Option<&'a str>,
 }
 
@@ -84,7 +84,7 @@ pub fn claim<O: Resource, K: Resource>(
     candidates: impl Iterator<Item = Arc<K>>,
     client: &mut Client<'_>,
 ) -> Result<Vec<Arc<K>>, ClientError> {
-    claim_with_finalizer(owner, selector, candidates, None, client)
+    claim_matching(Owner::of(owner), &|object| selects(selector, object), candidates.collect(), client)
 }
 
 /// As [`claim`]; what is adopted gets the finalizer, and what is released loses it.
@@ -95,11 +95,11 @@ pub(super) fn claim_with_finalizer<O: Resource, K: Resource>(
     owner: &O,
     selector: &Selector,
     candidates: impl Iterator<Item = Arc<K>>,
-    finalizer: Option<&str>,
+    finalizer: &str,
     client: &mut Client<'_>,
 ) -> Result<Vec<Arc<K>>, ClientError> {
-    let matches = |object: &ObjectMeta| selects(selector, object);
-    claim_matching(Owner { finalizer, ..Owner::of(owner) }, &matches, candidates.collect(), client)
+    let owner = Owner { finalizer: Some(finalizer), ..Owner::of(owner) };
+    claim_matching(owner, &|object| selects(selector, object), candidates.collect(), client)
 }
 
 /// Whether a selector selects an object.

@@ -9,6 +9,7 @@ use crate::machinery::json::to_value;
 use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, ReplicationController, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
 
 use crate::api::{Kind, ObjectKey, Resource};
@@ -246,6 +247,9 @@ impl KubeScheduler {
             Kind::ReplicationController => {
                 keep(&mut listers.replication_controllers, key, both::<ReplicationController>(event).1);
             }
+            Kind::PodDisruptionBudget => {
+                keep(&mut listers.pod_disruption_budgets, key, both::<PodDisruptionBudget>(event).1);
+            }
             _ => {}
         }
     }
@@ -305,7 +309,7 @@ impl Process for KubeScheduler {
     fn watches(&self) -> Vec<WatchSpec> {
         // What pods are compared with comes before the pods.
         let owners = [Kind::ReplicaSet, Kind::StatefulSet, Kind::ReplicationController];
-        let kinds = [Kind::Namespace, Kind::Service].into_iter().chain(owners);
+        let kinds = [Kind::Namespace, Kind::Service, Kind::PodDisruptionBudget].into_iter().chain(owners);
         kinds.chain([Kind::Node, Kind::Pod]).map(WatchSpec::all).collect()
     }
 

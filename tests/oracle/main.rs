@@ -64,6 +64,7 @@ macro_rules! areas {
 }
 
 areas! {
+    admission,
     cronjob,
     daemonset,
     defaults,
@@ -72,7 +73,9 @@ areas! {
     kubectl,
     nodes,
     patch,
+    pdb,
     podlife,
+    quota,
     rollout,
     services,
     statefulset,

@@ -147,8 +147,7 @@ impl JobController {
         };
         if !wait.is_zero() {
             client.enqueue_after(key.clone(), wait.max(SYNC_JOB_BATCH_PERIOD));
-            // Upstream tells of no active pods while it waits.
-            return Managed { active: 0, failure: None };
+            return Managed { active: as_count(context.active_pods.len()), failure: None };
         }
         let count = if is_indexed(context.spec) { indexes.len() } else { missing };
         client.because(Why::new(
