@@ -132,7 +132,7 @@ fn a_surging_daemon_set_never_leaves_a_node_without_a_ready_pod() {
     scene.create_value(workload("DaemonSet", "apps/v1", &json!({ "updateStrategy": strategy })));
     scene.run(10);
     let nodes = |scene: &Scene, wanted: fn(&Value) -> bool| {
-        let all = pods(scene).into_iter().filter(|pod| wanted(pod));
+        let all = pods(scene).into_iter().filter(wanted);
         let mut nodes: Vec<String> = all.map(|pod| pod["spec"]["nodeName"].as_str().unwrap_or("").to_owned()).collect();
         nodes.sort();
         nodes.dedup();
