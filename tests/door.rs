@@ -219,7 +219,7 @@ fn refusals_have_the_codes_of_the_real_server() {
         let typed = |content_type| [("Content-Type", content_type)];
         for (method, path, content_type) in [
             ("POST", CONFIG_MAPS.to_owned(), "application/vnd.kubernetes.protobuf"),
-            ("PATCH", format!("{CONFIG_MAPS}/a"), "application/apply-patch+yaml"),
+            ("PATCH", format!("{CONFIG_MAPS}/a"), "application/patch+yaml"),
             ("PATCH", format!("{CONFIG_MAPS}/a"), "application/json"),
         ] {
             assert_eq!(
