@@ -4,13 +4,17 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod cluster_role_aggregation;
 mod cron_job;
+mod daemon;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
 mod job;
+mod history;
 mod manager;
 mod namespace;
 mod node_lifecycle;
@@ -18,8 +22,10 @@ pub mod pod_control;
 mod pod_gc;
 mod pod_status;
 mod replicaset;
+mod resource_quota;
 mod root_ca;
 mod service_account;
+mod statefulset;
 mod taint_eviction;
 mod ttl;
 mod ttl_after_finished;
@@ -27,8 +33,11 @@ mod ttl_after_finished;
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use cluster_role_aggregation::ClusterRoleAggregationController;
 pub use cron_job::CronJobController;
+pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
+pub use disruption::DisruptionController;
 pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
 pub use endpoints::EndpointsController;
@@ -39,8 +48,10 @@ pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
+pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
+pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
@@ -50,8 +61,13 @@ pub use ttl_after_finished::TtlAfterFinishedController;
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
     vec![
         Box::new(ServiceAccountController),
-        Box::<ReplicaSetController>::default(),
+        Box::new(ClusterRoleAggregationController),
+        Box::new(ReplicaSetController::new()),
+        Box::new(ReplicaSetController::replication()),
         Box::new(DeploymentController),
+        Box::new(StatefulSetController),
+        Box::<DaemonSetController>::default(),
+        Box::new(DisruptionController),
         Box::<NodeLifecycleController>::default(),
         Box::<EndpointsController>::default(),
         Box::<EndpointSliceController>::default(),
@@ -59,6 +75,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<GarbageCollector>::default(),
         Box::new(NamespaceController),
         Box::<PodGarbageCollector>::default(),
+        Box::new(ResourceQuotaController),
         Box::new(RootCaController),
         Box::<TaintEvictionController>::default(),
         Box::<TtlController>::default(),

@@ -16,6 +16,7 @@ pub mod jsonpath;
 pub mod labels;
 pub mod manifest;
 pub mod names;
+pub mod node_selector;
 pub mod order;
 pub mod patch;
 pub mod persistent;

@@ -64,16 +64,21 @@ macro_rules! areas {
 }
 
 areas! {
+    admission,
     cronjob,
     defaults,
+    daemonset,
     garbage,
     job,
     kubectl,
     nodes,
     patch,
+    pdb,
     podlife,
+    quota,
     rollout,
     services,
     timing,
+    statefulset,
     validation,
 }
