@@ -1,6 +1,9 @@
 //! The table of kinds. A new kind is one row here, plus its defaults, validation and columns.
 
 use std::fmt;
+use std::sync::LazyLock;
+
+use crate::machinery::schema::{self, Struct};
 
 /// What the API server knows of a kind before it has seen an object.
 #[derive(Debug, PartialEq, Eq)]
@@ -143,7 +146,7 @@ kinds! {
     ClusterRole, "rbac.authorization.k8s.io", "v1", "clusterroles", "clusterrole", [], false, [], [], false;
     RoleBinding, "rbac.authorization.k8s.io", "v1", "rolebindings", "rolebinding", [], true, [], [], false;
     Role, "rbac.authorization.k8s.io", "v1", "roles", "role", [], true, [], [], false;
-    CSIDriver, "storage.k8s.io", "v1", "csidrivers", "csidriver", [], false, [], [], true;
+    CSIDriver, "storage.k8s.io", "v1", "csidrivers", "csidriver", [], false, [], [], false;
     CSINode, "storage.k8s.io", "v1", "csinodes", "csinode", [], false, [], [], false;
     CSIStorageCapacity, "storage.k8s.io", "v1", "csistoragecapacities", "csistoragecapacity", [], true, [], [], false;
     StorageClass, "storage.k8s.io", "v1", "storageclasses", "storageclass", ["sc"], false, [], [], false;
@@ -186,6 +189,16 @@ impl Kind {
     pub fn api_version(self) -> String {
         let info = self.info();
         if info.group.is_empty() { info.version.to_owned() } else { format!("{}/{}", info.group, info.version) }
+    }
+
+    /// The kind's fields, as the table of types declares them; `None` for a kind that it does not know.
+    #[must_use]
+    pub fn schema(self) -> Option<&'static Struct> {
+        static SCHEMAS: LazyLock<Vec<Option<&'static Struct>>> = LazyLock::new(|| {
+            let schema = |kind: &Kind| schema::lookup(&kind.api_version(), kind.info().kind);
+            Kind::ALL.iter().map(schema).collect()
+        });
+        SCHEMAS[self.index()]
     }
 
     /// The kind that a manifest with these two fields means.

@@ -16,12 +16,14 @@ use crate::machinery::field::{ErrorList, Path};
 use crate::machinery::names;
 
 use super::check::{invalid_each, text};
+use super::kind::Kind;
 use super::kind::Subresource;
 use super::object::Object;
 use super::{
     admission_registration, apps, autoscaling, batch, coordination, core, discovery, meta, networking, node, policy,
-    rbac, scheduling,
+    rbac, scheduling, storage,
 };
+use crate::machinery::time::Time;
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
@@ -37,6 +39,8 @@ pub fn default(object: &mut Object) {
         Object::LimitRange(object) => core::limit_range::default(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
         Object::Node(object) => core::node::default(Arc::make_mut(object)),
+        Object::PersistentVolume(object) => core::persistent_volume::default(Arc::make_mut(object)),
+        Object::PersistentVolumeClaim(object) => core::claim::default(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::defaults::pod(Arc::make_mut(object)),
         Object::PriorityClass(object) => scheduling::default(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
@@ -56,6 +60,10 @@ pub fn default(object: &mut Object) {
         Object::RoleBinding(object) => {
             let binding = Arc::make_mut(object);
             rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
+        }
+        Object::StorageClass(object) => storage::class::default(Arc::make_mut(object)),
+        Object::Unstructured(object) if object.kind == Kind::CSIDriver => {
+            storage::csi_driver::default(Arc::make_mut(object));
         }
         _ => {}
     }
@@ -77,6 +85,8 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::Job(object) => batch::job::prepare_for_create(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::prepare_for_create(Arc::make_mut(object)),
         Object::Node(object) => core::node::prepare_for_create(Arc::make_mut(object)),
+        Object::PersistentVolume(object) => core::persistent_volume::prepare_for_create(Arc::make_mut(object)),
+        Object::PersistentVolumeClaim(object) => core::claim::prepare_for_create(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::strategy::prepare_for_create(Arc::make_mut(object)),
         Object::PodDisruptionBudget(object) => policy::prepare_for_create(Arc::make_mut(object)),
         Object::PriorityClass(object) => scheduling::prepare_for_create(Arc::make_mut(object)),
@@ -88,6 +98,7 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
         Object::StatefulSet(object) => apps::stateful_set::prepare_for_create(Arc::make_mut(object)),
         Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
+        Object::VolumeAttachment(object) => storage::volume_attachment::prepare_for_create(Arc::make_mut(object)),
         Object::HorizontalPodAutoscaler(object) => autoscaling::prepare_for_create(Arc::make_mut(object)),
         Object::Ingress(object) => networking::ingress::prepare_for_create(Arc::make_mut(object)),
         Object::IngressClass(object) => networking::ingress_class::prepare_for_create(Arc::make_mut(object)),
@@ -113,10 +124,13 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::EndpointSlice(object) => discovery::validate(object),
         Object::Event(object) => core::event::validate(object),
         Object::Job(object) => batch::job::validate(object),
+        Object::CSINode(object) => storage::csi_node::validate(object),
         Object::Lease(object) => coordination::validate(object),
         Object::LimitRange(object) => core::limit_range::validate(object),
         Object::Namespace(object) => core::namespace::validate(object),
         Object::Node(object) => core::node::validate(object),
+        Object::PersistentVolume(object) => core::persistent_volume::validate(object),
+        Object::PersistentVolumeClaim(object) => core::claim::validate(object),
         Object::Pod(object) => core::pod::strategy::validate(object),
         Object::PodDisruptionBudget(object) => policy::validate(object),
         Object::PriorityClass(object) => scheduling::validate(object),
@@ -128,6 +142,14 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::Service(object) => core::service::validate(object),
         Object::StatefulSet(object) => apps::stateful_set::validate(object),
         Object::ServiceAccount(object) => core::config::validate_service_account(object),
+        Object::StorageClass(object) => storage::class::validate(object),
+        Object::VolumeAttachment(object) => storage::volume_attachment::validate(object),
+        Object::Unstructured(object) => match object.kind {
+            Kind::CSIDriver => storage::csi_driver::validate(object),
+            Kind::CSIStorageCapacity => storage::capacity::validate(object),
+            Kind::VolumeAttributesClass => storage::attributes_class::validate(object),
+            _ => ErrorList::new(),
+        },
         Object::ClusterRole(object) => rbac::validate_cluster_role(object),
         Object::ClusterRoleBinding(object) => rbac::validate_cluster_binding(object),
         Object::Endpoints(object) => core::endpoints::validate(object),
@@ -138,7 +160,6 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::PodTemplate(object) => core::pod_template::validate(object),
         Object::Role(object) => rbac::validate_role(object),
         Object::RoleBinding(object) => rbac::validate_binding(object),
-        _ => ErrorList::new(),
     };
     // What every kind's name must be at least is asked only when nothing else is wrong.
     if errors.is_empty() { validate_name_in_address(object) } else { errors }
@@ -183,6 +204,8 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         Job => |new, old| batch::job::prepare_for_update(Arc::make_mut(new), old, subresource),
         Namespace => |new, old| core::namespace::prepare_for_update(Arc::make_mut(new), old, subresource),
         Node => |new, old| core::node::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PersistentVolume => |new, old| core::persistent_volume::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PersistentVolumeClaim => |new, old| core::claim::prepare_for_update(Arc::make_mut(new), old, subresource),
         Pod => |new, old| core::pod::strategy::prepare_for_update(Arc::make_mut(new), old, subresource),
         PodDisruptionBudget => |new, old| policy::prepare_for_update(Arc::make_mut(new), old, subresource),
         ReplicaSet => |new, old| apps::replica_set::prepare_for_update(Arc::make_mut(new), old, subresource),
@@ -194,14 +217,25 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         Service => |new, old| core::service::prepare_for_update(Arc::make_mut(new), old, subresource),
         StatefulSet => |new, old| apps::stateful_set::prepare_for_update(Arc::make_mut(new), old, subresource),
         ServiceAccount => |new, _old| core::config::prepare_service_account(Arc::make_mut(new)),
+        VolumeAttachment => |new, old| storage::volume_attachment::prepare_for_update(Arc::make_mut(new), old, subresource),
+        Unstructured => |new, old| match new.kind {
+            Kind::CSIDriver => storage::csi_driver::prepare_for_update(Arc::make_mut(new), old),
+            _ => Arc::make_mut(new).prepare_for_update(old, subresource),
+        },
         HorizontalPodAutoscaler => |new, old| autoscaling::prepare_for_update(Arc::make_mut(new), old, subresource),
         Ingress => |new, old| networking::ingress::prepare_for_update(Arc::make_mut(new), old, subresource),
         IngressClass => |new, old| networking::ingress_class::prepare_for_update(Arc::make_mut(new), old),
         NetworkPolicy => |new, old| networking::network_policy::prepare_for_update(Arc::make_mut(new), old),
         PodTemplate => |new, old| core::pod_template::prepare_for_update(Arc::make_mut(new), old),
-        Unstructured => |new, old| Arc::make_mut(new).prepare_for_update(old, subresource),
         _ => ()
     });
+}
+
+/// Writes down when a volume entered its phase: the one thing that an update's strategy needs a clock for.
+pub fn stamp(new: &mut Object, old: &Object, now: Time) {
+    if let (Object::PersistentVolume(new), Object::PersistentVolume(old)) = (new, old) {
+        core::persistent_volume::stamp_phase(Arc::make_mut(new), old, now);
+    }
 }
 
 /// Everything that is wrong with an update, in upstream's order.
@@ -228,10 +262,13 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         EndpointSlice => |new, old| discovery::validate_update(new, old),
         Event => |new, old| core::event::validate_update(new, old),
         Job => |new, old| batch::job::validate_update(new, old, subresource),
+        CSINode => |new, old| storage::csi_node::validate_update(new, old),
         Lease => |new, old| coordination::validate_update(new, old),
         LimitRange => |new, _old| core::limit_range::validate(new),
         Namespace => |new, old| core::namespace::validate_update(new, old, subresource),
         Node => |new, old| core::node::validate_update(new, old, subresource),
+        PersistentVolume => |new, old| core::persistent_volume::validate_update(new, old, subresource),
+        PersistentVolumeClaim => |new, old| core::claim::validate_update(new, old, subresource),
         Pod => |new, old| core::pod::strategy::validate_update(new, old, subresource),
         PodDisruptionBudget => |new, _old| policy::validate_update(new, subresource),
         PriorityClass => |new, old| scheduling::validate_update(new, old),
@@ -246,9 +283,16 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         },
         ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
         StatefulSet => |new, old| apps::stateful_set::validate_update(new, old, subresource),
-        Unstructured => |new, _old| match admission_registration::has(new.kind) && subresource.is_none() {
-            true => admission_registration::validate(new),
-            false => ErrorList::new(),
+        StorageClass => |new, old| storage::class::validate_update(new, old),
+        VolumeAttachment => |new, old| storage::volume_attachment::validate_update(new, old),
+        Unstructured => |new, old| match new.kind {
+            kind if admission_registration::has(kind) => {
+                if subresource.is_none() { admission_registration::validate(new) } else { ErrorList::new() }
+            }
+            Kind::CSIDriver => storage::csi_driver::validate_update(new, old),
+            Kind::CSIStorageCapacity => storage::capacity::validate_update(new, old),
+            Kind::VolumeAttributesClass => storage::attributes_class::validate_update(new, old),
+            _ => ErrorList::new(),
         },
         ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
         ClusterRoleBinding => |new, old| rbac::validate_cluster_binding_update(new, old),
@@ -275,6 +319,10 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
         Object::EndpointSlice(new) => discovery::warnings(new),
         Object::Job(new) => batch::job::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::Node(new) => core::node::warnings(new),
+        Object::PersistentVolume(new) => core::persistent_volume::warnings(new),
+        Object::PersistentVolumeClaim(new) => core::claim::warnings(new),
+        Object::StorageClass(new) => storage::class::warnings(new),
+        Object::Unstructured(new) if new.kind == Kind::CSIStorageCapacity => storage::capacity::warnings(new),
         Object::Pod(new) => {
             let old = old.and_then(Object::downcast).map(|old| &**old);
             core::pod::strategy::warnings(new, old)
@@ -308,7 +356,7 @@ pub fn canonicalize(object: &mut Object) {
     }
 }
 
-/// The template of a workload's pods.
+/// The template of the pods of a workload that runs for ever.
 fn template_of(object: &mut Object) -> Option<&mut PodTemplateSpec> {
     match object {
         Object::CronJob(object) => Some(&mut Arc::make_mut(object).spec.job_template.spec.as_mut()?.template),

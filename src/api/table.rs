@@ -14,7 +14,7 @@ use super::kind::Kind;
 use super::object::Object;
 use super::{
     admission_registration, apps, autoscaling, batch, coordination, core, discovery, networking, node, policy, rbac,
-    scheduling,
+    scheduling, storage,
 };
 
 /// A column of a table.
@@ -97,6 +97,8 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::LimitRange => core::limit_range::COLUMNS,
         Kind::Namespace => core::namespace::COLUMNS,
         Kind::Node => core::node::COLUMNS,
+        Kind::PersistentVolume => core::persistent_volume::COLUMNS,
+        Kind::PersistentVolumeClaim => core::claim::COLUMNS,
         Kind::Pod => core::pod::columns::COLUMNS,
         Kind::ReplicationController => core::replication_controller::COLUMNS,
         Kind::PodDisruptionBudget => policy::COLUMNS,
@@ -115,6 +117,12 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::StatefulSet => apps::stateful_set::COLUMNS,
         Kind::Lease => coordination::COLUMNS,
         Kind::EndpointSlice => discovery::COLUMNS,
+        Kind::CSIDriver => storage::csi_driver::COLUMNS,
+        Kind::CSINode => storage::csi_node::COLUMNS,
+        Kind::CSIStorageCapacity => storage::capacity::COLUMNS,
+        Kind::StorageClass => storage::class::COLUMNS,
+        Kind::VolumeAttachment => storage::volume_attachment::COLUMNS,
+        Kind::VolumeAttributesClass => storage::attributes_class::COLUMNS,
         Kind::ClusterRole | Kind::Role => rbac::ROLE_COLUMNS,
         Kind::ClusterRoleBinding => rbac::CLUSTER_BINDING_COLUMNS,
         Kind::Endpoints => core::endpoints::COLUMNS,
@@ -138,6 +146,8 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::LimitRange(object) => core::limit_range::row(object),
         Object::Namespace(object) => core::namespace::row(object, now),
         Object::Node(object) => core::node::row(object, now),
+        Object::PersistentVolume(object) => core::persistent_volume::row(object, now),
+        Object::PersistentVolumeClaim(object) => core::claim::row(object, now),
         Object::Pod(object) => core::pod::columns::row(object, now),
         Object::ReplicationController(object) => core::replication_controller::row(object, now),
         Object::PodDisruptionBudget(object) => policy::row(object, now),
@@ -172,6 +182,14 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::Role(object) => rbac::role_row(&object.metadata),
         Object::RoleBinding(object) => {
             rbac::binding_row(&object.metadata, &object.role_ref, check::list(&object.subjects), now)
+        }
+        Object::CSINode(object) => storage::csi_node::row(object, now),
+        Object::StorageClass(object) => storage::class::row(object, now),
+        Object::VolumeAttachment(object) => storage::volume_attachment::row(object, now),
+        Object::Unstructured(object) if object.kind == Kind::CSIDriver => storage::csi_driver::row(object, now),
+        Object::Unstructured(object) if object.kind == Kind::CSIStorageCapacity => storage::capacity::row(object),
+        Object::Unstructured(object) if object.kind == Kind::VolumeAttributesClass => {
+            storage::attributes_class::row(object, now)
         }
         other => vec![name_of(other.metadata()), age_of(other.metadata(), now)],
     }

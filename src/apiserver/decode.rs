@@ -31,20 +31,24 @@ pub(super) fn object(
     };
     check_type(kind, &version, &value)?;
     let refused = |error: &str| Status::bad_request(strict::cannot_be_handled(&version, info.kind, error));
-    decode(kind, value, validation, warnings, &refused)
+    decode(kind, &value, validation, warnings, &refused)
 }
 
-/// Decodes what a patch made of an object; what cannot be read is told as the patch's fault.
+/// Decodes what a patch made of an object; what cannot be read is told as the patch's fault. The value need not have what
+/// the patch leaves alone: `complete` puts that in, should the whole have to be shown.
 pub(super) fn patched(
     kind: Kind,
-    value: Value,
+    value: &Value,
+    complete: &dyn Fn(&mut Value),
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<Object, Status> {
-    check_type(kind, &kind.api_version(), &value)?;
-    let text = go_json::marshal(&value);
+    check_type(kind, &kind.api_version(), value)?;
     let refused = |error: &str| {
-        Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text.as_str(), error)])
+        let mut whole = value.clone();
+        complete(&mut whole);
+        let text = go_json::marshal(&whole);
+        Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text, error)])
     };
     decode(kind, value, validation, warnings, &refused)
 }
@@ -56,7 +60,7 @@ pub(super) fn merged(kind: Kind, value: Value) -> Result<Object, String> {
         error.clone_into(&mut why.borrow_mut());
         Status::internal(error)
     };
-    decode(kind, value, FieldValidation::Ignore, &mut Vec::new(), &refused).map_err(|_| why.take())
+    decode(kind, &value, FieldValidation::Ignore, &mut Vec::new(), &refused).map_err(|_| why.take())
 }
 
 /// Decodes a value by a schema; what it has too much is refused, told or dropped.
@@ -82,14 +86,13 @@ fn strict_value(
 
 fn decode(
     kind: Kind,
-    value: Value,
+    value: &Value,
     validation: FieldValidation,
     warnings: &mut Vec<String>,
     refused: &dyn Fn(&str) -> Status,
 ) -> Result<Object, Status> {
-    let schema = schema::lookup(&kind.api_version(), kind.info().kind)
-        .ok_or_else(|| Status::internal("the kind has no schema"))?;
-    let mut value = strict_value(schema, &value, validation, warnings, refused)?;
+    let schema = kind.schema().ok_or_else(|| Status::internal("the kind has no schema"))?;
+    let mut value = strict_value(schema, value, validation, warnings, refused)?;
     form::tidy(kind, &mut value);
     Object::from_value(kind, &value).map_err(|error| refused(&error.to_string()))
 }

@@ -62,8 +62,10 @@ impl Default for ApiServer {
 pub(crate) struct Context<'a> {
     now: Time,
     random: &'a mut Random,
-    cause: Cause,
     user: User,
+    /// What below the object the request is about: of a scale, the scale, although its object is written.
+    subresource: Option<Subresource>,
+    cause: Cause,
     warnings: Vec<String>,
     created: bool,
 }
@@ -103,7 +105,8 @@ impl ApiServer {
             ));
         }
         cause.ownership = managed_fields::ownership(&cause.actor, &target, &verb);
-        let mut context = Context { now, random, cause, user, warnings: Vec::new(), created: false };
+        let mut context =
+            Context { now, random, user, subresource: target.subresource, cause, warnings: Vec::new(), created: false };
         let writes_event = target.kind == Kind::Event
             && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
         let before = self.etcd.revision();

@@ -11,6 +11,7 @@ mod lru;
 pub mod node_taints;
 mod process;
 mod recorder;
+pub mod volumes;
 mod worker;
 mod workqueue;
 

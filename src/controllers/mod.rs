@@ -13,8 +13,8 @@ mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
-mod job;
 mod history;
+mod job;
 mod manager;
 mod namespace;
 mod node_lifecycle;
@@ -29,6 +29,7 @@ mod statefulset;
 mod taint_eviction;
 mod ttl;
 mod ttl_after_finished;
+mod volume;
 
 use crate::client::Controller;
 
@@ -55,6 +56,10 @@ pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
+pub use volume::{
+    AttachDetachController, AttributesClassProtection, ClaimProtection, EphemeralVolumeController, ExpandController,
+    LocalPathProvisioner, PersistentVolumeController, VolumeProtection,
+};
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
@@ -83,5 +88,13 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(JobOrphanController),
         Box::new(TtlAfterFinishedController),
         Box::new(CronJobController),
+        Box::<PersistentVolumeController>::default(),
+        Box::new(AttachDetachController),
+        Box::new(ExpandController),
+        Box::new(ClaimProtection),
+        Box::new(VolumeProtection),
+        Box::new(AttributesClassProtection),
+        Box::new(EphemeralVolumeController),
+        Box::new(LocalPathProvisioner),
     ]
 }

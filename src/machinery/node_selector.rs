@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Pod, PreferredSchedulingTerm};
+use k8s_openapi::api::core::v1::{
+    NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PreferredSchedulingTerm,
+};
 
 use super::labels::{Operator, Requirement, Selector};
 
@@ -68,6 +70,24 @@ fn field_requirement(field: &NodeSelectorRequirement) -> Option<FieldRequirement
     };
     let [value] = field.values.as_deref().unwrap_or_default() else { return None };
     (field.key == OBJECT_NAME_FIELD).then(|| FieldRequirement { is_in, value: value.as_str().into() })
+}
+
+/// A node selector by itself, as volumes have one: its terms are ORed.
+#[derive(Clone, Debug)]
+pub struct NodeTerms(Vec<Option<Term>>);
+
+impl NodeTerms {
+    /// Compiles a selector.
+    #[must_use]
+    pub fn new(selector: &NodeSelector) -> Self {
+        Self(selector.node_selector_terms.iter().map(Term::new).collect())
+    }
+
+    /// Whether a node is one of those.
+    #[must_use]
+    pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.0.iter().flatten().any(|term| term.matches(name, labels))
+    }
 }
 
 /// Which nodes a pod may run on: its `nodeSelector` and its required node affinity.

@@ -63,8 +63,10 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// The sort of cause, such as `FieldValueInvalid`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// What is wrong, without the field.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// The path of the field.
     #[serde(default, skip_serializing_if = "String::is_empty")]

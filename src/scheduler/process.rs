@@ -2,6 +2,8 @@
 //!
 //! A cycle takes [`CYCLE_DURATION`], one pod at a time, so that stepping through a cluster shows each decision.
 
+mod pre_bind;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, Replication
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
 
-use crate::api::{Kind, ObjectKey, Resource};
+use crate::api::{Kind, Name, ObjectKey, Resource};
 use crate::apiserver::DeleteOptions;
 use crate::client::{Client, ClientError, EventType, InformerEvent, Process, Token, WatchSpec};
 use crate::etcd::Why;
@@ -24,6 +26,7 @@ use super::pod_info::PodInfo;
 use super::preemption::Candidate;
 use super::queue::QueuedPodInfo;
 use super::schedule_one::{Cycle, Failure, Outcome};
+use pre_bind::PendingBinding;
 
 /// How long the scheduler thinks about a pod.
 pub const CYCLE_DURATION: Duration = Duration::from_millis(1);
@@ -32,6 +35,7 @@ const NOTE_LENGTH_MAX: usize = 1024;
 
 const CYCLE: Token = 0;
 const FLUSH: Token = 1;
+const PRE_BIND: Token = 2;
 
 /// kube-scheduler.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +47,10 @@ pub struct KubeScheduler {
     busy_until: Time,
     /// When the queue is looked through next, if it is.
     flush_at: Option<Time>,
+    /// Pods that wait for their volumes, by their uids.
+    pending: OrdMap<Name, PendingBinding>,
+    /// When those are looked at next, if they are.
+    look_at: Option<Time>,
 }
 
 /// Why a pod is not scheduled, as `PodScheduled` tells it.
@@ -92,7 +100,8 @@ impl KubeScheduler {
         let Cycle { queued, outcome } = cycle;
         client.triggered_by(queued.woken_by);
         match outcome {
-            Outcome::Assumed { node } => self.bind(client, &queued, &node),
+            Outcome::Assumed { node, volumes } if volumes.is_empty() => self.bind(client, &queued, &node),
+            Outcome::Assumed { node, volumes } => self.pre_bind(client, queued, node, volumes),
             Outcome::Unschedulable(failure) => {
                 self.handle_failure(client, &queued.pod, &failure, FailureReason::Unschedulable);
             }
@@ -228,6 +237,9 @@ impl KubeScheduler {
         match event.kind {
             Kind::Pod => {
                 let (before, after) = both::<Pod>(event);
+                if let Some(gone) = before.filter(|_| after.is_none()) {
+                    self.abandon(gone.uid(), now);
+                }
                 self.scheduler.pod_changed(before, after, now);
             }
             Kind::Node => {
@@ -250,6 +262,16 @@ impl KubeScheduler {
             Kind::PodDisruptionBudget => {
                 keep(&mut listers.pod_disruption_budgets, key, both::<PodDisruptionBudget>(event).1);
             }
+            Kind::PersistentVolume
+            | Kind::PersistentVolumeClaim
+            | Kind::StorageClass
+            | Kind::CSINode
+            | Kind::CSIDriver
+            | Kind::CSIStorageCapacity => {
+                if let Some(change) = self.storage_changed(event) {
+                    self.storage_may_help(&change, now);
+                }
+            }
             _ => {}
         }
     }
@@ -266,6 +288,13 @@ fn keep<K>(map: &mut OrdMap<ObjectKey, Arc<K>>, key: ObjectKey, object: Option<&
     match object {
         Some(object) => drop(map.insert(key, Arc::clone(object))),
         None => drop(map.remove(&key)),
+    }
+}
+
+fn keep_named<K>(map: &mut OrdMap<Name, Arc<K>>, name: Name, object: Option<&Arc<K>>) {
+    match object {
+        Some(object) => drop(map.insert(name, Arc::clone(object))),
+        None => drop(map.remove(&name)),
     }
 }
 
@@ -310,7 +339,15 @@ impl Process for KubeScheduler {
         // What pods are compared with comes before the pods.
         let owners = [Kind::ReplicaSet, Kind::StatefulSet, Kind::ReplicationController];
         let kinds = [Kind::Namespace, Kind::Service, Kind::PodDisruptionBudget].into_iter().chain(owners);
-        kinds.chain([Kind::Node, Kind::Pod]).map(WatchSpec::all).collect()
+        let storage = [
+            Kind::StorageClass,
+            Kind::CSIDriver,
+            Kind::CSINode,
+            Kind::CSIStorageCapacity,
+            Kind::PersistentVolume,
+            Kind::PersistentVolumeClaim,
+        ];
+        kinds.chain(storage).chain([Kind::Node, Kind::Pod]).map(WatchSpec::all).collect()
     }
 
     fn start(&mut self, _client: &mut Client<'_>) {
@@ -331,6 +368,7 @@ impl Process for KubeScheduler {
                 self.busy_until = client.now;
                 self.run_cycle(client);
             }
+            PRE_BIND => self.look_at_pending(client),
             _ => {
                 self.flush_at = None;
                 self.scheduler.flush(client.now);

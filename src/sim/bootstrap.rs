@@ -32,6 +32,9 @@ impl Cluster {
         }
         self.create_kubernetes_service();
         self.create_priority_classes();
+        if self.profile.default_storage_class {
+            self.create_storage_class();
+        }
         let identity = control_plane("kube-controller-manager");
         let manager = ControllerManager::new(crate::controllers::all());
         self.add_process(ProcessId::ControllerManager, Program::ControllerManager(Arc::new(manager)), identity);
@@ -56,6 +59,22 @@ impl Cluster {
             ..Namespace::default()
         };
         self.create_own(Kind::Namespace, "", Body::Object(Object::from(namespace)));
+    }
+
+    /// What whoever set the cluster up has put there: `kind` does the same.
+    fn create_storage_class(&mut self) {
+        let class = serde_json::json!({
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {
+                "name": "standard",
+                "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+            },
+            "provisioner": "rancher.io/local-path",
+            "reclaimPolicy": "Delete",
+            "volumeBindingMode": "WaitForFirstConsumer",
+        });
+        self.create_own(Kind::StorageClass, "", Body::Json(class));
     }
 
     fn create_kubernetes_service(&mut self) {

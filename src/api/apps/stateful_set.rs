@@ -11,7 +11,8 @@ use super::{
     validate_selected,
 };
 use crate::api::check::{self, has_text, list, text};
-use crate::api::core::pod::{defaults, validation, volumes};
+use crate::api::core::claim;
+use crate::api::core::pod::{defaults, validation};
 use crate::api::form::semantic_equal;
 use crate::api::kind::Subresource;
 use crate::api::table::{AGE, ColumnDefinition, NAME, age_of, container_cells, name_of};
@@ -115,9 +116,9 @@ fn validate_spec(errors: &mut ErrorList, spec: &StatefulSetSpec, spared: Spared)
         }
     }
     if !spared.claims {
-        for (index, claim) in list(&spec.volume_claim_templates).iter().enumerate() {
+        for (index, template) in list(&spec.volume_claim_templates).iter().enumerate() {
             let at = path.child("volumeClaimTemplates").index(index).child("spec");
-            volumes::validate_claim_spec(errors, &at, &claim.spec.clone().unwrap_or_default());
+            claim::validate_spec(errors, &at, &template.spec.clone().unwrap_or_default());
         }
     }
     check::not_negative(errors, &path.child("replicas"), i64::from(spec.replicas.unwrap_or(0)));

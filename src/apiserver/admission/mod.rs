@@ -4,6 +4,8 @@
 //! `kubernetes/pkg/kubeapiserver/options/plugins.go` gives the order. Plugins that change an object run before it is
 //! prepared and validated, the others after it was found valid.
 
+mod claim_resize;
+mod default_storage_class;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod pod_resize;
@@ -13,8 +15,10 @@ mod priority;
 mod resource_quota;
 mod runtime_class;
 mod service_account;
+mod storage_protection;
 mod taint_nodes;
 mod tolerations;
+mod validating_policy;
 
 use std::sync::Arc;
 
@@ -72,8 +76,14 @@ pub(super) fn mutate(
             }
             pod_topology_labels::admit(etcd, pod);
         }
+        Object::PersistentVolumeClaim(claim) if attributes.is_create() => {
+            default_storage_class::admit(etcd, Arc::make_mut(claim));
+        }
         Object::Node(node) if attributes.is_create() => taint_nodes::admit(Arc::make_mut(node)),
         _ => {}
+    }
+    if attributes.is_create() {
+        storage_protection::admit(object);
     }
     Ok(())
 }
@@ -96,6 +106,10 @@ pub(super) fn validate(
         }
         pod_resize::validate(etcd, pod, attributes)?;
     }
+    if let (Object::PersistentVolumeClaim(new), Some(Object::PersistentVolumeClaim(old))) = (object, attributes.old) {
+        claim_resize::admit(etcd, new, old)?;
+    }
+    validating_policy::validate(etcd, context, object, attributes)?;
     resource_quota::validate(etcd, context, object, attributes)
 }
 

@@ -20,8 +20,8 @@ use crate::api::{Kind, Resource};
 use crate::apiserver::DeleteOptions;
 use crate::client::{Client, ClientError, EventType, QueueKey};
 use crate::controllers::pod_control::{
-    SLOW_START_INITIAL_BATCH_SIZE, is_ready, is_terminating, max_restarts, node_name, phase, pod_from_template,
-    ready_since,
+    SLOW_START_INITIAL_BATCH_SIZE, is_namespace_terminating, is_ready, is_terminating, max_restarts, node_name, phase,
+    pod_from_template, ready_since,
 };
 use crate::etcd::Why;
 use crate::machinery::order::Order as _;
@@ -249,12 +249,6 @@ impl JobController {
         }
         managed
     }
-}
-
-/// Whether a create failed because the namespace is going away, which no other try will change.
-fn is_namespace_terminating(error: &ClientError) -> bool {
-    let causes = error.status().map_or(&[][..], |status| &status.details().causes);
-    causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// The numbers that no pod works at, and that are neither done nor given up: `firstPendingIndexes`.

@@ -9,6 +9,7 @@
 mod admission;
 mod agenda;
 mod backoff;
+mod claims;
 mod config;
 mod container_config;
 mod container_status;
