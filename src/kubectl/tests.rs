@@ -313,10 +313,10 @@ fn logs_of_a_job_are_those_of_its_pods() {
         $ logs -l job-name=none
         No resources found in default namespace.
         $ logs nosuch
-        Error from server (NotFound): pods "nosuch" not found
+        error: error from server (NotFound): pods "nosuch" not found in namespace "default"
         exit 1
         $ logs job/nosuch
-        Error from server (NotFound): jobs.batch "nosuch" not found
+        error: error from server (NotFound): jobs.batch "nosuch" not found in namespace "default"
         exit 1
         $ logs job/quick -c c --all-containers
         error: --all-containers=true should not be specified with container name c
