@@ -321,3 +321,71 @@ fn the_cluster_runs_can_be_acted_on_and_its_log_plays_again() {
         );
     });
 }
+
+#[test]
+fn objects_are_applied_by_parts_and_conflicts_are_told() {
+    run(async {
+        let client = Client::open().await;
+        let apply = async |query: &str, body: &str| {
+            let headers = [("Content-Type", "application/apply-patch+yaml"), ("User-Agent", "argo/v1")];
+            client.send("PATCH", &format!("{CONFIG_MAPS}/a?{query}"), &headers, body.as_bytes()).await
+        };
+        let one = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata: {x: '1'}\n";
+        let nameless = apply("", one).await;
+        assert_eq!(
+            (nameless.code, nameless.message().as_str()),
+            (
+                422,
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"
+            )
+        );
+        let created = apply("fieldManager=one", one).await;
+        assert_eq!(created.code, 201, "{}", created.body);
+        assert_eq!(created.json()["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:data": {"f:x": {}}}));
+        assert_eq!(apply("fieldManager=one", one).await.code, 200);
+        let conflict = apply("fieldManager=two", &one.replace("'1'", "'2'")).await;
+        assert_eq!(
+            conflict.json(),
+            json!({
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Failure",
+                "message": "Apply failed with 1 conflict: conflict with \"one\": .data.x",
+                "reason": "Conflict",
+                "details": {"causes": [
+                    {"reason": "FieldManagerConflict", "message": "conflict with \"one\"", "field": ".data.x"},
+                ]},
+                "code": 409,
+            })
+        );
+        let forced = apply("fieldManager=two&force=true", &one.replace("'1'", "'2'")).await.json();
+        assert_eq!(forced["data"]["x"], "2");
+        // Whoever writes without a word is known by its program's name.
+        let merge = [("Content-Type", "application/merge-patch+json"), ("User-Agent", "k9s/v0.50 (linux)")];
+        let patched = client.send("PATCH", &format!("{CONFIG_MAPS}/a"), &merge, br#"{"data":{"x":"3"}}"#).await.json();
+        let entries = patched["metadata"]["managedFields"].as_array().expect("owners").clone();
+        assert_eq!(entries.len(), 1);
+        assert_eq!((&entries[0]["manager"], &entries[0]["operation"]), (&json!("k9s"), &json!("Update")));
+        let list = client.get(CONFIG_MAPS, "application/json").await.json();
+        assert_eq!(list["items"][0]["metadata"]["managedFields"], json!(entries));
+        let bad = apply("fieldManager=one", &one.replace("data: {", "datta: {")).await;
+        assert_eq!(
+            (bad.code, bad.message().as_str()),
+            (
+                500,
+                "failed to create typed patch object (/a; /v1, Kind=ConfigMap): .datta: field not declared in schema"
+            )
+        );
+        let other = apply("fieldManager=one", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n").await;
+        assert_eq!((other.code, other.message().as_str()), (400, "invalid object type: /v1, Kind=Secret"));
+        let owned = one.replace("  name: a", "  name: a\n  managedFields: []");
+        assert_eq!(apply("fieldManager=one", &owned).await.message(), "metadata.managedFields must be nil");
+        let merge = client.send("PATCH", &format!("{CONFIG_MAPS}/a?force=true"), &merge, b"{}").await;
+        assert!(
+            merge.message().contains("force: Forbidden: may not be specified for non-apply patch"),
+            "{}",
+            merge.body
+        );
+    });
+}

@@ -27,7 +27,7 @@ enum Direction {
 pub fn tidy(kind: Kind, value: &mut Value) {
     convert(kind, value, Direction::In);
     // The types cannot tell a selector that is empty from one that is missing, but validation can.
-    if matches!(kind, Kind::Deployment | Kind::ReplicaSet)
+    if matches!(kind, Kind::DaemonSet | Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet)
         && let Some(Value::Object(selector)) = value.pointer_mut("/spec/selector")
         && selector.is_empty()
     {

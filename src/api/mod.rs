@@ -1,8 +1,10 @@
 //! The kinds of the API: which there are, what they are called, and one value that can be any of them; per group what
 //! they are by default, what is wrong with them and how tables show them.
 
-mod apps;
+mod admission_registration;
+pub(crate) mod apps;
 mod autoscaling;
+pub(crate) mod batch;
 pub(crate) mod check;
 mod coordination;
 pub mod core;
@@ -10,11 +12,15 @@ mod discovery;
 pub mod form;
 mod internal;
 mod kind;
+pub mod managed_fields;
 mod meta;
 mod networking;
+mod node;
 mod object;
-
+pub(crate) mod policy;
+pub mod quota;
 mod rbac;
+pub(crate) mod scheduling;
 pub mod storage;
 pub mod strategy;
 pub mod table;

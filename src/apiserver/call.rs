@@ -16,6 +16,9 @@ use crate::etcd::{Cause, Why};
 use crate::machinery::field::{FieldError, Path};
 use crate::machinery::status::{Reason, Status};
 
+/// `FieldManagerMaxLength`.
+const FIELD_MANAGER_BYTES_MAX: usize = 128;
+
 /// A request in the words of HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -74,7 +77,10 @@ impl Call {
                 Ok(Verb::Update { body: body(), options: write_options(query, "UpdateOptions")? })
             }
             "PATCH" if !is_collection => {
-                Ok(Verb::Patch { patch: self.patch(target)?, options: write_options(query, "PatchOptions")? })
+                let patch = self.patch(target)?;
+                let options = write_options(query, "PatchOptions")?;
+                check_patch_options(&patch, query)?;
+                Ok(Verb::Patch { patch, options })
             }
             "DELETE" if is_collection && target.kind == Kind::Namespace => Err(Status::method_not_allowed()),
             "DELETE" if target.subresource.is_some() => Err(Status::method_not_allowed()),
@@ -100,6 +106,16 @@ impl Call {
                 Ok(Patch::Merge(body))
             }
             "application/strategic-merge-patch+json" => Ok(Patch::Strategic(body)),
+            "application/apply-patch+yaml" => match body {
+                Value::Object(_) => Ok(Patch::Apply(body)),
+                // Where there is no body yet, it is only asked whether there is such a way.
+                Value::Null => Ok(Patch::Apply(body)),
+                other => Err(Status::bad_request(format!(
+                    "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go \
+                     value of type map[string]interface {{}}",
+                    json_word(&other)
+                ))),
+            },
             _ => Err(Status::new(Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
         }
     }
@@ -125,6 +141,47 @@ fn dry_run(given: &[&str], kind: &str) -> Result<bool, Status> {
     Ok(!given.is_empty())
 }
 
+/// What JSON calls a value, in Go's errors.
+const fn json_word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// `ValidatePatchOptions`, as far as it is not like that of other writes.
+fn check_patch_options(patch: &Patch, query: &Query) -> Result<(), Status> {
+    let error = match patch {
+        Patch::Apply(_) if query.get("fieldManager").is_empty() => {
+            FieldError::required(&Path::new("fieldManager"), "is required for apply patch")
+        }
+        Patch::Apply(_) => return Ok(()),
+        _ if query.has("force") => {
+            FieldError::forbidden(&Path::new("force"), "may not be specified for non-apply patch")
+        }
+        _ => return Ok(()),
+    };
+    Err(invalid_options("PatchOptions", error))
+}
+
+/// `ValidateFieldManager`.
+fn field_manager(query: &Query, kind: &str) -> Result<Option<Name>, Status> {
+    let manager = query.get("fieldManager");
+    let path = Path::new("fieldManager");
+    if manager.len() > FIELD_MANAGER_BYTES_MAX {
+        return Err(invalid_options(kind, FieldError::too_long(&path, FIELD_MANAGER_BYTES_MAX)));
+    }
+    if manager.chars().any(char::is_control) {
+        let error = FieldError::invalid(&path, manager, "should only contain printable characters");
+        return Err(invalid_options(kind, error));
+    }
+    Ok(Some(manager).filter(|manager| !manager.is_empty()).map(Name::from))
+}
+
 fn write_options(query: &Query, kind: &str) -> Result<WriteOptions, Status> {
     let field_validation = match query.get("fieldValidation") {
         "" | "Warn" => FieldValidation::Warn,
@@ -137,11 +194,11 @@ fn write_options(query: &Query, kind: &str) -> Result<WriteOptions, Status> {
         }
     };
     let given: Vec<&str> = query.all("dryRun").collect();
-    let manager = query.get("fieldManager");
     Ok(WriteOptions {
         dry_run: dry_run(&given, kind)?,
         field_validation,
-        field_manager: Some(manager).filter(|manager| !manager.is_empty()).map(Name::from),
+        field_manager: field_manager(query, kind)?,
+        force: query.is_on("force"),
     })
 }
 

@@ -45,6 +45,16 @@ pub(super) fn patched(
     decode(kind, value, validation, warnings, &refused)
 }
 
+/// Decodes what server-side apply has merged; its fields are known to be those of the kind.
+pub(super) fn merged(kind: Kind, value: Value) -> Result<Object, String> {
+    let why = std::cell::RefCell::new(String::new());
+    let refused = |error: &str| {
+        error.clone_into(&mut why.borrow_mut());
+        Status::internal(error)
+    };
+    decode(kind, value, FieldValidation::Ignore, &mut Vec::new(), &refused).map_err(|_| why.take())
+}
+
 fn decode(
     kind: Kind,
     value: Value,

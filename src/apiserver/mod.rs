@@ -7,11 +7,14 @@
 pub mod address;
 mod admission;
 mod allocator;
+mod apply;
 mod call;
 mod decode;
 mod delete;
 mod event_ttl;
+mod eviction;
 mod fields;
+mod managed_fields;
 mod pod;
 mod read;
 mod request;
@@ -58,6 +61,7 @@ pub(crate) struct Context<'a> {
     random: &'a mut Random,
     cause: Cause,
     warnings: Vec<String>,
+    created: bool,
 }
 
 impl ApiServer {
@@ -84,7 +88,7 @@ impl ApiServer {
     /// # Errors
     /// The refusal, as a client would receive it.
     pub fn handle(&mut self, now: Time, random: &mut Random, request: Request) -> Result<Answer, Status> {
-        let Request { cause, target, verb, .. } = request;
+        let Request { mut cause, target, verb, .. } = request;
         if let Some(subresource) = target.subresource
             && !target.kind.has(subresource)
         {
@@ -93,7 +97,8 @@ impl ApiServer {
                 "the server could not find the requested resource",
             ));
         }
-        let mut context = Context { now, random, cause, warnings: Vec::new() };
+        cause.ownership = managed_fields::ownership(&cause.actor, &target, &verb);
+        let mut context = Context { now, random, cause, warnings: Vec::new(), created: false };
         let writes_event = target.kind == Kind::Event
             && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
         let before = self.etcd.revision();
@@ -136,7 +141,7 @@ impl ApiServer {
         {
             self.event_leases.renew(event.key(), now);
         }
-        Ok(Answer { response, warnings: context.warnings })
+        Ok(Answer { response, warnings: context.warnings, created: context.created })
     }
 
     fn not_found(kind: Kind, key: &ObjectKey) -> Status {

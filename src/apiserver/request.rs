@@ -97,8 +97,10 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// What to do about unknown and duplicate fields.
     pub field_validation: FieldValidation,
-    /// Who manages the fields that are written.
+    /// Who manages the fields that are written; the client itself when it does not say.
     pub field_manager: Option<Name>,
+    /// An apply takes the fields that others own.
+    pub force: bool,
 }
 
 /// A change to an object.
@@ -110,6 +112,8 @@ pub enum Patch {
     Merge(Value),
     /// Kubernetes's own, which knows the keys of lists.
     Strategic(Value),
+    /// No change, but a part of the object as it shall be: server-side apply.
+    Apply(Value),
 }
 
 /// What becomes of dependents when their owner is deleted.
@@ -197,6 +201,23 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// The options of a write other than a deletion.
+    #[must_use]
+    pub const fn write_options(&self) -> Option<&WriteOptions> {
+        match self {
+            Self::Create { options, .. } | Self::Update { options, .. } | Self::Patch { options, .. } => Some(options),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::write_options`], to be changed.
+    pub const fn write_options_mut(&mut self) -> Option<&mut WriteOptions> {
+        match self {
+            Self::Create { options, .. } | Self::Update { options, .. } | Self::Patch { options, .. } => Some(options),
+            _ => None,
+        }
+    }
+
     /// Whether it leaves everything as it is.
     #[must_use]
     pub const fn is_read(&self) -> bool {
@@ -324,10 +345,12 @@ pub struct Answer {
     pub response: Response,
     /// `Warning` headers.
     pub warnings: Vec<String>,
+    /// Whether there was no such object before.
+    pub created: bool,
 }
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self { response, warnings: Vec::new() }
+        Self { response, warnings: Vec::new(), created: false }
     }
 }

@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use crate::api::{Kind, Object, ObjectKey, strategy};
 use crate::etcd::StoreError;
-use crate::machinery::status::Status;
+use crate::machinery::status::{Reason, Status};
 use crate::machinery::{patch, schema};
 
-use super::{ApiServer, Body, Context, Patch, Response, Target, WriteOptions, admission, decode};
+use super::admission::Attributes;
+use super::{ApiServer, Body, Context, Patch, Response, Target, WriteOptions, admission, decode, managed_fields};
 
 /// `OptimisticLockErrorMsg` of `k8s.io/apiserver/pkg/registry/generic/registry`.
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
@@ -28,8 +29,10 @@ impl ApiServer {
         let mut object = decode::object(target.kind, body, options.field_validation, &mut context.warnings)?;
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
+        let given = self.note_maker(context, target, &mut object);
         self.name_object(context, &mut object);
-        admission::admit_create(&self.etcd, context, &mut object)?;
+        let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run };
+        admission::mutate(&self.etcd, context, &mut object, attributes)?;
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
         let allocated = self.allocator.allocate(&mut object, None, context.random)?;
@@ -39,11 +42,15 @@ impl ApiServer {
         }
         context.warnings.extend(strategy::warnings(&object, None));
         strategy::canonicalize(&mut object);
+        admission::validate(&mut self.etcd, context, &object, attributes)?;
         let key = object.key();
         if let Some(existing) = self.etcd.get(target.kind, &key) {
             return Err(already_exists(existing));
         }
+        context.created = true;
+        self.settle_owners(context, given, None, &object);
         if options.dry_run {
+            self.show_owners_to_be(context, None, &mut object);
             return Ok(Response::Object(object));
         }
         let created = self
@@ -110,12 +117,14 @@ impl ApiServer {
         options: &WriteOptions,
     ) -> Result<Response, Status> {
         check_preconditions(target.kind, existing, &object)?;
+        let given = self.given_owners(target, Some(existing), &mut object);
         keep_system_metadata(&mut object, existing);
+        let attributes = Attributes { old: Some(existing), subresource: target.subresource, dry_run: options.dry_run };
+        admission::mutate(&self.etcd, context, &mut object, attributes)?;
         strategy::prepare_for_update(&mut object, existing, target.subresource);
         strategy::stamp(&mut object, existing, context.now);
         let mut allocated = None;
         if target.subresource.is_none() {
-            admission::admit_update(&self.etcd, context, &mut object, existing)?;
             allocated = self.allocator.allocate(&mut object, Some(existing), context.random)?;
         }
         let errors = strategy::validate_update(&object, existing, target.subresource);
@@ -127,8 +136,14 @@ impl ApiServer {
         }
         strategy::canonicalize(&mut object);
         object.metadata_mut().resource_version.clone_from(&existing.metadata().resource_version);
+        admission::validate(&mut self.etcd, context, &object, attributes)?;
+        self.settle_owners(context, given, Some(existing), &object);
+        if options.dry_run {
+            self.show_owners_to_be(context, Some(existing), &mut object);
+            return Ok(Response::Object(object));
+        }
         // A write that changes nothing is answered, but makes no revision.
-        if &object == existing || options.dry_run {
+        if &object == existing && !self.changes_owners(context, existing) {
             return Ok(Response::Object(object));
         }
         let key = object.key();
@@ -166,8 +181,15 @@ impl ApiServer {
         patch: Patch,
         options: &WriteOptions,
     ) -> Result<Response, Status> {
+        if let Patch::Apply(config) = patch {
+            return self.apply(context, target, &config, options);
+        }
         let existing = self.get(target)?;
-        let value = patched(target.kind, existing.to_value(), patch)?;
+        let mut seen = existing.clone();
+        if managed_fields::names_owners(&patch) {
+            self.show_owners(&mut seen);
+        }
+        let value = patched(target.kind, seen.to_value(), patch)?;
         let mut object = decode::patched(target.kind, value, options.field_validation, &mut context.warnings)?;
         check_name(target, &mut object)?;
         check_namespace(target, &mut object)?;
@@ -189,6 +211,7 @@ pub(super) fn patched(kind: Kind, value: Value, patch: Patch) -> Result<Value, S
                 .ok_or_else(|| Status::internal("the kind has no schema"))?;
             patch::strategic::apply(value, merge, schema)
         }
+        Patch::Apply(_) => return Err(Status::new(Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
     };
     Ok(result?)
 }
@@ -204,7 +227,7 @@ fn already_exists(existing: &Object) -> Status {
     if existing.is_deleting() {
         let message = format!("object is being deleted: {} {name:?} already exists", existing.kind().resource());
         let details = Status::already_exists(info.group, info.plural, name).details().clone();
-        return Status::with_details(crate::machinery::status::Reason::AlreadyExists, message, details);
+        return Status::with_details(Reason::AlreadyExists, message, details);
     }
     Status::already_exists(info.group, info.plural, name)
 }
@@ -220,7 +243,7 @@ pub(super) fn store_error(kind: Kind, key: &ObjectKey, error: &StoreError) -> St
 }
 
 /// The object's namespace must be the one of the address; it may be left out.
-fn check_namespace(target: &Target, object: &mut Object) -> Result<(), Status> {
+pub(super) fn check_namespace(target: &Target, object: &mut Object) -> Result<(), Status> {
     let metadata = object.metadata_mut();
     if !target.kind.info().namespaced {
         metadata.namespace = None;
@@ -239,7 +262,7 @@ fn check_namespace(target: &Target, object: &mut Object) -> Result<(), Status> {
 }
 
 /// The object's name must be the one of the address.
-fn check_name(target: &Target, object: &mut Object) -> Result<(), Status> {
+pub(super) fn check_name(target: &Target, object: &mut Object) -> Result<(), Status> {
     let metadata = object.metadata_mut();
     match metadata.name.as_deref() {
         None | Some("") => Err(Status::bad_request("name must be provided")),
@@ -288,9 +311,6 @@ fn keep_system_metadata(object: &mut Object, existing: &Object) {
     new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
     new.generation = old.generation;
     new.generate_name.clone_from(&old.generate_name);
-    if new.managed_fields.is_none() {
-        new.managed_fields.clone_from(&old.managed_fields);
-    }
     drop_empty_collections(new);
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::table;
 use crate::api::{Object, Subresource};
 use crate::apiserver::address::{self, Query, unknown_address};
-use crate::apiserver::{Call, Response, Target};
+use crate::apiserver::{self, Call, Response, Target};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::session::Session;
@@ -180,8 +180,9 @@ fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format:
             &why,
         )));
     }
-    let answer = session.request(&call)?;
-    let mut reply = show(&call, &answer.response, format, session.now());
+    let mut answer = session.request(&call)?;
+    session.cluster().api().show_managed_fields(&mut answer.response);
+    let mut reply = show(&call, &answer, format, session.now());
     if query.get("fieldValidation") != "Ignore" {
         reply.warnings = read.duplicates;
     }
@@ -202,12 +203,13 @@ fn watch(session: &Session, target: Target, query: &Query, format: Format) -> Re
 }
 
 /// An answer of the API server's in the form that the client wants.
-fn show(call: &Call, response: &Response, format: Format, now: Time) -> Reply {
+fn show(call: &Call, answer: &apiserver::Answer, format: Format, now: Time) -> Reply {
+    let response = &answer.response;
     let code = match response {
         Response::Value(value) if value["kind"] == "Status" => {
             value["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(200)
         }
-        _ if call.method == "POST" => 201,
+        _ if call.method == "POST" || answer.created => 201,
         _ => 200,
     };
     let value = match format.shape {

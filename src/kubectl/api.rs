@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::api::{Kind, Object, form};
-use crate::apiserver::{Answer, Request};
+use crate::apiserver::{Answer, Request, Response};
 use crate::etcd::Revision;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
@@ -39,6 +39,10 @@ pub trait Api {
     /// The API server's refusal.
     fn request(&mut self, request: Request) -> Result<Answer, Status>;
 
+    /// Puts `metadata.managedFields` into the objects of an answer. A real client gets them always; working them out
+    /// costs time, so that only commands that look at them ask.
+    fn show_managed_fields(&self, response: &mut Response);
+
     /// The newest revision.
     fn revision(&self) -> Revision;
 
@@ -56,6 +60,10 @@ impl Api for Cluster {
 
     fn request(&mut self, request: Request) -> Result<Answer, Status> {
         Self::request(self, request)
+    }
+
+    fn show_managed_fields(&self, response: &mut Response) {
+        self.api().show_managed_fields(response);
     }
 
     fn revision(&self) -> Revision {

@@ -181,6 +181,7 @@ impl<'a> Cli<'a> {
             dry_run: self.flags().text("dry-run") == "server",
             field_validation: FieldValidation::Warn,
             field_manager: Some(if given.is_empty() { manager } else { given }.into()),
+            force: false,
         }
     }
 
@@ -195,7 +196,20 @@ impl<'a> Cli<'a> {
         for warning in warnings {
             self.complain(&format!("Warning: {warning}"));
         }
-        Ok(answer?.response)
+        let mut response = answer?.response;
+        if self.sees_managed_fields() {
+            self.api.show_managed_fields(&mut response);
+        }
+        Ok(response)
+    }
+
+    /// Whether the command looks at who owns which field, or may show it. The server works that out when it is asked.
+    pub(super) fn sees_managed_fields(&self) -> bool {
+        let flags = self.flags();
+        let output = flags.text("output");
+        let takes_any_field =
+            ["jsonpath", "go-template", "template", "custom-columns"].iter().any(|format| output.starts_with(format));
+        takes_any_field || flags.has("raw") || flags.is("show-managed-fields", false) || flags.is("server-side", false)
     }
 
     fn send_for_value(&mut self, target: Target, verb: Verb) -> Result<Value, Status> {

@@ -7,7 +7,7 @@
 //! command that waits (`rollout status`, `wait`, `delete`) looks at what has changed since it was polled last. Verbs
 //! are a file each; [`command`] lists them with their flags.
 //!
-//! Not there yet: `describe`, `edit`, `explain`, `logs`, `exec` and their like, `auth`, `diff`, server-side apply, and
+//! Not there yet: `describe`, `edit`, `explain`, `logs`, `exec` and their like, `auth`, `diff`, and
 //! the generators of kinds that the API server does not serve.
 
 pub mod apply;
@@ -25,6 +25,8 @@ mod expose;
 mod failure;
 mod flags;
 mod generate;
+mod generate_jobs;
+mod generate_policy;
 mod get;
 mod history;
 mod label;
@@ -39,6 +41,7 @@ mod resource;
 mod rollout;
 mod rollout_status;
 mod scale;
+mod server_side;
 mod set;
 mod tabwriter;
 mod taint;

@@ -10,7 +10,7 @@ use super::api::{Api, Change};
 use super::cli::{Config, Files};
 use super::{Kubectl, Polled};
 use crate::api::Kind;
-use crate::apiserver::{Answer, Request};
+use crate::apiserver::{Answer, Request, Response};
 use crate::etcd::Revision;
 use crate::machinery::shell::files::normalise;
 use crate::machinery::shell::{CommandIo, CommandPoll, CommandRun, Host, Input};
@@ -137,6 +137,10 @@ impl Api for HostApi<'_, '_> {
 
     fn request(&mut self, request: Request) -> Result<Answer, Status> {
         self.with(Err(absent()), |cluster| cluster.request(request))
+    }
+
+    fn show_managed_fields(&self, response: &mut Response) {
+        self.with((), |cluster| Api::show_managed_fields(cluster, response));
     }
 
     fn revision(&self) -> Revision {

@@ -3,6 +3,7 @@
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
 pub mod base64;
+pub mod cron;
 pub mod diff;
 pub mod duration;
 pub mod field;
@@ -15,6 +16,7 @@ pub mod jsonpath;
 pub mod labels;
 pub mod manifest;
 pub mod names;
+pub mod node_selector;
 pub mod order;
 pub mod patch;
 pub mod persistent;
@@ -27,6 +29,7 @@ pub mod shell;
 pub mod status;
 pub mod strict;
 pub mod time;
+pub mod time_zone;
 pub mod toleration;
 pub mod yaml;
 

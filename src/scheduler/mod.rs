@@ -14,7 +14,6 @@ pub mod explanation;
 pub mod framework;
 pub mod listers;
 pub mod node_info;
-pub mod node_selector;
 pub mod plugins;
 pub mod pod_info;
 pub mod preemption;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Container, Pod, Toleration};
 
 use crate::api::{Name, ObjectKey, Resource as _};
+use crate::machinery::node_selector::{PreferredNodeAffinity, RequiredNodeAffinity};
 
 use super::affinity_term::AffinityTerms;
-use super::node_selector::{PreferredNodeAffinity, RequiredNodeAffinity};
 use super::plugins::pod_topology_spread::SpreadConstraint;
 use super::resource::PodRequests;
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::machinery::json::to_value;
 use crate::machinery::persistent::OrdMap;
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, Service};
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, ReplicationController, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
 
 use crate::api::{Kind, Name, ObjectKey, Resource};
@@ -254,6 +255,13 @@ impl KubeScheduler {
                 }
                 None => drop(listers.namespaces.remove(&key.name)),
             },
+            Kind::StatefulSet => keep(&mut listers.stateful_sets, key, both::<StatefulSet>(event).1),
+            Kind::ReplicationController => {
+                keep(&mut listers.replication_controllers, key, both::<ReplicationController>(event).1);
+            }
+            Kind::PodDisruptionBudget => {
+                keep(&mut listers.pod_disruption_budgets, key, both::<PodDisruptionBudget>(event).1);
+            }
             Kind::PersistentVolume
             | Kind::PersistentVolumeClaim
             | Kind::StorageClass
@@ -264,8 +272,6 @@ impl KubeScheduler {
                     self.storage_may_help(&change, now);
                 }
             }
-            // Of the listers, stateful sets, replication controllers and budgets stay empty: the table of kinds has no
-            // rows for them yet.
             _ => {}
         }
     }
@@ -331,7 +337,8 @@ fn truncate(message: &str) -> String {
 impl Process for KubeScheduler {
     fn watches(&self) -> Vec<WatchSpec> {
         // What pods are compared with comes before the pods.
-        let kinds = [Kind::Namespace, Kind::Service, Kind::ReplicaSet].into_iter();
+        let owners = [Kind::ReplicaSet, Kind::StatefulSet, Kind::ReplicationController];
+        let kinds = [Kind::Namespace, Kind::Service, Kind::PodDisruptionBudget].into_iter().chain(owners);
         let storage = [
             Kind::StorageClass,
             Kind::CSIDriver,

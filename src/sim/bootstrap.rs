@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::api::scheduling::SYSTEM_CLASSES;
 use crate::api::{Kind, Name, Object};
 use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
 use crate::client::Identity;
@@ -25,6 +27,7 @@ impl Cluster {
             self.create_namespace(name);
         }
         self.create_kubernetes_service();
+        self.create_priority_classes();
         if self.profile.default_storage_class {
             self.create_storage_class();
         }
@@ -86,6 +89,19 @@ impl Cluster {
             },
         });
         self.create_own(Kind::Service, "default", Body::Json(service));
+    }
+
+    /// `storage_scheduling.go`: the classes of what the cluster itself needs.
+    fn create_priority_classes(&mut self) {
+        for (name, value, description) in SYSTEM_CLASSES {
+            let class = PriorityClass {
+                metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+                value: Some(value),
+                description: Some(description.to_owned()),
+                ..PriorityClass::default()
+            };
+            self.create_own(Kind::PriorityClass, "", Body::Object(Object::from(class)));
+        }
     }
 
     fn create_own(&mut self, kind: Kind, namespace: &str, body: Body) {

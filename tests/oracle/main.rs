@@ -16,6 +16,7 @@ mod host;
 mod known;
 mod normal;
 mod observe;
+mod observe_jobs;
 mod python;
 mod tools;
 
@@ -63,13 +64,22 @@ macro_rules! areas {
 }
 
 areas! {
+    admission,
+    cronjob,
+    defaults,
+    daemonset,
     garbage,
+    job,
     kubectl,
     nodes,
     patch,
+    pdb,
     podlife,
+    quota,
     rollout,
     services,
     storage,
+    timing,
+    statefulset,
     validation,
 }

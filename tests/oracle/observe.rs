@@ -12,6 +12,7 @@ use kubetab::machinery::time::Time;
 use kubetab::sim::Cluster;
 use serde_json::{Value, json};
 
+use super::observe_jobs;
 use super::python::{dumps, dumps_sorted, printed, repr};
 
 /// The program behind a call of Python.
@@ -34,6 +35,7 @@ pub fn find(argv: &[String], namespace: &str) -> Option<Box<dyn CommandRun>> {
                 last: BTreeSet::new(),
             }))
         }
+        ["lat.py"] => Some(Box::new(Measure { namespace })),
         ["status.py"] => Some(Box::new(Filter { work: pod_status, held: Vec::new(), file: None })),
         ["-c", code] => {
             let one_liner = ONE_LINERS.iter().find(|(begin, ..)| code.contains(begin));
@@ -52,12 +54,17 @@ const ONE_LINERS: &[OneLiner] = &[
     ("print(sum(len(s.get(\"endpoints\")", None, endpoints_in_all),
     ("print(sorted(len(s.get(\"endpoints\")", None, endpoints_in_each),
     ("len(o[\"subsets\"][0][\"addresses\"])", None, addresses_of_first_subset),
+    ("c=s.pop(\"conditions\", [])", None, observe_jobs::status),
+    ("p[\"metadata\"][\"generateName\"], p[\"metadata\"][\"annotations\"]", None, observe_jobs::indexed_pods),
+    ("gaps, as the back-off that they show:", None, observe_jobs::gaps),
     ("'app':'squat'", Some("rs.json"), squatting_set),
     ("o[\"spec\"].get(\"finalizers\")", None, namespace_state),
     ("\"ephemeralContainers\"]=[{\"name\":\"dbg\"", None, with_ephemeral_container),
     ("o[\"status\"][\"podIP\"]==o[\"status\"][\"hostIP\"]", None, host_network),
     ("s.update({k: \"X\"})", None, status_without_addresses),
     ("\"press\" in n[\"metadata\"][\"name\"]", None, pressure_taints),
+    ("\"Revision\" not in k", None, stateful_set_status),
+    ("{\"tolerations\": p[\"tolerations\"]", None, tolerations_and_affinity),
 ];
 
 /// A script that turns one JSON value into text.
@@ -93,6 +100,19 @@ impl CommandRun for Filter {
     fn clone_box(&self) -> Box<dyn CommandRun> {
         Box::new(self.clone())
     }
+}
+
+fn stateful_set_status(set: &Value) -> String {
+    let status = &set["status"];
+    let entries = status.as_object().into_iter().flatten().filter(|(name, _)| !name.contains("Revision"));
+    let numbers: Value = entries.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let same = status["currentRevision"] == status["updateRevision"];
+    format!("{} {}\n", printed(&numbers), if same { "same revision" } else { "two revisions" })
+}
+
+fn tolerations_and_affinity(pods: &Value) -> String {
+    let spec = &pods["items"][0]["spec"];
+    format!("{}\n", dumps(&json!({ "tolerations": spec["tolerations"], "affinity": spec["affinity"] })))
 }
 
 fn endpoint_counts(list: &Value) -> Vec<usize> {
@@ -140,6 +160,29 @@ fn slices(list: &Value) -> String {
         }
     }
     text
+}
+
+/// `lat.py`: how many pods became ready; the figures that it writes beside are not compared.
+#[derive(Clone, Debug)]
+struct Measure {
+    namespace: String,
+}
+
+impl CommandRun for Measure {
+    fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
+        let is_ready = |pod: &Value| {
+            let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+            conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        };
+        let pods = cluster(io).api().etcd().range(Kind::Pod, Some(&self.namespace));
+        let ready = pods.filter(|(_, pod)| is_ready(&form::encode(pod))).count();
+        io.out(&format!("{ready} pods measured\n"));
+        CommandPoll::Exited(0)
+    }
+
+    fn clone_box(&self) -> Box<dyn CommandRun> {
+        Box::new(self.clone())
+    }
 }
 
 fn squatting_set(set: &Value) -> String {

@@ -14,6 +14,7 @@ use crate::api::{Name, Resource as _, controller_of};
 use crate::client::volumes::{
     BIND_COMPLETED, NO_PROVISIONER, SELECTED_NODE, Seeker, annotation, bind_volume_to_claim, find_matching, is_delayed,
 };
+use crate::machinery::node_selector::NodeTerms;
 use crate::machinery::order::Order as _;
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::events::{ActionType, Change, ClusterEvent, QueueingHint};
@@ -22,7 +23,6 @@ use crate::scheduler::framework::status::Rejection;
 use crate::scheduler::framework::{Handle, PreFilter};
 use crate::scheduler::listers::Listers;
 use crate::scheduler::node_info::NodeInfo;
-use crate::scheduler::node_selector::NodeTerms;
 use crate::scheduler::pod_info::{ClaimUse, PodInfo};
 
 /// `ErrReasonNodeConflict`.
@@ -182,7 +182,7 @@ fn decide(volumes: &PodVolumes, node: &NodeInfo) -> Result<Decisions, Conflicts>
             to_make.push(delayed);
             continue;
         }
-        let is_usable = |volume: &PersistentVolume| node_terms(volume).is_none_or(|terms| terms.matches(node));
+        let is_usable = |volume: &PersistentVolume| node_terms(volume).is_none_or(|terms| terms.matches(node.labels()));
         let free = delayed.volumes.iter().filter(|volume| taken.iter().all(|name| **name != *volume.name()));
         match find_matching(claim, free, Seeker::Scheduler(&is_usable)) {
             Some(volume) => {
@@ -218,7 +218,7 @@ pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
     let Some(volumes) = &state.volumes else { return Ok(()) };
     let conflicts = decide(volumes, node).err().unwrap_or_default();
     let reasons = [
-        (volumes.bound.iter().flatten().any(|terms| !terms.matches(node)), NODE_CONFLICT),
+        (volumes.bound.iter().flatten().any(|terms| !terms.matches(node.labels())), NODE_CONFLICT),
         (conflicts.bind, BIND_CONFLICT),
         (conflicts.space, NOT_ENOUGH_SPACE),
         (volumes.is_missing, VOLUME_MISSING),
