@@ -46,7 +46,8 @@ impl Server {
                 count += 1;
                 next(count)
             };
-            bencher.iter_batched(&mut made, |request| self.send(request), BatchSize::SmallInput);
+            // Few at a time: who writes has just made what it writes, and each request has an object of kilobytes in it.
+            bencher.iter_batched(&mut made, |request| self.send(request), BatchSize::LargeInput);
         });
         group.finish();
     }

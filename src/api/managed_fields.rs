@@ -10,12 +10,12 @@ use super::kind::{Kind, Subresource};
 use super::object::Object;
 use crate::machinery::patch::apply::Set;
 use crate::machinery::patch::apply::typed::TypeRef;
-use crate::machinery::schema::{self, Custom, Struct, Type};
+use crate::machinery::schema::{Custom, Struct, Type};
 
 /// The type of a kind's objects. Of a kind that is not in the table nothing is known.
 #[must_use]
 pub fn type_of(kind: Kind) -> TypeRef {
-    schema::lookup(&kind.api_version(), kind.info().kind).map_or(TypeRef::Deduced, TypeRef::Struct)
+    kind.schema().map_or(TypeRef::Deduced, TypeRef::Struct)
 }
 
 /// An object as Go's struct has it.
@@ -93,8 +93,16 @@ pub fn reset_fields(kind: Kind, subresource: Option<Subresource>) -> Set {
 
 /// What a new object's maker left out and the server may have filled in before it was stored. Whoever made the object
 /// does not own that: upstream looks at the object before admission, strategies and allocators do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LeftOut(u16);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum LeftOut {
+    /// Nothing that the server fills in.
+    #[default]
+    Nothing,
+    /// Of kinds that are made often: a mark for each part.
+    Parts(u16),
+    /// Of any other kind: the object as it was made tells it.
+    AsMade(Object),
+}
 
 impl LeftOut {
     const SERVICE_ACCOUNT: u16 = 1;
@@ -133,7 +141,7 @@ impl LeftOut {
         let mut mark = |bit: u16, is_left_out: bool| marks |= if is_left_out { bit } else { 0 };
         match object {
             Object::Pod(pod) => {
-                let Some(spec) = &pod.spec else { return Self(0) };
+                let Some(spec) = &pod.spec else { return Self::Nothing };
                 mark(Self::SERVICE_ACCOUNT, spec.service_account_name.as_deref().is_none_or(str::is_empty));
                 let mut volumes = spec.volumes.iter().flatten();
                 mark(Self::TOKEN, !volumes.any(|volume| volume.name.starts_with(TOKEN_VOLUME)));
@@ -143,7 +151,7 @@ impl LeftOut {
                 mark(Self::PULL_SECRETS, spec.image_pull_secrets.as_ref().is_none_or(Vec::is_empty));
             }
             Object::Service(service) => {
-                let Some(spec) = &service.spec else { return Self(0) };
+                let Some(spec) = &service.spec else { return Self::Nothing };
                 mark(Self::CLUSTER_IP, spec.cluster_ip.as_deref().is_none_or(str::is_empty));
                 mark(Self::CLUSTER_IPS, spec.cluster_ips.as_ref().is_none_or(Vec::is_empty));
                 mark(Self::FAMILIES, spec.ip_families.as_ref().is_none_or(Vec::is_empty));
@@ -156,26 +164,50 @@ impl LeftOut {
                 let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.as_ref());
                 mark(Self::FINALIZERS, finalizers.is_none_or(Vec::is_empty));
             }
-            _ => {}
+            Object::ConfigMap(_)
+            | Object::ControllerRevision(_)
+            | Object::Deployment(_)
+            | Object::Endpoints(_)
+            | Object::EndpointSlice(_)
+            | Object::Event(_)
+            | Object::Lease(_)
+            | Object::ReplicaSet(_)
+            | Object::Secret(_)
+            | Object::ServiceAccount(_) => return Self::Nothing,
+            other => return Self::AsMade(other.clone()),
         }
-        Self(marks)
+        Self::Parts(marks)
     }
 
-    /// Takes out of a stored object what its maker had left out.
-    pub fn take_out(self, value: &mut Value) {
-        let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut) else { return };
-        for (bit, fields) in Self::FIELDS {
-            if self.0 & bit != 0 {
-                fields.iter().for_each(|field| drop(spec.shift_remove(*field)));
+    /// A new object as its maker made it, as Go's struct has it.
+    #[must_use]
+    pub fn as_made(&self, stored: &Object) -> Value {
+        match self {
+            Self::Nothing => structured(stored),
+            Self::AsMade(object) => structured(object),
+            Self::Parts(marks) => {
+                let mut value = structured(stored);
+                take_out(*marks, &mut value);
+                value
             }
         }
-        if self.0 & Self::NODE_PORTS != 0 {
-            let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
-            ports.filter_map(Value::as_object_mut).for_each(|port| drop(port.shift_remove("nodePort")));
+    }
+}
+
+/// Takes out of a stored object what its maker had left out.
+fn take_out(marks: u16, value: &mut Value) {
+    let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    for (bit, fields) in LeftOut::FIELDS {
+        if marks & bit != 0 {
+            fields.iter().for_each(|field| drop(spec.shift_remove(*field)));
         }
-        if self.0 & Self::TOKEN != 0 {
-            take_out_token(spec);
-        }
+    }
+    if marks & LeftOut::NODE_PORTS != 0 {
+        let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
+        ports.filter_map(Value::as_object_mut).for_each(|port| drop(port.shift_remove("nodePort")));
+    }
+    if marks & LeftOut::TOKEN != 0 {
+        take_out_token(spec);
     }
 }
 

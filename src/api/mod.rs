@@ -17,6 +17,7 @@ mod meta;
 mod networking;
 mod node;
 mod object;
+mod parts;
 pub(crate) mod policy;
 pub mod quota;
 mod rbac;
@@ -25,7 +26,10 @@ pub mod storage;
 pub mod strategy;
 pub mod table;
 mod unstructured;
+mod versions;
 
 pub use kind::{Kind, KindInfo, Subresource};
 pub use object::{Name, Object, ObjectKey, Resource, controller_of};
+pub use parts::Parts;
 pub use unstructured::Unstructured;
+pub use versions::{OTHER_VERSIONS, OtherVersion};

@@ -123,8 +123,8 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::Deployment(object) => apps::deployment::validate(object),
         Object::EndpointSlice(object) => discovery::validate(object),
         Object::Event(object) => core::event::validate(object),
-        Object::CSINode(object) => storage::csi_node::validate(object),
         Object::Job(object) => batch::job::validate(object),
+        Object::CSINode(object) => storage::csi_node::validate(object),
         Object::Lease(object) => coordination::validate(object),
         Object::LimitRange(object) => core::limit_range::validate(object),
         Object::Namespace(object) => core::namespace::validate(object),
@@ -261,8 +261,8 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         Deployment => |new, old| apps::deployment::validate_update(new, old, subresource),
         EndpointSlice => |new, old| discovery::validate_update(new, old),
         Event => |new, old| core::event::validate_update(new, old),
-        CSINode => |new, old| storage::csi_node::validate_update(new, old),
         Job => |new, old| batch::job::validate_update(new, old, subresource),
+        CSINode => |new, old| storage::csi_node::validate_update(new, old),
         Lease => |new, old| coordination::validate_update(new, old),
         LimitRange => |new, _old| core::limit_range::validate(new),
         Namespace => |new, old| core::namespace::validate_update(new, old, subresource),
@@ -286,10 +286,12 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         StorageClass => |new, old| storage::class::validate_update(new, old),
         VolumeAttachment => |new, old| storage::volume_attachment::validate_update(new, old),
         Unstructured => |new, old| match new.kind {
+            kind if admission_registration::has(kind) => {
+                if subresource.is_none() { admission_registration::validate(new) } else { ErrorList::new() }
+            }
             Kind::CSIDriver => storage::csi_driver::validate_update(new, old),
             Kind::CSIStorageCapacity => storage::capacity::validate_update(new, old),
             Kind::VolumeAttributesClass => storage::attributes_class::validate_update(new, old),
-            kind if admission_registration::has(kind) && subresource.is_none() => admission_registration::validate(new),
             _ => ErrorList::new(),
         },
         ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
@@ -354,7 +356,7 @@ pub fn canonicalize(object: &mut Object) {
     }
 }
 
-/// The template of a workload's pods.
+/// The template of the pods of a workload that runs for ever.
 fn template_of(object: &mut Object) -> Option<&mut PodTemplateSpec> {
     match object {
         Object::CronJob(object) => Some(&mut Arc::make_mut(object).spec.job_template.spec.as_mut()?.template),

@@ -36,6 +36,32 @@ pub struct Call {
     /// The client's name, such as `kubectl`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client: String,
+    /// Who sends it; the administrator when that is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Caller>,
+}
+
+/// Who sends a call, as they were authenticated or impersonated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Caller {
+    /// The name.
+    pub name: String,
+    /// The uid, if there is one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// More that is known, as names and values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<(String, String)>,
+}
+
+impl Caller {
+    fn user(&self) -> User {
+        User { name: Name::from(self.name.as_str()), groups: self.groups.clone().into() }
+    }
 }
 
 impl Call {
@@ -53,7 +79,8 @@ impl Call {
             Verb::Delete(_) | Verb::DeleteCollection(..) => Why::new("You deleted {} {}.", object),
             _ => Why::new("You changed {} {}.", object),
         };
-        Ok(Request { user: User::admin(), cause: Cause::new(actor, why), target, verb })
+        let user = self.user.as_ref().map_or_else(User::admin, Caller::user);
+        Ok(Request { user, cause: Cause::new(actor, why), target, verb })
     }
 
     fn object_name(&self, target: &Target) -> String {
@@ -266,28 +293,44 @@ fn parse_int_error(text: &str) -> String {
     format!("strconv.ParseInt: parsing {text:?}: invalid syntax")
 }
 
+/// `ValidateListOptions` of `apimachinery/pkg/apis/meta/internalversion/validation`.
+fn list_option_errors(query: &Query) -> Vec<FieldError> {
+    let (wanted, version) = (query.get("resourceVersionMatch"), query.get("resourceVersion"));
+    let path = Path::new("resourceVersionMatch");
+    let mut errors = Vec::new();
+    if !wanted.is_empty() {
+        if version.is_empty() {
+            let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+            errors.push(FieldError::forbidden(&path, why));
+        }
+        if !query.get("continue").is_empty() {
+            errors.push(FieldError::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+        }
+        if !matches!(wanted, "Exact" | "NotOlderThan") {
+            errors.push(FieldError::not_supported(&path, wanted, &["Exact", "NotOlderThan", ""]));
+        }
+        if wanted == "Exact" && version == "0" {
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            errors.push(FieldError::forbidden(&path, why));
+        }
+    }
+    if query.has("sendInitialEvents") {
+        let why = "sendInitialEvents is forbidden for list";
+        errors.push(FieldError::forbidden(&Path::new("sendInitialEvents"), why));
+    }
+    errors
+}
+
 /// `ListOptions` of a list.
 fn list_options(query: &Query) -> Result<ListOptions, Status> {
-    let forbidden =
-        |field: &str, why: &str| Err(invalid_options("ListOptions", FieldError::forbidden(&Path::new(field), why)));
-    if query.has("sendInitialEvents") {
-        return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+    let errors = list_option_errors(query);
+    if !errors.is_empty() {
+        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors));
     }
     let version_match = match query.get("resourceVersionMatch") {
-        "" => None,
-        _ if query.get("resourceVersion").is_empty() => {
-            return forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            );
-        }
         "Exact" => Some(VersionMatch::Exact),
         "NotOlderThan" => Some(VersionMatch::NotOlderThan),
-        other => {
-            let known = ["Exact", "NotOlderThan"];
-            let error = FieldError::not_supported(&Path::new("resourceVersionMatch"), other, &known);
-            return Err(invalid_options("ListOptions", error));
-        }
+        _ => None,
     };
     let limit = match query.get("limit") {
         "" => 0,

@@ -74,8 +74,7 @@ impl ApiServer {
                 return self.apply(context, target, &config, &options);
             }
             Verb::Patch { patch, options } => {
-                let value = super::write::patched(Kind::Pod, existing.to_value(), patch)?;
-                (decode::patched(Kind::Pod, value, options.field_validation, warnings)?, options)
+                (super::write::patched_object(&existing, patch, options.field_validation, warnings)?, options)
             }
             _ => return Err(Status::method_not_allowed()),
         };

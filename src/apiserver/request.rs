@@ -9,6 +9,8 @@ use crate::api::{Kind, Name, Object, ObjectKey, Subresource, form};
 use crate::etcd::{Cause, Revision};
 use crate::machinery::time::Time;
 
+use super::authorization::COMPONENTS;
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -24,10 +26,32 @@ impl User {
         Self { name: name.into(), groups: groups.iter().map(|&group| group.to_owned()).collect() }
     }
 
+    /// The user that somebody who may do everything asks to be taken for: `filters/impersonation.go`. Service accounts
+    /// are in the groups of service accounts, and everybody is authenticated.
+    #[must_use]
+    pub fn impersonated(name: &str, groups: &[String]) -> Self {
+        let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        let mut groups = groups.to_vec();
+        if let Some((namespace, _)) = account.filter(|_| groups.is_empty()) {
+            groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+        }
+        let everybody = if name == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
+        if !groups.iter().any(|group| group == everybody) {
+            groups.push(everybody.to_owned());
+        }
+        Self { name: name.into(), groups: groups.into() }
+    }
+
+    /// A part of the cluster itself, which may do what it has to.
+    pub(crate) fn component(name: impl Into<Name>, groups: &[&str]) -> Self {
+        let groups = groups.iter().chain(&[COMPONENTS]).map(|&group| group.to_owned());
+        Self { name: name.into(), groups: groups.collect() }
+    }
+
     /// The user that may do everything: `kubernetes-admin` in `system:masters`.
     #[must_use]
     pub fn admin() -> Self {
-        Self::new("kubernetes-admin", &["kubeadm:cluster-admins", "system:masters", "system:authenticated"])
+        Self::new("kubernetes-admin", &["system:masters", "system:authenticated"])
     }
 }
 

@@ -4,6 +4,7 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod cluster_role_aggregation;
 mod cron_job;
 mod daemon;
 mod deployment;
@@ -12,8 +13,8 @@ mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
-mod job;
 mod history;
+mod job;
 mod manager;
 mod namespace;
 mod node_lifecycle;
@@ -33,6 +34,7 @@ mod volume;
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use cluster_role_aggregation::ClusterRoleAggregationController;
 pub use cron_job::CronJobController;
 pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
@@ -64,6 +66,7 @@ pub use volume::{
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
     vec![
         Box::new(ServiceAccountController),
+        Box::new(ClusterRoleAggregationController),
         Box::new(ReplicaSetController::new()),
         Box::new(ReplicaSetController::replication()),
         Box::new(DeploymentController),

@@ -20,6 +20,7 @@ use crate::machinery::time::Time;
 use crate::sim::Cluster;
 
 use super::negotiate::{Format, Shape};
+use super::order;
 
 /// How many pieces may wait for a client.
 const PIECES_MAX: usize = 4;
@@ -223,11 +224,12 @@ impl Watch {
         if self.format.shape != Shape::Table(IncludeObject::None) {
             cluster.api().show_owners(&mut object);
         }
-        let shown = match self.format.shape {
+        let mut shown = match self.format.shape {
             Shape::Table(include) => self.table(std::slice::from_ref(&object), include, cluster.now()),
             Shape::Metadata => table::partial_metadata(&object),
             Shape::Whole | Shape::Discovery => form::encode(&object),
         };
+        order::arrange(&mut shown);
         *piece += &format!("{}\n", json!({ "type": event, "object": shown }));
     }
 

@@ -7,7 +7,7 @@ use crate::api::Name;
 use crate::etcd::{Ownership, Revision};
 
 /// Who made a write, what made them act, and why they did it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
     /// The client: `kubectl`, `deployment-controller`, `kubelet/node-1` …
     pub actor: Name,

@@ -18,7 +18,7 @@ use crate::machinery::patch::apply::{Managed, Manager, Operation, Owned, Set, Up
 use crate::machinery::time::Time;
 
 /// Who owns what a commit changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Ownership {
     /// Whoever owned it before: deletion marks, bindings, and all that the server does by itself.
     #[default]
@@ -30,7 +30,7 @@ pub enum Ownership {
 }
 
 /// Who wrote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Writer {
     /// The field manager: the one that the client named, or else the client itself.
     pub manager: Name,
@@ -96,10 +96,10 @@ impl Run {
     fn write(&self, after: &Object, managed: &mut Managed) {
         let kind = after.kind();
         let before = self.before.as_ref().map(managed_fields::structured);
-        let mut value = managed_fields::structured(after);
-        if before.is_none() {
-            self.writer.left_out.take_out(&mut value);
-        }
+        let value = match &before {
+            Some(_) => managed_fields::structured(after),
+            None => self.writer.left_out.as_made(after),
+        };
         let api_version = kind.api_version();
         if self.writer.subresource == Some(Subresource::Scale) {
             let replicas = "/spec/replicas";

@@ -7,7 +7,8 @@ use crate::apiserver::{Answer, Request, Response};
 use crate::etcd::Revision;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
-use crate::sim::Cluster;
+use crate::node::runtime::LogLine;
+use crate::sim::{Cluster, PodLogOptions};
 
 /// A change of an object, as a watch tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +52,12 @@ pub trait Api {
     /// # Errors
     /// `Expired` when some of them are not kept any more.
     fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status>;
+
+    /// What a container of a pod wrote.
+    ///
+    /// # Errors
+    /// The API server's or the kubelet's refusal.
+    fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status>;
 }
 
 impl Api for Cluster {
@@ -68,6 +75,10 @@ impl Api for Cluster {
 
     fn revision(&self) -> Revision {
         self.api().etcd().revision()
+    }
+
+    fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status> {
+        self.pod_logs(namespace, pod, options)
     }
 
     fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status> {

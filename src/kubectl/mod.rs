@@ -13,6 +13,7 @@
 pub mod apply;
 
 mod api;
+mod auth;
 mod builder;
 mod cli;
 mod command;
@@ -25,11 +26,13 @@ mod expose;
 mod failure;
 mod flags;
 mod generate;
+mod generate_access;
 mod generate_jobs;
 mod generate_policy;
 mod get;
 mod history;
 mod label;
+mod logs;
 mod manifest;
 mod patch;
 mod pod_template;

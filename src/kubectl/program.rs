@@ -16,7 +16,8 @@ use crate::machinery::shell::files::normalise;
 use crate::machinery::shell::{CommandIo, CommandPoll, CommandRun, Host, Input};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
-use crate::sim::Cluster;
+use crate::node::runtime::LogLine;
+use crate::sim::{Cluster, PodLogOptions};
 
 /// How often a command that waits looks at the cluster.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
@@ -149,6 +150,10 @@ impl Api for HostApi<'_, '_> {
 
     fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status> {
         self.with(Err(absent()), |cluster| cluster.changes(kind, after))
+    }
+
+    fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status> {
+        self.with(Err(absent()), |cluster| cluster.pod_logs(namespace, pod, options))
     }
 }
 

@@ -175,6 +175,11 @@ fn owners_of_fields_are_told_when_asked_for() {
         kube-apiserver Update - v1
         {"f:metadata":{"f:labels":{".":{},"f:kubernetes.io/metadata.name":{}}}}
     "#]].assert_eq(&text);
+    // What the server fills in when it stores a new object is not its maker's.
+    kubectl(&mut cluster, "create job once --image=busybox -- true", "");
+    let job = kubectl(&mut cluster, "get job once -o jsonpath={.metadata.managedFields[0]}", "");
+    assert!(job.contains("kubectl-create") && job.contains("f:template"), "{job}");
+    assert!(!job.contains("f:selector") && !job.contains("controller-uid"), "{job}");
     let hidden = kubectl(&mut cluster, "get deployment web -o yaml", "");
     assert!(!hidden.contains("managedFields"), "{hidden}");
     let shown = kubectl(&mut cluster, "get deployment web -o yaml --show-managed-fields", "");
@@ -243,4 +248,89 @@ fn applying_on_the_server_meets_other_owners() {
         exit 1
         $ apply --server-side -f - -o jsonpath={.spec.template.spec.containers[0].image}
         nginx:1.27"#]].assert_eq(&text);
+}
+
+const JOBS: &str = "
+apiVersion: batch/v1
+kind: Job
+metadata: {name: quick}
+spec:
+  template:
+    spec:
+      containers: [{name: c, image: 'busybox:1.36', command: [sh, -c, 'echo one; echo two']}]
+      restartPolicy: Never
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: slow}
+spec:
+  template:
+    spec:
+      containers: [{name: c, image: 'busybox:1.36', command: [sh, -c, 'echo begun; sleep 3; echo done']}]
+      restartPolicy: Never
+";
+
+#[test]
+fn logs_of_a_job_are_those_of_its_pods() {
+    let mut cluster = cluster();
+    let mut lines = String::new();
+    for line in [
+        "create -f -",
+        "wait job/quick --for=condition=complete",
+        "logs job/quick",
+        "logs job/quick --tail=1",
+        "logs -f job/slow",
+        "logs -l job-name=quick",
+        "logs -l job-name=none",
+        "logs nosuch",
+        "logs job/nosuch",
+        "logs job/quick -c c --all-containers",
+        "logs",
+        "create cronjob c --image=b --schedule=@hourly",
+        "logs cronjob/c",
+    ] {
+        lines.push_str(&format!("$ {line}\n{}", kubectl(&mut cluster, line, JOBS)));
+    }
+    expect![[r#"
+        $ create -f -
+        job.batch/quick created
+        job.batch/slow created
+        $ wait job/quick --for=condition=complete
+        job.batch/quick condition met
+        after 3 s
+        $ logs job/quick
+        one
+        two
+        $ logs job/quick --tail=1
+        two
+        $ logs -f job/slow
+        begun
+        done
+        after 1 s
+        $ logs -l job-name=quick
+        one
+        two
+        $ logs -l job-name=none
+        No resources found in default namespace.
+        $ logs nosuch
+        Error from server (NotFound): pods "nosuch" not found
+        exit 1
+        $ logs job/nosuch
+        Error from server (NotFound): jobs.batch "nosuch" not found
+        exit 1
+        $ logs job/quick -c c --all-containers
+        error: --all-containers=true should not be specified with container name c
+        exit 1
+        $ logs
+        error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.
+        POD or TYPE/NAME is a required argument for the logs command
+        See 'kubectl logs -h' for help and examples
+        exit 1
+        $ create cronjob c --image=b --schedule=@hourly
+        cronjob.batch/c created
+        $ logs cronjob/c
+        error: cannot get the logs from *v1.CronJob: selector for *v1.CronJob not implemented
+        exit 1
+    "#]]
+    .assert_eq(&lines);
 }

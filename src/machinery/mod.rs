@@ -3,6 +3,7 @@
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
 pub mod base64;
+pub mod cel;
 pub mod cron;
 pub mod diff;
 pub mod duration;

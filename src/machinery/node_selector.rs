@@ -83,10 +83,10 @@ impl NodeTerms {
         Self(selector.node_selector_terms.iter().map(Term::new).collect())
     }
 
-    /// Whether a node with these labels is one of those; volumes know nodes by their labels only.
+    /// Whether a node is one of those.
     #[must_use]
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.0.iter().flatten().any(|term| term.matches("", labels))
+    pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.0.iter().flatten().any(|term| term.matches(name, labels))
     }
 }
 

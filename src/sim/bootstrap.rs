@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::scheduling::SYSTEM_CLASSES;
 use crate::api::{Kind, Name, Object};
+use crate::apiserver::authorization::policy;
 use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
 use crate::client::Identity;
 use crate::cloud::CloudControllerManager;
@@ -25,6 +26,9 @@ impl Cluster {
     pub(super) fn bootstrap(&mut self) {
         for name in NAMESPACES {
             self.create_namespace(name);
+        }
+        for object in policy() {
+            self.create_own(object.kind(), "", Body::Object(object));
         }
         self.create_kubernetes_service();
         self.create_priority_classes();
@@ -122,6 +126,6 @@ pub(super) fn control_plane(name: &str) -> Identity {
     Identity {
         component: Name::from(name),
         host: Name::from(""),
-        user: User::new(format!("system:{name}"), &["system:authenticated"]),
+        user: User::component(format!("system:{name}"), &["system:authenticated"]),
     }
 }

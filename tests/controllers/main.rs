@@ -8,3 +8,4 @@ mod proxy;
 mod scene;
 mod storage;
 mod timeline;
+mod workloads;

@@ -66,8 +66,8 @@ macro_rules! areas {
 areas! {
     admission,
     cronjob,
-    defaults,
     daemonset,
+    defaults,
     garbage,
     job,
     kubectl,
@@ -78,8 +78,8 @@ areas! {
     quota,
     rollout,
     services,
+    statefulset,
     storage,
     timing,
-    statefulset,
     validation,
 }

@@ -1,7 +1,7 @@
-//! The admissionregistration group: policies, their bindings and webhooks, as JSON, since nothing here acts on them.
+//! The admissionregistration group: policies, their bindings and webhooks as JSON.
 //!
 //! Follows `pkg/apis/admissionregistration/v1/defaults.go`, `pkg/apis/admissionregistration/validation/validation.go`
-//! and `pkg/printers/internalversion/printers.go`. Expressions in CEL are kept and not looked into.
+//! and `pkg/printers/internalversion/printers.go`.
 
 mod policies;
 mod rules;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::rules::{validate_conditions, validate_match, validate_selector};
 use super::{items, supported, text, texts};
 use crate::api::check;
+use crate::machinery::cel::Program;
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::names;
 
@@ -21,7 +22,7 @@ pub(super) fn validate_policy(errors: &mut ErrorList, path: &Path, spec: &Value)
         }
     }
     for (index, validation) in validations.iter().enumerate() {
-        validate_validation(errors, &path.child("validations").index(index), validation);
+        validate_validation(errors, &path.child("validations").index(index), validation, declared(spec));
     }
     let path = path.child("auditAnnotations");
     let mut seen = BTreeSet::new();
@@ -71,7 +72,8 @@ fn validate_common(errors: &mut ErrorList, path: &Path, spec: &Value) {
             errors.push(FieldError::required(&at.child("resourceRules"), ""));
         }
     }
-    validate_conditions(errors, &path.child("matchConditions"), items(spec, "matchConditions"));
+    let declared = declared(spec);
+    validate_conditions(errors, &path.child("matchConditions"), items(spec, "matchConditions"), declared);
     for (index, variable) in items(spec, "variables").iter().enumerate() {
         let path = path.child("variables").index(index);
         let name = text(variable, "name");
@@ -80,8 +82,30 @@ fn validate_common(errors: &mut ErrorList, path: &Path, spec: &Value) {
         } else if !is_cel_identifier(name) {
             errors.push(FieldError::invalid(&path.child("name"), name, "must be a valid CEL identifier"));
         }
-        if text(variable, "expression").trim().is_empty() {
-            errors.push(FieldError::required(&path.child("expression"), "expression is not specified"));
+        validate_expression(errors, &path.child("expression"), text(variable, "expression"), declared, None);
+    }
+}
+
+/// The names that a policy's expressions may use.
+fn declared(spec: &Value) -> &'static [&'static str] {
+    const ALL: [&str; 7] = ["object", "oldObject", "request", "namespaceObject", "authorizer", "variables", "params"];
+    if spec["paramKind"].is_null() { &ALL[..6] } else { &ALL }
+}
+
+/// An expression that must be understood and, where its type is known, be of this one.
+fn validate_expression(errors: &mut ErrorList, path: &Path, text: &str, declared: &[&str], wanted: Option<&str>) {
+    if text.trim().is_empty() {
+        errors.push(FieldError::required(path, "expression is not specified"));
+        return;
+    }
+    match Program::compile(text, declared) {
+        Err(why) => errors.push(FieldError::invalid(path, text, format!("compilation failed: {why}"))),
+        Ok(program) => {
+            if let (Some(wanted), Some(found)) = (wanted, program.static_type())
+                && wanted != found
+            {
+                errors.push(FieldError::invalid(path, text, format!("must evaluate to {wanted} but got {found}")));
+            }
         }
     }
 }
@@ -143,11 +167,10 @@ fn validate_param_kind(errors: &mut ErrorList, path: &Path, kind: &Value) {
     }
 }
 
-/// `validateValidation`, but for what its expressions say.
-fn validate_validation(errors: &mut ErrorList, path: &Path, validation: &Value) {
-    if text(validation, "expression").trim().is_empty() {
-        errors.push(FieldError::required(&path.child("expression"), "expression is not specified"));
-    }
+/// `validateValidation`.
+fn validate_validation(errors: &mut ErrorList, path: &Path, validation: &Value, declared: &[&str]) {
+    let expression = text(validation, "expression");
+    validate_expression(errors, &path.child("expression"), expression, declared, Some("bool"));
     let expression = text(validation, "messageExpression");
     if !expression.is_empty() && expression.trim().is_empty() {
         errors.push(FieldError::invalid(
@@ -155,6 +178,9 @@ fn validate_validation(errors: &mut ErrorList, path: &Path, validation: &Value) 
             expression,
             "must be non-empty if specified",
         ));
+    } else if !expression.is_empty() {
+        let path = path.child("messageExpression");
+        validate_expression(errors, &path, expression, declared, Some("string"));
     }
     let message = text(validation, "message");
     if !message.is_empty() && message.trim().is_empty() {

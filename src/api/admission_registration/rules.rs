@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{items, supported, text, texts};
 use crate::api::check;
+use crate::machinery::cel::Program;
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::names;
 
@@ -112,8 +113,8 @@ fn validate_resources(errors: &mut ErrorList, path: &Path, resources: &[&str]) {
     }
 }
 
-/// `validateMatchConditions`, but for what their expressions say.
-pub(super) fn validate_conditions(errors: &mut ErrorList, path: &Path, conditions: &[Value]) {
+/// `validateMatchConditions`.
+pub(super) fn validate_conditions(errors: &mut ErrorList, path: &Path, conditions: &[Value], declared: &[&str]) {
     const CONDITIONS_MAX: usize = 64;
     if conditions.len() > CONDITIONS_MAX {
         errors.push(FieldError::too_many(path, conditions.len(), CONDITIONS_MAX));
@@ -121,7 +122,14 @@ pub(super) fn validate_conditions(errors: &mut ErrorList, path: &Path, condition
     let mut seen = BTreeSet::new();
     for (index, condition) in conditions.iter().enumerate() {
         let path = path.index(index);
-        check::required(errors, &path.child("expression"), text(condition, "expression").trim());
+        let expression = text(condition, "expression");
+        check::required(errors, &path.child("expression"), expression.trim());
+        if !expression.trim().is_empty()
+            && let Err(why) = Program::compile(expression, declared)
+        {
+            let detail = format!("compilation failed: {why}");
+            errors.push(FieldError::invalid(&path.child("expression"), expression, detail));
+        }
         let (path, name) = (path.child("name"), text(condition, "name"));
         if name.is_empty() {
             errors.push(FieldError::required(&path, ""));

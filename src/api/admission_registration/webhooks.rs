@@ -13,6 +13,9 @@ use crate::machinery::names;
 /// What the address of a webhook looks like.
 const FORM: &str = "; desired format: https://host[/path]";
 
+/// The names that the conditions of a webhook may use.
+const DECLARED: [&str; 4] = ["object", "oldObject", "request", "authorizer"];
+
 pub(super) fn validate(errors: &mut ErrorList, hooks: &Value, mutates: bool) {
     let mut seen = BTreeSet::new();
     for (index, hook) in hooks.as_array().into_iter().flatten().enumerate() {
@@ -59,7 +62,7 @@ fn validate_hook(errors: &mut ErrorList, path: &Path, hook: &Value, mutates: boo
         (None, false) => validate_service(errors, &at.child("service"), &config["service"]),
         _ => errors.push(FieldError::required(&at, "exactly one of url or service is required")),
     }
-    validate_conditions(errors, &path.child("matchConditions"), items(hook, "matchConditions"));
+    validate_conditions(errors, &path.child("matchConditions"), items(hook, "matchConditions"), &DECLARED);
 }
 
 /// `validateAdmissionReviewVersions`.

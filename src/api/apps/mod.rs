@@ -6,8 +6,8 @@ pub(crate) mod deployment;
 pub(crate) mod replica_set;
 pub(crate) mod stateful_set;
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
@@ -167,7 +167,7 @@ pub(super) fn workload_warnings(name: Option<&str>, template: Option<&PodTemplat
 /// `GetWarningsForPodTemplate`.
 pub(in crate::api) fn template_warnings(path: &Path, template: Option<&PodTemplateSpec>) -> Vec<String> {
     let Some(template) = template else { return Vec::new() };
-    let metadata = template.metadata.clone().unwrap_or_default();
-    let spec = template.spec.clone().unwrap_or_default();
-    warnings::of_spec(path, &metadata, &spec)
+    let (no_metadata, no_spec) = (ObjectMeta::default(), PodSpec::default());
+    let metadata = template.metadata.as_ref().unwrap_or(&no_metadata);
+    warnings::of_spec(path, metadata, template.spec.as_ref().unwrap_or(&no_spec))
 }

@@ -11,6 +11,7 @@ use super::{
     validate_selected,
 };
 use crate::api::check::{self, has_text, list, text};
+use crate::api::core::claim;
 use crate::api::core::pod::{defaults, validation};
 use crate::api::form::semantic_equal;
 use crate::api::kind::Subresource;
@@ -115,10 +116,9 @@ fn validate_spec(errors: &mut ErrorList, spec: &StatefulSetSpec, spared: Spared)
         }
     }
     if !spared.claims {
-        for (index, claim) in list(&spec.volume_claim_templates).iter().enumerate() {
+        for (index, template) in list(&spec.volume_claim_templates).iter().enumerate() {
             let at = path.child("volumeClaimTemplates").index(index).child("spec");
-            let claim = claim.spec.clone().unwrap_or_default();
-            crate::api::core::claim::validate_spec(errors, &at, &claim);
+            claim::validate_spec(errors, &at, &template.spec.clone().unwrap_or_default());
         }
     }
     check::not_negative(errors, &path.child("replicas"), i64::from(spec.replicas.unwrap_or(0)));

@@ -6,11 +6,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use crate::api::core::claim::{class_of, phase_of, requested};
-use crate::api::{Kind, Object, ObjectKey};
+use crate::api::{Kind, ObjectKey, Resource};
 use crate::etcd::Etcd;
 use crate::machinery::status::Status;
-
-use super::{Attributes, forbidden};
 
 /// `allowResize`: the class is still the same one, and it says that volumes can grow.
 fn may_grow(etcd: &Etcd, new: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -> bool {
@@ -23,22 +21,16 @@ fn may_grow(etcd: &Etcd, new: &PersistentVolumeClaim, old: &PersistentVolumeClai
     class.is_some_and(|class| class.allow_volume_expansion == Some(true))
 }
 
-pub(super) fn validate(etcd: &Etcd, object: &Object, attributes: Attributes<'_>) -> Result<(), Status> {
-    let (Object::PersistentVolumeClaim(new), Some(Object::PersistentVolumeClaim(old))) = (object, attributes.old)
-    else {
+pub(super) fn admit(etcd: &Etcd, new: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -> Result<(), Status> {
+    if requested(new).unwrap_or_default() <= requested(old).unwrap_or_default() {
+        return Ok(());
+    }
+    let why = if phase_of(old) != "Bound" {
+        "Only bound persistent volume claims can be expanded"
+    } else if !may_grow(etcd, new, old) {
+        "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+    } else {
         return Ok(());
     };
-    let grows = requested(new).unwrap_or_default() > requested(old).unwrap_or_default();
-    if attributes.subresource.is_some() || !grows {
-        return Ok(());
-    }
-    if phase_of(old) != "Bound" {
-        return Err(forbidden(object, "Only bound persistent volume claims can be expanded"));
-    }
-    if may_grow(etcd, new, old) {
-        return Ok(());
-    }
-    let why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \
-               support resize";
-    Err(forbidden(object, why))
+    Err(Status::forbidden("", "persistentvolumeclaims", new.name(), why))
 }

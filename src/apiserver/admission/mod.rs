@@ -18,6 +18,7 @@ mod service_account;
 mod storage_protection;
 mod taint_nodes;
 mod tolerations;
+mod validating_policy;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::etcd::Etcd;
 use crate::machinery::status::Status;
 
 use super::Context;
+use super::authorization::escalation;
 
 pub(super) use pod_topology_labels::labels_of_node;
 
@@ -56,6 +58,7 @@ pub(super) fn mutate(
     if attributes.subresource.is_some() {
         return Ok(());
     }
+    escalation::check(etcd, context.user(), object, attributes.old)?;
     if attributes.is_create() {
         namespace_lifecycle::admit(etcd, object)?;
     }
@@ -103,7 +106,10 @@ pub(super) fn validate(
         }
         pod_resize::validate(etcd, pod, attributes)?;
     }
-    claim_resize::validate(etcd, object, attributes)?;
+    if let (Object::PersistentVolumeClaim(new), Some(Object::PersistentVolumeClaim(old))) = (object, attributes.old) {
+        claim_resize::admit(etcd, new, old)?;
+    }
+    validating_policy::validate(etcd, context, object, attributes)?;
     resource_quota::validate(etcd, context, object, attributes)
 }
 

@@ -63,10 +63,10 @@ mod tests {
         for seconds in [1, 2, 4] {
             backoff.next("a".to_owned(), now);
             assert_eq!(backoff.wait("a", now), Some(Duration::from_secs(seconds)));
-            now = now + Duration::from_secs(seconds);
+            now += Duration::from_secs(seconds);
             assert_eq!(backoff.wait("a", now), None);
         }
-        now = now + MAX * 3;
+        now += MAX * 3;
         backoff.next("a".to_owned(), now);
         assert_eq!(backoff.wait("a", now), Some(INITIAL));
     }

@@ -150,6 +150,10 @@ impl Control<'_, '_> {
         for pod in claim(&*set, selector, candidates.into_iter(), self.client)? {
             let own = pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_LABEL));
             if own.map(String::as_str) != Some(hash) {
+                self.client.because(Why::new(
+                    "DaemonSet {} keeps only so many old revisions, and each template once.",
+                    [set.name().to_owned()],
+                ));
                 let labels = json!({ REVISION_LABEL: hash });
                 self.client.patch::<Pod>(&pod.key(), json!({ "metadata": { "labels": labels } }))?;
             }

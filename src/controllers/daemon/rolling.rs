@@ -37,13 +37,12 @@ pub(super) fn allows_surge(set: &DaemonSet) -> bool {
     bounds(set, 1).0 > 0
 }
 
+/// The pod of the new template on a node, and the one of an old template.
+type NewAndOld<'a> = (Option<&'a Arc<Pod>>, Option<&'a Arc<Pod>>);
+
 /// A node's pods that are not going, by what they are made of: `findUpdatedPodsOnNode`. `None` when there are several of
 /// a sort, which `manage` sets right.
-fn split<'a>(
-    set: &DaemonSet,
-    pods: &'a [Arc<Pod>],
-    hash: &str,
-) -> Option<(Option<&'a Arc<Pod>>, Option<&'a Arc<Pod>>)> {
+fn split<'a>(set: &DaemonSet, pods: &'a [Arc<Pod>], hash: &str) -> Option<NewAndOld<'a>> {
     let (mut new, mut old) = (None, None);
     for pod in pods.iter().filter(|pod| !pod.is_deleting()) {
         let place = if is_updated(pod, hash, set) { &mut new } else { &mut old };

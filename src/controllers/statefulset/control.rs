@@ -15,7 +15,7 @@ use crate::etcd::Why;
 use crate::machinery::order::Order as _;
 use crate::machinery::time::Time;
 
-use super::identity::{self, is_in_range, ordinal, revision_of, spec, start, wanted};
+use super::identity::{self, is_in_range, ordinal, revision_of, start, strategy, template, wanted};
 use super::revisions::Revisions;
 use super::{Control, min_ready, status};
 
@@ -39,7 +39,7 @@ fn is_unavailable(pod: &Pod, min_ready: Duration, now: Time) -> bool {
 
 /// Whether pods may come and go without waiting for each other: `allowsBurst`.
 fn allows_burst(set: &StatefulSet) -> bool {
-    spec(set).pod_management_policy.as_deref() == Some("Parallel")
+    set.spec.as_ref().and_then(|spec| spec.pod_management_policy.as_deref()) == Some("Parallel")
 }
 
 /// The pods of a set by what becomes of them.
@@ -60,10 +60,13 @@ enum Step {
     Stop,
 }
 
+/// What is done with each pod in turn.
+type Process<'f, C> = &'f mut dyn FnMut(&mut C, &Arc<Pod>) -> Result<Step, ClientError>;
+
 /// Whether the pod of a place is made of the current revision rather than of the update:
 /// `newVersionedStatefulSetPod`.
 fn is_of_current(set: &StatefulSet, ordinal: i32) -> bool {
-    let strategy = spec(set).update_strategy.unwrap_or_default();
+    let strategy = strategy(set);
     let current = set.status.as_ref().and_then(|status| status.current_replicas).unwrap_or(0);
     match strategy.rolling_update {
         Some(rolling) => ordinal < start(set) + rolling.partition.unwrap_or(0),
@@ -75,7 +78,7 @@ impl Control<'_, '_> {
     /// Sorts the pods by their places, and makes up those that lack.
     fn plan(&self, pods: &[Arc<Pod>], revisions: &Revisions) -> Plan {
         let set = &self.set;
-        let (current, update) = (self.template(&revisions.current), spec(set).template);
+        let (current, update) = (self.template(&revisions.current), template(set));
         let place = |ordinal: i32| {
             let known = pods.iter().rfind(|pod| identity::ordinal(pod) == ordinal).cloned();
             known.unwrap_or_else(|| {
@@ -146,7 +149,7 @@ impl Control<'_, '_> {
         &mut self,
         pods: &[Arc<Pod>],
         monotonic: bool,
-        process: &mut dyn FnMut(&mut Self, &Arc<Pod>) -> Result<Step, ClientError>,
+        process: Process<'_, Self>,
     ) -> Result<Step, ClientError> {
         if monotonic {
             for pod in pods {
@@ -232,7 +235,7 @@ impl Control<'_, '_> {
         revisions: &Revisions,
         status: &mut StatefulSetStatus,
     ) -> Result<(), ClientError> {
-        let strategy = spec(&self.set).update_strategy.unwrap_or_default();
+        let strategy = strategy(&self.set);
         if strategy.type_.as_deref() == Some("OnDelete") {
             return Ok(());
         }

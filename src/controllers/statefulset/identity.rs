@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetUpdateStrategy};
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Pod, PodTemplateSpec, Volume,
 };
@@ -18,9 +18,14 @@ const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 /// `apps.PodIndexLabel`.
 const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
 
-/// The set's spec; the API server lets none be without.
-pub(super) fn spec(set: &StatefulSet) -> StatefulSetSpec {
-    set.spec.clone().unwrap_or_default()
+/// The template that the set's pods are to be made of.
+pub(super) fn template(set: &StatefulSet) -> PodTemplateSpec {
+    set.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default()
+}
+
+/// How pods of an old template are replaced.
+pub(super) fn strategy(set: &StatefulSet) -> StatefulSetUpdateStrategy {
+    set.spec.as_ref().and_then(|spec| spec.update_strategy.clone()).unwrap_or_default()
 }
 
 /// How many pods the set wants.
@@ -200,7 +205,7 @@ mod tests {
     #[test]
     fn a_new_pod_is_a_member_in_every_way() {
         let set = set();
-        let pod = new_pod(&set, &spec(&set).template, "web-abc", 5);
+        let pod = new_pod(&set, &template(&set), "web-abc", 5);
         assert!(identity_matches(&set, &pod) && storage_matches(&set, &pod) && is_in_range(&set, &pod));
         let inside = pod.spec.clone().unwrap_or_default();
         assert_eq!((inside.hostname.as_deref(), inside.subdomain.as_deref()), (Some("web-5"), Some("nginx")));

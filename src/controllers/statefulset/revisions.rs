@@ -17,7 +17,7 @@ use crate::etcd::Why;
 use crate::machinery::labels::Selector;
 
 use super::Control;
-use super::identity::{revision_of, spec};
+use super::identity::{revision_of, template};
 
 /// On a revision, the hash of what it holds: `ControllerRevisionHashLabel`.
 const HASH_LABEL: &str = "controller.kubernetes.io/hash";
@@ -53,7 +53,7 @@ impl Control<'_, '_> {
     /// Takes revisions that nobody owns: `adoptOrphanRevisions`.
     pub(super) fn adopt_orphan_revisions(&mut self, selector: &Selector) -> Result<(), ClientError> {
         let owner = Owner::of(&*self.set);
-        let orphans: Vec<ObjectKeyAndUid> = history::list(owner, selector, self.listers)
+        let orphans: Vec<(ObjectKey, String)> = history::list(owner, selector, self.listers)
             .iter()
             .filter(|revision| controller_of(&revision.metadata).is_none())
             .map(|revision| (revision.key(), revision.uid().to_owned()))
@@ -76,7 +76,7 @@ impl Control<'_, '_> {
         let status = self.set.status.as_ref();
         let mut collisions = status.and_then(|status| status.collision_count).unwrap_or(0);
         let current_name = status.and_then(|status| status.current_revision.clone()).unwrap_or_default();
-        let data = history::patch_of(&spec(&self.set).template);
+        let data = history::patch_of(&template(&self.set));
         let next = known.last().map_or(1, |last| last.revision + 1);
         let update = match find(known, &data) {
             Found::Newest(place) => known[place].clone(),
@@ -109,8 +109,8 @@ impl Control<'_, '_> {
         number: i64,
         collisions: &mut i32,
     ) -> Result<Arc<ControllerRevision>, ClientError> {
-        let template = spec(&self.set).template;
-        let mut labels = template.metadata.and_then(|metadata| metadata.labels).unwrap_or_default();
+        let metadata = template(&self.set).metadata;
+        let mut labels = metadata.and_then(|metadata| metadata.labels).unwrap_or_default();
         labels.insert(HASH_LABEL.to_owned(), history::hash(&data, *collisions));
         loop {
             let name = history::revision_name(self.set.name(), &history::hash(&data, *collisions));
@@ -135,7 +135,7 @@ impl Control<'_, '_> {
 
     /// The template that a revision's pods are made of: `ApplyRevision`, of which only the template matters.
     pub(super) fn template(&self, revision: &ControllerRevision) -> PodTemplateSpec {
-        history::template_of(revision).unwrap_or_else(|| spec(&self.set).template)
+        history::template_of(revision).unwrap_or_else(|| template(&self.set))
     }
 
     /// Deletes revisions that no pod needs, beyond those that are kept: `truncateHistory`.
@@ -151,7 +151,8 @@ impl Control<'_, '_> {
         };
         let old: Vec<_> = known.iter().filter(|revision| !live(revision.name())).cloned().collect();
         // Below zero, everything is kept.
-        let limit = spec(&self.set).revision_history_limit.and_then(|limit| usize::try_from(limit).ok());
+        let limit = self.set.spec.as_ref().and_then(|spec| spec.revision_history_limit);
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok());
         let surplus = limit.and_then(|limit| old.len().checked_sub(limit)).unwrap_or(0);
         for revision in old.into_iter().take(surplus) {
             self.client.because(Why::new(
@@ -163,8 +164,6 @@ impl Control<'_, '_> {
         Ok(())
     }
 }
-
-type ObjectKeyAndUid = (ObjectKey, String);
 
 #[cfg(test)]
 mod tests {

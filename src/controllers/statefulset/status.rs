@@ -16,7 +16,7 @@ use crate::machinery::time::Time;
 
 use super::Control;
 use super::control::{is_running_and_ready, stored_phase};
-use super::identity::{revision_of, spec, wanted};
+use super::identity::{revision_of, strategy, wanted};
 use super::revisions::Revisions;
 
 /// A status without its numbers.
@@ -62,7 +62,7 @@ pub(super) fn count<'a>(
 /// Once all pods are of the update revision and ready, it is the current one: `completeRollingUpdate`.
 fn complete_rolling_update(set: &StatefulSet, status: &mut StatefulSetStatus) {
     let wanted = wanted(set);
-    let is_rolling = spec(set).update_strategy.is_some_and(|it| it.type_.as_deref() == Some("RollingUpdate"));
+    let is_rolling = strategy(set).type_.as_deref() == Some("RollingUpdate");
     let all = |count: Option<i32>| count.unwrap_or(0) == wanted;
     if is_rolling && all(status.updated_replicas) && all(status.ready_replicas) && status.replicas == wanted {
         status.current_replicas = status.updated_replicas;

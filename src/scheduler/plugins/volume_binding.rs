@@ -182,7 +182,8 @@ fn decide(volumes: &PodVolumes, node: &NodeInfo) -> Result<Decisions, Conflicts>
             to_make.push(delayed);
             continue;
         }
-        let is_usable = |volume: &PersistentVolume| node_terms(volume).is_none_or(|terms| terms.matches(node.labels()));
+        let is_usable =
+            |volume: &PersistentVolume| node_terms(volume).is_none_or(|terms| terms.matches(&node.name, node.labels()));
         let free = delayed.volumes.iter().filter(|volume| taken.iter().all(|name| **name != *volume.name()));
         match find_matching(claim, free, Seeker::Scheduler(&is_usable)) {
             Some(volume) => {
@@ -218,7 +219,7 @@ pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
     let Some(volumes) = &state.volumes else { return Ok(()) };
     let conflicts = decide(volumes, node).err().unwrap_or_default();
     let reasons = [
-        (volumes.bound.iter().flatten().any(|terms| !terms.matches(node.labels())), NODE_CONFLICT),
+        (volumes.bound.iter().flatten().any(|terms| !terms.matches(&node.name, node.labels())), NODE_CONFLICT),
         (conflicts.bind, BIND_CONFLICT),
         (conflicts.space, NOT_ENOUGH_SPACE),
         (volumes.is_missing, VOLUME_MISSING),

@@ -16,6 +16,7 @@ use super::{Attributes, forbidden};
 use crate::api::{Kind, Object, ObjectKey, Resource, Subresource};
 use crate::apiserver::Context;
 use crate::etcd::Etcd;
+use crate::machinery::order::Order as _;
 use crate::machinery::status::Status;
 
 use policy::{Level, LevelVersion, Policy};
@@ -164,7 +165,7 @@ fn warnings_of_pods(etcd: &Etcd, namespace: &str, level: LevelVersion) -> Vec<St
             _ => format!("{name} (and {} other pods): {reasons}", count - 1),
         })
         .collect();
-    each.sort();
+    each.order();
     warnings.extend(each);
     warnings
 }
