@@ -16,6 +16,7 @@ mod worker {
     use kubetab::machinery::json;
     use kubetab::view::host::Host;
     use kubetab::view::protocol::{Command, Report};
+    use serde_json::Value;
     use wasm_bindgen::{JsCast as _, closure::Closure};
     use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
@@ -24,27 +25,71 @@ mod worker {
     /// How long the engine may work in one tick, in milliseconds; the rest is for messages.
     const BUDGET_MS: f64 = 24.0;
 
+    /// What the page says while it opens; the part of the program that is loaded first does it. Whatever else is said
+    /// waits until the rest is there, and time in the cluster goes on meanwhile.
+    const AT_ONCE: [&str; 4] = ["Open", "Events", "Filter", "Drawn"];
+    /// The only one that says nothing about what waits.
+    const APART: &str = "Drawn";
+
+    /// Messages that wait for the rest of the program, until it is there.
+    type Waiting = Rc<RefCell<Option<Vec<Value>>>>;
+
     /// Starts listening and ticking, for as long as the page lives.
     pub(crate) fn start() {
         console_error_panic_hook::set_once();
         let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
         let host = Rc::new(RefCell::new(Host::new()));
         send(&scope, host.borrow_mut().take_reports());
-        listen(&scope, &host);
+        let waiting = Waiting::new(RefCell::new(Some(Vec::new())));
+        listen(&scope, &host, &waiting);
+        expect_the_rest(&scope, &host, waiting);
         tick(scope, host);
     }
 
-    fn listen(scope: &DedicatedWorkerGlobalScope, host: &Rc<RefCell<Host>>) {
-        let (port, host) = (scope.clone(), host.clone());
+    fn listen(scope: &DedicatedWorkerGlobalScope, host: &Rc<RefCell<Host>>, waiting: &Waiting) {
+        let (port, host, waiting) = (scope.clone(), host.clone(), waiting.clone());
         let listener = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
             // A message that is no command is a bug of the page; the page sees the engine die of it.
-            let message: serde_json::Value = serde_wasm_bindgen::from_value(event.data()).expect("the page sends data");
-            let command: Command = json::from_value(&message).expect("the page sends commands");
-            let mut host = host.borrow_mut();
-            host.command(command);
-            send(&port, host.take_reports());
+            let message: Value = serde_wasm_bindgen::from_value(event.data()).expect("the page sends data");
+            match &mut *waiting.borrow_mut() {
+                Some(waiting) if must_wait(&message, waiting) => waiting.push(message),
+                _ => obey(&port, &host, &message),
+            }
         });
         scope.set_onmessage(Some(listener.as_ref().unchecked_ref()));
+        listener.forget();
+    }
+
+    /// Whether a message comes too early. What is said after one that waits, waits as well, and so the order stays.
+    fn must_wait(message: &Value, waiting: &[Value]) -> bool {
+        let name = match message {
+            Value::Object(command) => command.keys().next().map_or("", String::as_str),
+            _ => message.as_str().unwrap_or_default(),
+        };
+        !AT_ONCE.contains(&name) || (!waiting.is_empty() && name != APART)
+    }
+
+    fn obey(port: &DedicatedWorkerGlobalScope, host: &RefCell<Host>, message: &Value) {
+        let command: Command = json::from_value(message).expect("the page sends commands");
+        let mut host = host.borrow_mut();
+        host.command(command);
+        send(port, host.take_reports());
+    }
+
+    /// Does what waited when `assets/start/start.js` says that the program is whole. When it says that the rest cannot
+    /// be loaded, that is done as well: the first command that needs it brings the engine down, and the page says why.
+    fn expect_the_rest(scope: &DedicatedWorkerGlobalScope, host: &Rc<RefCell<Host>>, waiting: Waiting) {
+        let (port, host) = (scope.clone(), host.clone());
+        let listener = Closure::<dyn Fn()>::new(move || {
+            let messages = waiting.take();
+            for message in messages.into_iter().flatten() {
+                obey(&port, &host, &message);
+            }
+        });
+        for event in ["kubetab-complete", "kubetab-missing"] {
+            let heard = scope.add_event_listener_with_callback(event, listener.as_ref().unchecked_ref());
+            heard.expect("every scope has listeners");
+        }
         listener.forget();
     }
 

@@ -138,6 +138,16 @@ fn watch_address(app: App) {
     changed.forget();
 }
 
+/// Knows whether a part of the page is missing because it could not be loaded; `assets/start/start.js` tells of it.
+fn watch_parts(app: App) {
+    for (event, is_missing) in [("kubetab-missing", true), ("kubetab-complete", false)] {
+        let told = Closure::<dyn Fn()>::new(move || app.incomplete.set(is_missing));
+        // Without it the part is asked for all the same.
+        let _ = window().add_event_listener_with_callback(event, told.as_ref().unchecked_ref());
+        told.forget();
+    }
+}
+
 #[component]
 fn Page() -> impl IntoView {
     let embedded = is_embedded();
@@ -176,6 +186,7 @@ fn Page() -> impl IntoView {
     });
     link::start(app, &first_commands(app));
     watch_address(app);
+    watch_parts(app);
     view! {
         <div
             id="kubetab"
@@ -192,6 +203,7 @@ fn Page() -> impl IntoView {
         >
             <topbar::TopBar app=app/>
             <Banner app=app/>
+            <Incomplete app=app/>
             <main class="rooms">
                 {(!embedded).then(|| view! { <editor_pane::EditorPane app=app/> })}
                 <div class="middle">
@@ -238,6 +250,21 @@ fn Banner(app: App) -> impl IntoView {
         ),
         Engine::Starting | Engine::Live => None,
     }
+    }
+}
+
+/// What is said while a part of the page cannot be loaded.
+#[component]
+fn Incomplete(app: App) -> impl IntoView {
+    move || {
+        app.incomplete.get().then(|| {
+            view! {
+                <div class="banner bad" id="incomplete" role="alert">
+                    <span>{t!(app, "page.incomplete")}</span>
+                </div>
+            }
+            .into_any()
+        })
     }
 }
 

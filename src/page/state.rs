@@ -231,6 +231,8 @@ pub(super) struct App {
     pub(super) dark: Memo<bool>,
     pub(super) folded: RwSignal<Folded>,
     pub(super) engine: RwSignal<Engine>,
+    /// Whether a part of the page could not be loaded so far.
+    pub(super) incomplete: RwSignal<bool>,
     pub(super) cluster: Cluster,
     pub(super) files: Files,
     pub(super) selection: RwSignal<Option<Selection>>,
@@ -264,6 +266,7 @@ impl App {
             dark,
             folded: RwSignal::new(Folded(storage::load(super::FOLDED).unwrap_or_default())),
             engine: RwSignal::default(),
+            incomplete: RwSignal::default(),
             cluster: Cluster {
                 scene: RwSignal::default(),
                 clock: RwSignal::default(),
