@@ -70,7 +70,7 @@ export async function visit(page, cluster) {
     run(pageProgram, window, pageCalled);
     await clock.run(LOOK_MS);
     if (visits === 1) {
-      worker.tell("this is no command");
+      worker.tell({ Open: "nothing that could be opened" });
       await clock.run(LOOK_MS);
     }
   }
