@@ -126,10 +126,19 @@ class Element extends Node {
   focus() {}
 }
 
-class Window {
-  addEventListener() {}
+/** Hears events that are dispatched to it: `window`, or a worker's scope. */
+class Scope {
+  #listeners = [];
+  addEventListener(type, listener) {
+    this.#listeners.push({ type, listener });
+  }
   removeEventListener() {}
+  dispatchEvent(event) {
+    for (const { type, listener } of this.#listeners) if (type === event.type) listener(event);
+  }
 }
+
+class Window extends Scope {}
 
 class ResizeObserver {
   #changed;
@@ -187,6 +196,6 @@ export function windowOf(clock, Worker, kept = storage()) {
 /** What the worker finds; `heard` hears what it says. */
 export function workerScopeOf(clock, heard) {
   const world = worldOf(clock);
-  const scope = { ...world, onmessage: null, postMessage: heard, addEventListener: nothing };
+  const scope = Object.assign(new Scope(), world, { onmessage: null, postMessage: heard });
   return { ...world, self: scope, globalThis: scope, window: undefined };
 }

@@ -9,6 +9,9 @@ import { Clock, windowOf, workerScopeOf } from "./surroundings.mjs";
 /** So long is the cluster looked at: heartbeats, savings and what else happens by itself take place in it. */
 const LOOK_MS = 30_000;
 
+/** So long is a message under way: the worker's clock ticks between a question and its answer. */
+const MESSAGE_MS = 25;
+
 /** A program as it runs in given surroundings. */
 function run({ glue, module }, surroundings, called) {
   const { getImports, finish } = new Function(...Object.keys(surroundings), glue)(...Object.values(surroundings));
@@ -23,7 +26,7 @@ function workerClass(clock, cluster, called) {
     onmessage = null;
     onerror = null;
     constructor() {
-      const heard = (data) => clock.after(0, () => this.onmessage?.({ data }));
+      const heard = (data) => clock.after(MESSAGE_MS, () => this.onmessage?.({ data }));
       const scope = workerScopeOf(clock, heard);
       this.tell = (data) => this.#orDie(() => scope.self.onmessage({ data }));
       clock.after(0, () => this.#orDie(() => run(cluster, scope, called)));
@@ -36,7 +39,7 @@ function workerClass(clock, cluster, called) {
       }
     }
     postMessage(data) {
-      clock.after(0, () => this.tell(data));
+      clock.after(MESSAGE_MS, () => this.tell(data));
     }
     terminate() {
       this.onmessage = null;
@@ -70,7 +73,8 @@ export async function visit(page, cluster) {
     run(pageProgram, window, pageCalled);
     await clock.run(LOOK_MS);
     if (visits === 1) {
-      worker.tell({ Open: "nothing that could be opened" });
+      window.window.dispatchEvent({ type: "kubetab-missing" });
+      worker.tell({ Drawn: "no number" });
       await clock.run(LOOK_MS);
     }
   }
