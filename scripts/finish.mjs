@@ -58,16 +58,18 @@ async function publish(stem, extension, bytes) {
 async function shrink(file) {
   const binaryen = path.dirname(createRequire(import.meta.url).resolve("binaryen/package.json"));
   const { version } = JSON.parse(await readFile(path.join(binaryen, "package.json"), "utf8"));
-  const level = "-Oz";
+  // What is called from one place only stays by itself when it is large: half of such code is never needed first, and
+  // would be, as a part of what is.
+  const level = ["-Oz", "--one-caller-inline-max-function-size=60"];
   const input = await readFile(file);
-  const settings = Buffer.from([version, level, ...wasmFeatures].join());
+  const settings = Buffer.from([version, ...level, ...wasmFeatures].join());
   const kept = path.join(cache, `${hash(Buffer.concat([input, settings]))}.wasm`);
   try {
     return await readFile(kept);
   } catch {
     await mkdir(cache, { recursive: true });
     const partial = `${kept}.${process.pid}`;
-    await promisify(execFile)(process.execPath, [path.join(binaryen, "bin", "wasm-opt"), level, ...wasmFeatures, file, "-o", partial]);
+    await promisify(execFile)(process.execPath, [path.join(binaryen, "bin", "wasm-opt"), ...level, ...wasmFeatures, file, "-o", partial]);
     await rename(partial, kept);
     return await readFile(kept);
   }

@@ -491,7 +491,8 @@ impl App {
     /// Takes in what the worker tells.
     pub(super) fn receive(self, report: Report) {
         match report {
-            Report::Ready { gallery, .. } => self.gallery.set(gallery),
+            Report::Ready { .. } => {}
+            Report::Gallery(cards) => self.gallery.set(cards),
             Report::Opened { files, lesson, start } => self.opened(files, lesson, start),
             Report::Lesson(lesson) => {
                 let step = storage::load_lesson().map_or(0, |(_, step)| step);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{Screen, run, run_without};
-use crate::page::{live, open, until_running};
+use crate::page::{hash, live, open, until_running};
 
 /// How the rest of the page came, once it is there.
 const HOW: &str = "performance.getEntriesByName('kubetab-late')[0]?.detail";
@@ -51,11 +51,13 @@ fn an_engine_that_lacks_its_rest_says_so_and_loses_nothing() {
     run_without("an_engine_that_lacks_its_rest", Some("cluster_late-"), async |world| {
         let tab = world.open(Screen::Desktop, "").await;
         tab.expect_console_error("cluster_late-");
-        tab.until("a cluster is drawn", "performance.getEntriesByName('kubetab-live').length > 0").await;
+        let drawn = "performance.getEntriesByName('kubetab-live').length > 0";
+        tab.until("the first part draws a cluster by itself", drawn).await;
         tab.until_text(".banner.bad", "could not be loaded: 404").await;
         tab.screenshot("engine-incomplete").await;
         world.bring_what_is_missing();
         tab.click("#revive").await;
+        let _ = hash(&tab).await;
         tab.click("#play").await;
         tab.click("#apply").await;
         until_running(&tab, 3).await;
