@@ -21,7 +21,8 @@ import { promisify } from "node:util";
 import { build, transform } from "esbuild";
 import { bundleEditor } from "./bundle-editor.mjs";
 import { glueFunction, openGlue } from "./glue.mjs";
-import { visit } from "./profile/visit.mjs";
+import { neededFirst, rehearse } from "./profile/visit.mjs";
+import { wasmFeatures } from "./wasm/features.mjs";
 import { parse } from "./wasm/module.mjs";
 import { byLikeness } from "./wasm/order.mjs";
 import { split } from "./wasm/split.mjs";
@@ -32,11 +33,6 @@ const publicUrl = process.env.TRUNK_PUBLIC_URL ?? "./";
 /** Built by `make look`: quickly, large, and whole. */
 const isForALook = process.env.KUBETAB_PROFILE === "web-look";
 const cache = path.resolve(process.env.CARGO_TARGET_DIR ?? "target", "wasm-opt");
-
-// What every browser since 2023 understands and rustc uses; nothing beyond it.
-const wasmFeatures = [
-  "bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext",
-].map((feature) => `--enable-${feature}`);
 
 const hash = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
 
@@ -82,11 +78,21 @@ async function built(name) {
   return { name, loader, file, bytes: isForALook ? await readFile(file) : await shrink(file) };
 }
 
-/** The program's wasm in two files, given the functions that are needed first. */
-function inTwo({ bytes }, needed) {
+/** A program's wasm in two files, given the functions that are needed first. */
+function inTwo(bytes, needed) {
   const first = new Set(needed);
   const order = (functions, bodyOf) => byLikeness(functions.map(bodyOf)).map((place) => functions[place]);
   return split(parse(bytes), (index) => first.has(index), order);
+}
+
+/** The wasm files of page and engine; those of a page that is only for a look are whole. */
+async function divided(page, cluster) {
+  if (isForALook) return [page, cluster].map(({ bytes }) => ({ first: bytes }));
+  const [pageGlue, clusterGlue] = await Promise.all([page, cluster].map(({ loader }) => glueFunction(loader)));
+  const needed = await neededFirst({ glue: pageGlue, bytes: page.bytes }, { glue: clusterGlue, bytes: cluster.bytes });
+  const files = [inTwo(page.bytes, needed.page), inTwo(cluster.bytes, needed.cluster)];
+  await rehearse({ glue: pageGlue, first: files[0].first }, { glue: clusterGlue, first: files[1].first }, needed.said);
+  return files;
 }
 
 /** wasm-bindgen's glue, opened, in place of the file. */
@@ -112,22 +118,13 @@ async function bundleLoader(loader, format, addresses) {
   return result.outputFiles[0].contents;
 }
 
-async function publishProgram(program, needed, format, scriptAddress) {
-  const { name, loader, file, bytes } = program;
-  const { first, late } = needed ? inTwo(program, needed) : { first: bytes };
+async function publishProgram({ name, loader, file }, { first, late }, format, scriptAddress) {
   const wasmNames = [await publish(`${name}_bg`, "wasm", first)];
   if (late) wasmNames.push(await publish(`${name}_late`, "wasm", late));
   const addresses = wasmNames.map((each) => `new URL(${JSON.stringify(each)}, ${scriptAddress})`);
   const scriptName = await publish(name, "js", await bundleLoader(loader, format, addresses));
   await Promise.all([rm(loader), rm(file)]);
   return { scriptName, wasmName: wasmNames[0] };
-}
-
-/** The functions that each program needs first; none are told apart in a page that is only for a look. */
-async function neededFirst(page, cluster) {
-  if (isForALook) return {};
-  const withGlue = async ({ loader, bytes }) => ({ glue: await glueFunction(loader), bytes });
-  return visit(await withGlue(page), await withGlue(cluster));
 }
 
 async function minifyStyles() {
@@ -139,10 +136,10 @@ async function minifyStyles() {
 }
 
 const programs = await Promise.all([built("page"), built("cluster")]);
-const needed = await neededFirst(...programs);
+const files = await divided(...programs);
 const [page, cluster, editorName] = await Promise.all([
-  publishProgram(programs[0], needed.page, "esm", "import.meta.url"),
-  publishProgram(programs[1], needed.cluster, "iife", "self.location.href"),
+  publishProgram(programs[0], files[0], "esm", "import.meta.url"),
+  publishProgram(programs[1], files[1], "iife", "self.location.href"),
   bundleEditor().then((bytes) => publish("editor", "js", bytes)),
   minifyStyles(),
 ]);

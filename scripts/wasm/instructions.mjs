@@ -1,6 +1,6 @@
 // Walks the instructions of a function's body, as far as it takes to find the functions that it names.
 //
-// It knows what rustc and wasm-opt write with the features that `scripts/finish.mjs` allows, and refuses whatever else
+// It knows what rustc and wasm-opt write with the features of `features.mjs`, and refuses whatever else
 // it meets: an instruction passed over wrongly would become a wrong program.
 import { Reader, unsigned } from "./binary.mjs";
 
