@@ -127,7 +127,7 @@ fn clients_discover_what_is_served() {
             "{}",
             groups.head
         );
-        assert_eq!(groups.json()["items"][0]["metadata"]["name"], "apps");
+        assert_eq!(groups.json()["items"][1]["metadata"]["name"], "apps");
         let core = client.get("/api", aggregated).await.json();
         let resources = core["items"][0]["versions"][0]["resources"].as_array().cloned().unwrap_or_default();
         let pods = resources.iter().find(|resource| resource["resource"] == "pods").expect("pods are served");

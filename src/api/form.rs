@@ -171,7 +171,9 @@ fn write_nulls(kind: Kind, value: &mut Value) {
     };
     match kind {
         Kind::Event => null_if_missing(value, &["eventTime", "firstTimestamp", "lastTimestamp"]),
+        Kind::ClusterRole | Kind::Role => null_if_missing(value, &["rules"]),
         Kind::EndpointSlice => null_if_missing(value, &["endpoints", "ports"]),
+        Kind::HorizontalPodAutoscaler => null_if_missing(&mut value["status"], &["currentMetrics"]),
         Kind::Pod => {
             let conditions = value.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
             conditions.into_iter().flatten().for_each(|condition| null_if_missing(condition, &["lastProbeTime"]));

@@ -44,6 +44,7 @@ pub enum Subresource {
     Proxy,
     Token,
     Finalize,
+    Approval,
 }
 
 impl Subresource {
@@ -64,6 +65,7 @@ impl Subresource {
             Self::Proxy => "proxy",
             Self::Token => "token",
             Self::Finalize => "finalize",
+            Self::Approval => "approval",
         }
     }
 }
@@ -106,18 +108,63 @@ macro_rules! kinds {
 
 kinds! {
     ConfigMap, "", "v1", "configmaps", "configmap", ["cm"], true, [], [], false;
+    Endpoints, "", "v1", "endpoints", "endpoints", ["ep"], true, [], [], false;
     Event, "", "v1", "events", "event", ["ev"], true, [], [], false;
+    LimitRange, "", "v1", "limitranges", "limitrange", ["limits"], true, [], [], false;
     Namespace, "", "v1", "namespaces", "namespace", ["ns"], false, [], [Status, Finalize], false;
     Node, "", "v1", "nodes", "node", ["no"], false, [], [Status, Proxy], false;
+    PersistentVolume, "", "v1", "persistentvolumes", "persistentvolume", ["pv"], false, [], [Status], false;
+    PersistentVolumeClaim, "", "v1", "persistentvolumeclaims", "persistentvolumeclaim", ["pvc"], true, [], [Status], false;
     Pod, "", "v1", "pods", "pod", ["po"], true, ["all"], [Status, Binding, Eviction, EphemeralContainers, Resize, Log, Exec, Attach, PortForward, Proxy], true;
+    PodTemplate, "", "v1", "podtemplates", "podtemplate", [], true, [], [], true;
+    ReplicationController, "", "v1", "replicationcontrollers", "replicationcontroller", ["rc"], true, ["all"], [Status, Scale], true;
+    ResourceQuota, "", "v1", "resourcequotas", "resourcequota", ["quota"], true, [], [Status], false;
     Secret, "", "v1", "secrets", "secret", [], true, [], [], false;
     ServiceAccount, "", "v1", "serviceaccounts", "serviceaccount", ["sa"], true, [], [Token], false;
     Service, "", "v1", "services", "service", ["svc"], true, ["all"], [Status, Proxy], false;
+    APIService, "apiregistration.k8s.io", "v1", "apiservices", "apiservice", [], false, ["api-extensions"], [Status], false;
     ControllerRevision, "apps", "v1", "controllerrevisions", "controllerrevision", [], true, [], [], false;
+    DaemonSet, "apps", "v1", "daemonsets", "daemonset", ["ds"], true, ["all"], [Status], true;
     Deployment, "apps", "v1", "deployments", "deployment", ["deploy"], true, ["all"], [Status, Scale], true;
     ReplicaSet, "apps", "v1", "replicasets", "replicaset", ["rs"], true, ["all"], [Status, Scale], true;
+    StatefulSet, "apps", "v1", "statefulsets", "statefulset", ["sts"], true, ["all"], [Status, Scale], true;
+    HorizontalPodAutoscaler, "autoscaling", "v2", "horizontalpodautoscalers", "horizontalpodautoscaler", ["hpa"], true, ["all"], [Status], false;
+    CronJob, "batch", "v1", "cronjobs", "cronjob", ["cj"], true, ["all"], [Status], true;
+    Job, "batch", "v1", "jobs", "job", [], true, ["all"], [Status], true;
+    CertificateSigningRequest, "certificates.k8s.io", "v1", "certificatesigningrequests", "certificatesigningrequest", ["csr"], false, [], [Approval, Status], false;
+    IngressClass, "networking.k8s.io", "v1", "ingressclasses", "ingressclass", [], false, [], [], true;
+    Ingress, "networking.k8s.io", "v1", "ingresses", "ingress", ["ing"], true, [], [Status], true;
+    IPAddress, "networking.k8s.io", "v1", "ipaddresses", "ipaddress", ["ip"], false, [], [], false;
+    NetworkPolicy, "networking.k8s.io", "v1", "networkpolicies", "networkpolicy", ["netpol"], true, [], [], true;
+    ServiceCIDR, "networking.k8s.io", "v1", "servicecidrs", "servicecidr", [], false, [], [Status], false;
+    PodDisruptionBudget, "policy", "v1", "poddisruptionbudgets", "poddisruptionbudget", ["pdb"], true, [], [Status], true;
+    ClusterRoleBinding, "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "clusterrolebinding", [], false, [], [], false;
+    ClusterRole, "rbac.authorization.k8s.io", "v1", "clusterroles", "clusterrole", [], false, [], [], false;
+    RoleBinding, "rbac.authorization.k8s.io", "v1", "rolebindings", "rolebinding", [], true, [], [], false;
+    Role, "rbac.authorization.k8s.io", "v1", "roles", "role", [], true, [], [], false;
+    CSIDriver, "storage.k8s.io", "v1", "csidrivers", "csidriver", [], false, [], [], true;
+    CSINode, "storage.k8s.io", "v1", "csinodes", "csinode", [], false, [], [], false;
+    CSIStorageCapacity, "storage.k8s.io", "v1", "csistoragecapacities", "csistoragecapacity", [], true, [], [], false;
+    StorageClass, "storage.k8s.io", "v1", "storageclasses", "storageclass", ["sc"], false, [], [], false;
+    VolumeAttachment, "storage.k8s.io", "v1", "volumeattachments", "volumeattachment", [], false, [], [Status], false;
+    VolumeAttributesClass, "storage.k8s.io", "v1", "volumeattributesclasses", "volumeattributesclass", ["vac"], false, [], [], false;
+    MutatingAdmissionPolicy, "admissionregistration.k8s.io", "v1", "mutatingadmissionpolicies", "mutatingadmissionpolicy", [], false, ["api-extensions"], [], true;
+    MutatingAdmissionPolicyBinding, "admissionregistration.k8s.io", "v1", "mutatingadmissionpolicybindings", "mutatingadmissionpolicybinding", [], false, ["api-extensions"], [], true;
+    MutatingWebhookConfiguration, "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "mutatingwebhookconfiguration", [], false, ["api-extensions"], [], true;
+    ValidatingAdmissionPolicy, "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "validatingadmissionpolicy", [], false, ["api-extensions"], [Status], true;
+    ValidatingAdmissionPolicyBinding, "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "validatingadmissionpolicybinding", [], false, ["api-extensions"], [], true;
+    ValidatingWebhookConfiguration, "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "validatingwebhookconfiguration", [], false, ["api-extensions"], [], true;
+    CustomResourceDefinition, "apiextensions.k8s.io", "v1", "customresourcedefinitions", "customresourcedefinition", ["crd", "crds"], false, ["api-extensions"], [Status], true;
+    PriorityClass, "scheduling.k8s.io", "v1", "priorityclasses", "priorityclass", ["pc"], false, [], [], true;
     Lease, "coordination.k8s.io", "v1", "leases", "lease", [], true, [], [], false;
+    RuntimeClass, "node.k8s.io", "v1", "runtimeclasses", "runtimeclass", [], false, [], [], false;
     EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", "endpointslice", [], true, [], [], true;
+    DeviceClass, "resource.k8s.io", "v1", "deviceclasses", "deviceclass", [], false, [], [], true;
+    ResourceClaim, "resource.k8s.io", "v1", "resourceclaims", "resourceclaim", [], true, [], [Status], false;
+    ResourceClaimTemplate, "resource.k8s.io", "v1", "resourceclaimtemplates", "resourceclaimtemplate", [], true, [], [], false;
+    ResourceSlice, "resource.k8s.io", "v1", "resourceslices", "resourceslice", [], false, [], [], true;
+    FlowSchema, "flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "flowschema", [], false, [], [Status], true;
+    PriorityLevelConfiguration, "flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations", "prioritylevelconfiguration", [], false, [], [Status], true;
 }
 
 impl Kind {

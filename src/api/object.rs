@@ -4,16 +4,28 @@ use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::Metadata;
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    PodTemplate, ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
+use k8s_openapi::api::node::v1::RuntimeClass;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::scheduling::v1::PriorityClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::kind::Kind;
+use super::unstructured::Unstructured;
 use crate::machinery::json::{self, ReadError};
 
 /// A text that is copied often and changed never.
@@ -97,24 +109,34 @@ macro_rules! objects {
         /// An object of any kind, shared and cheap to clone.
         #[derive(Clone, Debug, PartialEq)]
         #[allow(missing_docs, reason = "the names are the API's own")]
-        pub enum Object { $($kind(Arc<$kind>)),* }
+        pub enum Object {
+            $($kind(Arc<$kind>),)*
+            /// An object of a kind that is stored and handed out, but that no component acts on.
+            Unstructured(Arc<Unstructured>),
+        }
 
         impl Object {
             /// The object's kind.
             #[must_use]
-            pub const fn kind(&self) -> Kind {
-                match self { $(Self::$kind(_) => Kind::$kind),* }
+            pub fn kind(&self) -> Kind {
+                match self { $(Self::$kind(_) => Kind::$kind,)* Self::Unstructured(object) => object.kind }
             }
 
             /// The object's metadata.
             #[must_use]
             pub fn metadata(&self) -> &ObjectMeta {
-                match self { $(Self::$kind(object) => object.metadata()),* }
+                match self {
+                    $(Self::$kind(object) => object.metadata(),)*
+                    Self::Unstructured(object) => &object.metadata,
+                }
             }
 
             /// The object's metadata, to be changed; copies the object when it is shared.
             pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
-                match self { $(Self::$kind(object) => Arc::make_mut(object).metadata_mut()),* }
+                match self {
+                    $(Self::$kind(object) => Arc::make_mut(object).metadata_mut(),)*
+                    Self::Unstructured(object) => &mut Arc::make_mut(object).metadata,
+                }
             }
 
             /// Reads an object of `kind` from JSON whose shape was checked before.
@@ -122,13 +144,19 @@ macro_rules! objects {
             /// # Errors
             /// When the shape is wrong all the same.
             pub fn from_value(kind: Kind, value: &Value) -> Result<Self, ReadError> {
-                Ok(match kind { $(Kind::$kind => Self::$kind(Arc::new(json::from_value(value)?))),* })
+                Ok(match kind {
+                    $(Kind::$kind => Self::$kind(Arc::new(json::from_value(value)?)),)*
+                    _ => Self::Unstructured(Arc::new(Unstructured::from_value(kind, value)?)),
+                })
             }
 
             /// The object as JSON, with `apiVersion` and `kind`.
             #[must_use]
             pub fn to_value(&self) -> Value {
-                match self { $(Self::$kind(object) => json::to_value(&**object)),* }
+                match self {
+                    $(Self::$kind(object) => json::to_value(&**object),)*
+                    Self::Unstructured(object) => object.to_value(),
+                }
             }
 
             /// Whether both are one and the same allocation: equal without a look.
@@ -136,6 +164,7 @@ macro_rules! objects {
             pub fn ptr_eq(&self, other: &Self) -> bool {
                 match (self, other) {
                     $((Self::$kind(a), Self::$kind(b)) => Arc::ptr_eq(a, b),)*
+                    (Self::Unstructured(a), Self::Unstructured(b)) => Arc::ptr_eq(a, b),
                     _ => false,
                 }
             }
@@ -162,8 +191,11 @@ macro_rules! objects {
 }
 
 objects! {
-    ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount, Service, ControllerRevision, Deployment,
-    ReplicaSet, Lease, EndpointSlice,
+    ConfigMap, Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodTemplate,
+    ReplicationController, ResourceQuota, Secret, ServiceAccount, Service, ControllerRevision, DaemonSet, Deployment,
+    ReplicaSet, StatefulSet, HorizontalPodAutoscaler, CronJob, Job, Ingress, IngressClass, NetworkPolicy, RuntimeClass,
+    PodDisruptionBudget, ClusterRole, ClusterRoleBinding, Role, RoleBinding, PriorityClass, CSINode, StorageClass,
+    VolumeAttachment, Lease, EndpointSlice,
 }
 
 impl Object {

@@ -16,7 +16,7 @@ use crate::machinery::names;
 use super::check::{invalid_each, text};
 use super::kind::Subresource;
 use super::object::Object;
-use super::{apps, coordination, core, discovery, meta};
+use super::{apps, autoscaling, coordination, core, discovery, meta, networking, rbac};
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
@@ -29,11 +29,20 @@ pub fn default(object: &mut Object) {
         Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
         Object::Secret(object) => core::config::default_secret(Arc::make_mut(object)),
         Object::Service(object) => core::service::default(Arc::make_mut(object)),
-        Object::ConfigMap(_)
-        | Object::ControllerRevision(_)
-        | Object::Event(_)
-        | Object::Lease(_)
-        | Object::ServiceAccount(_) => {}
+        Object::ClusterRoleBinding(object) => {
+            let binding = Arc::make_mut(object);
+            rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
+        }
+        Object::Endpoints(object) => core::endpoints::default(Arc::make_mut(object)),
+        Object::HorizontalPodAutoscaler(object) => autoscaling::default(Arc::make_mut(object)),
+        Object::IngressClass(object) => networking::ingress_class::default(Arc::make_mut(object)),
+        Object::NetworkPolicy(object) => networking::network_policy::default(Arc::make_mut(object)),
+        Object::PodTemplate(object) => core::pod_template::default(Arc::make_mut(object)),
+        Object::RoleBinding(object) => {
+            let binding = Arc::make_mut(object);
+            rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
+        }
+        _ => {}
     }
 }
 
@@ -54,11 +63,13 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::ReplicaSet(object) => apps::replica_set::prepare_for_create(Arc::make_mut(object)),
         Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
         Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
-        Object::ConfigMap(_)
-        | Object::ControllerRevision(_)
-        | Object::Event(_)
-        | Object::Lease(_)
-        | Object::Secret(_) => {}
+        Object::HorizontalPodAutoscaler(object) => autoscaling::prepare_for_create(Arc::make_mut(object)),
+        Object::Ingress(object) => networking::ingress::prepare_for_create(Arc::make_mut(object)),
+        Object::IngressClass(object) => networking::ingress_class::prepare_for_create(Arc::make_mut(object)),
+        Object::NetworkPolicy(object) => networking::network_policy::prepare_for_create(Arc::make_mut(object)),
+        Object::PodTemplate(object) => core::pod_template::prepare_for_create(Arc::make_mut(object)),
+        Object::Unstructured(object) => Arc::make_mut(object).prepare_for_create(),
+        _ => {}
     }
 }
 
@@ -79,6 +90,17 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::Secret(object) => core::config::validate_secret(object),
         Object::Service(object) => core::service::validate(object),
         Object::ServiceAccount(object) => core::config::validate_service_account(object),
+        Object::ClusterRole(object) => rbac::validate_cluster_role(object),
+        Object::ClusterRoleBinding(object) => rbac::validate_cluster_binding(object),
+        Object::Endpoints(object) => core::endpoints::validate(object),
+        Object::HorizontalPodAutoscaler(object) => autoscaling::validate(object),
+        Object::Ingress(object) => networking::ingress::validate(object),
+        Object::IngressClass(object) => networking::ingress_class::validate(object),
+        Object::NetworkPolicy(object) => networking::network_policy::validate(object),
+        Object::PodTemplate(object) => core::pod_template::validate(object),
+        Object::Role(object) => rbac::validate_role(object),
+        Object::RoleBinding(object) => rbac::validate_binding(object),
+        _ => ErrorList::new(),
     };
     // What every kind's name must be at least is asked only when nothing else is wrong.
     if errors.is_empty() { validate_name_in_address(object) } else { errors }
@@ -96,12 +118,12 @@ fn validate_name_in_address(object: &Object) -> ErrorList {
     errors
 }
 
-/// Runs `$function` on both objects when they are of the kind `$kind`.
+/// Runs the body of the kind that both objects are of; the last one is for kinds that need nothing of their own.
 macro_rules! both {
-    ($new:expr, $old:expr, { $($kind:ident => |$a:ident, $b:ident| $body:expr,)* }) => {
+    ($new:expr, $old:expr, { $($kind:ident => |$a:ident, $b:ident| $body:expr,)* _ => $otherwise:expr }) => {
         match ($new, $old) {
             $((Object::$kind($a), Object::$kind($b)) => $body,)*
-            _ => unreachable!("an update never changes the kind"),
+            _ => $otherwise,
         }
     };
 }
@@ -116,12 +138,8 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
     assert_eq!(new.kind(), old.kind(), "an update never changes the kind");
     meta::carry_over(new.metadata_mut(), old.metadata());
     both!(new, old, {
-        ConfigMap => |_new, _old| (),
-        ControllerRevision => |_new, _old| (),
         Deployment => |new, old| apps::deployment::prepare_for_update(Arc::make_mut(new), old, subresource),
         EndpointSlice => |new, old| discovery::prepare_for_update(Arc::make_mut(new), old),
-        Event => |_new, _old| (),
-        Lease => |_new, _old| (),
         Namespace => |new, old| core::namespace::prepare_for_update(Arc::make_mut(new), old, subresource),
         Node => |new, old| core::node::prepare_for_update(Arc::make_mut(new), old, subresource),
         Pod => |new, old| core::pod::strategy::prepare_for_update(Arc::make_mut(new), old, subresource),
@@ -129,6 +147,13 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         Secret => |new, old| core::config::prepare_secret_for_update(Arc::make_mut(new), old),
         Service => |new, old| core::service::prepare_for_update(Arc::make_mut(new), old, subresource),
         ServiceAccount => |new, _old| core::config::prepare_service_account(Arc::make_mut(new)),
+        HorizontalPodAutoscaler => |new, old| autoscaling::prepare_for_update(Arc::make_mut(new), old, subresource),
+        Ingress => |new, old| networking::ingress::prepare_for_update(Arc::make_mut(new), old, subresource),
+        IngressClass => |new, old| networking::ingress_class::prepare_for_update(Arc::make_mut(new), old),
+        NetworkPolicy => |new, old| networking::network_policy::prepare_for_update(Arc::make_mut(new), old),
+        PodTemplate => |new, old| core::pod_template::prepare_for_update(Arc::make_mut(new), old),
+        Unstructured => |new, old| Arc::make_mut(new).prepare_for_update(old, subresource),
+        _ => ()
     });
 }
 
@@ -164,6 +189,17 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
             _ => core::service::validate_update(new, old),
         },
         ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
+        ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
+        ClusterRoleBinding => |new, old| rbac::validate_cluster_binding_update(new, old),
+        Endpoints => |new, old| core::endpoints::validate_update(new, old),
+        HorizontalPodAutoscaler => |new, old| autoscaling::validate_update(new, old, subresource),
+        Ingress => |new, old| networking::ingress::validate_update(new, old, subresource),
+        IngressClass => |new, old| networking::ingress_class::validate_update(new, old),
+        NetworkPolicy => |new, old| networking::network_policy::validate_update(new, old),
+        PodTemplate => |new, old| core::pod_template::validate_update(new, old),
+        Role => |new, old| rbac::validate_role_update(new, old),
+        RoleBinding => |new, old| rbac::validate_binding_update(new, old),
+        _ => ErrorList::new()
     }));
     errors
 }
@@ -184,12 +220,8 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
         Object::ServiceAccount(new) => {
             core::config::service_account_warnings(new, old.and_then(Object::downcast).map(|old| &**old))
         }
-        Object::ConfigMap(_)
-        | Object::ControllerRevision(_)
-        | Object::Event(_)
-        | Object::Lease(_)
-        | Object::Namespace(_)
-        | Object::Secret(_) => Vec::new(),
+        Object::Ingress(new) if old.is_none() => networking::ingress::warnings(new),
+        _ => Vec::new(),
     }
 }
 

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use crate::machinery::duration;
 use crate::machinery::time::Time;
 
+use super::check;
 use super::kind::Kind;
 use super::object::Object;
-use super::{apps, coordination, core, discovery};
+use super::{apps, autoscaling, coordination, core, discovery, networking, rbac};
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,16 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::ReplicaSet => apps::replica_set::COLUMNS,
         Kind::Lease => coordination::COLUMNS,
         Kind::EndpointSlice => discovery::COLUMNS,
+        Kind::ClusterRole | Kind::Role => rbac::ROLE_COLUMNS,
+        Kind::ClusterRoleBinding => rbac::CLUSTER_BINDING_COLUMNS,
+        Kind::Endpoints => core::endpoints::COLUMNS,
+        Kind::HorizontalPodAutoscaler => autoscaling::COLUMNS,
+        Kind::Ingress => networking::ingress::COLUMNS,
+        Kind::IngressClass => networking::ingress_class::COLUMNS,
+        Kind::NetworkPolicy => networking::network_policy::COLUMNS,
+        Kind::PodTemplate => core::pod_template::COLUMNS,
+        Kind::RoleBinding => rbac::BINDING_COLUMNS,
+        _ => &[NAME, AGE],
     }
 }
 
@@ -113,6 +124,21 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::ReplicaSet(object) => apps::replica_set::row(object, now),
         Object::Lease(object) => coordination::row(object, now),
         Object::EndpointSlice(object) => discovery::row(object, now),
+        Object::ClusterRole(object) => rbac::role_row(&object.metadata),
+        Object::ClusterRoleBinding(object) => {
+            rbac::binding_row(&object.metadata, &object.role_ref, check::list(&object.subjects), now)
+        }
+        Object::Endpoints(object) => core::endpoints::row(object, now),
+        Object::HorizontalPodAutoscaler(object) => autoscaling::row(object, now),
+        Object::Ingress(object) => networking::ingress::row(object, now),
+        Object::IngressClass(object) => networking::ingress_class::row(object, now),
+        Object::NetworkPolicy(object) => networking::network_policy::row(object, now),
+        Object::PodTemplate(object) => core::pod_template::row(object),
+        Object::Role(object) => rbac::role_row(&object.metadata),
+        Object::RoleBinding(object) => {
+            rbac::binding_row(&object.metadata, &object.role_ref, check::list(&object.subjects), now)
+        }
+        other => vec![name_of(other.metadata()), age_of(other.metadata(), now)],
     }
 }
 

@@ -69,6 +69,9 @@ fn decode(
     Object::from_value(kind, &value).map_err(|error| refused(&error.to_string()))
 }
 
+/// Where upstream makes the scheme that knows all kinds; it names the place in an error.
+const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+
 /// The object must say of itself what the address says of it.
 fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
     let (said_version, said_kind) = strict::type_meta(value).map_err(Status::bad_request)?;
@@ -83,6 +86,13 @@ fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
              unknown conversion",
             said.info().version,
             said.info().version,
+        )));
+    }
+    if said_version == version {
+        let why = format!("no kind {said_kind:?} is registered for version {version:?} in scheme {SCHEME:?}");
+        return Err(Status::bad_request(format!(
+            "{said_kind} in version {:?} cannot be handled as a {kind}: {why}",
+            kind.info().version
         )));
     }
     Err(Status::bad_request(format!(

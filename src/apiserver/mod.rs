@@ -35,6 +35,9 @@ pub use request::{
     User, Verb, VersionMatch, WriteOptions,
 };
 
+/// What every request for Endpoints is warned of since v1.33.
+const ENDPOINTS_DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
 /// The API server with its store.
 #[derive(Clone, Debug)]
 pub struct ApiServer {
@@ -94,6 +97,9 @@ impl ApiServer {
         let writes_event = target.kind == Kind::Event
             && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
         let before = self.etcd.revision();
+        if target.kind == Kind::Endpoints {
+            context.warnings.push(ENDPOINTS_DEPRECATED.to_owned());
+        }
         let response = match (target.subresource, verb) {
             (None | Some(Subresource::Status), Verb::Get) => self.get(&target).map(Response::Object),
             (None, Verb::List(options)) => self.list(&target, &options).map(Response::List),
@@ -119,7 +125,11 @@ impl ApiServer {
                 self.pod_subresource(&mut context, &target, verb)
             }
             _ => Err(Status::method_not_allowed()),
-        }?;
+        };
+        let response = match response {
+            Ok(response) => response,
+            Err(status) => return Err(status.with_warnings(context.warnings)),
+        };
         if writes_event
             && self.etcd.revision() > before
             && let Response::Object(event) = &response

@@ -6,6 +6,8 @@
 mod claim;
 mod deployment;
 mod endpoint_slice;
+mod endpoint_slice_mirroring;
+mod endpoints;
 mod garbage_collector;
 mod manager;
 mod namespace;
@@ -24,6 +26,8 @@ use crate::client::Controller;
 pub use claim::claim;
 pub use deployment::DeploymentController;
 pub use endpoint_slice::EndpointSliceController;
+pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
+pub use endpoints::EndpointsController;
 pub use garbage_collector::GarbageCollector;
 pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
@@ -43,7 +47,9 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<ReplicaSetController>::default(),
         Box::new(DeploymentController),
         Box::<NodeLifecycleController>::default(),
+        Box::<EndpointsController>::default(),
         Box::<EndpointSliceController>::default(),
+        Box::new(EndpointSliceMirroringController),
         Box::<GarbageCollector>::default(),
         Box::new(NamespaceController),
         Box::<PodGarbageCollector>::default(),

@@ -88,7 +88,9 @@ fn below(kind: Kind, subresource: Subresource) -> (&'static [&'static str], &'st
     const PASS: &[&str] = &["create", "delete", "get", "patch", "update"];
     let own = || kind.info().kind.to_owned();
     match subresource {
-        Subresource::Status | Subresource::EphemeralContainers | Subresource::Resize => (CHANGE, "", "", own()),
+        Subresource::Status | Subresource::EphemeralContainers | Subresource::Resize | Subresource::Approval => {
+            (CHANGE, "", "", own())
+        }
         Subresource::Scale => (CHANGE, "autoscaling", "v1", "Scale".to_owned()),
         Subresource::Binding => (&["create"], "", "", "Binding".to_owned()),
         Subresource::Eviction => (&["create"], "policy", "v1", "Eviction".to_owned()),

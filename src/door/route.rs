@@ -72,7 +72,9 @@ pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     };
     match route(session, request, &query, format) {
         Ok(answer) => answer,
-        Err(status) => Reply::refusal(&status, &format.whole()).into(),
+        Err(status) => {
+            Reply { warnings: status.warnings().to_vec(), ..Reply::refusal(&status, &format.whole()) }.into()
+        }
     }
 }
 

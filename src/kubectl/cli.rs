@@ -187,11 +187,15 @@ impl<'a> Cli<'a> {
     /// Sends a request and shows the server's warnings.
     pub(super) fn send(&mut self, target: Target, verb: Verb) -> Result<Response, Status> {
         let cause = Cause::new("kubectl", Why::new("You ran {}.", [self.parsed.line.clone()]));
-        let answer = self.api.request(Request { user: User::admin(), cause, target, verb })?;
-        for warning in &answer.warnings {
+        let answer = self.api.request(Request { user: User::admin(), cause, target, verb });
+        let warnings = match &answer {
+            Ok(answer) => answer.warnings.as_slice(),
+            Err(status) => status.warnings(),
+        };
+        for warning in warnings {
             self.complain(&format!("Warning: {warning}"));
         }
-        Ok(answer.response)
+        Ok(answer?.response)
     }
 
     fn send_for_value(&mut self, target: Target, verb: Verb) -> Result<Value, Status> {

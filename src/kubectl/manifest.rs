@@ -106,7 +106,12 @@ fn object_info(source: &str, value: &Value, default: &str, enforced: bool, stric
 fn mapping(value: &Value, source: &str) -> Result<Kind, Failure> {
     let text = |field: &str| value[field].as_str().unwrap_or("");
     let (version, kind) = (text("apiVersion"), text("kind"));
-    Kind::from_manifest(version, kind).ok_or_else(|| {
+    // The mapper that kubectl makes of discovery knows each kind in small letters too.
+    let in_small_letters = || {
+        let fits = |known: &&Kind| known.api_version() == version && known.info().kind.to_lowercase() == kind;
+        Kind::ALL.iter().find(fits).copied()
+    };
+    Kind::from_manifest(version, kind).or_else(in_small_letters).ok_or_else(|| {
         let metadata = |field: &str| value["metadata"][field].as_str().unwrap_or("");
         Failure::Message(format!(
             "resource mapping not found for name: {:?} namespace: {:?} from {source:?}: no matches for kind {kind:?} in \

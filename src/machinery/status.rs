@@ -104,6 +104,7 @@ struct Body {
     code: u16,
     message: String,
     details: Details,
+    warnings: Vec<String>,
 }
 
 impl Status {
@@ -114,7 +115,7 @@ impl Status {
 
     /// A status with the reason's own code.
     pub fn with_details(reason: Reason, message: impl Into<String>, details: Details) -> Self {
-        Self(Arc::new(Body { reason, code: reason.code(), message: message.into(), details }))
+        Self(Arc::new(Body { reason, code: reason.code(), message: message.into(), details, warnings: Vec::new() }))
     }
 
     /// `resource "name" not found`; `resource` is `pods` or `deployments.apps`.
@@ -220,6 +221,21 @@ impl Status {
     #[must_use]
     pub fn details(&self) -> &Details {
         &self.0.details
+    }
+
+    /// What the server wanted the user to know besides: `Warning` headers, which a refusal has too.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// The same refusal with `Warning` headers.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        if !warnings.is_empty() {
+            Arc::make_mut(&mut self.0).warnings = warnings;
+        }
+        self
     }
 
     /// Whether the object was not there.

@@ -5,7 +5,7 @@
 //! conditions to wait for, and pauses; simulated time passes as a person's watch would show. An answer is compared to
 //! the letter after the normalisation that the recording went through (`normal.rs`).
 //!
-//! Steps that differ are listed with their reason in `tests/cases/KNOWN_DIFFERENCES`; a listed step that holds fails the
+//! Steps that differ are listed with their reason in `KNOWN_DIFFERENCES` beside the cases; a listed step that holds fails the
 //! test too. To play some cases only: `CASES=rollout/scale cargo test --test oracle rollout`; with `TRACE=deployments`
 //! every change of that kind in the cases' namespaces is printed too. A new area is a folder and a function below.
 
@@ -52,32 +52,23 @@ fn play(area: &str) {
     assert!(report.is_empty(), "{area}: {} of {steps} steps as recorded\n{report}", steps - differing);
 }
 
-#[test]
-fn rollout() {
-    play("rollout");
+/// A test for each area, under its name.
+macro_rules! areas {
+    ($($area:ident),* $(,)?) => {
+        $(#[test]
+        fn $area() {
+            play(stringify!($area));
+        })*
+    };
 }
 
-#[test]
-fn garbage() {
-    play("garbage");
-}
-
-#[test]
-fn patch() {
-    play("patch");
-}
-
-#[test]
-fn kubectl() {
-    play("kubectl");
-}
-
-#[test]
-fn podlife() {
-    play("podlife");
-}
-
-#[test]
-fn nodes() {
-    play("nodes");
+areas! {
+    garbage,
+    kubectl,
+    nodes,
+    patch,
+    podlife,
+    rollout,
+    services,
+    validation,
 }

@@ -47,7 +47,11 @@ pub fn find(argv: &[String], namespace: &str) -> Option<Box<dyn CommandRun>> {
 /// What tells a one-liner from the others, the file that it reads in place of its input, and what it does.
 type OneLiner = (&'static str, Option<&'static str>, fn(&Value) -> String);
 
-const ONE_LINERS: [OneLiner; 6] = [
+const ONE_LINERS: &[OneLiner] = &[
+    ("print(\"slice\", s[\"addressType\"]", None, slices),
+    ("print(sum(len(s.get(\"endpoints\")", None, endpoints_in_all),
+    ("print(sorted(len(s.get(\"endpoints\")", None, endpoints_in_each),
+    ("len(o[\"subsets\"][0][\"addresses\"])", None, addresses_of_first_subset),
     ("'app':'squat'", Some("rs.json"), squatting_set),
     ("o[\"spec\"].get(\"finalizers\")", None, namespace_state),
     ("\"ephemeralContainers\"]=[{\"name\":\"dbg\"", None, with_ephemeral_container),
@@ -89,6 +93,53 @@ impl CommandRun for Filter {
     fn clone_box(&self) -> Box<dyn CommandRun> {
         Box::new(self.clone())
     }
+}
+
+fn endpoint_counts(list: &Value) -> Vec<usize> {
+    let slices = list["items"].as_array().into_iter().flatten();
+    slices.map(|slice| slice["endpoints"].as_array().map_or(0, Vec::len)).collect()
+}
+
+fn endpoints_in_all(list: &Value) -> String {
+    format!("{}\n", endpoint_counts(list).iter().sum::<usize>())
+}
+
+fn endpoints_in_each(list: &Value) -> String {
+    let mut counts = endpoint_counts(list);
+    counts.sort_unstable();
+    format!("{counts:?}\n")
+}
+
+fn addresses_of_first_subset(endpoints: &Value) -> String {
+    format!("{}\n", endpoints["subsets"][0]["addresses"].as_array().map_or(0, Vec::len))
+}
+
+fn slices(list: &Value) -> String {
+    let mut text = String::new();
+    let mut slices: Vec<&Value> = list["items"].as_array().into_iter().flatten().collect();
+    slices.sort_by_key(|slice| repr(&slice["ports"]));
+    for slice in slices {
+        text.push_str(&format!(
+            "slice {} ports {} labels {}\n",
+            printed(&slice["addressType"]),
+            dumps(&slice["ports"]),
+            dumps_sorted(&slice["metadata"]["labels"])
+        ));
+        let mut endpoints: Vec<&Value> = slice["endpoints"].as_array().into_iter().flatten().collect();
+        endpoints.sort_by_key(|one| printed(&one["targetRef"]["name"]) + &repr(&one["addresses"]));
+        for one in endpoints {
+            text.push_str(&format!(
+                "   {} {} {} {} {} {}\n",
+                printed(&one["targetRef"]["kind"]),
+                printed(&one["targetRef"]["name"]),
+                dumps(&one["conditions"]),
+                printed(&one["hostname"]),
+                repr(&Value::Bool(one["nodeName"].as_str().is_some_and(|name| !name.is_empty()))),
+                printed(&one["zone"]),
+            ));
+        }
+    }
+    text
 }
 
 fn squatting_set(set: &Value) -> String {

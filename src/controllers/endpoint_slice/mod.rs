@@ -4,10 +4,9 @@
 //! most [`reconcile::MAX_ENDPOINTS`] a slice. Watches Services, Pods, Nodes and EndpointSlices. Follows
 //! `kubernetes/pkg/controller/endpointslice` and `k8s.io/endpointslice`.
 //!
-//! Not simulated: hints by the annotation `service.kubernetes.io/topology-mode`, and the mirroring of Endpoints, a kind
-//! that is not served.
+//! Not simulated: hints by the annotation `service.kubernetes.io/topology-mode`.
 
-mod endpoints;
+pub(super) mod endpoint;
 mod reconcile;
 mod tracker;
 
@@ -26,15 +25,17 @@ use crate::etcd::Why;
 use crate::machinery::labels::Selector;
 use crate::machinery::time::Time;
 
-use reconcile::{LABEL_MANAGED_BY, LABEL_SERVICE, MANAGED_BY, Plan};
-use tracker::{SliceTracker, TriggerTimes};
+pub(super) use reconcile::{LABEL_MANAGED_BY, LABEL_SERVICE};
+use reconcile::{MANAGED_BY, Plan};
+use tracker::SliceTracker;
+pub(super) use tracker::TriggerTimes;
 
 /// How long a slice that somebody else changed is left alone: `endpointSliceChangeMinSyncDelay`.
 const CHANGE_MIN_SYNC_DELAY: Duration = Duration::from_secs(1);
 /// The first and the longest wait of a Service that failed: `defaultSyncBackOff`, `maxSyncBackOff`.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(1000));
 /// `v1.EndpointsLastChangeTriggerTime`.
-const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+pub(super) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// The EndpointSlice controller.
 #[derive(Clone, Debug, Default)]
@@ -52,13 +53,13 @@ fn is_managed(slice: &EndpointSlice) -> bool {
 }
 
 /// The Service that a slice says it belongs to.
-fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
+pub(super) fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
     let name = label(slice, LABEL_SERVICE).filter(|name| !name.is_empty())?;
     Some(ObjectKey::new(slice.namespace(), name))
 }
 
 /// What a Service selects pods by; `None` when it selects none itself.
-fn selector_of(service: &Service) -> Option<Selector> {
+pub(super) fn selector_of(service: &Service) -> Option<Selector> {
     let spec = service.spec.as_ref()?;
     if spec.type_.as_deref() == Some("ExternalName") {
         return None;
@@ -70,26 +71,26 @@ fn selects(service: &Service, pod: &Pod) -> bool {
     selector_of(service).is_some_and(|selector| selector.matches(&pod.metadata.labels))
 }
 
-impl EndpointSliceController {
-    /// `GetServicesToUpdateOnPodChange`.
-    fn on_pod(before: Option<&Pod>, after: Option<&Pod>, listers: &Informers, queue: &mut WorkQueue) {
-        let (changed, moved) = match (before, after) {
-            (Some(before), Some(after)) => endpoints::pod_changed(before, after),
-            _ => (true, true),
-        };
-        let Some(namespace) = after.or(before).map(Resource::namespace) else { return };
-        if !changed && !moved {
-            return;
-        }
-        for service in listers.list_in::<Service>(namespace) {
-            let was = before.is_some_and(|pod| selects(service, pod));
-            let is = after.is_some_and(|pod| selects(service, pod));
-            if if changed { was || is } else { was != is } {
-                queue.add(service.key());
-            }
+/// `GetServicesToUpdateOnPodChange`.
+pub(super) fn on_pod(before: Option<&Pod>, after: Option<&Pod>, listers: &Informers, queue: &mut WorkQueue) {
+    let (changed, moved) = match (before, after) {
+        (Some(before), Some(after)) => endpoint::pod_changed(before, after),
+        _ => (true, true),
+    };
+    let Some(namespace) = after.or(before).map(Resource::namespace) else { return };
+    if !changed && !moved {
+        return;
+    }
+    for service in listers.list_in::<Service>(namespace) {
+        let was = before.is_some_and(|pod| selects(service, pod));
+        let is = after.is_some_and(|pod| selects(service, pod));
+        if if changed { was || is } else { was != is } {
+            queue.add(service.key());
         }
     }
+}
 
+impl EndpointSliceController {
     fn on_slice(&mut self, before: Option<&EndpointSlice>, after: Option<&EndpointSlice>, queue: &mut WorkQueue) {
         let mut later = |slice: &EndpointSlice| {
             if let Some(service) = service_of(slice) {
@@ -166,7 +167,7 @@ fn set_trigger_time(slice: &mut EndpointSlice, trigger: Option<Time>) {
     };
 }
 
-fn is_namespace_terminating(error: &ClientError) -> bool {
+pub(super) fn is_namespace_terminating(error: &ClientError) -> bool {
     error
         .status()
         .is_some_and(|status| status.details().causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))
@@ -192,7 +193,7 @@ impl Controller for EndpointSliceController {
     fn on_event(&mut self, event: &InformerEvent, listers: &Informers, queue: &mut WorkQueue) {
         match event.kind {
             Kind::Service => queue.add(event.key.clone()),
-            Kind::Pod => Self::on_pod(event.before(), event.after(), listers, queue),
+            Kind::Pod => on_pod(event.before(), event.after(), listers, queue),
             Kind::EndpointSlice => self.on_slice(event.before(), event.after(), queue),
             _ => {}
         }

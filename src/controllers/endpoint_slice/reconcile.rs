@@ -13,14 +13,14 @@ use crate::api::Resource;
 use crate::controllers::pod_control::{controller_ref, node_name};
 use crate::machinery::order::Order as _;
 
-use super::endpoints::{self, EndpointKey};
+use super::endpoint::{self, EndpointKey};
 
 /// How many endpoints a slice holds: `--max-endpoints-per-slice`.
 pub(super) const MAX_ENDPOINTS: usize = 100;
 /// The label that names a slice's Service.
-pub(super) const LABEL_SERVICE: &str = "kubernetes.io/service-name";
+pub(in crate::controllers) const LABEL_SERVICE: &str = "kubernetes.io/service-name";
 /// The label that names who keeps a slice.
-pub(super) const LABEL_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+pub(in crate::controllers) const LABEL_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// What this controller writes there.
 pub(super) const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
 const LABEL_HEADLESS: &str = "service.kubernetes.io/headless";
@@ -144,8 +144,8 @@ fn wanted<'a>(
 ) -> BTreeMap<PortsKey, Wanted> {
     let publish = service.spec.as_ref().and_then(|spec| spec.publish_not_ready_addresses).unwrap_or(false);
     let mut groups: BTreeMap<PortsKey, Wanted> = BTreeMap::new();
-    for pod in pods.iter().filter(|pod| endpoints::belongs(pod)) {
-        let ports = endpoints::ports(service, pod);
+    for pod in pods.iter().filter(|pod| endpoint::belongs(pod)) {
+        let ports = endpoint::ports(service, pod);
         let group = groups.entry(ports_key(&ports)).or_insert_with(|| Wanted { ports, endpoints: BTreeMap::new() });
         let node_name = node_name(pod);
         let found = node(node_name);
@@ -154,9 +154,9 @@ fn wanted<'a>(
             errors.push(format!("skipping Pod {pod} for Service {namespace}/{name}: Node {node_name} Not Found"));
             continue;
         }
-        let endpoint = endpoints::endpoint(pod, found.map(|node| &**node), service, address_type);
+        let endpoint = endpoint::endpoint(pod, found.map(|node| &**node), service, address_type);
         if !endpoint.addresses.is_empty() {
-            group.endpoints.insert(endpoints::key(&endpoint), endpoint);
+            group.endpoints.insert(endpoint::key(&endpoint), endpoint);
         }
     }
     groups
@@ -221,8 +221,8 @@ fn plan_ports(
         let mut kept = Vec::new();
         let mut changed = false;
         for endpoint in slice.endpoints.iter().flatten() {
-            if let Some(desired) = wanted.endpoints.remove(&endpoints::key(endpoint)) {
-                changed |= !endpoints::same_state(&desired, endpoint);
+            if let Some(desired) = wanted.endpoints.remove(&endpoint::key(endpoint)) {
+                changed |= !endpoint::same_state(&desired, endpoint);
                 // Hints are set again below, so those that are right must not be lost meanwhile.
                 kept.push(Endpoint { hints: endpoint.hints.clone(), ..desired });
             }

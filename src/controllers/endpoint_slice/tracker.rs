@@ -66,7 +66,7 @@ impl SliceTracker {
 
 /// When what a Service's endpoints follow from changed last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct TriggerTimes {
+pub(in crate::controllers) struct TriggerTimes {
     services: OrdMap<ObjectKey, (Option<Time>, OrdMap<Name, Time>)>,
 }
 

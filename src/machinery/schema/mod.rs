@@ -18,6 +18,9 @@
 //! `patchStrategy=retainKeys`, `map:KEYS`, `set` and `atomic` are the list or map type of server-side apply
 //! (`KEY=DEFAULT` where a key has a default); a list that says nothing is atomic, a map or struct granular.
 //!
+//! One field says `required` though Go leaves it out when empty: an autoscaler's `policies`, since validation tells an
+//! empty list from a missing one, which gets the default policies.
+//!
 //! Not here: alpha and beta groups, which the simulated API server does not serve.
 
 use std::sync::LazyLock;

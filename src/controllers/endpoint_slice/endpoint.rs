@@ -17,14 +17,14 @@ const LABEL_ZONE: &str = "topology.kubernetes.io/zone";
 
 /// What makes two endpoints the same one, whatever their state: `hashEndpoint`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EndpointKey {
+pub(in crate::controllers) struct EndpointKey {
     namespace: String,
     name: String,
     addresses: Vec<String>,
     hostname: String,
 }
 
-pub(super) fn key(endpoint: &Endpoint) -> EndpointKey {
+pub(in crate::controllers) fn key(endpoint: &Endpoint) -> EndpointKey {
     let mut addresses = endpoint.addresses.clone();
     addresses.order();
     let target = |field: fn(&ObjectReference) -> &Option<String>| {
@@ -39,7 +39,7 @@ pub(super) fn key(endpoint: &Endpoint) -> EndpointKey {
 }
 
 /// Whether two endpoints of one key say the same: `EndpointsEqualBeyondHash`.
-pub(super) fn same_state(a: &Endpoint, b: &Endpoint) -> bool {
+pub(in crate::controllers) fn same_state(a: &Endpoint, b: &Endpoint) -> bool {
     let target = |endpoint: &Endpoint| {
         endpoint.target_ref.clone().map(|target| ObjectReference { resource_version: None, ..target })
     };
@@ -47,7 +47,7 @@ pub(super) fn same_state(a: &Endpoint, b: &Endpoint) -> bool {
 }
 
 /// Whether a pod has a place among endpoints at all: it has an address and has not ended.
-pub(super) fn belongs(pod: &Pod) -> bool {
+pub(in crate::controllers) fn belongs(pod: &Pod) -> bool {
     !matches!(phase(pod), "Succeeded" | "Failed") && addresses(pod).next().is_some()
 }
 
@@ -59,7 +59,12 @@ fn addresses(pod: &Pod) -> impl Iterator<Item = &str> {
 }
 
 /// The endpoint that a pod is for a Service: `podToEndpoint`. It has no addresses when the pod has none of that type.
-pub(super) fn endpoint(pod: &Pod, node: Option<&Node>, service: &Service, address_type: &str) -> Endpoint {
+pub(in crate::controllers) fn endpoint(
+    pod: &Pod,
+    node: Option<&Node>,
+    service: &Service,
+    address_type: &str,
+) -> Endpoint {
     let spec = service.spec.as_ref();
     let publish = spec.and_then(|spec| spec.publish_not_ready_addresses).unwrap_or(false);
     let (serving, terminating) = (is_ready(pod), pod.is_deleting());
@@ -93,7 +98,7 @@ pub(super) fn endpoint(pod: &Pod, node: Option<&Node>, service: &Service, addres
 }
 
 /// The ports of a Service as they are on a pod, without those that the pod does not name: `getEndpointPorts`.
-pub(super) fn ports(service: &Service, pod: &Pod) -> Vec<EndpointPort> {
+pub(in crate::controllers) fn ports(service: &Service, pod: &Pod) -> Vec<EndpointPort> {
     let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
     ports
         .filter_map(|port| {
@@ -135,7 +140,7 @@ fn find_port(pod: &Pod, port: &ServicePort) -> Option<i32> {
 
 /// Whether an update of a pod may change endpoints, and whether it may change which Services it belongs to:
 /// `podEndpointsChanged`.
-pub(super) fn pod_changed(before: &Pod, after: &Pod) -> (bool, bool) {
+pub(in crate::controllers) fn pod_changed(before: &Pod, after: &Pod) -> (bool, bool) {
     let host = |pod: &Pod| pod.spec.as_ref().map(|spec| (spec.hostname.clone(), spec.subdomain.clone()));
     let moved = before.metadata.labels != after.metadata.labels || host(before) != host(after);
     // Upstream compares pointers, so that every change of a pod that is being deleted counts.
