@@ -51,10 +51,10 @@ mod worker {
         let listener = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
             // A message that is no command is a bug of the page; the page sees the engine die of it.
             let message: Value = serde_wasm_bindgen::from_value(event.data()).expect("the page sends data");
-            match &mut *waiting.borrow_mut() {
-                Some(waiting) if must_wait(&message, waiting) => waiting.push(message),
-                _ => obey(&port, &host, &message),
+            if let Some(waiting) = waiting.borrow_mut().as_mut().filter(|waiting| must_wait(&message, waiting)) {
+                return waiting.push(message);
             }
+            obey(&port, &host, &message);
         });
         scope.set_onmessage(Some(listener.as_ref().unchecked_ref()));
         listener.forget();
