@@ -3,6 +3,7 @@
 
 mod apps;
 mod autoscaling;
+pub(crate) mod batch;
 pub(crate) mod check;
 mod coordination;
 pub mod core;

@@ -16,13 +16,15 @@ use crate::machinery::names;
 use super::check::{invalid_each, text};
 use super::kind::Subresource;
 use super::object::Object;
-use super::{apps, autoscaling, coordination, core, discovery, meta, networking, rbac};
+use super::{apps, autoscaling, batch, coordination, core, discovery, meta, networking, rbac};
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
     match object {
+        Object::CronJob(object) => batch::cron_job::default(Arc::make_mut(object)),
         Object::EndpointSlice(object) => discovery::default(Arc::make_mut(object)),
         Object::Deployment(object) => apps::deployment::default(Arc::make_mut(object)),
+        Object::Job(object) => batch::job::default(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
         Object::Node(object) => core::node::default(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::defaults::pod(Arc::make_mut(object)),
@@ -55,8 +57,10 @@ pub fn prepare_for_create(object: &mut Object) {
     metadata.deletion_grace_period_seconds = None;
     metadata.self_link = None;
     match object {
+        Object::CronJob(object) => batch::cron_job::prepare_for_create(Arc::make_mut(object)),
         Object::EndpointSlice(object) => discovery::prepare_for_create(Arc::make_mut(object)),
         Object::Deployment(object) => apps::deployment::prepare_for_create(Arc::make_mut(object)),
+        Object::Job(object) => batch::job::prepare_for_create(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::prepare_for_create(Arc::make_mut(object)),
         Object::Node(object) => core::node::prepare_for_create(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::strategy::prepare_for_create(Arc::make_mut(object)),
@@ -79,9 +83,11 @@ pub fn validate(object: &Object) -> ErrorList {
     let errors = match object {
         Object::ConfigMap(object) => core::config::validate_config_map(object),
         Object::ControllerRevision(object) => apps::controller_revision::validate(object),
+        Object::CronJob(object) => batch::cron_job::validate(object),
         Object::Deployment(object) => apps::deployment::validate(object),
         Object::EndpointSlice(object) => discovery::validate(object),
         Object::Event(object) => core::event::validate(object),
+        Object::Job(object) => batch::job::validate(object),
         Object::Lease(object) => coordination::validate(object),
         Object::Namespace(object) => core::namespace::validate(object),
         Object::Node(object) => core::node::validate(object),
@@ -138,8 +144,10 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
     assert_eq!(new.kind(), old.kind(), "an update never changes the kind");
     meta::carry_over(new.metadata_mut(), old.metadata());
     both!(new, old, {
+        CronJob => |new, old| batch::cron_job::prepare_for_update(Arc::make_mut(new), old, subresource),
         Deployment => |new, old| apps::deployment::prepare_for_update(Arc::make_mut(new), old, subresource),
         EndpointSlice => |new, old| discovery::prepare_for_update(Arc::make_mut(new), old),
+        Job => |new, old| batch::job::prepare_for_update(Arc::make_mut(new), old, subresource),
         Namespace => |new, old| core::namespace::prepare_for_update(Arc::make_mut(new), old, subresource),
         Node => |new, old| core::node::prepare_for_update(Arc::make_mut(new), old, subresource),
         Pod => |new, old| core::pod::strategy::prepare_for_update(Arc::make_mut(new), old, subresource),
@@ -175,9 +183,11 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
     errors.extend(both!(new, old, {
         ConfigMap => |new, old| core::config::validate_config_map_update(new, old),
         ControllerRevision => |new, old| apps::controller_revision::validate_update(new, old),
+        CronJob => |new, old| batch::cron_job::validate_update(new, old, subresource),
         Deployment => |new, old| apps::deployment::validate_update(new, old, subresource),
         EndpointSlice => |new, old| discovery::validate_update(new, old),
         Event => |new, old| core::event::validate_update(new, old),
+        Job => |new, old| batch::job::validate_update(new, old, subresource),
         Lease => |new, old| coordination::validate_update(new, old),
         Namespace => |new, old| core::namespace::validate_update(new, old, subresource),
         Node => |new, old| core::node::validate_update(new, old, subresource),
@@ -208,8 +218,10 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
 #[must_use]
 pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
     match new {
+        Object::CronJob(new) => batch::cron_job::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::Deployment(new) => apps::deployment::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::EndpointSlice(new) => discovery::warnings(new),
+        Object::Job(new) => batch::job::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::Node(new) => core::node::warnings(new),
         Object::Pod(new) => {
             let old = old.and_then(Object::downcast).map(|old| &**old);
@@ -235,6 +247,11 @@ pub fn canonicalize(object: &mut Object) {
             let template = Arc::make_mut(object).spec.as_mut().and_then(|spec| spec.template.metadata.as_mut());
             template.into_iter().for_each(meta::canonicalize);
         }
+        Object::CronJob(object) => {
+            let template = Arc::make_mut(object).spec.job_template.spec.as_mut();
+            template.into_iter().for_each(|spec| batch::canonicalize(&mut spec.template));
+        }
+        Object::Job(object) => batch::job::canonicalize(Arc::make_mut(object)),
         Object::ReplicaSet(object) => {
             let template = Arc::make_mut(object).spec.as_mut().and_then(|spec| spec.template.as_mut());
             template.and_then(|template| template.metadata.as_mut()).into_iter().for_each(meta::canonicalize);

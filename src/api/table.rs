@@ -12,7 +12,7 @@ use crate::machinery::time::Time;
 use super::check;
 use super::kind::Kind;
 use super::object::Object;
-use super::{apps, autoscaling, coordination, core, discovery, networking, rbac};
+use super::{apps, autoscaling, batch, coordination, core, discovery, networking, rbac};
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::ControllerRevision => apps::controller_revision::COLUMNS,
         Kind::Deployment => apps::deployment::COLUMNS,
         Kind::ReplicaSet => apps::replica_set::COLUMNS,
+        Kind::CronJob => batch::cron_job::COLUMNS,
+        Kind::Job => batch::job::COLUMNS,
         Kind::Lease => coordination::COLUMNS,
         Kind::EndpointSlice => discovery::COLUMNS,
         Kind::ClusterRole | Kind::Role => rbac::ROLE_COLUMNS,
@@ -122,6 +124,8 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::ControllerRevision(object) => apps::controller_revision::row(object, now),
         Object::Deployment(object) => apps::deployment::row(object, now),
         Object::ReplicaSet(object) => apps::replica_set::row(object, now),
+        Object::CronJob(object) => batch::cron_job::row(object, now),
+        Object::Job(object) => batch::job::row(object, now),
         Object::Lease(object) => coordination::row(object, now),
         Object::EndpointSlice(object) => discovery::row(object, now),
         Object::ClusterRole(object) => rbac::role_row(&object.metadata),

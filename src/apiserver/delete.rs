@@ -16,6 +16,10 @@ use super::{ApiServer, Context, DeleteOptions, ListOptions, Propagation, Respons
 const FOREGROUND: &str = "foregroundDeletion";
 /// The finalizer that lets dependents go first: `metav1.FinalizerOrphanDependents`.
 const ORPHAN: &str = "orphan";
+/// `deleteOptionWarnings` of `pkg/registry/batch/job/storage`.
+const JOB_PODS_PRESERVED: &str = "child pods are preserved by default when jobs are deleted; set \
+                                  propagationPolicy=Background to remove them or set propagationPolicy=Orphan to \
+                                  suppress this warning";
 
 impl ApiServer {
     pub(super) fn delete(
@@ -30,8 +34,15 @@ impl ApiServer {
         if kind == Kind::Namespace {
             return self.delete_namespace(context, &existing, options);
         }
+        if kind == Kind::Job && options.propagation.is_none() {
+            let warning = JOB_PODS_PRESERVED.to_owned();
+            if !context.warnings.contains(&warning) {
+                context.warnings.push(warning);
+            }
+        }
         let mut object = existing.clone();
-        let mut changed = set_propagation_finalizers(&mut object, options.propagation);
+        let propagation = options.propagation.or_else(|| default_propagation(&object));
+        let mut changed = set_propagation_finalizers(&mut object, propagation);
         let grace = grace_seconds(&object, options);
         changed |= begin_deletion(&mut object, grace, context.now)?;
         let metadata = object.metadata();
@@ -219,6 +230,14 @@ fn begin_deletion(object: &mut Object, grace: i64, now: Time) -> Result<bool, St
         }
         _ => Ok(false),
     }
+}
+
+/// What becomes of dependents when nobody says: `DefaultGarbageCollectionPolicy`. The pods of a Job stay, as they did
+/// before there was a garbage collector.
+fn default_propagation(object: &Object) -> Option<Propagation> {
+    let mut finalizers = object.metadata().finalizers.iter().flatten();
+    let is_said = finalizers.any(|name| name == FOREGROUND || name == ORPHAN);
+    (object.kind() == Kind::Job && !is_said).then_some(Propagation::Orphan)
 }
 
 /// Adds or takes away the finalizers that a propagation policy means.

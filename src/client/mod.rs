@@ -19,6 +19,6 @@ pub use handle::{Client, ClientError, Identity, WakeUp};
 pub use informer::{InformerEvent, Informers, WatchSelector, WatchSpec};
 pub use limiter::TokenBucket;
 pub use process::{Controller, Process, Requeue, Token};
-pub use recorder::{EventType, Recorder};
+pub use recorder::{EventType, Recorder, reference};
 pub use worker::{Purpose, Worker};
 pub use workqueue::{QueueKey, WorkQueue};

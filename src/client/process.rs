@@ -70,6 +70,11 @@ pub trait Controller {
         5
     }
 
+    /// Whether keys that wait are no reason to call the cluster busy: they come back for ever.
+    fn waits_for_ever(&self) -> bool {
+        false
+    }
+
     /// The first and the longest wait of a key that failed.
     fn backoff(&self) -> (Duration, Duration) {
         (WorkQueue::BACKOFF_MIN, WorkQueue::BACKOFF_MAX)

@@ -70,6 +70,8 @@ pub struct Worker {
     due_at: Option<Time>,
     /// How many keys are handled at once.
     workers: usize,
+    /// Whether a cluster in which keys wait here counts as idle.
+    waits_for_ever: bool,
     /// The keys that are being handled, each until its sync's requests are through.
     handled: Vec<(QueueKey, Time)>,
     /// Until when the rate limit, which they share, makes them all wait.
@@ -97,6 +99,7 @@ impl Worker {
             work_at: None,
             due_at: None,
             workers: 1,
+            waits_for_ever: false,
             handled: Vec::new(),
             stalled_until: Time::default(),
         }
@@ -106,6 +109,13 @@ impl Worker {
     #[must_use]
     pub const fn with_workers(mut self, workers: usize) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// Lets a cluster count as idle though keys wait here.
+    #[must_use]
+    pub const fn waiting_for_ever(mut self, waits_for_ever: bool) -> Self {
+        self.waits_for_ever = waits_for_ever;
         self
     }
 
@@ -223,7 +233,12 @@ impl Worker {
             && self.due_at.is_none_or(|known| due < known)
         {
             self.due_at = Some(due);
-            client.wake_at(due, Purpose::Due.token(self.index));
+            let token = Purpose::Due.token(self.index);
+            if self.waits_for_ever {
+                client.wake_in_background(due, token);
+            } else {
+                client.wake_at(due, token);
+            }
         }
     }
 

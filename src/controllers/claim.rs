@@ -11,6 +11,7 @@ use crate::client::{Client, ClientError};
 use crate::etcd::Why;
 use crate::machinery::json::to_value;
 use crate::machinery::labels::Selector;
+use crate::machinery::patch::strategic::DELETE_FROM_PRIMITIVE_LIST;
 
 use super::pod_control::controller_ref;
 
@@ -47,13 +48,27 @@ pub fn claim<O: Resource, K: Resource>(
     candidates: impl Iterator<Item = Arc<K>>,
     client: &mut Client<'_>,
 ) -> Result<Vec<Arc<K>>, ClientError> {
+    claim_with_finalizer(owner, selector, candidates, None, client)
+}
+
+/// As [`claim`]; what is adopted gets the finalizer, and what is released loses it.
+///
+/// # Errors
+/// As [`claim`].
+pub(super) fn claim_with_finalizer<O: Resource, K: Resource>(
+    owner: &O,
+    selector: &Selector,
+    candidates: impl Iterator<Item = Arc<K>>,
+    finalizer: Option<&str>,
+    client: &mut Client<'_>,
+) -> Result<Vec<Arc<K>>, ClientError> {
     let mut claimed = Vec::new();
     let mut can_adopt = None;
     for object in candidates {
         match decide(owner, selector, &*object) {
             Claim::Keep => claimed.push(object),
             Claim::Ignore => {}
-            Claim::Release => release(owner, &*object, client)?,
+            Claim::Release => release(owner, &*object, finalizer, client)?,
             Claim::Adopt => {
                 // The cache may be old: an owner that is being deleted must not adopt.
                 let may = match can_adopt {
@@ -65,7 +80,7 @@ pub fn claim<O: Resource, K: Resource>(
                         *can_adopt.insert(is_alive(owner, client)?)
                     }
                 };
-                if may && let Some(adopted) = adopt(owner, &*object, client)? {
+                if may && let Some(adopted) = adopt(owner, &*object, finalizer, client)? {
                     claimed.push(adopted);
                 }
             }
@@ -86,13 +101,18 @@ fn is_alive<O: Resource>(owner: &O, client: &mut Client<'_>) -> Result<bool, Cli
 fn adopt<O: Resource, K: Resource>(
     owner: &O,
     object: &K,
+    finalizer: Option<&str>,
     client: &mut Client<'_>,
 ) -> Result<Option<Arc<K>>, ClientError> {
     client.because(Why::new(
         "{} {} matches the selector of {} {} and had no owner.",
         [kind::<K>(), object.name().to_owned(), kind::<O>(), owner.name().to_owned()],
     ));
-    let patch = json!({ "metadata": { "ownerReferences": [to_value(&controller_ref(owner))], "uid": object.uid() } });
+    let mut patch =
+        json!({ "metadata": { "ownerReferences": [to_value(&controller_ref(owner))], "uid": object.uid() } });
+    if let Some(finalizer) = finalizer {
+        patch["metadata"]["finalizers"] = json!([finalizer]);
+    }
     match client.patch::<K>(&object.key(), patch) {
         Ok(adopted) => Ok(Some(adopted)),
         Err(error) if error.is_not_found() => Ok(None),
@@ -100,14 +120,22 @@ fn adopt<O: Resource, K: Resource>(
     }
 }
 
-fn release<O: Resource, K: Resource>(owner: &O, object: &K, client: &mut Client<'_>) -> Result<(), ClientError> {
+fn release<O: Resource, K: Resource>(
+    owner: &O,
+    object: &K,
+    finalizer: Option<&str>,
+    client: &mut Client<'_>,
+) -> Result<(), ClientError> {
     client.because(Why::new(
         "{} {} no longer matches the selector of {} {}.",
         [kind::<K>(), object.name().to_owned(), kind::<O>(), owner.name().to_owned()],
     ));
-    let patch = json!({
+    let mut patch = json!({
         "metadata": { "ownerReferences": [{ "$patch": "delete", "uid": owner.uid() }], "uid": object.uid() },
     });
+    if let Some(finalizer) = finalizer {
+        patch["metadata"][format!("{DELETE_FROM_PRIMITIVE_LIST}/finalizers")] = json!([finalizer]);
+    }
     match client.patch::<K>(&object.key(), patch) {
         Err(ClientError::Api(status))
             if status.is_not_found() || status.reason() == crate::machinery::status::Reason::Invalid =>

@@ -56,7 +56,8 @@ impl Slot {
         let watched = Kind::ALL.iter().map(|&kind| specs.iter().any(|spec| spec.kind == kind)).collect();
         let worker = Worker::new(index, controller.name(), controller.account(), controller.backoff())
             .with_rate_factors(controller.rate_factors())
-            .with_workers(controller.workers());
+            .with_workers(controller.workers())
+            .waiting_for_ever(controller.waits_for_ever());
         Self { controller, worker, watched }
     }
 }

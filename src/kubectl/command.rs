@@ -6,8 +6,8 @@ use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::flags::{self, Flag, Flags};
 use super::{
-    apply, config, create, delete, drain, environment, expose, generate, get, history, label, patch, replace, rollout,
-    rollout_status, scale, set, taint, wait,
+    apply, config, create, delete, drain, environment, expose, generate, generate_jobs, get, history, label, patch,
+    replace, rollout, rollout_status, scale, set, taint, wait,
 };
 
 /// A command, or a group of them.
@@ -280,6 +280,20 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
                     Flag::integer("replicas").short('r'),
                     Flag::switch("save-config"),
                 ],
+            ]),
+            Command::new("cronjob", generate_jobs::cron_job).aliases(&["cj"]).flags(&[
+                PRINT,
+                DRY_RUN,
+                MANAGER,
+                VALIDATE,
+                &[Flag::text("image"), Flag::text("schedule"), Flag::text("restart"), Flag::switch("save-config")],
+            ]),
+            Command::new("job", generate_jobs::job).flags(&[
+                PRINT,
+                DRY_RUN,
+                MANAGER,
+                VALIDATE,
+                &[Flag::text("image"), Flag::text("from"), Flag::switch("save-config")],
             ]),
             Command::new("namespace", generate::namespace).aliases(&["ns"]).flags(CREATE),
             Command::new("secret", generate::secret).commands(&[Command::new("generic", generate::secret_generic)

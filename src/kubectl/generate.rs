@@ -31,7 +31,7 @@ pub(super) fn overridden(cli: &Cli<'_>, value: Value) -> Result<Value, Failure> 
 }
 
 /// The name that a generator is given; exactly one.
-fn name<'a>(cli: &Cli<'a>) -> Result<&'a str, Failure> {
+pub(super) fn name<'a>(cli: &Cli<'a>) -> Result<&'a str, Failure> {
     let before_dash = cli.parsed.dash.unwrap_or(cli.arguments().len());
     match &cli.arguments()[..before_dash] {
         [name] => Ok(name),
@@ -40,11 +40,11 @@ fn name<'a>(cli: &Cli<'a>) -> Result<&'a str, Failure> {
 }
 
 /// The words behind `--`.
-fn command<'a>(cli: &Cli<'a>) -> &'a [String] {
+pub(super) fn command<'a>(cli: &Cli<'a>) -> &'a [String] {
     cli.parsed.dash.map_or(&[], |dash| &cli.arguments()[dash..])
 }
 
-fn make(cli: &mut Cli<'_>, kind: Kind, value: Value) -> Result<Step, Failure> {
+pub(super) fn make(cli: &mut Cli<'_>, kind: Kind, value: Value) -> Result<Step, Failure> {
     let what = match kind {
         Kind::ServiceAccount => "serviceaccount".to_owned(),
         kind => kind.info().singular.to_owned(),

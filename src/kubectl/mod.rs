@@ -25,6 +25,7 @@ mod expose;
 mod failure;
 mod flags;
 mod generate;
+mod generate_jobs;
 mod get;
 mod history;
 mod label;

@@ -153,6 +153,11 @@ impl FieldError {
         Self::with_value(ErrorType::Invalid, path, &value.into(), detail.as_ref())
     }
 
+    /// What stands at `path` is wrong as a whole; the value is not told (`OmitValueType`).
+    pub fn invalid_as_a_whole(path: &Path, detail: impl AsRef<str>) -> Self {
+        Self::without_value(ErrorType::Invalid, path, detail.as_ref())
+    }
+
     /// The value at `path` has the wrong type.
     pub fn type_invalid(path: &Path, value: impl Into<Value>, detail: impl AsRef<str>) -> Self {
         Self::with_value(ErrorType::TypeInvalid, path, &value.into(), detail.as_ref())

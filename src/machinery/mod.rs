@@ -3,6 +3,7 @@
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
 pub mod base64;
+pub mod cron;
 pub mod diff;
 pub mod duration;
 pub mod field;
@@ -26,6 +27,7 @@ pub mod shell;
 pub mod status;
 pub mod strict;
 pub mod time;
+pub mod time_zone;
 pub mod toleration;
 pub mod yaml;
 

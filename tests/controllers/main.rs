@@ -2,6 +2,7 @@
 
 mod cloud;
 mod garbage;
+mod jobs;
 mod nodes;
 mod proxy;
 mod scene;

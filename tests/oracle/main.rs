@@ -16,6 +16,7 @@ mod host;
 mod known;
 mod normal;
 mod observe;
+mod observe_jobs;
 mod python;
 mod tools;
 
@@ -63,12 +64,16 @@ macro_rules! areas {
 }
 
 areas! {
+    cronjob,
+    defaults,
     garbage,
+    job,
     kubectl,
     nodes,
     patch,
     podlife,
     rollout,
     services,
+    timing,
     validation,
 }

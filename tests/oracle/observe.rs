@@ -12,6 +12,7 @@ use kubetab::machinery::time::Time;
 use kubetab::sim::Cluster;
 use serde_json::{Value, json};
 
+use super::observe_jobs;
 use super::python::{dumps, dumps_sorted, printed, repr};
 
 /// The program behind a call of Python.
@@ -34,6 +35,7 @@ pub fn find(argv: &[String], namespace: &str) -> Option<Box<dyn CommandRun>> {
                 last: BTreeSet::new(),
             }))
         }
+        ["lat.py"] => Some(Box::new(Measure { namespace })),
         ["status.py"] => Some(Box::new(Filter { work: pod_status, held: Vec::new(), file: None })),
         ["-c", code] => {
             let one_liner = ONE_LINERS.iter().find(|(begin, ..)| code.contains(begin));
@@ -52,6 +54,9 @@ const ONE_LINERS: &[OneLiner] = &[
     ("print(sum(len(s.get(\"endpoints\")", None, endpoints_in_all),
     ("print(sorted(len(s.get(\"endpoints\")", None, endpoints_in_each),
     ("len(o[\"subsets\"][0][\"addresses\"])", None, addresses_of_first_subset),
+    ("c=s.pop(\"conditions\", [])", None, observe_jobs::status),
+    ("p[\"metadata\"][\"generateName\"], p[\"metadata\"][\"annotations\"]", None, observe_jobs::indexed_pods),
+    ("gaps, as the back-off that they show:", None, observe_jobs::gaps),
     ("'app':'squat'", Some("rs.json"), squatting_set),
     ("o[\"spec\"].get(\"finalizers\")", None, namespace_state),
     ("\"ephemeralContainers\"]=[{\"name\":\"dbg\"", None, with_ephemeral_container),
@@ -140,6 +145,29 @@ fn slices(list: &Value) -> String {
         }
     }
     text
+}
+
+/// `lat.py`: how many pods became ready; the figures that it writes beside are not compared.
+#[derive(Clone, Debug)]
+struct Measure {
+    namespace: String,
+}
+
+impl CommandRun for Measure {
+    fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
+        let is_ready = |pod: &Value| {
+            let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+            conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+        };
+        let pods = cluster(io).api().etcd().range(Kind::Pod, Some(&self.namespace));
+        let ready = pods.filter(|(_, pod)| is_ready(&form::encode(pod))).count();
+        io.out(&format!("{ready} pods measured\n"));
+        CommandPoll::Exited(0)
+    }
+
+    fn clone_box(&self) -> Box<dyn CommandRun> {
+        Box::new(self.clone())
+    }
 }
 
 fn squatting_set(set: &Value) -> String {

@@ -17,7 +17,8 @@ use super::lists::{self, DIRECTIVE};
 use super::meta::Meta;
 use super::{LIST_TYPE, Object, PatchError, go_type, object_patch};
 
-pub(super) const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList";
+/// Before the name of a list of values: those to take out of it.
+pub const DELETE_FROM_PRIMITIVE_LIST: &str = "$deleteFromPrimitiveList";
 pub(super) const SET_ELEMENT_ORDER: &str = "$setElementOrder";
 pub(super) const RETAIN_KEYS: &str = "$retainKeys";
 
