@@ -60,6 +60,8 @@ async function visit(page, cluster) {
     const Worker = workerClass(clock, cluster, noted);
     const surroundings = windowOf(clock, Worker, kept);
     kept = surroundings.localStorage;
+    // The second time it is opened as somebody left it who had stopped time.
+    if (isLast) kept.setItem("kubetab.playing", "false");
     run(page, surroundings);
     await clock.run(LOOK_MS);
     if (isLast) {
