@@ -43,6 +43,11 @@ export function worldOf(clock) {
     clearTimeout: (id) => clock.cancel(id),
     clearInterval: (id) => clock.cancel(id),
     queueMicrotask,
+    // When garbage is collected is chance.
+    FinalizationRegistry: class {
+      register() {}
+      unregister() {}
+    },
     console: { log: nothing, warn: nothing, error: nothing, info: nothing, debug: nothing },
   };
 }
