@@ -46,7 +46,8 @@ impl Server {
                 count += 1;
                 next(count)
             };
-            bencher.iter_batched(&mut made, |request| self.send(request), BatchSize::SmallInput);
+            // Few at a time: who writes has just made what it writes, and each request has an object of kilobytes in it.
+            bencher.iter_batched(&mut made, |request| self.send(request), BatchSize::LargeInput);
         });
         group.finish();
     }
@@ -98,5 +99,49 @@ fn writes(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, writes);
+fn owners(criterion: &mut Criterion) {
+    let key = ObjectKey::new("default", "one");
+    let mut server = Server::new();
+    server.send(create_json(Kind::Pod, "default", pod("one")));
+    let status = Target { subresource: Some(Subresource::Status), ..Target::object(Kind::Pod, &key) };
+    for count in 0..5 {
+        let mut changed: Pod = server.stored(&key);
+        changed.status.get_or_insert_default().message = Some(count.to_string());
+        let options = WriteOptions { field_manager: Some("kubelet".into()), ..WriteOptions::default() };
+        let verb = Verb::Update { body: Body::Object(Object::from(changed)), options };
+        server.send(request(status.clone(), verb));
+    }
+    let stored = server.api.etcd().get(Kind::Pod, &key).expect("it was stored before").clone();
+    criterion.bench_function("tell who owns a Pod's fields, after five writes of its kubelet", |bencher| {
+        bencher.iter(|| server.api.etcd().managed_fields(&stored));
+    });
+
+    let config = |image: u64| {
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {
+                "replicas": 3,
+                "selector": {"matchLabels": {"app": "web"}},
+                "template": {
+                    "metadata": {"labels": {"app": "web"}},
+                    "spec": {"containers": [{
+                        "name": "web",
+                        "image": format!("nginx:{image}"),
+                        "ports": [{"containerPort": 80}],
+                    }]},
+                },
+            },
+        })
+    };
+    let mut server = Server::new();
+    server.bench(criterion, "apply a Deployment on the server", |count| {
+        let options = WriteOptions { field_manager: Some("kubectl".into()), ..WriteOptions::default() };
+        let target = Target::object(Kind::Deployment, &ObjectKey::new("default", "web"));
+        request(target, Verb::Patch { patch: Patch::Apply(config(count)), options })
+    });
+}
+
+criterion_group!(benches, writes, owners);
 criterion_main!(benches);

@@ -81,7 +81,7 @@ fn place(scheduler: &mut Scheduler, random: &mut Random, waiting: &Arc<Pod>) {
     scheduler.pod_changed(None, Some(waiting), now);
     let cycle = scheduler.schedule_one(now, random).expect("a pod waits");
     match cycle.outcome {
-        Outcome::Assumed { node } => {
+        Outcome::Assumed { node, .. } => {
             scheduler.binding_succeeded(&cycle.queued.pod.uid);
             let mut bound = Pod::clone(waiting);
             bound.spec.as_mut().expect("a spec").node_name = Some(node.to_string());
@@ -101,7 +101,7 @@ fn place_all(scheduler: &mut Scheduler, random: &mut Random) -> usize {
     let now = Time::DEFAULT_START;
     let mut placed = 0;
     while let Some(cycle) = scheduler.schedule_one(now, random) {
-        let Outcome::Assumed { node } = cycle.outcome else { continue };
+        let Outcome::Assumed { node, .. } = cycle.outcome else { continue };
         let waiting = &cycle.queued.pod;
         scheduler.binding_succeeded(&waiting.uid);
         let mut bound = Pod::clone(&waiting.pod);

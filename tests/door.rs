@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use kubetab::door::{self, Clock, Door};
-use kubetab::session::{Session, SessionConfig, SessionLog};
+use kubetab::session::{Action, Session, SessionConfig, SessionLog};
 use kubetab::sim::Profile;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -45,7 +45,9 @@ impl Client {
     async fn open() -> Self {
         let profile = Profile { nodes: 2, node_prefix: "worker-".to_owned(), ..Profile::bare() };
         let config = SessionConfig { seed: 7, profile, ..SessionConfig::default() };
-        let door = Door::open(config, Duration::from_secs(30), Clock::Manual);
+        let mut session = Session::new(config);
+        session.run_until(session.now() + Duration::from_secs(30));
+        let door = Door::open(session, Clock::Manual);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         tokio::spawn(door::serve(listener, door.clone()));
@@ -138,7 +140,7 @@ fn clients_discover_what_is_served() {
         );
         let older = client.get("/apis/apps/v1", "application/json").await.json();
         assert_eq!((&older["kind"], &older["groupVersion"]), (&json!("APIResourceList"), &json!("apps/v1")));
-        assert_eq!(client.get("/apis", "*/*").await.json()["groups"][0]["preferredVersion"]["groupVersion"], "apps/v1");
+        assert_eq!(client.get("/apis", "*/*").await.json()["groups"][1]["preferredVersion"]["groupVersion"], "apps/v1");
         let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
         let older = client.get("/openapi/v2", protobuf).await;
         assert!(older.code == 200 && older.body.contains("v1.36.2"), "{}", older.head);
@@ -319,5 +321,158 @@ fn the_cluster_runs_can_be_acted_on_and_its_log_plays_again() {
             etcd.revision().to_string(),
             client.get("/api/v1/nodes", "*/*").await.json()["metadata"]["resourceVersion"].as_str().unwrap_or("")
         );
+    });
+}
+
+#[test]
+fn objects_are_applied_by_parts_and_conflicts_are_told() {
+    run(async {
+        let client = Client::open().await;
+        let apply = async |query: &str, body: &str| {
+            let headers = [("Content-Type", "application/apply-patch+yaml"), ("User-Agent", "argo/v1")];
+            client.send("PATCH", &format!("{CONFIG_MAPS}/a?{query}"), &headers, body.as_bytes()).await
+        };
+        let one = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata: {x: '1'}\n";
+        let nameless = apply("", one).await;
+        assert_eq!(
+            (nameless.code, nameless.message().as_str()),
+            (
+                422,
+                "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"
+            )
+        );
+        let created = apply("fieldManager=one", one).await;
+        assert_eq!(created.code, 201, "{}", created.body);
+        assert_eq!(created.json()["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:data": {"f:x": {}}}));
+        assert_eq!(apply("fieldManager=one", one).await.code, 200);
+        let conflict = apply("fieldManager=two", &one.replace("'1'", "'2'")).await;
+        assert_eq!(
+            conflict.json(),
+            json!({
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Failure",
+                "message": "Apply failed with 1 conflict: conflict with \"one\": .data.x",
+                "reason": "Conflict",
+                "details": {"causes": [
+                    {"reason": "FieldManagerConflict", "message": "conflict with \"one\"", "field": ".data.x"},
+                ]},
+                "code": 409,
+            })
+        );
+        let forced = apply("fieldManager=two&force=true", &one.replace("'1'", "'2'")).await.json();
+        assert_eq!(forced["data"]["x"], "2");
+        // Whoever writes without a word is known by its program's name.
+        let merge = [("Content-Type", "application/merge-patch+json"), ("User-Agent", "k9s/v0.50 (linux)")];
+        let patched = client.send("PATCH", &format!("{CONFIG_MAPS}/a"), &merge, br#"{"data":{"x":"3"}}"#).await.json();
+        let entries = patched["metadata"]["managedFields"].as_array().expect("owners").clone();
+        assert_eq!(entries.len(), 1);
+        assert_eq!((&entries[0]["manager"], &entries[0]["operation"]), (&json!("k9s"), &json!("Update")));
+        let list = client.get(CONFIG_MAPS, "application/json").await.json();
+        assert_eq!(list["items"][0]["metadata"]["managedFields"], json!(entries));
+        let bad = apply("fieldManager=one", &one.replace("data: {", "datta: {")).await;
+        assert_eq!(
+            (bad.code, bad.message().as_str()),
+            (
+                500,
+                "failed to create typed patch object (/a; /v1, Kind=ConfigMap): .datta: field not declared in schema"
+            )
+        );
+        let other = apply("fieldManager=one", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n").await;
+        assert_eq!((other.code, other.message().as_str()), (400, "invalid object type: /v1, Kind=Secret"));
+        let owned = one.replace("  name: a", "  name: a\n  managedFields: []");
+        assert_eq!(apply("fieldManager=one", &owned).await.message(), "metadata.managedFields must be nil");
+        let merge = client.send("PATCH", &format!("{CONFIG_MAPS}/a?force=true"), &merge, b"{}").await;
+        assert!(
+            merge.message().contains("force: Forbidden: may not be specified for non-apply patch"),
+            "{}",
+            merge.body
+        );
+    });
+}
+
+#[test]
+fn lists_go_on_where_they_were_and_say_when_they_cannot() {
+    run(async {
+        let client = Client::open().await;
+        let page = client.get("/api/v1/nodes?limit=1", "*/*").await.json();
+        let token = page["metadata"]["continue"].as_str().expect("there is more").to_owned();
+        let rest = client.get(&format!("/api/v1/nodes?limit=1&continue={token}"), "*/*").await.json();
+        assert_eq!(rest["metadata"]["resourceVersion"], page["metadata"]["resourceVersion"]);
+        // History older than two compactions is gone.
+        client.door.advance(Duration::from_secs(700)).await;
+        let late = client.get(&format!("/api/v1/nodes?limit=1&continue={token}"), "*/*").await;
+        let status = late.json();
+        assert_eq!((late.code, &status["reason"]), (410, &json!("Expired")));
+        let token = status["metadata"]["continue"].as_str().expect("a token that goes on all the same").to_owned();
+        let rest = client.get(&format!("/api/v1/nodes?limit=1&continue={token}"), "*/*").await.json();
+        assert_eq!(rest["items"][0]["metadata"]["name"], "worker-2");
+        for (query, code) in [
+            ("continue=nonsense", 400),
+            ("resourceVersionMatch=Exact", 422),
+            ("resourceVersionMatch=Exact&resourceVersion=0", 422),
+            ("resourceVersionMatch=Odd&resourceVersion=1", 422),
+        ] {
+            assert_eq!(client.get(&format!("/api/v1/nodes?{query}"), "*/*").await.code, code, "{query}");
+        }
+    });
+}
+
+#[test]
+fn whoever_is_impersonated_stands_in_the_log() {
+    run(async {
+        let client = Client::open().await;
+        let body = json!({"metadata": {"name": "a"}}).to_string();
+        let json_type = ("Content-Type", "application/json");
+        let jane =
+            [json_type, ("Impersonate-User", "jane"), ("Impersonate-Group", "dev"), ("Impersonate-Extra-Scope", "x")];
+        assert_eq!(client.send("POST", CONFIG_MAPS, &jane, body.as_bytes()).await.code, 201);
+        let nobody = [json_type, ("Impersonate-Group", "dev")];
+        assert_eq!(client.send("POST", CONFIG_MAPS, &nobody, body.as_bytes()).await.code, 500);
+        let (log, _) = client.door.log().await.expect("the session goes on");
+        let Some(Action::Request(call)) = log.entries.last().map(|entry| &entry.action) else { panic!("{log:?}") };
+        let user = call.user.clone().expect("somebody else");
+        assert_eq!(
+            (user.name.as_str(), user.groups),
+            ("jane", vec!["dev".to_owned(), "system:authenticated".to_owned()])
+        );
+        assert_eq!(user.extra, [("scope".to_owned(), "x".to_owned())]);
+    });
+}
+
+#[test]
+fn streams_are_opened_by_those_who_may_and_in_a_protocol_that_is_known() {
+    run(async {
+        let client = Client::open().await;
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+            "spec": {"containers": [{"name": "c", "image": "busybox:1.36", "command": ["sleep", "999"]}]},
+        });
+        assert_eq!(client.post("/api/v1/namespaces/default/pods", &pod).await.code, 201);
+        let path = "/api/v1/namespaces/default/pods/p/exec?command=ls&stdout=true";
+        let web = [
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+            ("Sec-WebSocket-Version", "13"),
+        ];
+        let with = |more: &[(&'static str, &'static str)]| [&web[..], more].concat();
+        let early = client.send("GET", path, &with(&[("Sec-WebSocket-Protocol", "v5.channel.k8s.io")]), b"").await;
+        assert_eq!((early.code, early.message().as_str()), (400, "pod p does not have a host assigned"));
+        client.door.advance(Duration::from_secs(5)).await;
+        assert_eq!(client.get(path, "*/*").await.message(), "Upgrade request required");
+        let unknown = client.send("GET", path, &with(&[("Sec-WebSocket-Protocol", "v9.channel.k8s.io")]), b"").await;
+        assert_eq!(unknown.code, 403);
+        let own = [("Sec-WebSocket-Protocol", "v5.channel.k8s.io"), ("Origin", "http://localhost:8080")];
+        let (_, code, head) = client.begin("GET", path, &with(&own), b"").await;
+        assert_eq!(code, 101);
+        assert!(head.contains("sec-websocket-accept: ") && head.contains("v5.channel.k8s.io"), "{head}");
+        let stranger = [("Sec-WebSocket-Protocol", "v5.channel.k8s.io"), ("Origin", "https://evil.example")];
+        assert_eq!(client.send("GET", path, &with(&stranger), b"").await.code, 403);
+        // Scripts may do the same by an action.
+        let exec = json!({"exec": {"namespace": "default", "pod": "p", "command": ["touch", "/tmp/a"]}});
+        assert_eq!(client.post("/kubetab/v1/actions", &exec).await.code, 200);
+        let nonsense = json!({"exec": {"namespace": "default", "pod": "p", "command": ["nonsense"]}});
+        assert_eq!(client.post("/kubetab/v1/actions", &nonsense).await.code, 422);
     });
 }

@@ -143,7 +143,7 @@ impl Scene {
         let name = cycle.queued.pod.key.name.to_string();
         match &cycle.outcome {
             Outcome::Skipped { .. } => {}
-            Outcome::Assumed { node } => {
+            Outcome::Assumed { node, .. } => {
                 self.compare_scores(&name, &cycle.queued.pod.uid);
                 let node = self.recorded_node(&name, &cycle.queued.pod.uid, node);
                 self.scheduler.binding_succeeded(&cycle.queued.pod.uid);

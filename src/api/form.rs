@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::machinery::quantity::Quantity;
-use crate::machinery::schema::{self, Custom, Struct, Type};
+use crate::machinery::schema::{Custom, Field, Struct, Type};
 
 use super::check::json;
 use super::kind::Kind;
@@ -27,7 +27,7 @@ enum Direction {
 pub fn tidy(kind: Kind, value: &mut Value) {
     convert(kind, value, Direction::In);
     // The types cannot tell a selector that is empty from one that is missing, but validation can.
-    if matches!(kind, Kind::Deployment | Kind::ReplicaSet)
+    if matches!(kind, Kind::DaemonSet | Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet)
         && let Some(Value::Object(selector)) = value.pointer_mut("/spec/selector")
         && selector.is_empty()
     {
@@ -36,8 +36,7 @@ pub fn tidy(kind: Kind, value: &mut Value) {
 }
 
 fn convert(kind: Kind, value: &mut Value, direction: Direction) {
-    let info = schema::lookup(&kind.api_version(), kind.info().kind);
-    if let (Some(fields), Value::Object(map)) = (info, value) {
+    if let (Some(fields), Value::Object(map)) = (kind.schema(), value) {
         tidy_struct(fields, map, direction);
     }
 }
@@ -77,23 +76,27 @@ fn without_empty(value: &Value) -> Value {
 }
 
 fn tidy_struct(fields: &Struct, map: &mut Map<String, Value>, direction: Direction) {
-    for field in fields.fields() {
-        match map.get_mut(field.name) {
-            None | Some(Value::Null) => {
-                let absent = when_absent(&field.ty, field.required);
-                match absent {
-                    Some(value) => drop(map.insert(field.name.to_owned(), value)),
-                    None => drop(map.shift_remove(field.name)),
-                }
-            }
-            Some(value) => {
-                tidy_value(&field.ty, value, direction);
-                if !field.required && is_zero(&field.ty, value, direction) {
-                    map.shift_remove(field.name);
-                }
-            }
+    map.retain(|name, value| {
+        let Some(field) = fields.field(name) else { return true };
+        if value.is_null() {
+            let absent = when_absent(&field.ty, field.required);
+            return absent.map(|absent| *value = absent).is_some();
+        }
+        tidy_value(&field.ty, value, direction);
+        field.required || !is_zero(&field.ty, value, direction)
+    });
+    // Structs have many fields, and few that are written when they were never set.
+    for field in fields.fields().iter().filter(|field| may_be_written_when_absent(field)) {
+        if !map.contains_key(field.name)
+            && let Some(value) = when_absent(&field.ty, field.required)
+        {
+            map.insert(field.name.to_owned(), value);
         }
     }
+}
+
+fn may_be_written_when_absent(field: &Field) -> bool {
+    field.required || matches!(field.ty, Type::Struct(_) | Type::Custom(Custom::Quantity | Custom::IntOrString))
 }
 
 /// What Go writes for a field that was never set; `None` when it writes nothing.
@@ -173,6 +176,18 @@ fn write_nulls(kind: Kind, value: &mut Value) {
         Kind::Event => null_if_missing(value, &["eventTime", "firstTimestamp", "lastTimestamp"]),
         Kind::ClusterRole | Kind::Role => null_if_missing(value, &["rules"]),
         Kind::EndpointSlice => null_if_missing(value, &["endpoints", "ports"]),
+        Kind::PersistentVolumeClaim => {
+            for field in ["dataSource", "dataSourceRef"] {
+                let source = value.get_mut("spec").and_then(|spec| spec.get_mut(field));
+                source.into_iter().for_each(|source| null_if_missing(source, &["apiGroup"]));
+            }
+        }
+        Kind::CSINode => {
+            let spec = value.get_mut("spec");
+            spec.into_iter().for_each(|spec| null_if_missing(spec, &["drivers"]));
+            let drivers = value.pointer_mut("/spec/drivers").and_then(Value::as_array_mut);
+            drivers.into_iter().flatten().for_each(|driver| null_if_missing(driver, &["topologyKeys"]));
+        }
         Kind::HorizontalPodAutoscaler => null_if_missing(&mut value["status"], &["currentMetrics"]),
         Kind::Pod => {
             let conditions = value.pointer_mut("/status/conditions").and_then(Value::as_array_mut);

@@ -1,6 +1,9 @@
 //! The table of kinds. A new kind is one row here, plus its defaults, validation and columns.
 
 use std::fmt;
+use std::sync::LazyLock;
+
+use crate::machinery::schema::{self, Struct};
 
 /// What the API server knows of a kind before it has seen an object.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,6 +111,7 @@ macro_rules! kinds {
 
 kinds! {
     ConfigMap, "", "v1", "configmaps", "configmap", ["cm"], true, [], [], false;
+    Binding, "", "v1", "bindings", "binding", [], true, [], [], false;
     Endpoints, "", "v1", "endpoints", "endpoints", ["ep"], true, [], [], false;
     Event, "", "v1", "events", "event", ["ev"], true, [], [], false;
     LimitRange, "", "v1", "limitranges", "limitrange", ["limits"], true, [], [], false;
@@ -142,7 +146,7 @@ kinds! {
     ClusterRole, "rbac.authorization.k8s.io", "v1", "clusterroles", "clusterrole", [], false, [], [], false;
     RoleBinding, "rbac.authorization.k8s.io", "v1", "rolebindings", "rolebinding", [], true, [], [], false;
     Role, "rbac.authorization.k8s.io", "v1", "roles", "role", [], true, [], [], false;
-    CSIDriver, "storage.k8s.io", "v1", "csidrivers", "csidriver", [], false, [], [], true;
+    CSIDriver, "storage.k8s.io", "v1", "csidrivers", "csidriver", [], false, [], [], false;
     CSINode, "storage.k8s.io", "v1", "csinodes", "csinode", [], false, [], [], false;
     CSIStorageCapacity, "storage.k8s.io", "v1", "csistoragecapacities", "csistoragecapacity", [], true, [], [], false;
     StorageClass, "storage.k8s.io", "v1", "storageclasses", "storageclass", ["sc"], false, [], [], false;
@@ -163,6 +167,12 @@ kinds! {
     ResourceClaim, "resource.k8s.io", "v1", "resourceclaims", "resourceclaim", [], true, [], [Status], false;
     ResourceClaimTemplate, "resource.k8s.io", "v1", "resourceclaimtemplates", "resourceclaimtemplate", [], true, [], [], false;
     ResourceSlice, "resource.k8s.io", "v1", "resourceslices", "resourceslice", [], false, [], [], true;
+    SelfSubjectReview, "authentication.k8s.io", "v1", "selfsubjectreviews", "selfsubjectreview", [], false, [], [], false;
+    TokenReview, "authentication.k8s.io", "v1", "tokenreviews", "tokenreview", [], false, [], [], false;
+    LocalSubjectAccessReview, "authorization.k8s.io", "v1", "localsubjectaccessreviews", "localsubjectaccessreview", [], true, [], [], false;
+    SelfSubjectAccessReview, "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "selfsubjectaccessreview", [], false, [], [], false;
+    SelfSubjectRulesReview, "authorization.k8s.io", "v1", "selfsubjectrulesreviews", "selfsubjectrulesreview", [], false, [], [], false;
+    SubjectAccessReview, "authorization.k8s.io", "v1", "subjectaccessreviews", "subjectaccessreview", [], false, [], [], false;
     FlowSchema, "flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "flowschema", [], false, [], [Status], true;
     PriorityLevelConfiguration, "flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations", "prioritylevelconfiguration", [], false, [], [Status], true;
 }
@@ -181,6 +191,16 @@ impl Kind {
         if info.group.is_empty() { info.version.to_owned() } else { format!("{}/{}", info.group, info.version) }
     }
 
+    /// The kind's fields, as the table of types declares them; `None` for a kind that it does not know.
+    #[must_use]
+    pub fn schema(self) -> Option<&'static Struct> {
+        static SCHEMAS: LazyLock<Vec<Option<&'static Struct>>> = LazyLock::new(|| {
+            let schema = |kind: &Kind| schema::lookup(&kind.api_version(), kind.info().kind);
+            Kind::ALL.iter().map(schema).collect()
+        });
+        SCHEMAS[self.index()]
+    }
+
     /// The kind that a manifest with these two fields means.
     #[must_use]
     pub fn from_manifest(api_version: &str, kind: &str) -> Option<Self> {
@@ -195,6 +215,22 @@ impl Kind {
     pub fn resource(self) -> String {
         let info = self.info();
         if info.group.is_empty() { info.plural.to_owned() } else { format!("{}.{}", info.plural, info.group) }
+    }
+
+    /// Whether objects of the kind are kept. The others are questions and orders: they can be created, are answered and
+    /// are gone.
+    #[must_use]
+    pub const fn is_stored(self) -> bool {
+        !matches!(
+            self,
+            Self::Binding
+                | Self::SelfSubjectReview
+                | Self::TokenReview
+                | Self::LocalSubjectAccessReview
+                | Self::SelfSubjectAccessReview
+                | Self::SelfSubjectRulesReview
+                | Self::SubjectAccessReview
+        )
     }
 
     /// Whether a subresource of this name exists for the kind.

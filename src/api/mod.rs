@@ -1,7 +1,8 @@
 //! The kinds of the API: which there are, what they are called, and one value that can be any of them; per group what
 //! they are by default, what is wrong with them and how tables show them.
 
-mod apps;
+mod admission_registration;
+pub(crate) mod apps;
 mod autoscaling;
 pub(crate) mod batch;
 pub(crate) mod check;
@@ -11,14 +12,24 @@ mod discovery;
 pub mod form;
 mod internal;
 mod kind;
+pub mod managed_fields;
 mod meta;
 mod networking;
+mod node;
 mod object;
+mod parts;
+pub(crate) mod policy;
+pub mod quota;
 mod rbac;
+pub(crate) mod scheduling;
+pub mod storage;
 pub mod strategy;
 pub mod table;
 mod unstructured;
+mod versions;
 
 pub use kind::{Kind, KindInfo, Subresource};
 pub use object::{Name, Object, ObjectKey, Resource, controller_of};
+pub use parts::Parts;
 pub use unstructured::Unstructured;
+pub use versions::{OTHER_VERSIONS, OtherVersion};

@@ -10,27 +10,44 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
 use crate::machinery::field::{ErrorList, Path};
 use crate::machinery::names;
 
 use super::check::{invalid_each, text};
+use super::kind::Kind;
 use super::kind::Subresource;
 use super::object::Object;
-use super::{apps, autoscaling, batch, coordination, core, discovery, meta, networking, rbac};
+use super::{
+    admission_registration, apps, autoscaling, batch, coordination, core, discovery, meta, networking, node, policy,
+    rbac, scheduling, storage,
+};
+use crate::machinery::time::Time;
 
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
     match object {
         Object::CronJob(object) => batch::cron_job::default(Arc::make_mut(object)),
         Object::EndpointSlice(object) => discovery::default(Arc::make_mut(object)),
+        Object::DaemonSet(object) => apps::daemon_set::default(Arc::make_mut(object)),
+        Object::Unstructured(object) if admission_registration::has(object.kind) => {
+            admission_registration::default(Arc::make_mut(object));
+        }
         Object::Deployment(object) => apps::deployment::default(Arc::make_mut(object)),
         Object::Job(object) => batch::job::default(Arc::make_mut(object)),
+        Object::LimitRange(object) => core::limit_range::default(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
         Object::Node(object) => core::node::default(Arc::make_mut(object)),
+        Object::PersistentVolume(object) => core::persistent_volume::default(Arc::make_mut(object)),
+        Object::PersistentVolumeClaim(object) => core::claim::default(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::defaults::pod(Arc::make_mut(object)),
+        Object::PriorityClass(object) => scheduling::default(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
+        Object::ReplicationController(object) => core::replication_controller::default(Arc::make_mut(object)),
         Object::Secret(object) => core::config::default_secret(Arc::make_mut(object)),
         Object::Service(object) => core::service::default(Arc::make_mut(object)),
+        Object::StatefulSet(object) => apps::stateful_set::default(Arc::make_mut(object)),
         Object::ClusterRoleBinding(object) => {
             let binding = Arc::make_mut(object);
             rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
@@ -43,6 +60,10 @@ pub fn default(object: &mut Object) {
         Object::RoleBinding(object) => {
             let binding = Arc::make_mut(object);
             rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
+        }
+        Object::StorageClass(object) => storage::class::default(Arc::make_mut(object)),
+        Object::Unstructured(object) if object.kind == Kind::CSIDriver => {
+            storage::csi_driver::default(Arc::make_mut(object));
         }
         _ => {}
     }
@@ -59,14 +80,25 @@ pub fn prepare_for_create(object: &mut Object) {
     match object {
         Object::CronJob(object) => batch::cron_job::prepare_for_create(Arc::make_mut(object)),
         Object::EndpointSlice(object) => discovery::prepare_for_create(Arc::make_mut(object)),
+        Object::DaemonSet(object) => apps::daemon_set::prepare_for_create(Arc::make_mut(object)),
         Object::Deployment(object) => apps::deployment::prepare_for_create(Arc::make_mut(object)),
         Object::Job(object) => batch::job::prepare_for_create(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::prepare_for_create(Arc::make_mut(object)),
         Object::Node(object) => core::node::prepare_for_create(Arc::make_mut(object)),
+        Object::PersistentVolume(object) => core::persistent_volume::prepare_for_create(Arc::make_mut(object)),
+        Object::PersistentVolumeClaim(object) => core::claim::prepare_for_create(Arc::make_mut(object)),
         Object::Pod(object) => core::pod::strategy::prepare_for_create(Arc::make_mut(object)),
+        Object::PodDisruptionBudget(object) => policy::prepare_for_create(Arc::make_mut(object)),
+        Object::PriorityClass(object) => scheduling::prepare_for_create(Arc::make_mut(object)),
         Object::ReplicaSet(object) => apps::replica_set::prepare_for_create(Arc::make_mut(object)),
+        Object::ReplicationController(object) => {
+            core::replication_controller::prepare_for_create(Arc::make_mut(object));
+        }
+        Object::ResourceQuota(object) => core::resource_quota::prepare_for_create(Arc::make_mut(object)),
         Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
+        Object::StatefulSet(object) => apps::stateful_set::prepare_for_create(Arc::make_mut(object)),
         Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
+        Object::VolumeAttachment(object) => storage::volume_attachment::prepare_for_create(Arc::make_mut(object)),
         Object::HorizontalPodAutoscaler(object) => autoscaling::prepare_for_create(Arc::make_mut(object)),
         Object::Ingress(object) => networking::ingress::prepare_for_create(Arc::make_mut(object)),
         Object::IngressClass(object) => networking::ingress_class::prepare_for_create(Arc::make_mut(object)),
@@ -82,20 +114,42 @@ pub fn prepare_for_create(object: &mut Object) {
 pub fn validate(object: &Object) -> ErrorList {
     let errors = match object {
         Object::ConfigMap(object) => core::config::validate_config_map(object),
+        Object::Unstructured(object) if admission_registration::has(object.kind) => {
+            admission_registration::validate(object)
+        }
         Object::ControllerRevision(object) => apps::controller_revision::validate(object),
         Object::CronJob(object) => batch::cron_job::validate(object),
+        Object::DaemonSet(object) => apps::daemon_set::validate(object),
         Object::Deployment(object) => apps::deployment::validate(object),
         Object::EndpointSlice(object) => discovery::validate(object),
         Object::Event(object) => core::event::validate(object),
         Object::Job(object) => batch::job::validate(object),
+        Object::CSINode(object) => storage::csi_node::validate(object),
         Object::Lease(object) => coordination::validate(object),
+        Object::LimitRange(object) => core::limit_range::validate(object),
         Object::Namespace(object) => core::namespace::validate(object),
         Object::Node(object) => core::node::validate(object),
+        Object::PersistentVolume(object) => core::persistent_volume::validate(object),
+        Object::PersistentVolumeClaim(object) => core::claim::validate(object),
         Object::Pod(object) => core::pod::strategy::validate(object),
+        Object::PodDisruptionBudget(object) => policy::validate(object),
+        Object::PriorityClass(object) => scheduling::validate(object),
         Object::ReplicaSet(object) => apps::replica_set::validate(object),
+        Object::ReplicationController(object) => core::replication_controller::validate(object),
+        Object::ResourceQuota(object) => core::resource_quota::validate(object),
+        Object::RuntimeClass(object) => node::validate(object),
         Object::Secret(object) => core::config::validate_secret(object),
         Object::Service(object) => core::service::validate(object),
+        Object::StatefulSet(object) => apps::stateful_set::validate(object),
         Object::ServiceAccount(object) => core::config::validate_service_account(object),
+        Object::StorageClass(object) => storage::class::validate(object),
+        Object::VolumeAttachment(object) => storage::volume_attachment::validate(object),
+        Object::Unstructured(object) => match object.kind {
+            Kind::CSIDriver => storage::csi_driver::validate(object),
+            Kind::CSIStorageCapacity => storage::capacity::validate(object),
+            Kind::VolumeAttributesClass => storage::attributes_class::validate(object),
+            _ => ErrorList::new(),
+        },
         Object::ClusterRole(object) => rbac::validate_cluster_role(object),
         Object::ClusterRoleBinding(object) => rbac::validate_cluster_binding(object),
         Object::Endpoints(object) => core::endpoints::validate(object),
@@ -106,7 +160,6 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::PodTemplate(object) => core::pod_template::validate(object),
         Object::Role(object) => rbac::validate_role(object),
         Object::RoleBinding(object) => rbac::validate_binding(object),
-        _ => ErrorList::new(),
     };
     // What every kind's name must be at least is asked only when nothing else is wrong.
     if errors.is_empty() { validate_name_in_address(object) } else { errors }
@@ -145,24 +198,44 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
     meta::carry_over(new.metadata_mut(), old.metadata());
     both!(new, old, {
         CronJob => |new, old| batch::cron_job::prepare_for_update(Arc::make_mut(new), old, subresource),
+        DaemonSet => |new, old| apps::daemon_set::prepare_for_update(Arc::make_mut(new), old, subresource),
         Deployment => |new, old| apps::deployment::prepare_for_update(Arc::make_mut(new), old, subresource),
         EndpointSlice => |new, old| discovery::prepare_for_update(Arc::make_mut(new), old),
         Job => |new, old| batch::job::prepare_for_update(Arc::make_mut(new), old, subresource),
         Namespace => |new, old| core::namespace::prepare_for_update(Arc::make_mut(new), old, subresource),
         Node => |new, old| core::node::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PersistentVolume => |new, old| core::persistent_volume::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PersistentVolumeClaim => |new, old| core::claim::prepare_for_update(Arc::make_mut(new), old, subresource),
         Pod => |new, old| core::pod::strategy::prepare_for_update(Arc::make_mut(new), old, subresource),
+        PodDisruptionBudget => |new, old| policy::prepare_for_update(Arc::make_mut(new), old, subresource),
         ReplicaSet => |new, old| apps::replica_set::prepare_for_update(Arc::make_mut(new), old, subresource),
+        ReplicationController => |new, old| {
+            core::replication_controller::prepare_for_update(Arc::make_mut(new), old, subresource)
+        },
+        ResourceQuota => |new, old| core::resource_quota::prepare_for_update(Arc::make_mut(new), old, subresource),
         Secret => |new, old| core::config::prepare_secret_for_update(Arc::make_mut(new), old),
         Service => |new, old| core::service::prepare_for_update(Arc::make_mut(new), old, subresource),
+        StatefulSet => |new, old| apps::stateful_set::prepare_for_update(Arc::make_mut(new), old, subresource),
         ServiceAccount => |new, _old| core::config::prepare_service_account(Arc::make_mut(new)),
+        VolumeAttachment => |new, old| storage::volume_attachment::prepare_for_update(Arc::make_mut(new), old, subresource),
+        Unstructured => |new, old| match new.kind {
+            Kind::CSIDriver => storage::csi_driver::prepare_for_update(Arc::make_mut(new), old),
+            _ => Arc::make_mut(new).prepare_for_update(old, subresource),
+        },
         HorizontalPodAutoscaler => |new, old| autoscaling::prepare_for_update(Arc::make_mut(new), old, subresource),
         Ingress => |new, old| networking::ingress::prepare_for_update(Arc::make_mut(new), old, subresource),
         IngressClass => |new, old| networking::ingress_class::prepare_for_update(Arc::make_mut(new), old),
         NetworkPolicy => |new, old| networking::network_policy::prepare_for_update(Arc::make_mut(new), old),
         PodTemplate => |new, old| core::pod_template::prepare_for_update(Arc::make_mut(new), old),
-        Unstructured => |new, old| Arc::make_mut(new).prepare_for_update(old, subresource),
         _ => ()
     });
+}
+
+/// Writes down when a volume entered its phase: the one thing that an update's strategy needs a clock for.
+pub fn stamp(new: &mut Object, old: &Object, now: Time) {
+    if let (Object::PersistentVolume(new), Object::PersistentVolume(old)) = (new, old) {
+        core::persistent_volume::stamp_phase(Arc::make_mut(new), old, now);
+    }
 }
 
 /// Everything that is wrong with an update, in upstream's order.
@@ -184,21 +257,43 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
         ConfigMap => |new, old| core::config::validate_config_map_update(new, old),
         ControllerRevision => |new, old| apps::controller_revision::validate_update(new, old),
         CronJob => |new, old| batch::cron_job::validate_update(new, old, subresource),
+        DaemonSet => |new, old| apps::daemon_set::validate_update(new, old, subresource),
         Deployment => |new, old| apps::deployment::validate_update(new, old, subresource),
         EndpointSlice => |new, old| discovery::validate_update(new, old),
         Event => |new, old| core::event::validate_update(new, old),
         Job => |new, old| batch::job::validate_update(new, old, subresource),
+        CSINode => |new, old| storage::csi_node::validate_update(new, old),
         Lease => |new, old| coordination::validate_update(new, old),
+        LimitRange => |new, _old| core::limit_range::validate(new),
         Namespace => |new, old| core::namespace::validate_update(new, old, subresource),
         Node => |new, old| core::node::validate_update(new, old, subresource),
+        PersistentVolume => |new, old| core::persistent_volume::validate_update(new, old, subresource),
+        PersistentVolumeClaim => |new, old| core::claim::validate_update(new, old, subresource),
         Pod => |new, old| core::pod::strategy::validate_update(new, old, subresource),
+        PodDisruptionBudget => |new, _old| policy::validate_update(new, subresource),
+        PriorityClass => |new, old| scheduling::validate_update(new, old),
         ReplicaSet => |new, old| apps::replica_set::validate_update(new, old, subresource),
+        ReplicationController => |new, old| core::replication_controller::validate_update(new, old, subresource),
+        ResourceQuota => |new, old| core::resource_quota::validate_update(new, old, subresource),
+        RuntimeClass => |new, old| node::validate_update(new, old),
         Secret => |new, old| core::config::validate_secret_update(new, old),
         Service => |new, old| match subresource {
             Some(Subresource::Status) => core::service::validate_status(new, old),
             _ => core::service::validate_update(new, old),
         },
         ServiceAccount => |new, old| core::config::validate_service_account_update(new, old),
+        StatefulSet => |new, old| apps::stateful_set::validate_update(new, old, subresource),
+        StorageClass => |new, old| storage::class::validate_update(new, old),
+        VolumeAttachment => |new, old| storage::volume_attachment::validate_update(new, old),
+        Unstructured => |new, old| match new.kind {
+            kind if admission_registration::has(kind) => {
+                if subresource.is_none() { admission_registration::validate(new) } else { ErrorList::new() }
+            }
+            Kind::CSIDriver => storage::csi_driver::validate_update(new, old),
+            Kind::CSIStorageCapacity => storage::capacity::validate_update(new, old),
+            Kind::VolumeAttributesClass => storage::attributes_class::validate_update(new, old),
+            _ => ErrorList::new(),
+        },
         ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
         ClusterRoleBinding => |new, old| rbac::validate_cluster_binding_update(new, old),
         Endpoints => |new, old| core::endpoints::validate_update(new, old),
@@ -219,19 +314,29 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
 pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
     match new {
         Object::CronJob(new) => batch::cron_job::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
+        Object::DaemonSet(new) => apps::daemon_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::Deployment(new) => apps::deployment::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::EndpointSlice(new) => discovery::warnings(new),
         Object::Job(new) => batch::job::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::Node(new) => core::node::warnings(new),
+        Object::PersistentVolume(new) => core::persistent_volume::warnings(new),
+        Object::PersistentVolumeClaim(new) => core::claim::warnings(new),
+        Object::StorageClass(new) => storage::class::warnings(new),
+        Object::Unstructured(new) if new.kind == Kind::CSIStorageCapacity => storage::capacity::warnings(new),
         Object::Pod(new) => {
             let old = old.and_then(Object::downcast).map(|old| &**old);
             core::pod::strategy::warnings(new, old)
         }
+        Object::PodTemplate(new) => core::pod_template::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::ReplicaSet(new) => apps::replica_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
+        Object::ReplicationController(new) => {
+            core::replication_controller::warnings(new, old.and_then(Object::downcast).map(|old| &**old))
+        }
         Object::Service(new) => core::service::warnings(new),
         Object::ServiceAccount(new) => {
             core::config::service_account_warnings(new, old.and_then(Object::downcast).map(|old| &**old))
         }
+        Object::StatefulSet(new) => apps::stateful_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
         Object::Ingress(new) if old.is_none() => networking::ingress::warnings(new),
         _ => Vec::new(),
     }
@@ -242,20 +347,25 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
 pub fn canonicalize(object: &mut Object) {
     meta::canonicalize(object.metadata_mut());
     match object {
+        Object::Job(object) => batch::job::canonicalize(Arc::make_mut(object)),
         Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
-        Object::Deployment(object) => {
-            let template = Arc::make_mut(object).spec.as_mut().and_then(|spec| spec.template.metadata.as_mut());
+        _ => {
+            let template = template_of(object).and_then(|template| template.metadata.as_mut());
             template.into_iter().for_each(meta::canonicalize);
         }
-        Object::CronJob(object) => {
-            let template = Arc::make_mut(object).spec.job_template.spec.as_mut();
-            template.into_iter().for_each(|spec| batch::canonicalize(&mut spec.template));
-        }
-        Object::Job(object) => batch::job::canonicalize(Arc::make_mut(object)),
-        Object::ReplicaSet(object) => {
-            let template = Arc::make_mut(object).spec.as_mut().and_then(|spec| spec.template.as_mut());
-            template.and_then(|template| template.metadata.as_mut()).into_iter().for_each(meta::canonicalize);
-        }
-        _ => {}
+    }
+}
+
+/// The template of the pods of a workload that runs for ever.
+fn template_of(object: &mut Object) -> Option<&mut PodTemplateSpec> {
+    match object {
+        Object::CronJob(object) => Some(&mut Arc::make_mut(object).spec.job_template.spec.as_mut()?.template),
+        Object::DaemonSet(object) => Some(&mut Arc::make_mut(object).spec.as_mut()?.template),
+        Object::Deployment(object) => Some(&mut Arc::make_mut(object).spec.as_mut()?.template),
+        Object::PodTemplate(object) => Arc::make_mut(object).template.as_mut(),
+        Object::ReplicaSet(object) => Arc::make_mut(object).spec.as_mut()?.template.as_mut(),
+        Object::ReplicationController(object) => Arc::make_mut(object).spec.as_mut()?.template.as_mut(),
+        Object::StatefulSet(object) => Some(&mut Arc::make_mut(object).spec.as_mut()?.template),
+        _ => None,
     }
 }

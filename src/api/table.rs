@@ -12,7 +12,10 @@ use crate::machinery::time::Time;
 use super::check;
 use super::kind::Kind;
 use super::object::Object;
-use super::{apps, autoscaling, batch, coordination, core, discovery, networking, rbac};
+use super::{
+    admission_registration, apps, autoscaling, batch, coordination, core, discovery, networking, node, policy, rbac,
+    scheduling, storage,
+};
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,14 @@ impl ColumnDefinition {
     pub(super) const fn integer(name: &'static str, description: &'static str) -> Self {
         Self { name, column_type: "integer", format: "", description, priority: 0 }
     }
+
+    pub(super) const fn boolean(name: &'static str, description: &'static str) -> Self {
+        Self { name, column_type: "boolean", format: "", description, priority: 0 }
+    }
+
+    /// When the object was made: what kinds without columns of their own show.
+    pub(super) const CREATED_AT: Self =
+        Self { name: "Created At", column_type: "date", format: "", description: AGE.description, priority: 0 };
 
     /// The same column, shown only by `-o wide`.
     pub(super) const fn wide(self) -> Self {
@@ -83,19 +94,35 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
     match kind {
         Kind::ConfigMap => core::config::CONFIG_MAP_COLUMNS,
         Kind::Event => core::event::COLUMNS,
+        Kind::LimitRange => core::limit_range::COLUMNS,
         Kind::Namespace => core::namespace::COLUMNS,
         Kind::Node => core::node::COLUMNS,
+        Kind::PersistentVolume => core::persistent_volume::COLUMNS,
+        Kind::PersistentVolumeClaim => core::claim::COLUMNS,
         Kind::Pod => core::pod::columns::COLUMNS,
+        Kind::ReplicationController => core::replication_controller::COLUMNS,
+        Kind::PodDisruptionBudget => policy::COLUMNS,
+        Kind::PriorityClass => scheduling::COLUMNS,
+        Kind::ResourceQuota => core::resource_quota::COLUMNS,
+        Kind::RuntimeClass => node::COLUMNS,
         Kind::Secret => core::config::SECRET_COLUMNS,
         Kind::ServiceAccount => core::config::SERVICE_ACCOUNT_COLUMNS,
         Kind::Service => core::service::columns::COLUMNS,
         Kind::ControllerRevision => apps::controller_revision::COLUMNS,
+        Kind::DaemonSet => apps::daemon_set::COLUMNS,
         Kind::Deployment => apps::deployment::COLUMNS,
         Kind::ReplicaSet => apps::replica_set::COLUMNS,
         Kind::CronJob => batch::cron_job::COLUMNS,
         Kind::Job => batch::job::COLUMNS,
+        Kind::StatefulSet => apps::stateful_set::COLUMNS,
         Kind::Lease => coordination::COLUMNS,
         Kind::EndpointSlice => discovery::COLUMNS,
+        Kind::CSIDriver => storage::csi_driver::COLUMNS,
+        Kind::CSINode => storage::csi_node::COLUMNS,
+        Kind::CSIStorageCapacity => storage::capacity::COLUMNS,
+        Kind::StorageClass => storage::class::COLUMNS,
+        Kind::VolumeAttachment => storage::volume_attachment::COLUMNS,
+        Kind::VolumeAttributesClass => storage::attributes_class::COLUMNS,
         Kind::ClusterRole | Kind::Role => rbac::ROLE_COLUMNS,
         Kind::ClusterRoleBinding => rbac::CLUSTER_BINDING_COLUMNS,
         Kind::Endpoints => core::endpoints::COLUMNS,
@@ -105,6 +132,7 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::NetworkPolicy => networking::network_policy::COLUMNS,
         Kind::PodTemplate => core::pod_template::COLUMNS,
         Kind::RoleBinding => rbac::BINDING_COLUMNS,
+        kind if admission_registration::has(kind) => admission_registration::columns(kind),
         _ => &[NAME, AGE],
     }
 }
@@ -115,18 +143,31 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
     match object {
         Object::ConfigMap(object) => core::config::config_map_row(object, now),
         Object::Event(object) => core::event::row(object, now),
+        Object::LimitRange(object) => core::limit_range::row(object),
         Object::Namespace(object) => core::namespace::row(object, now),
         Object::Node(object) => core::node::row(object, now),
+        Object::PersistentVolume(object) => core::persistent_volume::row(object, now),
+        Object::PersistentVolumeClaim(object) => core::claim::row(object, now),
         Object::Pod(object) => core::pod::columns::row(object, now),
+        Object::ReplicationController(object) => core::replication_controller::row(object, now),
+        Object::PodDisruptionBudget(object) => policy::row(object, now),
+        Object::PriorityClass(object) => scheduling::row(object, now),
+        Object::ResourceQuota(object) => core::resource_quota::row(object, now),
+        Object::RuntimeClass(object) => node::row(object, now),
         Object::Secret(object) => core::config::secret_row(object, now),
         Object::ServiceAccount(object) => core::config::service_account_row(object, now),
         Object::Service(object) => core::service::columns::row(object, now),
         Object::ControllerRevision(object) => apps::controller_revision::row(object, now),
+        Object::DaemonSet(object) => apps::daemon_set::row(object, now),
         Object::Deployment(object) => apps::deployment::row(object, now),
         Object::ReplicaSet(object) => apps::replica_set::row(object, now),
         Object::CronJob(object) => batch::cron_job::row(object, now),
         Object::Job(object) => batch::job::row(object, now),
+        Object::StatefulSet(object) => apps::stateful_set::row(object, now),
         Object::Lease(object) => coordination::row(object, now),
+        Object::Unstructured(object) if admission_registration::has(object.kind) => {
+            admission_registration::row(object, now)
+        }
         Object::EndpointSlice(object) => discovery::row(object, now),
         Object::ClusterRole(object) => rbac::role_row(&object.metadata),
         Object::ClusterRoleBinding(object) => {
@@ -141,6 +182,14 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::Role(object) => rbac::role_row(&object.metadata),
         Object::RoleBinding(object) => {
             rbac::binding_row(&object.metadata, &object.role_ref, check::list(&object.subjects), now)
+        }
+        Object::CSINode(object) => storage::csi_node::row(object, now),
+        Object::StorageClass(object) => storage::class::row(object, now),
+        Object::VolumeAttachment(object) => storage::volume_attachment::row(object, now),
+        Object::Unstructured(object) if object.kind == Kind::CSIDriver => storage::csi_driver::row(object, now),
+        Object::Unstructured(object) if object.kind == Kind::CSIStorageCapacity => storage::capacity::row(object),
+        Object::Unstructured(object) if object.kind == Kind::VolumeAttributesClass => {
+            storage::attributes_class::row(object, now)
         }
         other => vec![name_of(other.metadata()), age_of(other.metadata(), now)],
     }

@@ -2,7 +2,7 @@
 //!
 //! `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`, against the table of kinds.
 
-use crate::api::{Kind, Name};
+use crate::api::{Kind, Name, OTHER_VERSIONS, OtherVersion};
 use crate::machinery::status::{Reason, Status};
 
 use super::Target;
@@ -39,7 +39,8 @@ pub fn target(path: &str) -> Result<Target, Status> {
         let info = kind.info();
         info.group == group && info.version == version && info.plural == plural
     };
-    let kind = *Kind::ALL.iter().find(fits).ok_or_else(unknown_address)?;
+    let in_other_version = || other_version(group, version, plural).map(|other| &other.kind);
+    let kind = *Kind::ALL.iter().find(fits).or_else(in_other_version).ok_or_else(unknown_address)?;
     let subresource = match rest.get(2) {
         None => None,
         Some(name) => {
@@ -54,6 +55,26 @@ pub fn target(path: &str) -> Result<Target, Status> {
         return Err(unknown_address());
     }
     Ok(Target { kind, namespace: Name::from(namespace), name: Name::from(name), subresource })
+}
+
+fn other_version(group: &str, version: &str, plural: &str) -> Option<&'static OtherVersion> {
+    let fits =
+        |other: &&OtherVersion| (other.group, other.version, other.kind.info().plural) == (group, version, plural);
+    OTHER_VERSIONS.iter().find(fits)
+}
+
+/// The version that a path asks for, when it is not the one that is stored.
+#[must_use]
+pub fn asked_version(path: &str) -> Option<&'static OtherVersion> {
+    let mut parts = path.split('?').next()?.trim_matches('/').split('/');
+    let (_, group, version) = (parts.next().filter(|first| *first == "apis")?, parts.next()?, parts.next()?);
+    let rest: Vec<&str> = parts.collect();
+    let plural = match rest.as_slice() {
+        ["namespaces", _, plural, ..] => plural,
+        [plural, ..] => plural,
+        [] => return None,
+    };
+    other_version(group, version, plural)
 }
 
 fn is_plural(word: &str) -> bool {

@@ -16,6 +16,9 @@ use crate::etcd::{Cause, Why};
 use crate::machinery::field::{FieldError, Path};
 use crate::machinery::status::{Reason, Status};
 
+/// `FieldManagerMaxLength`.
+const FIELD_MANAGER_BYTES_MAX: usize = 128;
+
 /// A request in the words of HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -33,6 +36,32 @@ pub struct Call {
     /// The client's name, such as `kubectl`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client: String,
+    /// Who sends it; the administrator when that is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Caller>,
+}
+
+/// Who sends a call, as they were authenticated or impersonated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Caller {
+    /// The name.
+    pub name: String,
+    /// The uid, if there is one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// More that is known, as names and values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<(String, String)>,
+}
+
+impl Caller {
+    fn user(&self) -> User {
+        User { name: Name::from(self.name.as_str()), groups: self.groups.clone().into() }
+    }
 }
 
 impl Call {
@@ -50,7 +79,8 @@ impl Call {
             Verb::Delete(_) | Verb::DeleteCollection(..) => Why::new("You deleted {} {}.", object),
             _ => Why::new("You changed {} {}.", object),
         };
-        Ok(Request { user: User::admin(), cause: Cause::new(actor, why), target, verb })
+        let user = self.user.as_ref().map_or_else(User::admin, Caller::user);
+        Ok(Request { user, cause: Cause::new(actor, why), target, verb })
     }
 
     fn object_name(&self, target: &Target) -> String {
@@ -74,7 +104,10 @@ impl Call {
                 Ok(Verb::Update { body: body(), options: write_options(query, "UpdateOptions")? })
             }
             "PATCH" if !is_collection => {
-                Ok(Verb::Patch { patch: self.patch(target)?, options: write_options(query, "PatchOptions")? })
+                let patch = self.patch(target)?;
+                let options = write_options(query, "PatchOptions")?;
+                check_patch_options(&patch, query)?;
+                Ok(Verb::Patch { patch, options })
             }
             "DELETE" if is_collection && target.kind == Kind::Namespace => Err(Status::method_not_allowed()),
             "DELETE" if target.subresource.is_some() => Err(Status::method_not_allowed()),
@@ -100,6 +133,16 @@ impl Call {
                 Ok(Patch::Merge(body))
             }
             "application/strategic-merge-patch+json" => Ok(Patch::Strategic(body)),
+            "application/apply-patch+yaml" => match body {
+                Value::Object(_) => Ok(Patch::Apply(body)),
+                // Where there is no body yet, it is only asked whether there is such a way.
+                Value::Null => Ok(Patch::Apply(body)),
+                other => Err(Status::bad_request(format!(
+                    "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go \
+                     value of type map[string]interface {{}}",
+                    json_word(&other)
+                ))),
+            },
             _ => Err(Status::new(Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
         }
     }
@@ -125,6 +168,47 @@ fn dry_run(given: &[&str], kind: &str) -> Result<bool, Status> {
     Ok(!given.is_empty())
 }
 
+/// What JSON calls a value, in Go's errors.
+const fn json_word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// `ValidatePatchOptions`, as far as it is not like that of other writes.
+fn check_patch_options(patch: &Patch, query: &Query) -> Result<(), Status> {
+    let error = match patch {
+        Patch::Apply(_) if query.get("fieldManager").is_empty() => {
+            FieldError::required(&Path::new("fieldManager"), "is required for apply patch")
+        }
+        Patch::Apply(_) => return Ok(()),
+        _ if query.has("force") => {
+            FieldError::forbidden(&Path::new("force"), "may not be specified for non-apply patch")
+        }
+        _ => return Ok(()),
+    };
+    Err(invalid_options("PatchOptions", error))
+}
+
+/// `ValidateFieldManager`.
+fn field_manager(query: &Query, kind: &str) -> Result<Option<Name>, Status> {
+    let manager = query.get("fieldManager");
+    let path = Path::new("fieldManager");
+    if manager.len() > FIELD_MANAGER_BYTES_MAX {
+        return Err(invalid_options(kind, FieldError::too_long(&path, FIELD_MANAGER_BYTES_MAX)));
+    }
+    if manager.chars().any(char::is_control) {
+        let error = FieldError::invalid(&path, manager, "should only contain printable characters");
+        return Err(invalid_options(kind, error));
+    }
+    Ok(Some(manager).filter(|manager| !manager.is_empty()).map(Name::from))
+}
+
 fn write_options(query: &Query, kind: &str) -> Result<WriteOptions, Status> {
     let field_validation = match query.get("fieldValidation") {
         "" | "Warn" => FieldValidation::Warn,
@@ -137,11 +221,11 @@ fn write_options(query: &Query, kind: &str) -> Result<WriteOptions, Status> {
         }
     };
     let given: Vec<&str> = query.all("dryRun").collect();
-    let manager = query.get("fieldManager");
     Ok(WriteOptions {
         dry_run: dry_run(&given, kind)?,
         field_validation,
-        field_manager: Some(manager).filter(|manager| !manager.is_empty()).map(Name::from),
+        field_manager: field_manager(query, kind)?,
+        force: query.is_on("force"),
     })
 }
 
@@ -209,28 +293,44 @@ fn parse_int_error(text: &str) -> String {
     format!("strconv.ParseInt: parsing {text:?}: invalid syntax")
 }
 
+/// `ValidateListOptions` of `apimachinery/pkg/apis/meta/internalversion/validation`.
+fn list_option_errors(query: &Query) -> Vec<FieldError> {
+    let (wanted, version) = (query.get("resourceVersionMatch"), query.get("resourceVersion"));
+    let path = Path::new("resourceVersionMatch");
+    let mut errors = Vec::new();
+    if !wanted.is_empty() {
+        if version.is_empty() {
+            let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+            errors.push(FieldError::forbidden(&path, why));
+        }
+        if !query.get("continue").is_empty() {
+            errors.push(FieldError::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+        }
+        if !matches!(wanted, "Exact" | "NotOlderThan") {
+            errors.push(FieldError::not_supported(&path, wanted, &["Exact", "NotOlderThan", ""]));
+        }
+        if wanted == "Exact" && version == "0" {
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            errors.push(FieldError::forbidden(&path, why));
+        }
+    }
+    if query.has("sendInitialEvents") {
+        let why = "sendInitialEvents is forbidden for list";
+        errors.push(FieldError::forbidden(&Path::new("sendInitialEvents"), why));
+    }
+    errors
+}
+
 /// `ListOptions` of a list.
 fn list_options(query: &Query) -> Result<ListOptions, Status> {
-    let forbidden =
-        |field: &str, why: &str| Err(invalid_options("ListOptions", FieldError::forbidden(&Path::new(field), why)));
-    if query.has("sendInitialEvents") {
-        return forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+    let errors = list_option_errors(query);
+    if !errors.is_empty() {
+        return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors));
     }
     let version_match = match query.get("resourceVersionMatch") {
-        "" => None,
-        _ if query.get("resourceVersion").is_empty() => {
-            return forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            );
-        }
         "Exact" => Some(VersionMatch::Exact),
         "NotOlderThan" => Some(VersionMatch::NotOlderThan),
-        other => {
-            let known = ["Exact", "NotOlderThan"];
-            let error = FieldError::not_supported(&Path::new("resourceVersionMatch"), other, &known);
-            return Err(invalid_options("ListOptions", error));
-        }
+        _ => None,
     };
     let limit = match query.get("limit") {
         "" => 0,

@@ -1,6 +1,6 @@
 //! From what a request carries to a typed object.
 
-use crate::api::{Kind, Object, form};
+use crate::api::{Kind, Object, OtherVersion, form};
 use crate::machinery::field::{FieldError, Path};
 use crate::machinery::status::Status;
 use crate::machinery::{go_json, schema, strict};
@@ -25,36 +25,53 @@ pub(super) fn object(
     };
     let info = kind.info();
     let version = kind.api_version();
+    let value = match other_version(kind, &value) {
+        Some(other) => from_other_version(other, &value, validation, warnings)?,
+        None => value,
+    };
     check_type(kind, &version, &value)?;
     let refused = |error: &str| Status::bad_request(strict::cannot_be_handled(&version, info.kind, error));
-    decode(kind, value, validation, warnings, &refused)
+    decode(kind, &value, validation, warnings, &refused)
 }
 
-/// Decodes what a patch made of an object; what cannot be read is told as the patch's fault.
+/// Decodes what a patch made of an object; what cannot be read is told as the patch's fault. The value need not have what
+/// the patch leaves alone: `complete` puts that in, should the whole have to be shown.
 pub(super) fn patched(
     kind: Kind,
-    value: Value,
+    value: &Value,
+    complete: &dyn Fn(&mut Value),
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<Object, Status> {
-    check_type(kind, &kind.api_version(), &value)?;
-    let text = go_json::marshal(&value);
+    check_type(kind, &kind.api_version(), value)?;
     let refused = |error: &str| {
-        Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text.as_str(), error)])
+        let mut whole = value.clone();
+        complete(&mut whole);
+        let text = go_json::marshal(&whole);
+        Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text, error)])
     };
     decode(kind, value, validation, warnings, &refused)
 }
 
-fn decode(
-    kind: Kind,
-    value: Value,
+/// Decodes what server-side apply has merged; its fields are known to be those of the kind.
+pub(super) fn merged(kind: Kind, value: Value) -> Result<Object, String> {
+    let why = std::cell::RefCell::new(String::new());
+    let refused = |error: &str| {
+        error.clone_into(&mut why.borrow_mut());
+        Status::internal(error)
+    };
+    decode(kind, &value, FieldValidation::Ignore, &mut Vec::new(), &refused).map_err(|_| why.take())
+}
+
+/// Decodes a value by a schema; what it has too much is refused, told or dropped.
+fn strict_value(
+    schema: &'static schema::Struct,
+    value: &Value,
     validation: FieldValidation,
     warnings: &mut Vec<String>,
     refused: &dyn Fn(&str) -> Status,
-) -> Result<Object, Status> {
-    let schema = schema::lookup(&kind.api_version(), kind.info().kind)
-        .ok_or_else(|| Status::internal("the kind has no schema"))?;
-    let decoded = strict::decode(schema, &value).map_err(|error| refused(&error))?;
+) -> Result<Value, Status> {
+    let decoded = strict::decode(schema, value).map_err(|error| refused(&error))?;
     match validation {
         FieldValidation::Strict => {
             if let Some(error) = decoded.strict_error() {
@@ -64,9 +81,40 @@ fn decode(
         FieldValidation::Warn => warnings.extend(decoded.strict_errors),
         FieldValidation::Ignore => {}
     }
-    let mut value = decoded.value;
+    Ok(decoded.value)
+}
+
+fn decode(
+    kind: Kind,
+    value: &Value,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+    refused: &dyn Fn(&str) -> Status,
+) -> Result<Object, Status> {
+    let schema = kind.schema().ok_or_else(|| Status::internal("the kind has no schema"))?;
+    let mut value = strict_value(schema, value, validation, warnings, refused)?;
     form::tidy(kind, &mut value);
     Object::from_value(kind, &value).map_err(|error| refused(&error.to_string()))
+}
+
+/// The version that the object says it has, when it is not the one that is stored.
+fn other_version(kind: Kind, value: &Value) -> Option<&'static OtherVersion> {
+    let (version, said) = (value["apiVersion"].as_str()?, value["kind"].as_str()?);
+    OtherVersion::from_manifest(version, said).filter(|other| other.kind == kind)
+}
+
+/// Decodes an object of another version strictly by that version's own fields, and converts it.
+fn from_other_version(
+    other: &OtherVersion,
+    value: &Value,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Value, Status> {
+    let (version, kind) = (other.api_version(), other.kind.info().kind);
+    let refused = |error: &str| Status::bad_request(strict::cannot_be_handled(&version, kind, error));
+    let schema = schema::lookup(&version, kind).ok_or_else(|| Status::internal("the version has no schema"))?;
+    let decoded = strict_value(schema, value, validation, warnings, &refused)?;
+    Ok(other.to_stored(decoded))
 }
 
 /// Where upstream makes the scheme that knows all kinds; it names the place in an error.

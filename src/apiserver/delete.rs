@@ -4,6 +4,7 @@
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::api::scheduling::SYSTEM_CLASSES;
 use crate::api::{Kind, Object, ObjectKey};
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
@@ -31,6 +32,10 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         let existing = self.etcd.get(kind, key).cloned().ok_or_else(|| Self::not_found(kind, key))?;
         check_preconditions(&existing, options)?;
+        if kind == Kind::PriorityClass && SYSTEM_CLASSES.iter().any(|(name, ..)| *name == &*key.name) {
+            let why = "this is a system priority class and cannot be deleted";
+            return Err(Status::forbidden(kind.info().group, kind.info().plural, &key.name, why));
+        }
         if kind == Kind::Namespace {
             return self.delete_namespace(context, &existing, options);
         }

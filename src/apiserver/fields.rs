@@ -23,7 +23,7 @@ pub const fn selectable_fields(kind: Kind) -> &'static [&'static str] {
         Kind::Node => &["spec.unschedulable"],
         Kind::Namespace => &["status.phase"],
         Kind::Job => &["status.successful"],
-        Kind::ReplicaSet => &["status.replicas"],
+        Kind::ReplicaSet | Kind::ReplicationController => &["status.replicas"],
         Kind::Secret => &["type"],
         Kind::Service => &["spec.clusterIP", "spec.type"],
         Kind::Event => &[
@@ -52,7 +52,13 @@ pub(super) fn check_label(kind: Kind, field: &str) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::bad_request(match kind {
-        Kind::Pod | Kind::Node | Kind::Namespace | Kind::Secret | Kind::Service | Kind::Event => {
+        Kind::Pod
+        | Kind::Node
+        | Kind::Namespace
+        | Kind::ReplicationController
+        | Kind::Secret
+        | Kind::Service
+        | Kind::Event => {
             format!("field label not supported: {field}")
         }
         Kind::Job => format!("field label {field:?} not supported for Job"),
@@ -79,6 +85,9 @@ pub(super) fn field_value(object: &Object, field: &str) -> Option<String> {
         Object::Namespace(namespace) => namespace.status.as_ref()?.phase.clone(),
         Object::Job(job) => Some(job.status.as_ref().and_then(|status| status.succeeded).unwrap_or(0).to_string()),
         Object::ReplicaSet(set) => Some(set.status.as_ref().map_or(0, |status| status.replicas).to_string()),
+        Object::ReplicationController(controller) => {
+            Some(controller.status.as_ref().map_or(0, |status| status.replicas).to_string())
+        }
         Object::Secret(secret) => secret.type_.clone(),
         Object::Service(service) => match field {
             "spec.clusterIP" => service.spec.as_ref()?.cluster_ip.clone(),

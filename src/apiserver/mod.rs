@@ -7,25 +7,31 @@
 pub mod address;
 mod admission;
 mod allocator;
+mod apply;
+pub(crate) mod authorization;
 mod call;
+mod continuation;
 mod decode;
 mod delete;
 mod event_ttl;
+mod eviction;
 mod fields;
+mod managed_fields;
 mod pod;
 mod read;
 mod request;
 mod scale;
+mod token;
 mod write;
 
-use crate::api::{Kind, ObjectKey, Subresource};
+use crate::api::{Kind, Name, ObjectKey, Subresource};
 use crate::etcd::{Cause, Etcd};
 use crate::machinery::random::Random;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use allocator::Allocator;
-pub use call::{Call, media_type};
+pub use call::{Call, Caller, media_type};
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
 pub use fields::selectable_fields;
@@ -56,8 +62,12 @@ impl Default for ApiServer {
 pub(crate) struct Context<'a> {
     now: Time,
     random: &'a mut Random,
+    user: User,
+    /// What below the object the request is about: of a scale, the scale, although its object is written.
+    subresource: Option<Subresource>,
     cause: Cause,
     warnings: Vec<String>,
+    created: bool,
 }
 
 impl ApiServer {
@@ -84,7 +94,8 @@ impl ApiServer {
     /// # Errors
     /// The refusal, as a client would receive it.
     pub fn handle(&mut self, now: Time, random: &mut Random, request: Request) -> Result<Answer, Status> {
-        let Request { cause, target, verb, .. } = request;
+        self.authorize_request(&request)?;
+        let Request { mut cause, target, verb, user } = request;
         if let Some(subresource) = target.subresource
             && !target.kind.has(subresource)
         {
@@ -93,7 +104,9 @@ impl ApiServer {
                 "the server could not find the requested resource",
             ));
         }
-        let mut context = Context { now, random, cause, warnings: Vec::new() };
+        cause.ownership = managed_fields::ownership(&cause.actor, &target, &verb);
+        let mut context =
+            Context { now, random, user, subresource: target.subresource, cause, warnings: Vec::new(), created: false };
         let writes_event = target.kind == Kind::Event
             && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
         let before = self.etcd.revision();
@@ -101,6 +114,11 @@ impl ApiServer {
             context.warnings.push(ENDPOINTS_DEPRECATED.to_owned());
         }
         let response = match (target.subresource, verb) {
+            (None, Verb::Create { body, options }) if !target.kind.is_stored() => {
+                self.answer(&mut context, &target, body, &options)
+            }
+            _ if !target.kind.is_stored() => Err(Status::method_not_allowed()),
+            (Some(Subresource::Token), Verb::Create { body, .. }) => self.issue_token(&context, &target, body),
             (None | Some(Subresource::Status), Verb::Get) => self.get(&target).map(Response::Object),
             (None, Verb::List(options)) => self.list(&target, &options).map(Response::List),
             (None, Verb::Create { body, options }) => self.create(&mut context, &target, body, &options),
@@ -136,7 +154,24 @@ impl ApiServer {
         {
             self.event_leases.renew(event.key(), now);
         }
-        Ok(Answer { response, warnings: context.warnings })
+        Ok(Answer { response, warnings: context.warnings, created: context.created })
+    }
+
+    /// Answers what is not stored.
+    fn answer(
+        &mut self,
+        context: &mut Context<'_>,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> Result<Response, Status> {
+        if target.kind != Kind::Binding {
+            return self.review(context, target, body, options.field_validation);
+        }
+        let Body::Json(binding) = body else { return Err(Status::method_not_allowed()) };
+        let pod = Name::from(binding["metadata"]["name"].as_str().unwrap_or(""));
+        let target = Target { kind: Kind::Pod, name: pod, subresource: Some(Subresource::Binding), ..target.clone() };
+        self.bind(context, &target, Body::Json(binding), options)
     }
 
     fn not_found(kind: Kind, key: &ObjectKey) -> Status {

@@ -1,4 +1,4 @@
-//! The subresources of pods that change something: binding, eviction, ephemeral containers, resize.
+//! The subresources of pods that change something: binding, ephemeral containers, resize.
 //!
 //! `kubernetes/pkg/registry/core/pod/storage`.
 
@@ -10,19 +10,12 @@ use serde_json::Value;
 use crate::api::{Kind, Object, Resource};
 use crate::machinery::status::{Details, Reason, Status};
 
-use super::{ApiServer, Body, Context, DeleteOptions, Response, Target, Verb, WriteOptions, decode};
+use super::{ApiServer, Body, Context, Patch, Response, Target, Verb, WriteOptions, admission, decode};
 
 impl ApiServer {
-    fn pod(&self, target: &Target) -> Result<Arc<Pod>, Status> {
+    pub(super) fn pod(&self, target: &Target) -> Result<Arc<Pod>, Status> {
         let object = self.get(target)?;
         object.downcast::<Pod>().cloned().ok_or_else(Status::method_not_allowed)
-    }
-
-    fn json(body: Body) -> Result<Value, Status> {
-        match body {
-            Body::Json(value) => Ok(value),
-            Body::Object(_) => Err(Status::bad_request("the request's body is of another kind")),
-        }
     }
 
     pub(super) fn bind(
@@ -32,10 +25,11 @@ impl ApiServer {
         body: Body,
         options: &WriteOptions,
     ) -> Result<Response, Status> {
-        let binding = Self::json(body)?;
+        let binding = json(body)?;
         let node = binding["target"]["name"].as_str().unwrap_or("").to_owned();
         let pod = self.pod(target)?;
         check_binding(&pod, &binding, &node)?;
+        let labels = admission::labels_of_node(&self.etcd, &node);
         let mut bound = (*pod).clone();
         let spec = bound.spec.get_or_insert_default();
         spec.node_name = Some(node);
@@ -49,46 +43,14 @@ impl ApiServer {
             let value = value.as_str().unwrap_or("").to_owned();
             bound.metadata.annotations.get_or_insert_default().insert(key.clone(), value);
         }
+        for (key, value) in labels {
+            bound.metadata.labels.get_or_insert_default().entry(key).or_insert(value);
+        }
         if !options.dry_run {
             self.etcd
                 .update(context.now, &Object::Pod(pod.clone()), Object::from(bound), context.cause.clone())
                 .map_err(|error| super::write::store_error(Kind::Pod, &pod.key(), &error))?;
         }
-        Ok(Response::Value(serde_json::json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
-        })))
-    }
-
-    /// Deletes a pod as politely as its disruption budgets ask for; none exist among the kinds that are served.
-    pub(super) fn evict(
-        &mut self,
-        context: &mut Context<'_>,
-        target: &Target,
-        body: Body,
-        options: &WriteOptions,
-    ) -> Result<Response, Status> {
-        let eviction = Self::json(body)?;
-        if eviction["metadata"]["name"].as_str().unwrap_or("") != &*target.name {
-            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
-        }
-        let pod = self.pod(target)?;
-        let wanted = &eviction["deleteOptions"];
-        let delete = DeleteOptions {
-            grace_period_seconds: wanted["gracePeriodSeconds"].as_i64(),
-            uid: wanted["preconditions"]["uid"].as_str().map(str::to_owned),
-            dry_run: options.dry_run,
-            ..DeleteOptions::default()
-        };
-        if !delete.dry_run && !pod.is_deleting() {
-            let mut disrupted = (*pod).clone();
-            let conditions = disrupted.status.get_or_insert_default().conditions.get_or_insert_default();
-            let why = Some(("EvictionByEvictionAPI", "Eviction API: evicting"));
-            set_condition(conditions, "DisruptionTarget", "True", why, None, context.now);
-            self.etcd
-                .update(context.now, &Object::Pod(pod.clone()), Object::from(disrupted), context.cause.clone())
-                .map_err(|error| super::write::store_error(Kind::Pod, &pod.key(), &error))?;
-        }
-        self.delete(context, &target.key(), Kind::Pod, &delete)?;
         Ok(Response::Value(serde_json::json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
         })))
@@ -108,15 +70,31 @@ impl ApiServer {
             Verb::Update { body, options } => {
                 (decode::object(Kind::Pod, body, options.field_validation, warnings)?, options)
             }
+            Verb::Patch { patch: Patch::Apply(config), options } => {
+                return self.apply(context, target, &config, &options);
+            }
             Verb::Patch { patch, options } => {
-                let value = super::write::patched(Kind::Pod, existing.to_value(), patch)?;
-                (decode::patched(Kind::Pod, value, options.field_validation, warnings)?, options)
+                (super::write::patched_object(&existing, patch, options.field_validation, warnings)?, options)
             }
             _ => return Err(Status::method_not_allowed()),
         };
         crate::api::strategy::default(&mut object);
         self.replace(context, target, &existing, object, &options)
     }
+}
+
+/// The body of a request that is no stored kind.
+pub(super) fn json(body: Body) -> Result<Value, Status> {
+    match body {
+        Body::Json(value) => Ok(value),
+        Body::Object(_) => Err(Status::bad_request("the request's body is of another kind")),
+    }
+}
+
+/// Whether a pod says that it is ready.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn check_binding(pod: &Pod, binding: &Value, node: &str) -> Result<(), Status> {
@@ -151,7 +129,7 @@ fn check_binding(pod: &Pod, binding: &Value, node: &str) -> Result<(), Status> {
 }
 
 /// Sets a condition; its transition time moves only when its status does.
-fn set_condition(
+pub(super) fn set_condition(
     conditions: &mut Vec<PodCondition>,
     condition_type: &str,
     status: &str,

@@ -7,6 +7,7 @@ use crate::machinery::labels::Selector;
 use crate::machinery::persistent::OrdMap;
 use crate::machinery::status::{Reason, Status};
 
+use super::continuation::Continuation;
 use super::fields::field_value;
 use super::{ApiServer, List, ListOptions, Target, VersionMatch};
 
@@ -45,21 +46,6 @@ fn labels_of(object: &Object) -> std::collections::BTreeMap<String, String> {
     object.metadata().labels.clone().unwrap_or_default()
 }
 
-/// Where a page of a list ended: `revision:namespace/name`, in hexadecimal so that nobody takes it apart.
-fn encode_token(revision: Revision, key: &ObjectKey) -> String {
-    let text = format!("{revision}:{}/{}", key.namespace, key.name);
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn decode_token(token: &str) -> Option<(Revision, ObjectKey)> {
-    let bytes: Option<Vec<u8>> =
-        (0..token.len()).step_by(2).map(|at| u8::from_str_radix(token.get(at..at + 2)?, 16).ok()).collect();
-    let text = String::from_utf8(bytes?).ok()?;
-    let (revision, key) = text.split_once(':')?;
-    let (namespace, name) = key.split_once('/')?;
-    Some((revision.parse().ok()?, ObjectKey::new(namespace, name)))
-}
-
 impl ApiServer {
     pub(super) fn get(&self, target: &Target) -> Result<Object, Status> {
         let key = target.key();
@@ -68,7 +54,7 @@ impl ApiServer {
 
     pub(super) fn list(&self, target: &Target, options: &ListOptions) -> Result<List, Status> {
         let filter = Filter::parse(target, options)?;
-        let (revision, after) = self.list_revision(options)?;
+        let (revision, after) = self.list_revision(target, options)?;
         let namespace = Some(&*target.namespace).filter(|namespace| !namespace.is_empty());
         let past;
         let objects: Box<dyn Iterator<Item = (&ObjectKey, &Object)>> = if revision == self.etcd.revision() {
@@ -90,7 +76,7 @@ impl ApiServer {
         }
         let remaining = if options.limit == 0 { 0 } else { selected.count() };
         let continue_token = match last {
-            Some(key) if remaining > 0 => encode_token(revision, &key),
+            Some(after) if remaining > 0 => Continuation { revision: Some(revision), after }.encode(target),
             _ => String::new(),
         };
         // The server does not count what selectors would leave out.
@@ -100,20 +86,17 @@ impl ApiServer {
     }
 
     /// The revision that a list is to be answered at, and where it begins.
-    fn list_revision(&self, options: &ListOptions) -> Result<(Revision, Option<ObjectKey>), Status> {
+    fn list_revision(&self, target: &Target, options: &ListOptions) -> Result<(Revision, Option<ObjectKey>), Status> {
         if !options.continue_token.is_empty() {
-            let (revision, after) = decode_token(&options.continue_token)
-                .ok_or_else(|| Status::bad_request("continue key is not valid: illegal base64 data"))?;
-            if revision < self.etcd.compacted() {
-                return Err(Status::expired(
-                    "The provided continue parameter is too old to display a consistent list result. You can start a \
-                     new list without the continue parameter, or use the continue token in this response to retrieve \
-                     the remainder of the results. Continuing with the provided token results in an inconsistent \
-                     list - objects that were created, modified, or deleted between the time the first chunk was \
-                     returned and now may show up in the list.",
-                ));
+            let continuation = Continuation::decode(&options.continue_token, target)?;
+            if !matches!(options.resource_version.as_str(), "" | "0") {
+                return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
             }
-            return Ok((revision, Some(after)));
+            return match continuation.revision {
+                Some(revision) if revision < self.etcd.compacted() => Err(continuation.expired(target)),
+                Some(revision) if revision > self.etcd.revision() => Err(continuation.expired(target)),
+                revision => Ok((revision.unwrap_or(self.etcd.revision()), Some(continuation.after))),
+            };
         }
         let newest = self.etcd.revision();
         if options.resource_version.is_empty() || options.resource_version == "0" {

@@ -9,6 +9,8 @@ use crate::api::{Kind, Name, Object, ObjectKey, Subresource, form};
 use crate::etcd::{Cause, Revision};
 use crate::machinery::time::Time;
 
+use super::authorization::COMPONENTS;
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -24,10 +26,32 @@ impl User {
         Self { name: name.into(), groups: groups.iter().map(|&group| group.to_owned()).collect() }
     }
 
+    /// The user that somebody who may do everything asks to be taken for: `filters/impersonation.go`. Service accounts
+    /// are in the groups of service accounts, and everybody is authenticated.
+    #[must_use]
+    pub fn impersonated(name: &str, groups: &[String]) -> Self {
+        let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        let mut groups = groups.to_vec();
+        if let Some((namespace, _)) = account.filter(|_| groups.is_empty()) {
+            groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+        }
+        let everybody = if name == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
+        if !groups.iter().any(|group| group == everybody) {
+            groups.push(everybody.to_owned());
+        }
+        Self { name: name.into(), groups: groups.into() }
+    }
+
+    /// A part of the cluster itself, which may do what it has to.
+    pub(crate) fn component(name: impl Into<Name>, groups: &[&str]) -> Self {
+        let groups = groups.iter().chain(&[COMPONENTS]).map(|&group| group.to_owned());
+        Self { name: name.into(), groups: groups.collect() }
+    }
+
     /// The user that may do everything: `kubernetes-admin` in `system:masters`.
     #[must_use]
     pub fn admin() -> Self {
-        Self::new("kubernetes-admin", &["kubeadm:cluster-admins", "system:masters", "system:authenticated"])
+        Self::new("kubernetes-admin", &["system:masters", "system:authenticated"])
     }
 }
 
@@ -97,8 +121,10 @@ pub struct WriteOptions {
     pub dry_run: bool,
     /// What to do about unknown and duplicate fields.
     pub field_validation: FieldValidation,
-    /// Who manages the fields that are written.
+    /// Who manages the fields that are written; the client itself when it does not say.
     pub field_manager: Option<Name>,
+    /// An apply takes the fields that others own.
+    pub force: bool,
 }
 
 /// A change to an object.
@@ -110,6 +136,8 @@ pub enum Patch {
     Merge(Value),
     /// Kubernetes's own, which knows the keys of lists.
     Strategic(Value),
+    /// No change, but a part of the object as it shall be: server-side apply.
+    Apply(Value),
 }
 
 /// What becomes of dependents when their owner is deleted.
@@ -197,6 +225,23 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// The options of a write other than a deletion.
+    #[must_use]
+    pub const fn write_options(&self) -> Option<&WriteOptions> {
+        match self {
+            Self::Create { options, .. } | Self::Update { options, .. } | Self::Patch { options, .. } => Some(options),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::write_options`], to be changed.
+    pub const fn write_options_mut(&mut self) -> Option<&mut WriteOptions> {
+        match self {
+            Self::Create { options, .. } | Self::Update { options, .. } | Self::Patch { options, .. } => Some(options),
+            _ => None,
+        }
+    }
+
     /// Whether it leaves everything as it is.
     #[must_use]
     pub const fn is_read(&self) -> bool {
@@ -324,10 +369,12 @@ pub struct Answer {
     pub response: Response,
     /// `Warning` headers.
     pub warnings: Vec<String>,
+    /// Whether there was no such object before.
+    pub created: bool,
 }
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self { response, warnings: Vec::new() }
+        Self { response, warnings: Vec::new(), created: false }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Kind, Object};
 use crate::machinery::json::to_value;
-use crate::machinery::labels::format_label_selector;
+use crate::machinery::labels::{Selector, format_label_selector};
 use crate::machinery::status::Status;
 
 use super::write::patched;
@@ -37,6 +37,24 @@ fn parts(object: &Object) -> Result<Parts, Status> {
                 selector: format_label_selector(spec.map(|spec| &spec.selector)),
             })
         }
+        Object::ReplicationController(controller) => {
+            let spec = controller.spec.as_ref();
+            Ok(Parts {
+                wanted: spec.and_then(|spec| spec.replicas).unwrap_or(0),
+                actual: controller.status.as_ref().map_or(0, |status| status.replicas),
+                selector: spec
+                    .and_then(|spec| spec.selector.as_ref())
+                    .map_or_else(String::new, |selector| Selector::from_map(selector).to_string()),
+            })
+        }
+        Object::StatefulSet(set) => {
+            let spec = set.spec.as_ref();
+            Ok(Parts {
+                wanted: spec.and_then(|spec| spec.replicas).unwrap_or(0),
+                actual: set.status.as_ref().map_or(0, |status| status.replicas),
+                selector: format_label_selector(spec.map(|spec| &spec.selector)),
+            })
+        }
         _ => Err(Status::method_not_allowed()),
     }
 }
@@ -47,6 +65,12 @@ fn set_wanted(object: &mut Object, replicas: i32) {
             Arc::make_mut(deployment).spec.get_or_insert_default().replicas = Some(replicas);
         }
         Object::ReplicaSet(set) => {
+            Arc::make_mut(set).spec.get_or_insert_default().replicas = Some(replicas);
+        }
+        Object::ReplicationController(controller) => {
+            Arc::make_mut(controller).spec.get_or_insert_default().replicas = Some(replicas);
+        }
+        Object::StatefulSet(set) => {
             Arc::make_mut(set).spec.get_or_insert_default().replicas = Some(replicas);
         }
         _ => {}

@@ -2,12 +2,15 @@
 
 use serde_json::Value;
 
-use crate::api::{Kind, Object, ObjectKey, strategy};
+use crate::api::{Kind, Object, ObjectKey, Parts, strategy};
 use crate::etcd::StoreError;
-use crate::machinery::status::Status;
-use crate::machinery::{patch, schema};
+use crate::machinery::patch;
+use crate::machinery::status::{Reason, Status};
 
-use super::{ApiServer, Body, Context, Patch, Response, Target, WriteOptions, admission, decode};
+use super::admission::Attributes;
+use super::{
+    ApiServer, Body, Context, FieldValidation, Patch, Response, Target, WriteOptions, admission, decode, managed_fields,
+};
 
 /// `OptimisticLockErrorMsg` of `k8s.io/apiserver/pkg/registry/generic/registry`.
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
@@ -28,8 +31,10 @@ impl ApiServer {
         let mut object = decode::object(target.kind, body, options.field_validation, &mut context.warnings)?;
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
+        let given = self.note_maker(context, target, &mut object);
         self.name_object(context, &mut object);
-        admission::admit_create(&self.etcd, context, &mut object)?;
+        let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run };
+        admission::mutate(&self.etcd, context, &mut object, attributes)?;
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
         let allocated = self.allocator.allocate(&mut object, None, context.random)?;
@@ -39,11 +44,15 @@ impl ApiServer {
         }
         context.warnings.extend(strategy::warnings(&object, None));
         strategy::canonicalize(&mut object);
+        admission::validate(&mut self.etcd, context, &object, attributes)?;
         let key = object.key();
         if let Some(existing) = self.etcd.get(target.kind, &key) {
             return Err(already_exists(existing));
         }
+        context.created = true;
+        self.settle_owners(context, given, None, &object);
         if options.dry_run {
+            self.show_owners_to_be(context, None, &mut object);
             return Ok(Response::Object(object));
         }
         let created = self
@@ -110,11 +119,14 @@ impl ApiServer {
         options: &WriteOptions,
     ) -> Result<Response, Status> {
         check_preconditions(target.kind, existing, &object)?;
+        let given = self.given_owners(target, Some(existing), &mut object);
         keep_system_metadata(&mut object, existing);
+        let attributes = Attributes { old: Some(existing), subresource: context.subresource, dry_run: options.dry_run };
+        admission::mutate(&self.etcd, context, &mut object, attributes)?;
         strategy::prepare_for_update(&mut object, existing, target.subresource);
+        strategy::stamp(&mut object, existing, context.now);
         let mut allocated = None;
         if target.subresource.is_none() {
-            admission::admit_update(&self.etcd, context, &mut object, existing)?;
             allocated = self.allocator.allocate(&mut object, Some(existing), context.random)?;
         }
         let errors = strategy::validate_update(&object, existing, target.subresource);
@@ -126,8 +138,14 @@ impl ApiServer {
         }
         strategy::canonicalize(&mut object);
         object.metadata_mut().resource_version.clone_from(&existing.metadata().resource_version);
+        admission::validate(&mut self.etcd, context, &object, attributes)?;
+        self.settle_owners(context, given, Some(existing), &object);
+        if options.dry_run {
+            self.show_owners_to_be(context, Some(existing), &mut object);
+            return Ok(Response::Object(object));
+        }
         // A write that changes nothing is answered, but makes no revision.
-        if &object == existing || options.dry_run {
+        if &object == existing && !self.changes_owners(context, existing) {
             return Ok(Response::Object(object));
         }
         let key = object.key();
@@ -165,14 +183,39 @@ impl ApiServer {
         patch: Patch,
         options: &WriteOptions,
     ) -> Result<Response, Status> {
+        if let Patch::Apply(config) = patch {
+            return self.apply(context, target, &config, options);
+        }
         let existing = self.get(target)?;
-        let value = patched(target.kind, existing.to_value(), patch)?;
-        let mut object = decode::patched(target.kind, value, options.field_validation, &mut context.warnings)?;
+        let mut seen = existing.clone();
+        if managed_fields::names_owners(&patch) {
+            self.show_owners(&mut seen);
+        }
+        let mut object = patched_object(&seen, patch, options.field_validation, &mut context.warnings)?;
         check_name(target, &mut object)?;
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
         self.replace(context, target, &existing, object, options)
     }
+}
+
+/// What a patch makes of an object. Only the part of the object that the patch names goes through JSON.
+pub(super) fn patched_object(
+    existing: &Object,
+    patch: Patch,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Object, Status> {
+    let left = match &patch {
+        Patch::Merge(patch) | Patch::Strategic(patch) => Parts::left_by(patch),
+        Patch::Json(_) | Patch::Apply(_) => Parts::default(),
+    };
+    let (value, left) = existing.to_value_without(left);
+    let value = patched(existing.kind(), value, patch)?;
+    let complete = |value: &mut Value| left.copy(&existing.to_value(), value);
+    let mut object = decode::patched(existing.kind(), &value, &complete, validation, warnings)?;
+    object.take_over(left, existing);
+    Ok(object)
 }
 
 /// Applies a patch to an object's JSON.
@@ -183,11 +226,10 @@ pub(super) fn patched(kind: Kind, value: Value, patch: Patch) -> Result<Value, S
         }
         Patch::Merge(merge) => patch::merge::apply(value, merge),
         Patch::Strategic(merge) => {
-            let info = kind.info();
-            let schema = schema::lookup(&kind.api_version(), info.kind)
-                .ok_or_else(|| Status::internal("the kind has no schema"))?;
+            let schema = kind.schema().ok_or_else(|| Status::internal("the kind has no schema"))?;
             patch::strategic::apply(value, merge, schema)
         }
+        Patch::Apply(_) => return Err(Status::new(Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
     };
     Ok(result?)
 }
@@ -203,7 +245,7 @@ fn already_exists(existing: &Object) -> Status {
     if existing.is_deleting() {
         let message = format!("object is being deleted: {} {name:?} already exists", existing.kind().resource());
         let details = Status::already_exists(info.group, info.plural, name).details().clone();
-        return Status::with_details(crate::machinery::status::Reason::AlreadyExists, message, details);
+        return Status::with_details(Reason::AlreadyExists, message, details);
     }
     Status::already_exists(info.group, info.plural, name)
 }
@@ -219,7 +261,7 @@ pub(super) fn store_error(kind: Kind, key: &ObjectKey, error: &StoreError) -> St
 }
 
 /// The object's namespace must be the one of the address; it may be left out.
-fn check_namespace(target: &Target, object: &mut Object) -> Result<(), Status> {
+pub(super) fn check_namespace(target: &Target, object: &mut Object) -> Result<(), Status> {
     let metadata = object.metadata_mut();
     if !target.kind.info().namespaced {
         metadata.namespace = None;
@@ -238,7 +280,7 @@ fn check_namespace(target: &Target, object: &mut Object) -> Result<(), Status> {
 }
 
 /// The object's name must be the one of the address.
-fn check_name(target: &Target, object: &mut Object) -> Result<(), Status> {
+pub(super) fn check_name(target: &Target, object: &mut Object) -> Result<(), Status> {
     let metadata = object.metadata_mut();
     match metadata.name.as_deref() {
         None | Some("") => Err(Status::bad_request("name must be provided")),
@@ -287,9 +329,6 @@ fn keep_system_metadata(object: &mut Object, existing: &Object) {
     new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
     new.generation = old.generation;
     new.generate_name.clone_from(&old.generate_name);
-    if new.managed_fields.is_none() {
-        new.managed_fields.clone_from(&old.managed_fields);
-    }
     drop_empty_collections(new);
 }
 
@@ -323,5 +362,69 @@ pub(super) fn has_namespace_finalizers(object: &Object) -> bool {
             .and_then(|spec| spec.finalizers.as_ref())
             .is_some_and(|finalizers| !finalizers.is_empty()),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod() -> Object {
+        let manifest = json!({
+            "metadata": { "name": "a", "labels": { "app": "web" } },
+            "spec": { "containers": [{ "name": "c", "image": "nginx", "ports": [{ "containerPort": 80 }] }] },
+            "status": { "phase": "Pending", "conditions": [{ "type": "Ready", "status": "False" }] },
+        });
+        let mut pod = Object::from_value(Kind::Pod, &manifest).expect("it has the shape of its kind");
+        strategy::default(&mut pod);
+        pod
+    }
+
+    #[test]
+    fn a_patch_does_to_a_part_what_it_does_to_the_whole() {
+        let existing = pod();
+        for merge in [
+            json!({}),
+            json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }], "message": "yes" } }),
+            json!({ "metadata": { "labels": { "app": null, "b": "c" } }, "status": { "phase": "Running" } }),
+            json!({ "spec": { "containers": [{ "name": "c", "image": "other" }] } }),
+            json!({ "spec": null }),
+            json!({ "status": { "unknown": 1 }, "unknown": {} }),
+            json!({ "status": { "phase": 1 } }),
+            json!({ "metadata": { "labels": { "a": 1 } } }),
+            json!({ "kind": "Node" }),
+            json!({ "$patch": "replace", "metadata": { "name": "a" } }),
+            json!({ "$retainKeys": ["metadata"], "metadata": { "name": "b" } }),
+            json!([]),
+            json!(null),
+        ] {
+            for patch in [Patch::Strategic(merge.clone()), Patch::Merge(merge)] {
+                for validation in [FieldValidation::Warn, FieldValidation::Strict] {
+                    let (mut warnings, mut expected_warnings) = (Vec::new(), Vec::new());
+                    let result = patched_object(&existing, patch.clone(), validation, &mut warnings);
+                    let expected = patched(Kind::Pod, existing.to_value(), patch.clone()).and_then(|value| {
+                        decode::patched(Kind::Pod, &value, &|_| (), validation, &mut expected_warnings)
+                    });
+                    assert_eq!(result, expected, "{patch:?}");
+                    assert_eq!(warnings, expected_warnings, "{patch:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_patch_made_is_shown_as_a_whole() {
+        let patch = Patch::Merge(json!({ "status": { "phase": 1 } }));
+        let refused = patched_object(&pod(), patch, FieldValidation::Warn, &mut Vec::new());
+        let message = refused.expect_err("a phase is a text").message().to_owned();
+        let shown = "\\\"name\\\":\\\"c\\\"";
+        assert!(message.contains(shown) && message.contains("\\\"phase\\\":1"), "{message}");
+        assert!(
+            message
+                .ends_with("cannot unmarshal number into Go struct field PodStatus.status.phase of type v1.PodPhase"),
+            "{message}"
+        );
     }
 }

@@ -31,14 +31,18 @@ impl Expectations {
 
     /// Expects `adds` creations, and nothing else any more.
     pub fn expect_creations(&mut self, key: &QueueKey, adds: usize, now: Time) {
-        let adds = i64::try_from(adds).unwrap_or(i64::MAX);
-        self.entries.insert(key.clone(), Entry { adds, deletes: OrdSet::new(), since: now });
+        self.expect(key, adds, [], now);
     }
 
     /// Expects the objects with these uids to go, and nothing else any more.
     pub fn expect_deletions(&mut self, key: &QueueKey, uids: impl IntoIterator<Item = String>, now: Time) {
-        let deletes = uids.into_iter().collect();
-        self.entries.insert(key.clone(), Entry { adds: 0, deletes, since: now });
+        self.expect(key, 0, uids, now);
+    }
+
+    /// Expects `adds` creations, and the objects with these uids to go, and nothing else any more.
+    pub fn expect(&mut self, key: &QueueKey, adds: usize, uids: impl IntoIterator<Item = String>, now: Time) {
+        let adds = i64::try_from(adds).unwrap_or(i64::MAX);
+        self.entries.insert(key.clone(), Entry { adds, deletes: uids.into_iter().collect(), since: now });
     }
 
     /// One creation was seen, or will never be.

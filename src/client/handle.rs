@@ -101,6 +101,8 @@ pub struct Client<'a> {
     pub random: &'a mut Random,
     api: &'a mut ApiServer,
     identity: &'a Identity,
+    /// The program that sends the requests, whichever part of it acts: the manager of the fields that they write.
+    program: &'a Name,
     recorder: &'a mut Recorder,
     limiter: Option<&'a mut TokenBucket>,
     wakes: &'a mut Vec<WakeUp>,
@@ -129,6 +131,7 @@ impl<'a> Client<'a> {
             random,
             api,
             identity,
+            program: &identity.component,
             recorder,
             limiter: None,
             wakes,
@@ -147,6 +150,7 @@ impl<'a> Client<'a> {
             random: self.random,
             api: self.api,
             identity,
+            program: self.program,
             recorder: self.recorder,
             limiter,
             wakes: self.wakes,
@@ -216,7 +220,7 @@ impl<'a> Client<'a> {
         self.wakes.push(WakeUp { time: time.max(self.now), token, background: true });
     }
 
-    fn send(&mut self, target: Target, verb: Verb) -> Result<Response, ClientError> {
+    fn send(&mut self, target: Target, mut verb: Verb) -> Result<Response, ClientError> {
         if !self.connected {
             return Err(ClientError::Unreachable);
         }
@@ -224,7 +228,10 @@ impl<'a> Client<'a> {
             limiter.take(self.now).map_err(ClientError::Throttled)?;
         }
         self.requests += 1;
-        let cause = Cause { actor: self.identity.component.clone(), trigger: self.trigger, why: self.why.clone() };
+        if let Some(options) = verb.write_options_mut() {
+            options.field_manager.get_or_insert_with(|| self.program.clone());
+        }
+        let cause = Cause { trigger: self.trigger, ..Cause::new(self.identity.component.clone(), self.why.clone()) };
         let request = Request { user: self.identity.user.clone(), cause, target, verb };
         Ok(self.api.handle(self.now, self.random, request)?.response)
     }
@@ -344,6 +351,22 @@ impl<'a> Client<'a> {
     /// the client's rate limit does not apply to them.
     pub fn event<K: Resource>(&mut self, object: &K, event_type: EventType, reason: &str, message: &str) {
         self.event_about(&crate::client::recorder::reference(object), event_type, reason, message);
+    }
+
+    /// As [`Self::event`], by a component that calls itself otherwise in events than in its writes.
+    pub fn event_from<K: Resource>(
+        &mut self,
+        component: &str,
+        object: &K,
+        event_type: EventType,
+        reason: &str,
+        message: &str,
+    ) {
+        let about = crate::client::recorder::reference(object);
+        let identity = Identity { component: Name::from(component), ..self.identity.clone() };
+        if let Some(write) = self.recorder.record(self.now, &identity, &about, event_type, reason, message) {
+            self.write_event(write);
+        }
     }
 
     /// As [`Self::event`], about an object reference, for instance to a part of an object (`fieldPath`).

@@ -211,6 +211,12 @@ impl Informers {
             .filter_map(|(_, object)| object.downcast())
     }
 
+    /// As [`Self::list_in`], of any kind.
+    pub fn objects_in<'a>(&'a self, kind: Kind, namespace: &'a str) -> impl Iterator<Item = &'a Object> + use<'a> {
+        let objects = self.caches[kind.index()].objects.range(ObjectKey::new(namespace, "")..);
+        objects.take_while(move |(key, _)| *key.namespace == *namespace).map(|(_, object)| object)
+    }
+
     /// All objects of a kind whose controlling owner has this uid.
     pub fn controlled_by<'a, K: Resource>(&'a self, uid: &'a str) -> impl Iterator<Item = &'a std::sync::Arc<K>> {
         self.caches[K::OBJECT_KIND.index()].by_controller.under(uid).filter_map(Object::downcast)

@@ -11,6 +11,7 @@ mod lru;
 pub mod node_taints;
 mod process;
 mod recorder;
+pub mod volumes;
 mod worker;
 mod workqueue;
 
@@ -19,6 +20,6 @@ pub use handle::{Client, ClientError, Identity, WakeUp};
 pub use informer::{InformerEvent, Informers, WatchSelector, WatchSpec};
 pub use limiter::TokenBucket;
 pub use process::{Controller, Process, Requeue, Token};
-pub use recorder::{EventType, Recorder, reference};
+pub use recorder::{EventType, Recorder, reference, reference_to};
 pub use worker::{Purpose, Worker};
 pub use workqueue::{QueueKey, WorkQueue};

@@ -9,7 +9,7 @@ use crate::machinery::persistent::OrdSet;
 use k8s_openapi::api::core::v1::{Event, EventSeries, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::api::{ObjectKey, Resource};
+use crate::api::{Kind, ObjectKey, Resource};
 use crate::machinery::time::Time;
 
 use super::handle::Identity;
@@ -37,13 +37,19 @@ impl EventType {
 
 /// What a reference to an object says of it.
 pub fn reference<K: Resource>(object: &K) -> ObjectReference {
+    reference_to(K::OBJECT_KIND, object.metadata())
+}
+
+/// As [`reference`], for an object of which only this much is known.
+#[must_use]
+pub fn reference_to(kind: Kind, metadata: &ObjectMeta) -> ObjectReference {
     ObjectReference {
-        api_version: Some(K::OBJECT_KIND.api_version()),
-        kind: Some(K::OBJECT_KIND.info().kind.to_owned()),
-        name: object.metadata().name.clone(),
-        namespace: object.metadata().namespace.clone(),
-        resource_version: object.metadata().resource_version.clone(),
-        uid: object.metadata().uid.clone(),
+        api_version: Some(kind.api_version()),
+        kind: Some(kind.info().kind.to_owned()),
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        resource_version: metadata.resource_version.clone(),
+        uid: metadata.uid.clone(),
         field_path: None,
     }
 }
@@ -151,7 +157,9 @@ impl Recorder {
             component: Some(identity.component.to_string()),
             host: Some(identity.host.to_string()).filter(|host| !host.is_empty()),
         });
-        event.reporting_component = Some(identity.component.to_string());
+        // Upstream leaves it out of events that stand for several (`EventAggregate`).
+        let reporting = if combined { "" } else { &identity.component };
+        event.reporting_component = Some(reporting.to_owned());
         event.reporting_instance = Some(identity.host.to_string());
         Some(self.write(identity_key, event, patch, now))
     }

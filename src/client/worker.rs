@@ -88,7 +88,7 @@ impl Worker {
             identity: Identity {
                 component: Name::from(component),
                 host: Name::from(""),
-                user: User::new(
+                user: User::component(
                     format!("system:serviceaccount:kube-system:{account}"),
                     &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
                 ),

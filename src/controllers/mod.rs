@@ -4,12 +4,16 @@
 //! name and a rate-limited client of its own.
 
 mod claim;
+mod cluster_role_aggregation;
 mod cron_job;
+mod daemon;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
+mod history;
 mod job;
 mod manager;
 mod namespace;
@@ -18,17 +22,23 @@ pub mod pod_control;
 mod pod_gc;
 mod pod_status;
 mod replicaset;
+mod resource_quota;
 mod root_ca;
 mod service_account;
+mod statefulset;
 mod taint_eviction;
 mod ttl;
 mod ttl_after_finished;
+mod volume;
 
 use crate::client::Controller;
 
 pub use claim::claim;
+pub use cluster_role_aggregation::ClusterRoleAggregationController;
 pub use cron_job::CronJobController;
+pub use daemon::DaemonSetController;
 pub use deployment::DeploymentController;
+pub use disruption::DisruptionController;
 pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
 pub use endpoints::EndpointsController;
@@ -39,19 +49,30 @@ pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
+pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
+pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
+pub use volume::{
+    AttachDetachController, AttributesClassProtection, ClaimProtection, EphemeralVolumeController, ExpandController,
+    LocalPathProvisioner, PersistentVolumeController, VolumeProtection,
+};
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
     vec![
         Box::new(ServiceAccountController),
-        Box::<ReplicaSetController>::default(),
+        Box::new(ClusterRoleAggregationController),
+        Box::new(ReplicaSetController::new()),
+        Box::new(ReplicaSetController::replication()),
         Box::new(DeploymentController),
+        Box::new(StatefulSetController),
+        Box::<DaemonSetController>::default(),
+        Box::new(DisruptionController),
         Box::<NodeLifecycleController>::default(),
         Box::<EndpointsController>::default(),
         Box::<EndpointSliceController>::default(),
@@ -59,6 +80,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<GarbageCollector>::default(),
         Box::new(NamespaceController),
         Box::<PodGarbageCollector>::default(),
+        Box::new(ResourceQuotaController),
         Box::new(RootCaController),
         Box::<TaintEvictionController>::default(),
         Box::<TtlController>::default(),
@@ -66,5 +88,13 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(JobOrphanController),
         Box::new(TtlAfterFinishedController),
         Box::new(CronJobController),
+        Box::<PersistentVolumeController>::default(),
+        Box::new(AttachDetachController),
+        Box::new(ExpandController),
+        Box::new(ClaimProtection),
+        Box::new(VolumeProtection),
+        Box::new(AttributesClassProtection),
+        Box::new(EphemeralVolumeController),
+        Box::new(LocalPathProvisioner),
     ]
 }

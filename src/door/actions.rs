@@ -27,5 +27,5 @@ pub(super) fn act(session: &mut Session, request: &HttpRequest, format: &Format)
 
 /// The session as a file that the page opens.
 pub(super) fn log(session: &Session) -> Reply {
-    Reply { content_type: "application/json", ..Reply::text(200, session.log().to_json()) }
+    Reply { content_type: "application/json".into(), ..Reply::text(200, session.log().to_json()) }
 }

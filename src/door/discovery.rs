@@ -6,31 +6,6 @@ use serde_json::{Value, json};
 
 use crate::api::{Kind, Subresource};
 
-/// The order in which the real server lists groups: by the priority of their versions.
-const GROUPS: &[&str] = &[
-    "",
-    "apiregistration.k8s.io",
-    "apps",
-    "events.k8s.io",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "networking.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "storage.k8s.io",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "scheduling.k8s.io",
-    "coordination.k8s.io",
-    "node.k8s.io",
-    "discovery.k8s.io",
-    "resource.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-];
-
 /// A group with one of its versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GroupVersion {
@@ -39,7 +14,8 @@ pub(super) struct GroupVersion {
 }
 
 impl GroupVersion {
-    /// All that are served, in the order of their groups.
+    /// All that are served, in the order of the table of kinds: groups by their priority, and in a group the version
+    /// first that is preferred.
     pub(super) fn all() -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
         for kind in Kind::ALL {
@@ -49,9 +25,19 @@ impl GroupVersion {
                 found.push(own);
             }
         }
-        let place = |group: &str| GROUPS.iter().position(|known| *known == group).unwrap_or(GROUPS.len());
-        found.sort_by_key(|own| (place(own.group), own.group, own.version));
         found
+    }
+
+    /// The groups, each with its versions.
+    fn groups() -> Vec<(&'static str, Vec<Self>)> {
+        let mut groups: Vec<(&'static str, Vec<Self>)> = Vec::new();
+        for own in Self::all() {
+            match groups.iter_mut().find(|(group, _)| *group == own.group) {
+                Some((_, versions)) => versions.push(own),
+                None => groups.push((own.group, vec![own])),
+            }
+        }
+        groups
     }
 
     /// Its address: `api/v1` or `apis/apps/v1`.
@@ -61,7 +47,7 @@ impl GroupVersion {
     }
 
     /// `v1` or `apps/v1`.
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         let Self { group, version } = self;
         if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
     }
@@ -77,6 +63,9 @@ impl GroupVersion {
 
 /// What can be done to a kind.
 fn verbs(kind: Kind) -> Vec<&'static str> {
+    if !kind.is_stored() {
+        return vec!["create"];
+    }
     let all = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
     all.into_iter().filter(|verb| kind != Kind::Namespace || *verb != "deletecollection").collect()
 }
@@ -112,12 +101,15 @@ fn subresources(kind: Kind) -> Vec<Subresource> {
 
 /// `APIGroupDiscoveryList`: the core group for `/api`, all others for `/apis`.
 pub(super) fn aggregated(is_core: bool) -> Value {
-    let versions = GroupVersion::all();
-    let items = versions.iter().filter(|own| own.group.is_empty() == is_core).map(|own| {
-        let resources: Vec<Value> = own.kinds().into_iter().map(aggregated_resource).collect();
+    let groups = GroupVersion::groups();
+    let items = groups.iter().filter(|(group, _)| group.is_empty() == is_core).map(|(group, versions)| {
+        let versions = versions.iter().map(|own| {
+            let resources: Vec<Value> = own.kinds().into_iter().map(aggregated_resource).collect();
+            json!({ "version": own.version, "resources": resources, "freshness": "Current" })
+        });
         json!({
-            "metadata": { "name": own.group, "creationTimestamp": null },
-            "versions": [{ "version": own.version, "resources": resources, "freshness": "Current" }],
+            "metadata": { "name": group, "creationTimestamp": null },
+            "versions": versions.collect::<Vec<_>>(),
         })
     });
     json!({
@@ -169,21 +161,24 @@ pub(super) fn core_versions() -> Value {
 
 /// `APIGroupList`.
 pub(super) fn groups() -> Value {
-    let versions = GroupVersion::all();
-    let groups: Vec<Value> = versions.iter().filter(|own| !own.group.is_empty()).map(|own| group_body(*own)).collect();
+    let groups = GroupVersion::groups();
+    let groups = groups.iter().filter(|(group, _)| !group.is_empty());
+    let groups: Vec<Value> = groups.map(|(group, versions)| group_body(group, versions)).collect();
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
 }
 
-fn group_body(own: GroupVersion) -> Value {
-    let version = json!({ "groupVersion": own.name(), "version": own.version });
-    json!({ "name": own.group, "versions": [version], "preferredVersion": version })
+fn group_body(group: &str, versions: &[GroupVersion]) -> Value {
+    let versions: Vec<Value> =
+        versions.iter().map(|own| json!({ "groupVersion": own.name(), "version": own.version })).collect();
+    json!({ "name": group, "versions": versions, "preferredVersion": versions.first() })
 }
 
 /// `APIGroup`, if there is one of that name.
 pub(super) fn group(name: &str) -> Option<Value> {
-    let own = GroupVersion::all().into_iter().find(|own| own.group == name && !name.is_empty())?;
+    let groups = GroupVersion::groups();
+    let (group, versions) = groups.iter().find(|(group, _)| *group == name && !name.is_empty())?;
     let mut value = json!({ "kind": "APIGroup", "apiVersion": "v1" });
-    for (key, part) in group_body(own).as_object().into_iter().flatten() {
+    for (key, part) in group_body(group, versions).as_object().into_iter().flatten() {
         value[key] = part.clone();
     }
     Some(value)
@@ -231,7 +226,7 @@ pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
 /// What `/` lists.
 pub(super) fn paths() -> Value {
     let mut paths: Vec<String> =
-        ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+        ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
             .map(str::to_owned)
             .to_vec();
     for own in GroupVersion::all() {

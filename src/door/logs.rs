@@ -30,7 +30,7 @@ pub(super) fn read(cluster: &Cluster, target: &Target, query: &Query) -> Result<
     for line in lines {
         write(&mut text, line.time, &line.text, query.is_on("timestamps"));
     }
-    Ok(Reply { content_type: CONTENT_TYPE, ..Reply::text(200, text) })
+    Ok(Reply { content_type: CONTENT_TYPE.into(), ..Reply::text(200, text) })
 }
 
 const CONTENT_TYPE: &str = "text/plain";

@@ -1,11 +1,14 @@
 //! What goes between a connection and the session's actor.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::machinery::status::{Details, Reason, Status};
 
+use super::authentication::Impersonation;
 use super::negotiate::Format;
 
 /// A request as it came over the wire.
@@ -21,6 +24,8 @@ pub struct HttpRequest {
     pub content_type: String,
     /// The `User-Agent` header.
     pub user_agent: String,
+    /// Whom the client wants to be.
+    pub impersonation: Impersonation,
     /// The body.
     pub body: Bytes,
 }
@@ -55,7 +60,7 @@ pub struct Reply {
     /// The HTTP status code.
     pub code: u16,
     /// The `Content-Type` header.
-    pub content_type: &'static str,
+    pub content_type: Cow<'static, str>,
     /// What the `Warning` headers say.
     pub warnings: Vec<String>,
     /// The body.
@@ -66,18 +71,18 @@ impl Reply {
     /// Plain text.
     pub(super) fn text(code: u16, text: impl Into<Bytes>) -> Self {
         let content = Content::Whole(text.into());
-        Self { code, content_type: "text/plain; charset=utf-8", warnings: Vec::new(), content }
+        Self { code, content_type: "text/plain; charset=utf-8".into(), warnings: Vec::new(), content }
     }
 
     /// A value in the format that was agreed on.
     pub(super) fn value(code: u16, value: &Value, format: &Format) -> Self {
         let content = Content::Whole(format.encode(value));
-        Self { code, content_type: format.content_type(), warnings: Vec::new(), content }
+        Self { code, content_type: format.content_type().into(), warnings: Vec::new(), content }
     }
 
     /// A stream of watch events.
-    pub(super) const fn stream(content_type: &'static str, receiver: mpsc::Receiver<Bytes>) -> Self {
-        Self { code: 200, content_type, warnings: Vec::new(), content: Content::Stream(receiver) }
+    pub(super) fn stream(content_type: &'static str, receiver: mpsc::Receiver<Bytes>) -> Self {
+        Self { code: 200, content_type: content_type.into(), warnings: Vec::new(), content: Content::Stream(receiver) }
     }
 
     /// A refusal.

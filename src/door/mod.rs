@@ -9,16 +9,28 @@
 
 mod actions;
 mod actor;
+mod authentication;
 mod discovery;
+mod health;
 mod logs;
 mod message;
+mod metrics;
 mod negotiate;
 mod openapi;
+mod order;
+mod port_forward;
 mod protobuf;
+mod proxy;
 mod route;
 mod server;
+mod spdy;
+mod talk;
+mod terminal;
+mod upgrade;
 mod watch;
+mod wire;
 
 pub use actor::{Clock, Door};
+pub use authentication::Impersonation;
 pub use message::{Content, HttpRequest, Reply};
 pub use server::serve;

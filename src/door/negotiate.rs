@@ -17,6 +17,8 @@ use super::protobuf;
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
+/// Server-side apply: YAML, and so also JSON.
+const APPLY: &str = "application/apply-patch+yaml";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 /// Aggregated discovery, as clients have asked for it since 1.30.
 pub(super) const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -169,7 +171,10 @@ pub(super) fn read(request: &HttpRequest, kind: &str) -> Result<Read, Status> {
         return Ok(Read { value, duplicates: Vec::new() });
     }
     match media_type(&request.content_type) {
-        "application/json-patch+json" | "application/merge-patch+json" | "application/strategic-merge-patch+json"
+        "application/json-patch+json"
+        | "application/merge-patch+json"
+        | "application/strategic-merge-patch+json"
+        | APPLY
             if is_patch => {}
         _ if is_patch => return Err(Status::new(Reason::UnsupportedMediaType, "415: Unsupported Media Type")),
         // A client that names no type means JSON.
@@ -190,7 +195,7 @@ pub(super) fn read(request: &HttpRequest, kind: &str) -> Result<Read, Status> {
         ))
     };
     let text = std::str::from_utf8(&request.body).map_err(|_| unrecognized("invalid UTF-8"))?;
-    let is_yaml = media_type(&request.content_type) == YAML;
+    let is_yaml = matches!(media_type(&request.content_type), YAML | APPLY);
     let is_compound = text.trim_start().starts_with(['{', '[']);
     // What is JSON and no object is refused by whoever knows what it should be.
     let scalar: Option<Value> = if is_compound { None } else { serde_json::from_str(text).ok() };

@@ -1,45 +1,113 @@
-//! `/openapi/v2` and `/openapi/v3`: which addresses take which parameters.
+//! `/openapi/v2` and `/openapi/v3`: what is served, with its schemas, for `kubectl explain` and for clients that merge.
 //!
-//! As much as kubectl asks before it lets the server validate fields: for each kind the address of one object, with the
-//! parameters of its patch. Schemas are not told yet, so `kubectl explain` has nothing to show, and apply merges by the
-//! structures that kubectl itself brings.
+//! Descriptions, types and references come from `k8s-openapi`, which is generated from upstream's own document; what it
+//! leaves out, how lists and maps are merged and applied, comes from the table of types ([`crate::machinery::schema`]).
+//! All of it is made once, when somebody asks first.
+
+mod enums;
+mod schemas;
+
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use crate::api::Kind;
+use crate::api::{Kind, Subresource};
 
 use super::discovery::GroupVersion;
 use super::route::VERSION;
 
-fn object_path(kind: Kind, own: GroupVersion) -> String {
-    let info = kind.info();
-    let place = if info.namespaced { "namespaces/{namespace}/" } else { "" };
-    format!("/{}/{place}{}/{{name}}", own.path(), info.plural)
+/// The documents, one a group and version, as text, each with the hash that is part of its address.
+static DOCUMENTS: LazyLock<Vec<Document>> =
+    LazyLock::new(|| GroupVersion::all().into_iter().map(Document::of).collect());
+
+struct Document {
+    path: String,
+    text: String,
+    hash: u64,
 }
 
-fn parameter(name: &str, is_v3: bool) -> Value {
-    if is_v3 {
-        json!({ "name": name, "in": "query", "schema": { "type": "string", "uniqueItems": true } })
-    } else {
-        json!({ "name": name, "in": "query", "type": "string", "uniqueItems": true })
+impl Document {
+    fn of(own: GroupVersion) -> Self {
+        let schemas = schemas::of(own);
+        let value = json!({
+            "openapi": "3.0.0",
+            "info": information(),
+            "paths": paths(own, Form::Third),
+            "components": { "schemas": schemas },
+        });
+        let text = value.to_string();
+        Self { path: own.path(), hash: fingerprint(&text), text }
     }
 }
 
-fn paths(own: GroupVersion, is_v3: bool) -> Map<String, Value> {
+/// Which version of OpenAPI.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Second,
+    Third,
+}
+
+/// The address of one object, or of all when there is no name.
+fn object_path(kind: Kind, own: GroupVersion, below: &str) -> String {
+    let info = kind.info();
+    let place = if info.namespaced { "namespaces/{namespace}/" } else { "" };
+    format!("/{}/{place}{}{below}", own.path(), info.plural)
+}
+
+fn parameter(name: &str, form: Form) -> Value {
+    let kind = if name == "force" { "boolean" } else { "string" };
+    match form {
+        Form::Third => json!({ "name": name, "in": "query", "schema": { "type": kind, "uniqueItems": true } }),
+        Form::Second => json!({ "name": name, "in": "query", "type": kind, "uniqueItems": true }),
+    }
+}
+
+/// One method of an address.
+fn operation(action: &str, kind: &Value, form: Form) -> Value {
+    let names: &[&str] = match action {
+        "post" | "put" => &["dryRun", "fieldManager", "fieldValidation"],
+        "patch" => &["dryRun", "fieldManager", "fieldValidation", "force"],
+        "delete" | "deletecollection" => &["dryRun", "gracePeriodSeconds", "orphanDependents", "propagationPolicy"],
+        "list" => &["continue", "fieldSelector", "labelSelector", "limit", "resourceVersion", "resourceVersionMatch"],
+        _ => &[],
+    };
+    json!({
+        "parameters": names.iter().map(|name| parameter(name, form)).collect::<Vec<_>>(),
+        "responses": { "200": { "description": "OK" } },
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": kind,
+    })
+}
+
+fn paths(own: GroupVersion, form: Form) -> Map<String, Value> {
     let mut paths = Map::new();
     for kind in own.kinds() {
         let info = kind.info();
-        let operation = |action: &str| {
-            let parameters = ["dryRun", "fieldManager", "fieldValidation"].map(|name| parameter(name, is_v3));
-            json!({
-                "parameters": parameters,
-                "responses": { "200": { "description": "OK" } },
-                "x-kubernetes-action": action,
-                "x-kubernetes-group-version-kind": { "group": own.group, "version": own.version, "kind": info.kind },
-            })
+        let name = json!({ "group": own.group, "version": own.version, "kind": info.kind });
+        let of = |actions: &[(&str, &str)]| -> Value {
+            actions.iter().map(|(method, action)| ((*method).to_owned(), operation(action, &name, form))).collect()
         };
-        let item = json!({ "put": operation("put"), "patch": operation("patch") });
-        paths.insert(object_path(kind, own), item);
+        let all = [("get", "list"), ("post", "post"), ("delete", "deletecollection")];
+        paths.insert(object_path(kind, own, ""), of(&all));
+        let one = [("get", "get"), ("put", "put"), ("patch", "patch"), ("delete", "delete")];
+        paths.insert(object_path(kind, own, "/{name}"), of(&one));
+        for subresource in info.subresources {
+            let below = format!("/{{name}}/{}", subresource.as_str());
+            let actions: &[(&str, &str)] = match subresource {
+                Subresource::Status
+                | Subresource::Scale
+                | Subresource::EphemeralContainers
+                | Subresource::Resize
+                | Subresource::Approval => &[("get", "get"), ("put", "put"), ("patch", "patch")],
+                Subresource::Binding | Subresource::Eviction | Subresource::Token => &[("post", "post")],
+                Subresource::Finalize => &[("put", "put")],
+                Subresource::Log => &[("get", "get")],
+                Subresource::Exec | Subresource::Attach | Subresource::PortForward | Subresource::Proxy => {
+                    &[("get", "connect"), ("post", "connect")]
+                }
+            };
+            paths.insert(object_path(kind, own, &below), of(actions));
+        }
     }
     paths
 }
@@ -50,11 +118,10 @@ fn information() -> Value {
 
 /// The documents that there are, each with its address.
 pub(super) fn index() -> Value {
-    let documents = GroupVersion::all().into_iter().map(|own| {
-        let path = own.path();
+    let documents = DOCUMENTS.iter().map(|document| {
         // Clients keep a document for as long as its address stays the same.
-        let address = format!("/openapi/v3/{path}?hash={:016X}", fingerprint(&document(own).to_string()));
-        (path, json!({ "serverRelativeURL": address }))
+        let address = format!("/openapi/v3/{}?hash={:016X}", document.path, document.hash);
+        (document.path.clone(), json!({ "serverRelativeURL": address }))
     });
     json!({ "paths": documents.collect::<Map<_, _>>() })
 }
@@ -64,13 +131,9 @@ fn fingerprint(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn document(own: GroupVersion) -> Value {
-    json!({ "openapi": "3.0.0", "info": information(), "paths": paths(own, true), "components": {} })
-}
-
-/// The document of `api/v1` or `apis/apps/v1`, if there is one.
-pub(super) fn v3(path: &str) -> Option<Value> {
-    GroupVersion::all().into_iter().find(|own| own.path() == path).map(document)
+/// The document of `api/v1` or `apis/apps/v1`, as JSON, if there is one.
+pub(super) fn v3(path: &str) -> Option<&'static str> {
+    DOCUMENTS.iter().find(|document| document.path == path).map(|document| document.text.as_str())
 }
 
 /// The older form in Protobuf, as client-go asks for it: what the document is, and that it tells of nothing. From that
@@ -88,7 +151,7 @@ pub(super) fn v2_protobuf() -> Vec<u8> {
 pub(super) fn v2() -> Value {
     let mut all = Map::new();
     for own in GroupVersion::all() {
-        all.extend(paths(own, false));
+        all.extend(paths(own, Form::Second));
     }
-    json!({ "swagger": "2.0", "info": information(), "paths": all, "definitions": {} })
+    json!({ "swagger": "2.0", "info": information(), "paths": all, "definitions": schemas::second() })
 }

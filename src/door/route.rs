@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::table;
 use crate::api::{Object, Subresource};
 use crate::apiserver::address::{self, Query, unknown_address};
-use crate::apiserver::{Call, Response, Target};
+use crate::apiserver::{self, Call, Caller, Response, Target};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::session::Session;
@@ -14,8 +14,9 @@ use crate::sim::Cluster;
 use super::logs::Follow;
 use super::message::{HttpRequest, Reply};
 use super::negotiate::{self, Format, Shape};
+use super::talk::Talk;
 use super::watch::Watch;
-use super::{actions, discovery, logs, openapi};
+use super::{actions, authentication, discovery, health, logs, openapi, order, proxy};
 
 /// The version that is simulated.
 pub(super) const VERSION: &str = "v1.36.2";
@@ -40,6 +41,8 @@ pub(super) enum Stream {
     Watch(Box<Watch>),
     /// A log that is followed.
     Follow(Box<Follow>),
+    /// A talk with a process in a container.
+    Talk(Box<Talk>),
 }
 
 impl Stream {
@@ -48,6 +51,7 @@ impl Stream {
         match self {
             Self::Watch(watch) => watch.pump(cluster),
             Self::Follow(follow) => follow.pump(cluster),
+            Self::Talk(talk) => talk.pump(cluster),
         }
     }
 }
@@ -62,12 +66,13 @@ impl From<Reply> for Answer {
 pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     let query = Query::of(&request.path);
     if request.address() == "/openapi/v2" && request.accept.contains(OPENAPI_V2_PROTOBUF) {
-        return Reply { content_type: OPENAPI_V2_PROTOBUF_SENT, ..Reply::text(200, openapi::v2_protobuf()) }.into();
+        return Reply { content_type: OPENAPI_V2_PROTOBUF_SENT.into(), ..Reply::text(200, openapi::v2_protobuf()) }
+            .into();
     }
     let format = match Format::agree(request, &query) {
         Ok(format) => format,
         // Whatever a client accepts, these are plain text.
-        Err(_) if is_health(request.address()) => Format::plain(request),
+        Err(_) if health::is_health(request.address()) => Format::plain(request),
         Err(status) => return Reply::refusal(&status, &Format::plain(request)).into(),
     };
     match route(session, request, &query, format) {
@@ -78,14 +83,10 @@ pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     }
 }
 
-fn is_health(address: &str) -> bool {
-    matches!(address.split('/').nth(1), Some("healthz" | "livez" | "readyz"))
-}
-
 fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {
     let address = request.address();
-    if is_health(address) {
-        return Ok(Reply::text(200, "ok").into());
+    if health::is_health(address) {
+        return health::answer(address, query).map(Answer::Reply).ok_or_else(health::unknown);
     }
     let parts: Vec<&str> = address.split('/').skip(1).filter(|part| !part.is_empty()).collect();
     match (request.method.as_str(), parts.as_slice()) {
@@ -93,6 +94,10 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
             return actions::act(session, request, &format.whole()).map(Answer::Reply);
         }
         ("GET", ["kubetab", "v1", "session"]) => return Ok(actions::log(session).into()),
+        ("GET" | "HEAD", ["openapi", "v3", path @ ..]) if !path.is_empty() => {
+            let text = openapi::v3(&path.join("/")).ok_or_else(unknown_address)?;
+            return Ok(Reply { content_type: "application/json".into(), ..Reply::text(200, text) }.into());
+        }
         ("GET" | "HEAD", parts) => {
             if let Some((value, format)) = about(parts, format) {
                 return Ok(Reply::value(200, &value, &format).into());
@@ -100,7 +105,8 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
         }
         _ => {}
     }
-    resource(session, request, query, format)
+    let caller = authentication::caller(request)?;
+    resource(session, request, caller, query, format)
 }
 
 /// What the server says of itself.
@@ -118,7 +124,6 @@ fn about(parts: &[&str], format: Format) -> Option<(Value, Format)> {
         ["apis", group, version] => discovery::resources(group, version)?,
         ["openapi", "v2"] => openapi::v2(),
         ["openapi", "v3"] => openapi::index(),
-        ["openapi", "v3", path @ ..] => openapi::v3(&path.join("/"))?,
         _ => return None,
     };
     Some((value, format.whole()))
@@ -138,13 +143,22 @@ fn version() -> Value {
     })
 }
 
-fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {
+fn resource(
+    session: &mut Session,
+    request: &HttpRequest,
+    caller: Option<Caller>,
+    query: &Query,
+    format: Format,
+) -> Result<Answer, Status> {
     let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
     if let Some(path) = old_watch_path(&request.path).filter(|_| is_get) {
         return watch(session, address::target(&path)?, query, format);
     }
     if !matches!(request.address().split('/').nth(1), Some("api" | "apis")) {
         return Err(unknown_address());
+    }
+    if let Some(passage) = proxy::passage(&request.path) {
+        return passage.answer(session, request).map(Answer::Reply);
     }
     let target = address::target(&request.path)?;
     if is_get && target.name.is_empty() && query.is_on("watch") {
@@ -163,6 +177,7 @@ fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format:
         content_type: request.content_type.clone(),
         body: Value::Null,
         client: request.client().to_owned(),
+        user: caller,
     };
     // Where there is no such way, nobody looks at the body.
     if let Err(status) = call.request()
@@ -180,8 +195,9 @@ fn resource(session: &mut Session, request: &HttpRequest, query: &Query, format:
             &why,
         )));
     }
-    let answer = session.request(&call)?;
-    let mut reply = show(&call, &answer.response, format, session.now());
+    let mut answer = session.request(&call)?;
+    session.cluster().api().show_managed_fields(&mut answer.response);
+    let mut reply = show(&call, &answer, format, session.now());
     if query.get("fieldValidation") != "Ignore" {
         reply.warnings = read.duplicates;
     }
@@ -202,12 +218,13 @@ fn watch(session: &Session, target: Target, query: &Query, format: Format) -> Re
 }
 
 /// An answer of the API server's in the form that the client wants.
-fn show(call: &Call, response: &Response, format: Format, now: Time) -> Reply {
+fn show(call: &Call, answer: &apiserver::Answer, format: Format, now: Time) -> Reply {
+    let response = &answer.response;
     let code = match response {
         Response::Value(value) if value["kind"] == "Status" => {
             value["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(200)
         }
-        _ if call.method == "POST" => 201,
+        _ if call.method == "POST" || answer.created => 201,
         _ => 200,
     };
     let value = match format.shape {
@@ -227,7 +244,8 @@ fn show(call: &Call, response: &Response, format: Format, now: Time) -> Reply {
         },
         Shape::Whole | Shape::Discovery => None,
     };
-    let value = value.unwrap_or_else(|| whole(response));
+    let mut value = value.unwrap_or_else(|| whole(response));
+    order::arrange(&mut value);
     Reply::value(code, &value, &format.whole())
 }
 

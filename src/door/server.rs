@@ -20,8 +20,10 @@ use tokio::sync::Semaphore;
 use crate::machinery::status::{Reason, Status};
 
 use super::actor::Door;
+use super::authentication::Impersonation;
 use super::message::{Content, HttpRequest, Reply};
 use super::negotiate::Format;
+use super::upgrade::{self, Handshake};
 
 /// `MaxRequestBodyBytes`.
 const BODY_BYTES_MAX: usize = 3 << 20;
@@ -56,15 +58,16 @@ async fn connection(stream: TcpStream, door: Door) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let door = door.clone();
-        async move { Ok::<_, Infallible>(respond(answer(&door, request).await)) }
+        async move { Ok::<_, Infallible>(answer(&door, request).await) }
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).half_close(true);
     // A client that breaks off, or speaks no HTTP, is nobody's concern but its own.
-    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+    let _ = server.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
 }
 
-async fn answer(door: &Door, request: Request<Incoming>) -> Reply {
+async fn answer(door: &Door, mut request: Request<Incoming>) -> Response<Content> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let mut request = HttpRequest {
         method: head.method.to_string(),
@@ -72,11 +75,16 @@ async fn answer(door: &Door, request: Request<Incoming>) -> Reply {
         accept: text(&head.headers, &header::ACCEPT),
         content_type: text(&head.headers, &header::CONTENT_TYPE),
         user_agent: text(&head.headers, &header::USER_AGENT),
+        impersonation: impersonation(&head.headers),
         body: Bytes::new(),
     };
-    let refuse = |status: Status| Reply::refusal(&status, &Format::default());
-    if !is_own_name(&text(&head.headers, &header::HOST)) {
+    let refuse = |status: Status| respond(Reply::refusal(&status, &Format::default()));
+    if door.is_loopback_only() && !is_own_name(&text(&head.headers, &header::HOST)) {
         return refuse(Status::new(Reason::Forbidden, "this server answers to loopback names only"));
+    }
+    if let Some(target) = upgrade::target(&request) {
+        let handshake = handshake(&head.headers);
+        return upgrade::answer(door, &request, target, &handshake, upgrade).await.unwrap_or_else(respond);
     }
     match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await {
         Ok(Ok(body)) => request.body = body.to_bytes(),
@@ -87,7 +95,41 @@ async fn answer(door: &Door, request: Request<Incoming>) -> Reply {
         Ok(Err(error)) => return refuse(Status::bad_request(format!("the body cannot be read: {error}"))),
         Err(_) => return refuse(Status::new(Reason::Timeout, "the body did not arrive in time")),
     }
-    door.send(request).await
+    respond(door.send(request).await)
+}
+
+fn impersonation(headers: &HeaderMap) -> Impersonation {
+    let all = |name: &str| -> Vec<String> {
+        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+    };
+    let first = |name: &str| all(name).into_iter().next().unwrap_or_default();
+    let extra = headers.iter().filter_map(|(name, value)| {
+        let name = name.as_str().strip_prefix("impersonate-extra-")?;
+        Some((name.to_owned(), value.to_str().ok()?.to_owned()))
+    });
+    Impersonation {
+        user: first("impersonate-user"),
+        uid: first("impersonate-uid"),
+        groups: all("impersonate-group"),
+        extra: extra.collect(),
+    }
+}
+
+fn handshake(headers: &HeaderMap) -> Handshake {
+    let words = |name: &HeaderName| -> Vec<String> {
+        text(headers, name).split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
+    };
+    let mut protocols = words(&header::SEC_WEBSOCKET_PROTOCOL);
+    protocols.extend(words(&HeaderName::from_static(upgrade::PROTOCOL_VERSION)));
+    Handshake {
+        is_foreign: headers.get(header::ORIGIN).is_some_and(|origin| {
+            let origin = origin.to_str().unwrap_or("");
+            !is_own_name(origin.split_once("://").map_or(origin, |(_, host)| host))
+        }),
+        upgrade: text(headers, &header::UPGRADE),
+        key: text(headers, &header::SEC_WEBSOCKET_KEY),
+        protocols,
+    }
 }
 
 /// All values of a header as one, as HTTP allows them to be joined.
@@ -109,7 +151,9 @@ fn respond(reply: Reply) -> Response<Content> {
     let mut response = Response::new(reply.content);
     *response.status_mut() = StatusCode::from_u16(reply.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if let Ok(value) = HeaderValue::from_str(&reply.content_type) {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     for warning in &reply.warnings {
         // What cannot stand in a header is not said.

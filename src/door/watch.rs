@@ -20,6 +20,7 @@ use crate::machinery::time::Time;
 use crate::sim::Cluster;
 
 use super::negotiate::{Format, Shape};
+use super::order;
 
 /// How many pieces may wait for a client.
 const PIECES_MAX: usize = 4;
@@ -145,7 +146,7 @@ impl Watch {
             range.map(|(_, object)| object).filter(|object| self.is_meant(object)).cloned().collect();
         let mut piece = String::new();
         for object in &objects {
-            self.event(&mut piece, "ADDED", object, cluster.now());
+            self.event(&mut piece, "ADDED", object, cluster);
         }
         if marks_their_end {
             self.bookmark(&mut piece, true);
@@ -192,7 +193,7 @@ impl Watch {
         for commit in commits.take(COMMITS_MAX) {
             self.at = commit.revision;
             if commit.kind() == self.target.kind {
-                self.change(piece, commit, cluster.now());
+                self.change(piece, commit, cluster);
             }
             if piece.len() > PIECE_BYTES_MAX {
                 break;
@@ -202,28 +203,33 @@ impl Watch {
     }
 
     /// What a change means to somebody who sees only what the selectors mean.
-    fn change(&mut self, piece: &mut String, commit: &Commit, now: Time) {
+    fn change(&mut self, piece: &mut String, commit: &Commit, cluster: &Cluster) {
         let before = commit.before.as_ref().filter(|object| self.is_meant(object));
         let after = commit.after.as_ref().filter(|object| self.is_meant(object));
         match (before, after) {
             (None, None) => {}
-            (None, Some(after)) => self.event(piece, "ADDED", after, now),
-            (Some(_), Some(after)) => self.event(piece, "MODIFIED", after, now),
+            (None, Some(after)) => self.event(piece, "ADDED", after, cluster),
+            (Some(_), Some(after)) => self.event(piece, "MODIFIED", after, cluster),
             (Some(before), None) => {
                 // It goes as it was last, at the revision of its going.
                 let mut last = before.clone();
                 last.metadata_mut().resource_version = Some(commit.revision.to_string());
-                self.event(piece, "DELETED", &last, now);
+                self.event(piece, "DELETED", &last, cluster);
             }
         }
     }
 
-    fn event(&mut self, piece: &mut String, event: &str, object: &Object, now: Time) {
-        let shown = match self.format.shape {
-            Shape::Table(include) => self.table(std::slice::from_ref(object), include, now),
-            Shape::Metadata => table::partial_metadata(object),
-            Shape::Whole | Shape::Discovery => form::encode(object),
+    fn event(&mut self, piece: &mut String, event: &str, object: &Object, cluster: &Cluster) {
+        let mut object = object.clone();
+        if self.format.shape != Shape::Table(IncludeObject::None) {
+            cluster.api().show_owners(&mut object);
+        }
+        let mut shown = match self.format.shape {
+            Shape::Table(include) => self.table(std::slice::from_ref(&object), include, cluster.now()),
+            Shape::Metadata => table::partial_metadata(&object),
+            Shape::Whole | Shape::Discovery => form::encode(&object),
         };
+        order::arrange(&mut shown);
         *piece += &format!("{}\n", json!({ "type": event, "object": shown }));
     }
 

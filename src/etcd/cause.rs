@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::api::Name;
-use crate::etcd::Revision;
+use crate::etcd::{Ownership, Revision};
 
 /// Who made a write, what made them act, and why they did it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
     /// The client: `kubectl`, `deployment-controller`, `kubelet/node-1` …
     pub actor: Name,
@@ -15,12 +15,14 @@ pub struct Cause {
     pub trigger: Option<Revision>,
     /// The reason in words.
     pub why: Why,
+    /// Who owns the fields that were written.
+    pub ownership: Ownership,
 }
 
 impl Cause {
     /// A cause without a trigger.
     pub fn new(actor: impl Into<Name>, why: Why) -> Self {
-        Self { actor: actor.into(), trigger: None, why }
+        Self { actor: actor.into(), trigger: None, why, ownership: Ownership::Kept }
     }
 }
 

@@ -7,6 +7,7 @@
 //! The store is a persistent value: a clone shares everything with its original.
 
 mod cause;
+mod ownership;
 
 use std::ops::Bound;
 
@@ -17,6 +18,8 @@ use crate::api::{Kind, Name, Object, ObjectKey};
 use crate::machinery::time::Time;
 
 pub use cause::{Cause, Why};
+use ownership::Account;
+pub use ownership::{Ownership, Writer};
 
 /// A point in the store's history. The first write makes revision 1.
 pub type Revision = u64;
@@ -36,6 +39,8 @@ pub struct Commit {
     pub after: Option<Object>,
     /// Who wrote, and why.
     pub cause: Cause,
+    /// The first of the commits of this object that one writer made in a row, up to this one.
+    pub run: Revision,
 }
 
 impl Commit {
@@ -79,6 +84,8 @@ pub struct Etcd {
     log: Vector<Commit>,
     /// About how much the objects in the log take: the sum of their [`kibibytes`].
     log_kibibytes: usize,
+    /// By kind: who owned which field after the last commit of an object that the log has lost.
+    accounts: Vec<OrdMap<ObjectKey, Account>>,
 }
 
 /// About how much a commit's version of an object takes. It counts as equally much everywhere, since what is forgotten
@@ -121,6 +128,7 @@ impl Etcd {
             objects: vec![OrdMap::new(); Kind::ALL.len()],
             log: Vector::new(),
             log_kibibytes: 0,
+            accounts: vec![OrdMap::new(); Kind::ALL.len()],
         }
     }
 
@@ -263,7 +271,8 @@ impl Etcd {
     }
 
     fn commit(&mut self, time: Time, key: ObjectKey, before: Option<Object>, after: Option<Object>, cause: Cause) {
-        let commit = Commit { revision: self.revision, time, key, before, after, cause };
+        let run = self.run_of(before.as_ref(), &cause).unwrap_or(self.revision);
+        let commit = Commit { revision: self.revision, time, key, before, after, cause, run };
         let objects = &mut self.objects[commit.kind().index()];
         match &commit.after {
             Some(after) => objects.insert(commit.key.clone(), after.clone()),
@@ -276,6 +285,7 @@ impl Etcd {
         {
             self.log_kibibytes -= kibibytes(&oldest);
             self.compacted = self.compacted.max(oldest.revision);
+            self.settle(&oldest);
         }
     }
 

@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use crate::api::{Kind, Object, form};
-use crate::apiserver::{Answer, Request};
+use crate::apiserver::{Answer, Request, Response};
 use crate::etcd::Revision;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
-use crate::sim::Cluster;
+use crate::node::runtime::LogLine;
+use crate::sim::{Cluster, PodLogOptions};
 
 /// A change of an object, as a watch tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,10 @@ pub trait Api {
     /// The API server's refusal.
     fn request(&mut self, request: Request) -> Result<Answer, Status>;
 
+    /// Puts `metadata.managedFields` into the objects of an answer. A real client gets them always; working them out
+    /// costs time, so that only commands that look at them ask.
+    fn show_managed_fields(&self, response: &mut Response);
+
     /// The newest revision.
     fn revision(&self) -> Revision;
 
@@ -47,6 +52,12 @@ pub trait Api {
     /// # Errors
     /// `Expired` when some of them are not kept any more.
     fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status>;
+
+    /// What a container of a pod wrote.
+    ///
+    /// # Errors
+    /// The API server's or the kubelet's refusal.
+    fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status>;
 }
 
 impl Api for Cluster {
@@ -58,8 +69,16 @@ impl Api for Cluster {
         Self::request(self, request)
     }
 
+    fn show_managed_fields(&self, response: &mut Response) {
+        self.api().show_managed_fields(response);
+    }
+
     fn revision(&self) -> Revision {
         self.api().etcd().revision()
+    }
+
+    fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status> {
+        self.pod_logs(namespace, pod, options)
     }
 
     fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status> {

@@ -1,6 +1,7 @@
 //! `kubectl apply`: what was said last, what is said now and what is there become one.
 //!
-//! Follows `k8s.io/kubectl/pkg/cmd/apply` (client-side, with the `last-applied-configuration` annotation).
+//! Follows `k8s.io/kubectl/pkg/cmd/apply`: client-side, with the `last-applied-configuration` annotation; with
+//! `--server-side` see [`super::server_side`].
 
 use serde_json::{Map, Value};
 
@@ -17,6 +18,7 @@ use super::builder::{self, Info, Query};
 use super::cli::{Cli, DryRun, Step};
 use super::failure::Failure;
 use super::printer::Printer;
+use super::server_side;
 use crate::machinery::yaml;
 
 /// Where kubectl remembers what was applied: `v1.LastAppliedConfigAnnotation`.
@@ -107,6 +109,7 @@ pub fn apply(api: &mut dyn Api, manifest: &Value, options: &Options) -> std::res
         dry_run: options.dry_run,
         field_validation: FieldValidation::Strict,
         field_manager: Some("kubectl-client-side-apply".into()),
+        force: false,
     };
     let send = |api: &mut dyn Api, target: Target, verb: Verb| {
         api.request(Request { user: User::admin(), cause: cause.clone(), target, verb })
@@ -203,17 +206,18 @@ pub(super) fn run(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
     if !cli.flags().has("filename") && !cli.flags().has("kustomize") {
         return Err(Failure::message("must specify one of -f and -k"));
     }
-    if cli.flags().is("server-side", false) {
-        return Err(Failure::message("server-side apply is not simulated yet"));
-    }
     let validation = cli.validation()?;
     let dry_run = cli.dry_run()?;
+    let on_server = cli.flags().is("server-side", false);
+    server_side::check_flags(cli, dry_run)?;
     let query = Query { latest: false, validate: true, ..Query::new(&[]) };
     let found = builder::find(cli, query)?;
     if found.infos.is_empty() {
         return Err(Failure::message("no objects passed to apply"));
     }
-    found.each(cli, |cli, info| apply_info(cli, info, validation, dry_run))?;
+    found.each(cli, |cli, info| {
+        if on_server { server_side::apply(cli, info, validation) } else { apply_info(cli, info, validation, dry_run) }
+    })?;
     Ok(Step::Done)
 }
 

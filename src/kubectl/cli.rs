@@ -6,7 +6,7 @@ use super::api::Api;
 use super::command::Parsed;
 use super::failure::Failure;
 use super::flags::Flags;
-use super::{delete, drain, get, replace, rollout_status, wait};
+use super::{delete, drain, get, logs, replace, rollout_status, wait};
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{
     Body, DeleteOptions, FieldValidation, ListOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
@@ -54,6 +54,7 @@ pub(super) enum Step {
 pub(super) enum Waiting {
     Deletion(delete::Deletion),
     Drain(drain::Drain),
+    Logs(logs::Logs),
     Replacement(replace::Replacement),
     Rollout(rollout_status::Rollout),
     Wait(wait::Wait),
@@ -65,6 +66,7 @@ impl Waiting {
         match self {
             Self::Deletion(waiting) => waiting.poll(cli),
             Self::Drain(waiting) => waiting.poll(cli),
+            Self::Logs(waiting) => waiting.poll(cli),
             Self::Replacement(waiting) => waiting.poll(cli),
             Self::Rollout(waiting) => waiting.poll(cli),
             Self::Wait(waiting) => waiting.poll(cli),
@@ -181,13 +183,21 @@ impl<'a> Cli<'a> {
             dry_run: self.flags().text("dry-run") == "server",
             field_validation: FieldValidation::Warn,
             field_manager: Some(if given.is_empty() { manager } else { given }.into()),
+            force: false,
         }
+    }
+
+    /// Who asks: the admin, or whom `--as` names.
+    fn user(&self) -> User {
+        let flags = self.flags();
+        let name = flags.text("as");
+        if name.is_empty() { User::admin() } else { User::impersonated(name, flags.all("as-group")) }
     }
 
     /// Sends a request and shows the server's warnings.
     pub(super) fn send(&mut self, target: Target, verb: Verb) -> Result<Response, Status> {
         let cause = Cause::new("kubectl", Why::new("You ran {}.", [self.parsed.line.clone()]));
-        let answer = self.api.request(Request { user: User::admin(), cause, target, verb });
+        let answer = self.api.request(Request { user: self.user(), cause, target, verb });
         let warnings = match &answer {
             Ok(answer) => answer.warnings.as_slice(),
             Err(status) => status.warnings(),
@@ -195,7 +205,20 @@ impl<'a> Cli<'a> {
         for warning in warnings {
             self.complain(&format!("Warning: {warning}"));
         }
-        Ok(answer?.response)
+        let mut response = answer?.response;
+        if self.sees_managed_fields() {
+            self.api.show_managed_fields(&mut response);
+        }
+        Ok(response)
+    }
+
+    /// Whether the command looks at who owns which field, or may show it. The server works that out when it is asked.
+    pub(super) fn sees_managed_fields(&self) -> bool {
+        let flags = self.flags();
+        let output = flags.text("output");
+        let takes_any_field =
+            ["jsonpath", "go-template", "template", "custom-columns"].iter().any(|format| output.starts_with(format));
+        takes_any_field || flags.has("raw") || flags.is("show-managed-fields", false) || flags.is("server-side", false)
     }
 
     fn send_for_value(&mut self, target: Target, verb: Verb) -> Result<Value, Status> {

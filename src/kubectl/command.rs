@@ -6,8 +6,8 @@ use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::flags::{self, Flag, Flags};
 use super::{
-    apply, config, create, delete, drain, environment, expose, generate, generate_jobs, get, history, label, patch,
-    replace, rollout, rollout_status, scale, set, taint, wait,
+    apply, auth, config, create, delete, drain, environment, expose, generate, generate_access, generate_jobs,
+    generate_policy, get, history, label, logs, patch, replace, rollout, rollout_status, scale, set, taint, wait,
 };
 
 /// A command, or a group of them.
@@ -156,6 +156,9 @@ const GLOBAL: &[Flag] = &[
     Flag::text("server").short('s'),
     Flag::integer("v").implied("0"),
     Flag::switch("warnings-as-errors"),
+    Flag::text("as"),
+    Flag::text("as-uid"),
+    Flag::text("as-group"),
 ];
 
 const FILENAME: &[Flag] =
@@ -192,6 +195,15 @@ const LABEL: &[&[Flag]] = &[
     ALL,
     ALL_NAMESPACES,
     &[Flag::switch("overwrite"), Flag::switch("list"), Flag::switch("local"), Flag::text("resource-version")],
+];
+const ROLE: &[Flag] =
+    &[Flag::texts("verb"), Flag::texts("resource"), Flag::texts("resource-name"), Flag::switch("save-config")];
+const SUBJECTS: &[Flag] = &[
+    Flag::text("clusterrole"),
+    Flag::texts("user"),
+    Flag::texts("group"),
+    Flag::texts("serviceaccount"),
+    Flag::switch("save-config"),
 ];
 const LOCAL: &[Flag] = &[Flag::switch("local")];
 const SET: &[&[Flag]] = &[FILENAME, PRINT, DRY_RUN, MANAGER, SELECTOR, ALL, LOCAL];
@@ -240,6 +252,14 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
                 &[Flag::switch("create-annotation")],
             ]),
         ]),
+    Command::new("auth", auth::help).commands(&[
+        Command::new("can-i", auth::can_i).flags(&[
+            ALL_NAMESPACES,
+            SUBRESOURCE,
+            &[Flag::switch("list"), Flag::switch("quiet").short('q'), Flag::switch("no-headers")],
+        ]),
+        Command::new("whoami", auth::whoami).flags(&[PRINT]),
+    ]),
     Command::new("config", config::help).commands(&[
         Command::new("view", config::view).flags(&[PRINT, &[Flag::switch("minify"), Flag::switch("raw")]]),
         Command::new("current-context", config::current_context),
@@ -256,6 +276,16 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
             &[Flag::text("raw"), Flag::switch("save-config")],
         ])
         .commands(&[
+            Command::new("clusterrole", generate_access::cluster_role).flags(&[
+                PRINT,
+                DRY_RUN,
+                MANAGER,
+                VALIDATE,
+                ROLE,
+                &[Flag::texts("non-resource-url"), Flag::texts("aggregation-rule")],
+            ]),
+            Command::new("clusterrolebinding", generate_access::cluster_role_binding)
+                .flags(&[PRINT, DRY_RUN, MANAGER, VALIDATE, SUBJECTS]),
             Command::new("configmap", generate::config_map).aliases(&["cm"]).flags(&[
                 PRINT,
                 DRY_RUN,
@@ -296,6 +326,47 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
                 &[Flag::text("image"), Flag::text("from"), Flag::switch("save-config")],
             ]),
             Command::new("namespace", generate::namespace).aliases(&["ns"]).flags(CREATE),
+            Command::new("poddisruptionbudget", generate_policy::budget).aliases(&["pdb"]).flags(&[
+                PRINT,
+                DRY_RUN,
+                MANAGER,
+                VALIDATE,
+                &[
+                    Flag::text("min-available"),
+                    Flag::text("max-unavailable"),
+                    Flag::text("selector"),
+                    Flag::switch("save-config"),
+                ],
+            ]),
+            Command::new("priorityclass", generate_policy::priority_class).aliases(&["pc"]).flags(&[
+                PRINT,
+                DRY_RUN,
+                MANAGER,
+                VALIDATE,
+                &[
+                    Flag::integer("value"),
+                    Flag::switch("global-default"),
+                    Flag::text("description"),
+                    Flag::text("preemption-policy"),
+                    Flag::switch("save-config"),
+                ],
+            ]),
+            Command::new("quota", generate_policy::quota).aliases(&["resourcequota"]).flags(&[
+                PRINT,
+                DRY_RUN,
+                MANAGER,
+                VALIDATE,
+                &[Flag::text("hard"), Flag::text("scopes"), Flag::switch("save-config")],
+            ]),
+            Command::new("role", generate_access::role).flags(&[PRINT, DRY_RUN, MANAGER, VALIDATE, ROLE]),
+            Command::new("rolebinding", generate_access::role_binding).flags(&[
+                PRINT,
+                DRY_RUN,
+                MANAGER,
+                VALIDATE,
+                SUBJECTS,
+                &[Flag::text("role")],
+            ]),
             Command::new("secret", generate::secret).commands(&[Command::new("generic", generate::secret_generic)
                 .flags(&[
                     PRINT,
@@ -318,6 +389,8 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
                 Command::new("externalname", generate::service_external_name).flags(SERVICE),
             ]),
             Command::new("serviceaccount", generate::service_account).aliases(&["sa"]).flags(CREATE),
+            Command::new("token", generate_access::token)
+                .flags(&[PRINT, &[Flag::text("audience"), Flag::text("duration"), Flag::text("bound-object-name")]]),
         ]),
     Command::new("delete", delete::run).flags(&[
         FILENAME,
@@ -374,6 +447,25 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
         ],
     ]),
     Command::new("label", label::label).flags(LABEL),
+    Command::new("logs", logs::run).flags(&[
+        SELECTOR,
+        &[
+            Flag::text("container").short('c'),
+            Flag::switch("follow").short('f'),
+            Flag::switch("previous").short('p'),
+            Flag::switch("timestamps"),
+            Flag::switch("all-containers"),
+            Flag::switch("all-pods"),
+            Flag::switch("prefix"),
+            Flag::switch("ignore-errors"),
+            Flag::integer("tail"),
+            Flag::integer("limit-bytes"),
+            Flag::integer("max-log-requests"),
+            Flag::duration("since"),
+            Flag::text("since-time"),
+            Flag::duration("pod-running-timeout"),
+        ],
+    ]),
     Command::new("patch", patch::run).flags(&[
         FILENAME,
         PRINT,

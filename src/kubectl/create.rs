@@ -61,9 +61,11 @@ pub(super) fn create_object(cli: &mut Cli<'_>, kind: Kind, mut object: Value, wh
     if cli.dry_run()? != DryRun::Client {
         let mut options = cli.write_options(MANAGER);
         options.field_validation = cli.validation()?;
-        let created = cli.create(kind, &namespace, object, options);
-        object =
-            created.map_err(|status| Failure::Message(format!("failed to create {what}: {}", status.message())))?;
+        object = cli.create(kind, &namespace, object, options).map_err(|status| match kind {
+            // Of a namespace the refusal is told as it came.
+            Kind::Namespace => status.into(),
+            _ => Failure::Message(format!("failed to create {what}: {}", status.message())),
+        })?;
     }
     printer.print(cli, &object)?;
     Ok(Step::Done)

@@ -1,7 +1,6 @@
 //! `kubectl cordon`, `uncordon` and `drain`.
 //!
-//! Follows `k8s.io/kubectl/pkg/cmd/drain` and `pkg/drain`. DaemonSets are not served, so a pod that one controls counts as
-//! orphaned, as upstream does when it cannot find the DaemonSet.
+//! Follows `k8s.io/kubectl/pkg/cmd/drain` and `pkg/drain`.
 
 use std::time::Duration;
 
@@ -325,20 +324,28 @@ fn group(groups: &mut Vec<(String, Vec<String>)>, why: String, pod: String) {
 }
 
 /// The filters, in upstream's order; the last warning counts.
-fn verdict(cli: &Cli<'_>, pod: &Value) -> Verdict {
-    let flags = cli.flags();
-    let force = flags.is("force", false);
+fn verdict(cli: &mut Cli<'_>, pod: &Value) -> Verdict {
+    let force = cli.flags().is("force", false);
     let over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     let mut verdict = Verdict::Leaves;
     let owners = pod["metadata"]["ownerReferences"].as_array();
     let controller = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
     if let Some(set) = controller.filter(|owner| owner["kind"] == "DaemonSet" && !over) {
-        let missing = format!("daemonsets.apps {:?} not found", set["name"].as_str().unwrap_or(""));
-        if !force {
-            return Verdict::Fatal(missing);
+        let (namespace, name) = (pod["metadata"]["namespace"].as_str(), set["name"].as_str());
+        match cli.get(Kind::DaemonSet, namespace.unwrap_or(""), name.unwrap_or("")) {
+            Err(status) if status.is_not_found() && force => {
+                verdict = Verdict::LeavesWith(status.message().to_owned());
+            }
+            Err(status) => return Verdict::Fatal(status.message().to_owned()),
+            Ok(_) if cli.flags().is("ignore-daemonsets", false) => {
+                return Verdict::StaysWith("ignoring DaemonSet-managed Pods".to_owned());
+            }
+            Ok(_) => {
+                return Verdict::Fatal("DaemonSet-managed Pods (use --ignore-daemonsets to ignore)".to_owned());
+            }
         }
-        verdict = Verdict::LeavesWith(missing);
     }
+    let flags = cli.flags();
     if !pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_null() {
         return Verdict::Stays;
     }
@@ -354,11 +361,6 @@ fn verdict(cli: &Cli<'_>, pod: &Value) -> Verdict {
             return Verdict::Fatal("Pods that declare no controller (use --force to override)".to_owned());
         }
         return Verdict::LeavesWith("deleting Pods that declare no controller".to_owned());
-    }
-    if flags.is("ignore-daemonsets", false)
-        && matches!(&verdict, Verdict::LeavesWith(why) if why.starts_with("daemonsets"))
-    {
-        return Verdict::StaysWith("ignoring DaemonSet-managed Pods".to_owned());
     }
     verdict
 }

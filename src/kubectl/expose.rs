@@ -89,6 +89,7 @@ fn selector(cli: &Cli<'_>, info: &Info) -> Result<Map<String, Value>, Failure> {
             let selector = map(&object["spec"]["selector"]);
             if selector.is_empty() { Err(refused("the service has no pod selector set")) } else { Ok(selector) }
         }
+        Kind::ReplicationController => Ok(map(&object["spec"]["selector"])),
         Kind::Deployment | Kind::ReplicaSet => {
             if object["spec"]["selector"]["matchExpressions"]
                 .as_array()

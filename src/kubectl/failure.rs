@@ -13,6 +13,10 @@ pub(super) enum Failure {
     FromSource(Status, &'static str, String),
     /// kubectl itself has something to say; `error: ` comes before it.
     Message(String),
+    /// As [`Self::Message`], but nothing comes before it.
+    Plain(String),
+    /// There is nothing to say: the answer was printed, and only the exit code tells that it is no.
+    Silent,
     /// Several of these.
     Many(Vec<Self>),
 }
@@ -62,7 +66,7 @@ impl Failure {
             }
             other => other.line(),
         };
-        if !text.ends_with('\n') {
+        if !text.ends_with('\n') && *self != Self::Silent {
             text.push('\n');
         }
         text
@@ -77,6 +81,8 @@ impl Failure {
             }
             Self::Message(text) if text.starts_with("error: ") => text.clone(),
             Self::Message(text) => format!("error: {text}"),
+            Self::Plain(text) => text.clone(),
+            Self::Silent => String::new(),
             Self::Many(failures) => failures.iter().map(Self::line_among_others).collect::<Vec<_>>().join("\n"),
         }
     }
@@ -91,7 +97,8 @@ impl Failure {
         match self {
             Self::Status(status) => status.message().to_owned(),
             Self::FromSource(status, verb, source) => format!("error when {verb} {source:?}: {}", status.message()),
-            Self::Message(text) => text.clone(),
+            Self::Message(text) | Self::Plain(text) => text.clone(),
+            Self::Silent => String::new(),
             Self::Many(failures) => {
                 let texts: Vec<String> = failures.iter().map(Self::bare).collect();
                 if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) }

@@ -46,6 +46,8 @@ pub(super) fn command<'a>(cli: &Cli<'a>) -> &'a [String] {
 
 pub(super) fn make(cli: &mut Cli<'_>, kind: Kind, value: Value) -> Result<Step, Failure> {
     let what = match kind {
+        Kind::PodDisruptionBudget => kind.info().plural.to_owned(),
+        Kind::ResourceQuota => "quota".to_owned(),
         Kind::ServiceAccount => "serviceaccount".to_owned(),
         kind => kind.info().singular.to_owned(),
     };

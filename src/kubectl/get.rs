@@ -238,7 +238,7 @@ fn sort(cli: &Cli<'_>, found: &mut Found) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How two values stand to each other: numbers and quantities by size, texts as people count.
+/// How two values stand to each other: numbers and quantities by size, texts by their letters.
 fn order(a: Option<&Value>, b: Option<&Value>) -> Ordering {
     match (a, b) {
         (Some(Value::Number(a)), Some(Value::Number(b))) => {
@@ -246,31 +246,9 @@ fn order(a: Option<&Value>, b: Option<&Value>) -> Ordering {
         }
         (Some(Value::String(a)), Some(Value::String(b))) => match (Quantity::parse(a), Quantity::parse(b)) {
             (Ok(a), Ok(b)) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
-            _ => natural(a, b),
+            _ => a.cmp(b),
         },
         (a, b) => a.is_some().cmp(&b.is_some()),
-    }
-}
-
-/// Texts with their runs of digits as numbers: `facette.io/natsort`.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a, b);
-    loop {
-        let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (x, y) = (digits(a), digits(b));
-        if x > 0 && y > 0 {
-            let number = |text: &str| text.trim_start_matches('0').to_owned();
-            let (left, right) = (number(&a[..x]), number(&b[..y]));
-            match left.len().cmp(&right.len()).then(left.cmp(&right)) {
-                Ordering::Equal => (a, b) = (&a[x..], &b[y..]),
-                order => return order,
-            }
-            continue;
-        }
-        match (a.chars().next(), b.chars().next()) {
-            (Some(x), Some(y)) if x == y => (a, b) = (&a[x.len_utf8()..], &b[y.len_utf8()..]),
-            (x, y) => return x.cmp(&y),
-        }
     }
 }
 
@@ -361,7 +339,11 @@ impl Watch {
                 remaining: None,
             };
             let include = self.printer.is_none().then_some(IncludeObject::Metadata);
-            let infos = Info::of_response(cli, self.kind, &self.namespace.clone(), &Response::List(list), include);
+            let mut response = Response::List(list);
+            if cli.sees_managed_fields() {
+                cli.api.show_managed_fields(&mut response);
+            }
+            let infos = Info::of_response(cli, self.kind, &self.namespace.clone(), &response, include);
             for info in infos {
                 self.show(cli, change.event, info)?;
             }
@@ -375,10 +357,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_ordered_as_people_count() {
-        assert_eq!(natural("worker-2", "worker-10"), Ordering::Less);
-        assert_eq!(natural("a", "b"), Ordering::Less);
-        assert_eq!(natural("a1", "a1"), Ordering::Equal);
-        assert_eq!(natural("a", "a1"), Ordering::Less);
+    fn values_are_ordered_by_size_or_by_their_letters() {
+        let compare = |a: Value, b: Value| order(Some(&a), Some(&b));
+        assert_eq!(compare("min-100pct".into(), "min-2".into()), Ordering::Less);
+        assert_eq!(compare("2Gi".into(), "10Mi".into()), Ordering::Greater);
+        assert_eq!(compare(2.into(), 10.into()), Ordering::Less);
+        assert_eq!(order(None, Some(&"a".into())), Ordering::Less);
     }
 }

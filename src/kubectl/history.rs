@@ -29,13 +29,14 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     let found = builder::find(cli, Query { kind_means_all: true, ..Query::new(cli.arguments()) })?;
     found.each(cli, |cli, info| {
-        if info.kind != Kind::Deployment {
-            return Err(Failure::Message(format!(
-                "no history viewer has been implemented for {:?}",
-                info.kind.info().kind
-            )));
-        }
-        let mut sets = replica_sets(cli, &info)?;
+        let mut sets = match info.kind {
+            Kind::Deployment => replica_sets(cli, &info)?,
+            Kind::DaemonSet | Kind::StatefulSet => return view_controller_revisions(cli, &info, revision),
+            other => {
+                let kind = other.info().kind;
+                return Err(Failure::Message(format!("no history viewer has been implemented for {kind:?}")));
+            }
+        };
         sets.sort_by_key(revision_of);
         if revision > 0 {
             let wanted = sets.iter().find(|set| revision_of(set) == Some(revision));
@@ -50,24 +51,54 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             let operation = format!("with revision #{revision}\n{}", pod_template(&template));
             return Printer::of(cli, &operation)?.print(cli, &info.object);
         }
-        Printer::of(cli, &revisions(&sets))?.print(cli, &info.object)
+        Printer::of(cli, &revisions(&sets, |set| revision_of(set).unwrap_or(0)))?.print(cli, &info.object)
     })?;
     Ok(Step::Done)
 }
 
 /// The table of revisions.
-fn revisions(sets: &[Value]) -> String {
+fn revisions(sets: &[Value], number: impl Fn(&Value) -> i64) -> String {
     if sets.is_empty() {
         return "No rollout history found.".to_owned();
     }
     let mut text = String::from("\nREVISION\tCHANGE-CAUSE\n");
     for set in sets {
         let cause = set["metadata"]["annotations"][CHANGE_CAUSE].as_str().filter(|cause| !cause.is_empty());
-        let revision = revision_of(set).unwrap_or(0);
+        let revision = number(set);
         // Writing into a string cannot fail.
         let _ = writeln!(text, "{revision}\t{}", cause.unwrap_or("<none>"));
     }
     TabWriter::DESCRIPTION.format(&text)
+}
+
+/// What a DaemonSet or a StatefulSet was before: `printHistory`.
+fn view_controller_revisions(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Result<(), Failure> {
+    let history = controller_revisions(cli, info)?;
+    let number = |known: &Value| known["revision"].as_i64().unwrap_or(0);
+    let operation = if revision > 0 && !history.is_empty() {
+        let wanted = history.iter().find(|known| number(known) == revision);
+        let wanted = wanted.ok_or_else(|| Failure::Message(format!("unable to find revision {revision}")))?;
+        format!("with revision #{revision}\n{}", pod_template(&template_of_revision(wanted)))
+    } else {
+        revisions(&history, number)
+    };
+    Printer::of(cli, &operation)?.print(cli, &info.object)
+}
+
+/// The template that a ControllerRevision brings back.
+pub(super) fn template_of_revision(revision: &Value) -> Value {
+    let mut template = revision["data"]["spec"]["template"].clone();
+    if let Some(fields) = template.as_object_mut() {
+        fields.shift_remove("$patch");
+    }
+    template
+}
+
+/// The ControllerRevisions that a workload controls, oldest first: `controlledHistoryV1`.
+pub(super) fn controller_revisions(cli: &mut Cli<'_>, info: &Info) -> Result<Vec<Value>, Failure> {
+    let mut history = controlled(cli, info, Kind::ControllerRevision)?;
+    history.sort_by_key(|revision| revision["revision"].as_i64());
+    Ok(history)
 }
 
 /// A ReplicaSet's revision.
@@ -77,17 +108,23 @@ pub(super) fn revision_of(set: &Value) -> Option<i64> {
 
 /// The ReplicaSets that a Deployment controls and that have a revision.
 pub(super) fn replica_sets(cli: &mut Cli<'_>, info: &Info) -> Result<Vec<Value>, Failure> {
+    let mut sets = controlled(cli, info, Kind::ReplicaSet)?;
+    sets.retain(|set| revision_of(set).is_some());
+    Ok(sets)
+}
+
+/// The objects of a kind that a workload selects and controls.
+fn controlled(cli: &mut Cli<'_>, info: &Info, kind: Kind) -> Result<Vec<Value>, Failure> {
     let selector = &info.object["spec"]["selector"];
     let selector: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector> =
         crate::machinery::json::from_value(selector).ok();
     let label_selector = crate::machinery::labels::format_label_selector(selector.as_ref());
     let options = ListOptions { label_selector, ..ListOptions::default() };
-    let list = cli.list(Kind::ReplicaSet, &info.namespace, options)?.wire();
+    let list = cli.list(kind, &info.namespace, options)?.wire();
     let uid = &info.object["metadata"]["uid"];
     let controlled = |set: &&Value| {
         let owners = set["metadata"]["ownerReferences"].as_array();
         owners.into_iter().flatten().any(|owner| owner["controller"] == true && owner["uid"] == *uid)
     };
-    let sets = list["items"].as_array().into_iter().flatten().filter(controlled);
-    Ok(sets.filter(|set| revision_of(set).is_some()).cloned().collect())
+    Ok(list["items"].as_array().into_iter().flatten().filter(controlled).cloned().collect())
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::builder::Info;
 use super::cli::Cli;
 use super::failure::Failure;
-use crate::api::Kind;
+use crate::api::{Kind, OtherVersion};
 use crate::machinery::{manifest, strict};
 
 /// The objects of all files of the command line, in order. What cannot be read stands in its place.
@@ -111,7 +111,8 @@ fn mapping(value: &Value, source: &str) -> Result<Kind, Failure> {
         let fits = |known: &&Kind| known.api_version() == version && known.info().kind.to_lowercase() == kind;
         Kind::ALL.iter().find(fits).copied()
     };
-    Kind::from_manifest(version, kind).or_else(in_small_letters).ok_or_else(|| {
+    let in_other_version = || OtherVersion::from_manifest(version, kind).map(|other| other.kind);
+    Kind::from_manifest(version, kind).or_else(in_other_version).or_else(in_small_letters).ok_or_else(|| {
         let metadata = |field: &str| value["metadata"][field].as_str().unwrap_or("");
         Failure::Message(format!(
             "resource mapping not found for name: {:?} namespace: {:?} from {source:?}: no matches for kind {kind:?} in \

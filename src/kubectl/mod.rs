@@ -7,12 +7,13 @@
 //! command that waits (`rollout status`, `wait`, `delete`) looks at what has changed since it was polled last. Verbs
 //! are a file each; [`command`] lists them with their flags.
 //!
-//! Not there yet: `describe`, `edit`, `explain`, `logs`, `exec` and their like, `auth`, `diff`, server-side apply, and
+//! Not there yet: `describe`, `edit`, `explain`, `logs`, `exec` and their like, `auth`, `diff`, and
 //! the generators of kinds that the API server does not serve.
 
 pub mod apply;
 
 mod api;
+mod auth;
 mod builder;
 mod cli;
 mod command;
@@ -25,10 +26,13 @@ mod expose;
 mod failure;
 mod flags;
 mod generate;
+mod generate_access;
 mod generate_jobs;
+mod generate_policy;
 mod get;
 mod history;
 mod label;
+mod logs;
 mod manifest;
 mod patch;
 mod pod_template;
@@ -40,6 +44,7 @@ mod resource;
 mod rollout;
 mod rollout_status;
 mod scale;
+mod server_side;
 mod set;
 mod tabwriter;
 mod taint;

@@ -78,6 +78,7 @@ fn apply_locally(info: &Info, change: Patch) -> Result<Value, Failure> {
                 .ok_or_else(|| Failure::message("the kind has no schema"))?;
             patch::strategic::apply(object, merge, schema)
         }
+        Patch::Apply(_) => unreachable!("kubectl patch has three types"),
     };
     result.map_err(|error| Failure::Status(Status::from(error)))
 }

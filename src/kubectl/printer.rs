@@ -116,7 +116,9 @@ impl Printer {
 
     /// Prints an object.
     pub(super) fn print(&self, cli: &mut Cli<'_>, object: &Value) -> Result<(), Failure> {
-        let shown = if cli.flags().is("show-managed-fields", false) { object.clone() } else { without_managed(object) };
+        // `OmitManagedFieldsPrinter`: only whole objects are shown without their owners.
+        let hides = matches!(self, Self::Json | Self::Yaml) && !cli.flags().is("show-managed-fields", false);
+        let shown = if hides { without_managed(object) } else { object.clone() };
         match self {
             Self::Name { operation } => {
                 let items = shown["items"].as_array().cloned();

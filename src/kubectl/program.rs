@@ -10,13 +10,14 @@ use super::api::{Api, Change};
 use super::cli::{Config, Files};
 use super::{Kubectl, Polled};
 use crate::api::Kind;
-use crate::apiserver::{Answer, Request};
+use crate::apiserver::{Answer, Request, Response};
 use crate::etcd::Revision;
 use crate::machinery::shell::files::normalise;
 use crate::machinery::shell::{CommandIo, CommandPoll, CommandRun, Host, Input};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
-use crate::sim::Cluster;
+use crate::node::runtime::LogLine;
+use crate::sim::{Cluster, PodLogOptions};
 
 /// How often a command that waits looks at the cluster.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
@@ -139,12 +140,20 @@ impl Api for HostApi<'_, '_> {
         self.with(Err(absent()), |cluster| cluster.request(request))
     }
 
+    fn show_managed_fields(&self, response: &mut Response) {
+        self.with((), |cluster| Api::show_managed_fields(cluster, response));
+    }
+
     fn revision(&self) -> Revision {
         self.with(0, |cluster| Api::revision(cluster))
     }
 
     fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status> {
         self.with(Err(absent()), |cluster| cluster.changes(kind, after))
+    }
+
+    fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status> {
+        self.with(Err(absent()), |cluster| cluster.pod_logs(namespace, pod, options))
     }
 }
 

@@ -20,7 +20,11 @@ fn body(cli: &mut Cli<'_>) -> Result<Value, Failure> {
 }
 
 fn show(cli: &mut Cli<'_>, response: &Response) {
-    cli.say(&go_json::marshal(&response.wire()));
+    match response {
+        // A Status has the order of its type.
+        Response::Value(value) => cli.say(&value.to_string()),
+        response => cli.say(&go_json::marshal(&response.wire())),
+    }
 }
 
 /// `kubectl get --raw`.

@@ -8,7 +8,7 @@ use super::apply::LAST_APPLIED;
 use super::builder::{self, Info, Query};
 use super::cli::{Cli, DryRun, Step};
 use super::failure::Failure;
-use super::history::{replica_sets, revision_of};
+use super::history::{controller_revisions, replica_sets, revision_of, template_of_revision};
 use super::pod_template::pod_template;
 use super::printer::Printer;
 use super::resource;
@@ -103,7 +103,7 @@ pub(super) fn resume(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 /// Runs `kubectl rollout restart`.
 pub(super) fn restart(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     update(cli, "restarted", |cli, info, object| {
-        if info.kind != Kind::Deployment {
+        if !matches!(info.kind, Kind::DaemonSet | Kind::Deployment | Kind::StatefulSet) {
             return Err("restarting is not supported".to_owned());
         }
         if object["spec"]["paused"] == true {
@@ -123,13 +123,14 @@ pub(super) fn undo(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let revision = cli.flags().integer("to-revision").unwrap_or(0);
     let found = find(cli)?;
     found.each(cli, |cli, info| {
-        if info.kind != Kind::Deployment {
-            return Err(Failure::Message(format!(
-                "no rollbacker has been implemented for {:?}",
-                info.kind.info().kind
-            )));
-        }
-        let operation = roll_back(cli, &info, revision)?;
+        let operation = match info.kind {
+            Kind::Deployment => roll_back(cli, &info, revision)?,
+            Kind::DaemonSet | Kind::StatefulSet => roll_back_to_revision(cli, &info, revision)?,
+            other => {
+                let kind = other.info().kind;
+                return Err(Failure::Message(format!("no rollbacker has been implemented for {kind:?}")));
+            }
+        };
         Printer::of(cli, &operation)?.print(cli, &info.object)
     })?;
     Ok(Step::Done)
@@ -138,7 +139,7 @@ pub(super) fn undo(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 /// Puts an earlier pod template in place; what is printed behind the object's name.
 fn roll_back(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Result<String, Failure> {
     if revision < 0 {
-        return Err(Failure::Message(format!("unable to find specified revision {revision} in history")));
+        return Err(no_such_revision(revision));
     }
     let set = set_of_revision(cli, info, revision)?;
     let dry_run = cli.dry_run()?;
@@ -176,6 +177,37 @@ fn roll_back(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Result<String, Fa
     Ok("rolled back".to_owned())
 }
 
+fn no_such_revision(revision: i64) -> Failure {
+    Failure::Message(format!("unable to find specified revision {revision} in history"))
+}
+
+/// Puts the template of a ControllerRevision in place: the rollbackers of DaemonSets and StatefulSets.
+fn roll_back_to_revision(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Result<String, Failure> {
+    if revision < 0 {
+        return Err(no_such_revision(revision));
+    }
+    let history = controller_revisions(cli, info)?;
+    let target = match revision {
+        0 => history.len().checked_sub(2).map(|at| &history[at]),
+        _ => history.iter().find(|known| known["revision"] == revision),
+    };
+    let target = target.ok_or_else(|| match revision {
+        0 => Failure::message("no last revision to roll back to"),
+        _ => no_such_revision(revision),
+    })?;
+    let template = template_of_revision(target);
+    if cli.dry_run()? == DryRun::Client {
+        return Ok(pod_template(&template));
+    }
+    if template == info.object["spec"]["template"] {
+        return Ok(format!("skipped rollback (current template already matches revision {revision})"));
+    }
+    let options = cli.write_options("kubectl-rollout");
+    cli.patch(info.target(), Patch::Strategic(target["data"].clone()), options)
+        .map_err(|status| Failure::Message(format!("failed restoring revision {revision}: {}", status.message())))?;
+    Ok("rolled back".to_owned())
+}
+
 fn without_hash(template: &Value) -> Value {
     let mut template = template.clone();
     if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
@@ -190,8 +222,7 @@ fn set_of_revision(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Result<Valu
     sets.sort_by_key(revision_of);
     if revision > 0 {
         let wanted = sets.into_iter().find(|set| revision_of(set) == Some(revision));
-        return wanted
-            .ok_or_else(|| Failure::Message(format!("unable to find specified revision {revision} in history")));
+        return wanted.ok_or_else(|| no_such_revision(revision));
     }
     let earlier = sets.len().checked_sub(2).map(|at| sets.swap_remove(at));
     earlier.ok_or_else(|| Failure::Message(format!("no rollout history found for deployment {:?}", info.name)))

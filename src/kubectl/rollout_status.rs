@@ -22,7 +22,8 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let revision = cli.api.revision();
     let found = builder::find(cli, Query { kind_means_all: true, ..Query::new(cli.arguments()) })?;
     let infos = found.all()?;
-    if let Some(other) = infos.iter().find(|info| info.kind != Kind::Deployment) {
+    let is_viewed = |kind: Kind| matches!(kind, Kind::DaemonSet | Kind::Deployment | Kind::StatefulSet);
+    if let Some(other) = infos.iter().find(|info| !is_viewed(info.kind)) {
         let info = other.kind.info();
         return Err(Failure::Message(format!(
             "no status viewer has been implemented for {}/{}, Kind={}",
@@ -32,7 +33,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     Rollout { infos, revision, seen: false }.poll(cli)
 }
 
-/// Follows Deployments, one after the other, until each is rolled out.
+/// Follows workloads, one after the other, until each is rolled out.
 #[derive(Clone, Debug)]
 pub(super) struct Rollout {
     infos: Vec<Info>,
@@ -57,12 +58,12 @@ impl Rollout {
         Ok(Step::Done)
     }
 
-    /// Tells each state of a Deployment that has not been told; whether its rollout is over.
+    /// Tells each state of a workload that has not been told; whether its rollout is over.
     fn follow(&mut self, cli: &mut Cli<'_>, info: &Info) -> Result<bool, Failure> {
         if !std::mem::replace(&mut self.seen, true) {
             let object = cli.get(info.kind, &info.namespace, &info.name)?;
             self.revision = cli.api.revision();
-            if tell(cli, &object)? {
+            if tell(cli, info.kind, &object)? {
                 return Ok(true);
             }
         }
@@ -77,7 +78,7 @@ impl Rollout {
             if change.event == "DELETED" {
                 return Err(Failure::message("object has been deleted"));
             }
-            if tell(cli, &change.value())? {
+            if tell(cli, info.kind, &change.value())? {
                 return Ok(true);
             }
         }
@@ -86,8 +87,12 @@ impl Rollout {
 }
 
 /// Prints how far a rollout is; whether there is no more to wait for.
-fn tell(cli: &mut Cli<'_>, object: &Value) -> Result<bool, Failure> {
-    let (line, done) = status(object, cli.flags().integer("revision").unwrap_or(0))?;
+fn tell(cli: &mut Cli<'_>, kind: Kind, object: &Value) -> Result<bool, Failure> {
+    let (line, done) = match kind {
+        Kind::DaemonSet => daemon_set_status(object)?,
+        Kind::StatefulSet => stateful_set_status(object)?,
+        _ => status(object, cli.flags().integer("revision").unwrap_or(0))?,
+    };
     cli.say(&line);
     Ok(done || !cli.flags().is("watch", true))
 }
@@ -104,7 +109,6 @@ fn status(deployment: &Value, revision: i64) -> Result<(String, bool), Failure> 
             )));
         }
     }
-    let number = |value: &Value| value.as_i64().unwrap_or(0);
     let status = &deployment["status"];
     if number(&deployment["metadata"]["generation"]) > number(&status["observedGeneration"]) {
         return Ok(("Waiting for deployment spec update to be observed...".to_owned(), false));
@@ -125,5 +129,69 @@ fn status(deployment: &Value, revision: i64) -> Result<(String, bool), Failure> 
         waiting(format!("{available} of {updated} updated replicas are available"))
     } else {
         (format!("deployment {name:?} successfully rolled out"), true)
+    })
+}
+
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or(0)
+}
+
+/// Only workloads that roll by themselves can be waited for.
+fn check_rolls(object: &Value) -> Result<(), Failure> {
+    if object["spec"]["updateStrategy"]["type"] == "RollingUpdate" {
+        return Ok(());
+    }
+    Err(Failure::message("rollout status is only available for RollingUpdate strategy type"))
+}
+
+/// How far a DaemonSet's rollout is: `DaemonSetStatusViewer.Status`.
+fn daemon_set_status(set: &Value) -> Result<(String, bool), Failure> {
+    check_rolls(set)?;
+    let name = set["metadata"]["name"].as_str().unwrap_or("");
+    let status = &set["status"];
+    if number(&set["metadata"]["generation"]) > number(&status["observedGeneration"]) {
+        return Ok(("Waiting for daemon set spec update to be observed...".to_owned(), false));
+    }
+    let desired = number(&status["desiredNumberScheduled"]);
+    let (updated, available) = (number(&status["updatedNumberScheduled"]), number(&status["numberAvailable"]));
+    let waiting = |what: String| (format!("Waiting for daemon set {name:?} rollout to finish: {what}..."), false);
+    Ok(if updated < desired {
+        waiting(format!("{updated} out of {desired} new pods have been updated"))
+    } else if available < desired {
+        waiting(format!("{available} of {desired} updated pods are available"))
+    } else {
+        (format!("daemon set {name:?} successfully rolled out"), true)
+    })
+}
+
+/// How far a StatefulSet's rollout is: `StatefulSetStatusViewer.Status`.
+fn stateful_set_status(set: &Value) -> Result<(String, bool), Failure> {
+    check_rolls(set)?;
+    let (spec, status) = (&set["spec"], &set["status"]);
+    let observed = number(&status["observedGeneration"]);
+    if observed == 0 || number(&set["metadata"]["generation"]) > observed {
+        return Ok(("Waiting for statefulset spec update to be observed...".to_owned(), false));
+    }
+    let (wanted, ready) = (number(&spec["replicas"]), number(&status["readyReplicas"]));
+    if ready < wanted {
+        return Ok((format!("Waiting for {} pods to be ready...", wanted - ready), false));
+    }
+    let updated = number(&status["updatedReplicas"]);
+    if let Some(rolling) = spec["updateStrategy"]["rollingUpdate"].as_object() {
+        let to_update = wanted - rolling.get("partition").map_or(0, number);
+        if rolling.contains_key("partition") && updated < to_update {
+            let what = format!("{updated} out of {to_update} new pods have been updated");
+            return Ok((format!("Waiting for partitioned roll out to finish: {what}..."), false));
+        }
+        return Ok((format!("partitioned roll out complete: {updated} new pods have been updated..."), true));
+    }
+    let revision = |field: &str| status[field].as_str().unwrap_or("").to_owned();
+    let (update, current) = (revision("updateRevision"), revision("currentRevision"));
+    Ok(if update == current {
+        let count = number(&status["currentReplicas"]);
+        (format!("statefulset rolling update complete {count} pods at revision {current}..."), true)
+    } else {
+        let what = format!("{updated} pods at revision {update}");
+        (format!("waiting for statefulset rolling update to complete {what}..."), false)
     })
 }

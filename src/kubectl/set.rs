@@ -31,7 +31,12 @@ pub(super) fn help(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 pub(super) fn pod_spec(kind: Kind, object: &mut Value) -> Option<&mut Value> {
     match kind {
         Kind::Pod => object.pointer_mut("/spec"),
-        Kind::Deployment | Kind::ReplicaSet | Kind::Job => object.pointer_mut("/spec/template/spec"),
+        Kind::DaemonSet
+        | Kind::Deployment
+        | Kind::Job
+        | Kind::ReplicaSet
+        | Kind::ReplicationController
+        | Kind::StatefulSet => object.pointer_mut("/spec/template/spec"),
         Kind::CronJob => object.pointer_mut("/spec/jobTemplate/spec/template/spec"),
         _ => None,
     }

@@ -9,55 +9,101 @@ use serde_json::Value;
 pub use super::quote::quote as go_quote;
 
 /// A path such as `spec.containers[0].ports[1].name`, built from the outside in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(String);
+///
+/// Validation names every field that it looks at, and hardly ever has to say the name. So a path of common length is
+/// built in place, without the allocator.
+#[derive(Clone)]
+pub struct Path {
+    bytes: [u8; Path::BYTES_IN_PLACE],
+    len: usize,
+    /// The whole path, when it is longer than what has room in place.
+    long: Option<Box<str>>,
+}
 
 impl Path {
+    const BYTES_IN_PLACE: usize = 96;
+
     /// The path of a top-level field.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self(name.to_owned())
+        Self::root().then(None, name, None)
     }
 
     /// The path of the object as a whole; it prints as nothing and its children have no leading dot.
     #[must_use]
     pub const fn root() -> Self {
-        Self(String::new())
+        Self { bytes: [0; Self::BYTES_IN_PLACE], len: 0, long: None }
     }
 
     /// The field `name` of what this path names.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        let mut text = self.0.clone();
-        if !text.is_empty() {
-            text.push('.');
-        }
-        text.push_str(name);
-        Self(text)
+        self.then((self.len > 0).then_some('.'), name, None)
     }
 
     /// The element at `index` of the list that this path names.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
+        const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+        DIGITS.get(index).map_or_else(|| self.key(&index.to_string()), |digit| self.key(digit))
     }
 
     /// The value under `key` of the map that this path names.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        Self(format!("{}[{key}]", self.0))
+        self.then(Some('['), key, Some(']'))
+    }
+
+    /// This path with a name behind it, between two signs of ASCII.
+    fn then(&self, before: Option<char>, name: &str, after: Option<char>) -> Self {
+        let start = self.len + usize::from(before.is_some());
+        let end = start + name.len();
+        let len = end + usize::from(after.is_some());
+        if len > Self::BYTES_IN_PLACE {
+            return self.then_long(before, name, after);
+        }
+        let mut path = Self { bytes: self.bytes, len, long: None };
+        if let Some(sign) = before {
+            path.bytes[self.len] = sign as u8;
+        }
+        path.bytes[start..end].copy_from_slice(name.as_bytes());
+        if let Some(sign) = after {
+            path.bytes[end] = sign as u8;
+        }
+        path
+    }
+
+    #[cold]
+    fn then_long(&self, before: Option<char>, name: &str, after: Option<char>) -> Self {
+        let mut text = self.as_str().to_owned();
+        text.extend(before);
+        text.push_str(name);
+        text.extend(after);
+        Self { bytes: self.bytes, len: text.len(), long: Some(text.into()) }
     }
 
     /// The path as text.
+    ///
+    /// # Panics
+    /// Never: a path is made of texts.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.long {
+            Some(text) => text,
+            None => std::str::from_utf8(&self.bytes[..self.len]).expect("a path is made of texts"),
+        }
     }
 }
 
 impl Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -139,13 +185,13 @@ impl FieldError {
     fn with_value(error_type: ErrorType, path: &Path, value: &Value, detail: &str) -> Self {
         let mut body = format!("{}: {}", error_type.words(), go_value(value));
         append_detail(&mut body, detail);
-        Self { error_type, field: path.0.clone(), body }
+        Self { error_type, field: path.as_str().to_owned(), body }
     }
 
     fn without_value(error_type: ErrorType, path: &Path, detail: &str) -> Self {
         let mut body = error_type.words().to_owned();
         append_detail(&mut body, detail);
-        Self { error_type, field: path.0.clone(), body }
+        Self { error_type, field: path.as_str().to_owned(), body }
     }
 
     /// The value at `path` is malformed or out of bounds.
@@ -201,7 +247,7 @@ impl FieldError {
     pub fn too_many(path: &Path, actual: usize, most: usize) -> Self {
         let mut body = format!("{}: {actual}", ErrorType::TooMany.words());
         append_detail(&mut body, &format!("must have at most {most} items"));
-        Self { error_type: ErrorType::TooMany, field: path.0.clone(), body }
+        Self { error_type: ErrorType::TooMany, field: path.as_str().to_owned(), body }
     }
 
     /// Something went wrong that the user could not have caused.
@@ -229,5 +275,25 @@ fn go_value(value: &Value) -> String {
         Value::String(text) => go_quote(text),
         Value::Null => "null".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_any_length_is_written_as_upstream_writes_it() {
+        let path = Path::new("spec").child("containers").index(12).child("ports").index(3).child("name");
+        assert_eq!(path.as_str(), "spec.containers[12].ports[3].name");
+        assert_eq!(Path::root().child("metadata").key("a/b").as_str(), "metadata[a/b]");
+        let (mut path, mut text) = (Path::root(), String::new());
+        for length in 0..60 {
+            let name = "ä".repeat(length);
+            path = path.child(&name).index(length).key(&name);
+            let dot = if text.is_empty() { "" } else { "." };
+            text = format!("{text}{dot}{name}[{length}][{name}]");
+            assert_eq!(path.as_str(), text);
+        }
     }
 }

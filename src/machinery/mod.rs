@@ -3,6 +3,7 @@
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
 pub mod base64;
+pub mod cel;
 pub mod cron;
 pub mod diff;
 pub mod duration;
@@ -16,6 +17,7 @@ pub mod jsonpath;
 pub mod labels;
 pub mod manifest;
 pub mod names;
+pub mod node_selector;
 pub mod order;
 pub mod patch;
 pub mod persistent;
@@ -23,6 +25,7 @@ pub mod quantity;
 pub mod quote;
 pub mod random;
 pub mod schema;
+pub mod sha256;
 pub mod shell;
 pub mod status;
 pub mod strict;

@@ -171,3 +171,35 @@ fn patches_never_panic() {
         }
     }
 }
+
+#[test]
+fn applies_never_panic_and_repeat_themselves() {
+    use patch::apply::typed::TypeRef;
+    use patch::apply::{Managed, Set, Updater, fields};
+
+    let mut random = Random::new(13);
+    let kind = schema::lookup("apps/v1", "Deployment").expect("a built-in kind");
+    let (empty, reset) = (json!({}), Set::default());
+    for _ in 0..4_000 {
+        let (live, config, other) = (value(&mut random, 5), value(&mut random, 5), value(&mut random, 5));
+        if ![&live, &config, &other].iter().all(|value| value.is_object()) {
+            continue;
+        }
+        for of in [TypeRef::Deduced, TypeRef::Struct(kind)] {
+            let now = super::time::Time::DEFAULT_START;
+            let updater = Updater { of, api_version: "apps/v1", subresource: "", reset: &reset, empty: &empty, now };
+            let set = fields::to_set(&live, of);
+            assert_eq!(Set::from_value(&set.to_value()), Ok(set));
+            let mut managed = Managed::default();
+            updater.update(None, &live, &mut managed, "one");
+            updater.update(Some(&live), &other, &mut managed, "two");
+            assert_eq!(Managed::decode(&managed.encode()).as_ref(), Ok(&managed));
+            let _ = updater.apply(Some(&other), &config, &managed, "three", false);
+            let Ok(applied) = updater.apply(Some(&other), &config, &managed, "three", true) else { continue };
+            let object = applied.object.unwrap_or(other.clone());
+            let again =
+                updater.apply(Some(&object), &config, &applied.managed, "three", false).expect("it is the same");
+            assert_eq!((&again.object, &again.managed), (&None, &applied.managed), "{other} {config}");
+        }
+    }
+}

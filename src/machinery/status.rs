@@ -63,8 +63,10 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// The sort of cause, such as `FieldValueInvalid`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// What is wrong, without the field.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// The path of the field.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -105,6 +107,8 @@ struct Body {
     message: String,
     details: Details,
     warnings: Vec<String>,
+    /// With what token a list may go on that cannot be consistent any more.
+    continue_token: String,
 }
 
 impl Status {
@@ -115,7 +119,23 @@ impl Status {
 
     /// A status with the reason's own code.
     pub fn with_details(reason: Reason, message: impl Into<String>, details: Details) -> Self {
-        Self(Arc::new(Body { reason, code: reason.code(), message: message.into(), details, warnings: Vec::new() }))
+        let body = Body {
+            reason,
+            code: reason.code(),
+            message: message.into(),
+            details,
+            warnings: Vec::new(),
+            continue_token: String::new(),
+        };
+        Self(Arc::new(body))
+    }
+
+    /// The same with a token, with which the list that was refused may go on all the same.
+    #[must_use]
+    pub fn with_continue(self, token: String) -> Self {
+        let mut body = Arc::unwrap_or_clone(self.0);
+        body.continue_token = token;
+        Self(Arc::new(body))
     }
 
     /// `resource "name" not found`; `resource` is `pods` or `deployments.apps`.
@@ -272,6 +292,9 @@ impl Status {
         {
             // Upstream leaves an empty reason out, and kubectl then prints none.
             fields.shift_remove("reason");
+        }
+        if !self.0.continue_token.is_empty() {
+            value["metadata"]["continue"] = self.0.continue_token.clone().into();
         }
         if self.0.details != Details::default() {
             value["details"] = super::json::to_value(&self.0.details);

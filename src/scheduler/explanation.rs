@@ -149,7 +149,7 @@ impl Explanations {
 
 impl Outcome {
     pub(super) fn node(&self) -> Option<&Name> {
-        if let Self::Assumed { node } = self { Some(node) } else { None }
+        if let Self::Assumed { node, .. } = self { Some(node) } else { None }
     }
 
     pub(super) fn message(&self) -> Option<&str> {

@@ -5,8 +5,7 @@
 //! and scores), [`schedule_one`] (a cycle), [`preemption`]. It is a value: time and chance are told, nothing is asked,
 //! and cloning shares everything. [`KubeScheduler`] wires it to the API server.
 //!
-//! Not simulated: extenders, several profiles, volumes (`VolumeBinding`, `VolumeZone`, `NodeVolumeLimits`,
-//! `VolumeRestrictions`), resource claims, pod groups, and the reuse of results for equal pods.
+//! Not simulated: extenders, several profiles, resource claims, pod groups, and the reuse of results for equal pods.
 
 pub mod affinity_term;
 pub mod cache;
@@ -15,7 +14,6 @@ pub mod explanation;
 pub mod framework;
 pub mod listers;
 pub mod node_info;
-pub mod node_selector;
 pub mod plugins;
 pub mod pod_info;
 pub mod preemption;
@@ -103,6 +101,19 @@ impl Scheduler {
     /// Moves pods whose waits are over.
     pub fn flush(&mut self, now: Time) {
         self.queue.flush(now);
+    }
+
+    /// An assumed pod was deleted before it was bound: it counts on its node no more.
+    pub fn binding_abandoned(&mut self, pod: &Arc<PodInfo>, now: Time) {
+        self.queue.done(&pod.uid);
+        self.cache.forget_pod(&pod.uid);
+        let change = Change::Pod(Some(Arc::clone(pod)), None);
+        self.queue.move_all(ClusterEvent::ASSIGNED_POD_DELETE, &change, now, &self.listers, |_| true);
+    }
+
+    /// Pods that something may help are tried again.
+    pub(in crate::scheduler) fn move_all(&mut self, event: ClusterEvent, change: &Change, now: Time) {
+        self.queue.move_all(event, change, now, &self.listers, |_| true);
     }
 
     /// The API server bound an assumed pod.

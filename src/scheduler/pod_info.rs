@@ -8,9 +8,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Container, Pod, Toleration};
 
 use crate::api::{Name, ObjectKey, Resource as _};
+use crate::machinery::node_selector::{PreferredNodeAffinity, RequiredNodeAffinity};
 
 use super::affinity_term::AffinityTerms;
-use super::node_selector::{PreferredNodeAffinity, RequiredNodeAffinity};
 use super::plugins::pod_topology_spread::SpreadConstraint;
 use super::resource::PodRequests;
 
@@ -38,6 +38,15 @@ impl HostPort {
     }
 }
 
+/// A claim that a pod uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimUse {
+    /// The claim.
+    pub key: ObjectKey,
+    /// Whether it is made for the pod's own volume.
+    pub is_ephemeral: bool,
+}
+
 /// A pod as the scheduler sees it. It does not change: a changed pod gets a new one.
 #[derive(Clone, Debug)]
 pub struct PodInfo {
@@ -57,6 +66,8 @@ pub struct PodInfo {
     pub requests: PodRequests,
     /// Ports of the node.
     pub host_ports: Vec<HostPort>,
+    /// The claims of its volumes, in their order.
+    pub claims: Vec<ClaimUse>,
     /// The images of its containers with their tags.
     pub images: Vec<Name>,
     /// Pods that it wants near or far.
@@ -82,6 +93,7 @@ impl PodInfo {
             terminating: pod.is_deleting(),
             requests: PodRequests::of(&pod),
             host_ports: host_ports(&pod),
+            claims: claims(&pod),
             images: images(&pod),
             affinity: AffinityTerms::of(&pod),
             required_node_affinity: RequiredNodeAffinity::of(&pod),
@@ -108,6 +120,12 @@ impl PodInfo {
     #[must_use]
     pub fn scheduler_name(&self) -> &str {
         self.pod.spec.as_ref().and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether the pod uses a claim; claims of ephemeral volumes count when asked for.
+    #[must_use]
+    pub fn uses_claim(&self, key: &ObjectKey, with_ephemeral: bool) -> bool {
+        self.claims.iter().any(|claim| claim.key == *key && (with_ephemeral || !claim.is_ephemeral))
     }
 
     /// Its tolerations.
@@ -138,6 +156,19 @@ impl PodInfo {
 
 fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
+}
+
+fn claims(pod: &Pod) -> Vec<ClaimUse> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let claims = volumes.filter_map(|volume| {
+        let (name, is_ephemeral) = match (&volume.persistent_volume_claim, &volume.ephemeral) {
+            (Some(source), _) => (source.claim_name.clone(), false),
+            (None, Some(_)) => (format!("{}-{}", pod.name(), volume.name), true),
+            (None, None) => return None,
+        };
+        Some(ClaimUse { key: ObjectKey::new(pod.namespace(), name), is_ephemeral })
+    });
+    claims.collect()
 }
 
 fn host_ports(pod: &Pod) -> Vec<HostPort> {

@@ -2,16 +2,19 @@
 //!
 //! A cycle takes [`CYCLE_DURATION`], one pod at a time, so that stepping through a cluster shows each decision.
 
+mod pre_bind;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::machinery::json::to_value;
 use crate::machinery::persistent::OrdMap;
-use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, Service};
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodCondition, ReplicationController, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
 
-use crate::api::{Kind, ObjectKey, Resource};
+use crate::api::{Kind, Name, ObjectKey, Resource};
 use crate::apiserver::DeleteOptions;
 use crate::client::{Client, ClientError, EventType, InformerEvent, Process, Token, WatchSpec};
 use crate::etcd::Why;
@@ -23,6 +26,7 @@ use super::pod_info::PodInfo;
 use super::preemption::Candidate;
 use super::queue::QueuedPodInfo;
 use super::schedule_one::{Cycle, Failure, Outcome};
+use pre_bind::PendingBinding;
 
 /// How long the scheduler thinks about a pod.
 pub const CYCLE_DURATION: Duration = Duration::from_millis(1);
@@ -31,6 +35,7 @@ const NOTE_LENGTH_MAX: usize = 1024;
 
 const CYCLE: Token = 0;
 const FLUSH: Token = 1;
+const PRE_BIND: Token = 2;
 
 /// kube-scheduler.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +47,10 @@ pub struct KubeScheduler {
     busy_until: Time,
     /// When the queue is looked through next, if it is.
     flush_at: Option<Time>,
+    /// Pods that wait for their volumes, by their uids.
+    pending: OrdMap<Name, PendingBinding>,
+    /// When those are looked at next, if they are.
+    look_at: Option<Time>,
 }
 
 /// Why a pod is not scheduled, as `PodScheduled` tells it.
@@ -91,7 +100,8 @@ impl KubeScheduler {
         let Cycle { queued, outcome } = cycle;
         client.triggered_by(queued.woken_by);
         match outcome {
-            Outcome::Assumed { node } => self.bind(client, &queued, &node),
+            Outcome::Assumed { node, volumes } if volumes.is_empty() => self.bind(client, &queued, &node),
+            Outcome::Assumed { node, volumes } => self.pre_bind(client, queued, node, volumes),
             Outcome::Unschedulable(failure) => {
                 self.handle_failure(client, &queued.pod, &failure, FailureReason::Unschedulable);
             }
@@ -227,6 +237,9 @@ impl KubeScheduler {
         match event.kind {
             Kind::Pod => {
                 let (before, after) = both::<Pod>(event);
+                if let Some(gone) = before.filter(|_| after.is_none()) {
+                    self.abandon(gone.uid(), now);
+                }
                 self.scheduler.pod_changed(before, after, now);
             }
             Kind::Node => {
@@ -242,8 +255,23 @@ impl KubeScheduler {
                 }
                 None => drop(listers.namespaces.remove(&key.name)),
             },
-            // Of the listers, stateful sets, replication controllers and budgets stay empty: the table of kinds has no
-            // rows for them yet.
+            Kind::StatefulSet => keep(&mut listers.stateful_sets, key, both::<StatefulSet>(event).1),
+            Kind::ReplicationController => {
+                keep(&mut listers.replication_controllers, key, both::<ReplicationController>(event).1);
+            }
+            Kind::PodDisruptionBudget => {
+                keep(&mut listers.pod_disruption_budgets, key, both::<PodDisruptionBudget>(event).1);
+            }
+            Kind::PersistentVolume
+            | Kind::PersistentVolumeClaim
+            | Kind::StorageClass
+            | Kind::CSINode
+            | Kind::CSIDriver
+            | Kind::CSIStorageCapacity => {
+                if let Some(change) = self.storage_changed(event) {
+                    self.storage_may_help(&change, now);
+                }
+            }
             _ => {}
         }
     }
@@ -260,6 +288,13 @@ fn keep<K>(map: &mut OrdMap<ObjectKey, Arc<K>>, key: ObjectKey, object: Option<&
     match object {
         Some(object) => drop(map.insert(key, Arc::clone(object))),
         None => drop(map.remove(&key)),
+    }
+}
+
+fn keep_named<K>(map: &mut OrdMap<Name, Arc<K>>, name: Name, object: Option<&Arc<K>>) {
+    match object {
+        Some(object) => drop(map.insert(name, Arc::clone(object))),
+        None => drop(map.remove(&name)),
     }
 }
 
@@ -302,8 +337,17 @@ fn truncate(message: &str) -> String {
 impl Process for KubeScheduler {
     fn watches(&self) -> Vec<WatchSpec> {
         // What pods are compared with comes before the pods.
-        let kinds = [Kind::Namespace, Kind::Service, Kind::ReplicaSet].into_iter();
-        kinds.chain([Kind::Node, Kind::Pod]).map(WatchSpec::all).collect()
+        let owners = [Kind::ReplicaSet, Kind::StatefulSet, Kind::ReplicationController];
+        let kinds = [Kind::Namespace, Kind::Service, Kind::PodDisruptionBudget].into_iter().chain(owners);
+        let storage = [
+            Kind::StorageClass,
+            Kind::CSIDriver,
+            Kind::CSINode,
+            Kind::CSIStorageCapacity,
+            Kind::PersistentVolume,
+            Kind::PersistentVolumeClaim,
+        ];
+        kinds.chain(storage).chain([Kind::Node, Kind::Pod]).map(WatchSpec::all).collect()
     }
 
     fn start(&mut self, _client: &mut Client<'_>) {
@@ -324,6 +368,7 @@ impl Process for KubeScheduler {
                 self.busy_until = client.now;
                 self.run_cycle(client);
             }
+            PRE_BIND => self.look_at_pending(client),
             _ => {
                 self.flush_at = None;
                 self.scheduler.flush(client.now);

@@ -16,7 +16,8 @@ use super::framework::score_table::ScoreTable;
 use super::framework::status::Rejection;
 use super::framework::{Handle, ruled_out, run_filter, run_pre_filter, run_pre_filter_extension, run_score};
 use super::node_info::NodeInfo;
-use super::plugins::{default_preemption, dynamic_resources};
+use super::plugins::volume_binding::Decisions;
+use super::plugins::{default_preemption, dynamic_resources, volume_binding};
 use super::pod_info::PodInfo;
 use super::preemption::{Candidate, Evaluator};
 use super::queue::{Nominator, QueuedPodInfo};
@@ -43,6 +44,8 @@ pub enum Outcome {
     Assumed {
         /// The node.
         node: Name,
+        /// What has to be written about its volumes before.
+        volumes: Decisions,
     },
     /// No node would do. The pod is back in the queue.
     Unschedulable(Failure),
@@ -137,9 +140,12 @@ impl Scheduler {
         }
         match self.schedule_pod(&mut state, &mut diagnosis, random) {
             Some(placement) => {
+                let node = self.cache.node_by_name(&placement.node);
+                let volumes = node.map(|node| volume_binding::reserve(&state, node)).unwrap_or_default();
+                self.listers.assume(&volumes);
                 self.cache.assume_pod(Arc::clone(&pod), &placement.node);
                 self.queue.nominator_mut().remove(&pod.uid);
-                let outcome = Outcome::Assumed { node: placement.node };
+                let outcome = Outcome::Assumed { node: placement.node, volumes };
                 self.explain(&pod, now, &outcome, diagnosis, placement.scores);
                 Some(Cycle { queued, outcome })
             }

@@ -13,7 +13,10 @@ use crate::kubectl::apply;
 use crate::machinery::manifest::{self, Manifest};
 use crate::machinery::status::Status;
 use crate::machinery::yaml::Span;
+use crate::node::runtime::StreamInput;
 use crate::sim::{Cluster, MachineError, NodeSpec};
+
+use super::streams::{AttachInput, ExecCommand, ExecInput, PodRequest};
 
 /// A file as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +134,14 @@ pub enum Action {
         /// Whether it is broken from now on.
         broken: bool,
     },
+    /// A command begins in a container.
+    Exec(ExecCommand),
+    /// Somebody types something into a command.
+    ExecInput(ExecInput),
+    /// Somebody types something into a container.
+    AttachInput(AttachInput),
+    /// A request reaches a pod from outside.
+    PodRequest(PodRequest),
 }
 
 fn default_namespace() -> String {
@@ -221,6 +232,9 @@ impl Action {
         let bytes = match self {
             Self::Apply { files, .. } => files.iter().map(|file| file.name.len() + file.text.len()).sum(),
             Self::Patch { patch, .. } => patch.to_string().len(),
+            Self::Exec(command) => command.stdin.len() + command.command.iter().map(String::len).sum::<usize>(),
+            Self::ExecInput(ExecInput { input, .. }) | Self::AttachInput(AttachInput { input, .. }) => input.len(),
+            Self::PodRequest(request) => request.path.len() + request.body.as_ref().map_or(0, StreamInput::len),
             Self::Request(call) => {
                 let bytes = call.path.len() + call.body.to_string().len();
                 let is_small = bytes <= Self::REQUEST_BYTES_MAX;
@@ -247,6 +261,22 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
         }
         Action::Request(call) => match call.request().and_then(|request| cluster.request(request)) {
             Ok(answer) => Outcome { lines: answer.warnings, ..Outcome::default() },
+            Err(status) => Outcome::refused(status),
+        },
+        Action::Exec(command) => match command.begin(cluster) {
+            Ok(_) => Outcome::said(format!("pod/{} runs {}", command.pod, command.command.join(" "))),
+            Err(status) => Outcome::refused(status),
+        },
+        Action::ExecInput(input) => {
+            input.pass_on(cluster);
+            Outcome::default()
+        }
+        Action::AttachInput(input) => {
+            input.pass_on(cluster);
+            Outcome::default()
+        }
+        Action::PodRequest(request) => match request.send(cluster) {
+            Ok(_) => Outcome::said(format!("pod/{} was asked for {}", request.pod, request.path)),
             Err(status) => Outcome::refused(status),
         },
         machine => {
@@ -285,8 +315,12 @@ fn on_machine(cluster: &mut Cluster, action: &Action) -> (Result<(), MachineErro
         | Action::Delete { .. }
         | Action::Scale { .. }
         | Action::Patch { .. }
-        | Action::Request(_) => {
-            unreachable!("these were done through the API server")
+        | Action::Request(_)
+        | Action::Exec(_)
+        | Action::ExecInput(_)
+        | Action::AttachInput(_)
+        | Action::PodRequest(_) => {
+            unreachable!("these were done before")
         }
     }
 }

@@ -98,7 +98,7 @@ impl std::error::Error for LogError {}
 
 impl SessionLog {
     /// How many actions a session may have.
-    pub const ENTRIES_MAX: usize = 10_000;
+    pub const ENTRIES_MAX: usize = 100_000;
     /// How many nodes a session may begin with or add.
     pub const NODES_MAX: usize = 2_000;
     /// How many simulated days a session may last.
@@ -117,6 +117,18 @@ impl SessionLog {
         let log = Self { config, entries, now, steps };
         log.check()?;
         Ok(log)
+    }
+
+    /// The same session, begun at another moment.
+    #[must_use]
+    pub fn begun_at(mut self, start: Time) -> Self {
+        let before = std::mem::replace(&mut self.config.profile.start, start);
+        let moved = |time: Time| start + time.since(before);
+        for entry in &mut self.entries {
+            entry.at = moved(entry.at);
+        }
+        self.now = moved(self.now);
+        self
     }
 
     /// The log as JSON.

@@ -8,7 +8,9 @@ pub mod link;
 mod log;
 mod play;
 pub mod scenario;
+mod streams;
 
 pub use action::{Action, ActionError, ApplyError, File, NodeName, ObjectName, Outcome};
 pub use log::{LogEntry, LogError, SessionConfig, SessionLog};
 pub use play::Session;
+pub use streams::{AttachInput, ExecCommand, ExecInput, PodRequest};

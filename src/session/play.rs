@@ -24,6 +24,10 @@ pub struct Session {
     /// The furthest that time ever came on this branch.
     end: Time,
     steps_since_snapshot: u32,
+    /// Whether the session goes on when its log is full.
+    plays_on: bool,
+    /// Where the log ends, when the session went on without it: the moment, and how many steps there had been.
+    log_end: Option<(Time, u64)>,
 }
 
 /// The cluster as it was: cheap, since it shares all it can with its successors.
@@ -49,7 +53,17 @@ impl Session {
         let cluster = Cluster::new(config.profile.clone(), config.seed);
         let end = cluster.now();
         let snapshots = vec![Snapshot { cluster: cluster.clone(), done: 0 }];
-        Self { config, entries: Vec::new(), done: 0, cluster, snapshots, end, steps_since_snapshot: 0 }
+        Self {
+            config,
+            entries: Vec::new(),
+            done: 0,
+            cluster,
+            snapshots,
+            end,
+            steps_since_snapshot: 0,
+            plays_on: false,
+            log_end: None,
+        }
     }
 
     /// The session that a log tells, played up to where the log ends.
@@ -83,15 +97,23 @@ impl Session {
         }
     }
 
-    /// The session as data, with everything up to now and nothing of what lies ahead after a rewind.
+    /// The session as data, with everything up to now and nothing of what lies ahead after a rewind. When the session
+    /// went on after its log was full, up to then.
     #[must_use]
     pub fn log(&self) -> SessionLog {
-        SessionLog {
-            config: self.config.clone(),
-            entries: self.entries[..self.done].to_vec(),
-            now: self.now(),
-            steps: self.cluster.steps(),
-        }
+        let (now, steps) = self.log_end.unwrap_or((self.now(), self.cluster.steps()));
+        SessionLog { config: self.config.clone(), entries: self.entries[..self.done].to_vec(), now, steps }
+    }
+
+    /// Lets the session go on when its log is full. The log then ends at that moment, and stays one that can be played.
+    pub const fn play_on_when_full(&mut self) {
+        self.plays_on = true;
+    }
+
+    /// Whether the session went on after its log was full.
+    #[must_use]
+    pub const fn is_beyond_its_log(&self) -> bool {
+        self.log_end.is_some()
     }
 
     /// What the session began with.
@@ -158,24 +180,48 @@ impl Session {
         if request.verb.is_read() {
             return self.cluster.request(request);
         }
-        let action = Action::Request(call.clone());
-        let unavailable = |error: ActionError| Status::new(Reason::ServiceUnavailable, error.to_string());
-        self.begin(&action).map_err(unavailable)?;
-        let mut written = self.cluster.clone();
-        let answer = written.request(request);
-        if written.api().etcd().revision() > self.cluster.api().etcd().revision() {
+        let before = self.cluster.api().etcd().revision();
+        let (written, answer) = self.try_out(&Action::Request(call.clone()), |cluster| cluster.request(request))?;
+        // A refusal may have written too, and what was only tried has not.
+        if written.api().etcd().revision() > before {
             self.cluster = written;
-            self.record(action);
+            self.record(Action::Request(call.clone()));
         }
         answer
     }
 
+    /// Does something that may be refused, and writes it down if it is not. What is refused leaves no trace.
+    pub(super) fn attempt<T>(
+        &mut self,
+        action: Action,
+        act: impl FnOnce(&mut Cluster) -> Result<T, Status>,
+    ) -> Result<T, Status> {
+        let (acted, result) = self.try_out(&action, act)?;
+        if result.is_ok() {
+            self.cluster = acted;
+            self.record(action);
+        }
+        result
+    }
+
+    /// Does something in a copy of the cluster.
+    fn try_out<T>(&mut self, action: &Action, act: impl FnOnce(&mut Cluster) -> T) -> Result<(Cluster, T), Status> {
+        let unavailable = |error: ActionError| Status::new(Reason::ServiceUnavailable, error.to_string());
+        self.begin(action).map_err(unavailable)?;
+        let mut cluster = self.cluster.clone();
+        let result = act(&mut cluster);
+        Ok((cluster, result))
+    }
+
     /// Makes room for something to be done now: what lay ahead after a rewind is given up.
     fn begin(&mut self, action: &Action) -> Result<(), ActionError> {
-        if self.done >= SessionLog::ENTRIES_MAX {
-            return Err(ActionError::LogFull);
-        }
         action.check()?;
+        if self.done >= SessionLog::ENTRIES_MAX {
+            if !self.plays_on {
+                return Err(ActionError::LogFull);
+            }
+            self.log_end.get_or_insert((self.cluster.now(), self.cluster.steps()));
+        }
         self.entries.truncate(self.done);
         // What is due now comes first, so that a replay, which cannot see between two events of one moment, does the
         // same.
@@ -189,6 +235,9 @@ impl Session {
 
     /// Writes down what was done now.
     fn record(&mut self, action: Action) {
+        if self.log_end.is_some() {
+            return;
+        }
         self.entries.push(LogEntry { at: self.now(), action });
         self.done = self.entries.len();
     }
@@ -344,6 +393,7 @@ mod tests {
             content_type: "application/json".to_owned(),
             body: serde_json::json!({"metadata": {"generateName": "b-"}}),
             client: "curl".to_owned(),
+            user: None,
         };
         session.request(&call).expect("it is written");
         let (hash, entries) = (session.hash(), session.entries().len());
@@ -354,6 +404,22 @@ mod tests {
         assert_eq!((session.hash(), session.entries().len()), (hash, entries));
         let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
         assert_eq!(Session::from_log(log).hash(), hash);
+    }
+
+    #[test]
+    fn a_session_whose_log_is_full_goes_on_only_if_it_was_told_to() {
+        let mut session = played();
+        let entry = session.entries[0].clone();
+        session.entries = vec![entry; SessionLog::ENTRIES_MAX];
+        session.done = session.entries.len();
+        assert_eq!(session.act(config(9)), Err(ActionError::LogFull));
+        assert!(!session.is_beyond_its_log());
+        let full = session.log();
+        session.play_on_when_full();
+        assert!(session.act(config(9)).is_ok_and(|outcome| outcome.is_success()));
+        session.run_until(session.now() + Duration::from_secs(5));
+        assert!(session.is_beyond_its_log());
+        assert_eq!(session.log(), full, "the log ends where it was full");
     }
 
     #[test]

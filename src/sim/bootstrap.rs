@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::api::scheduling::SYSTEM_CLASSES;
 use crate::api::{Kind, Name, Object};
+use crate::apiserver::authorization::policy;
 use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
 use crate::client::Identity;
 use crate::cloud::CloudControllerManager;
@@ -24,7 +27,14 @@ impl Cluster {
         for name in NAMESPACES {
             self.create_namespace(name);
         }
+        for object in policy() {
+            self.create_own(object.kind(), "", Body::Object(object));
+        }
         self.create_kubernetes_service();
+        self.create_priority_classes();
+        if self.profile.default_storage_class {
+            self.create_storage_class();
+        }
         let identity = control_plane("kube-controller-manager");
         let manager = ControllerManager::new(crate::controllers::all());
         self.add_process(ProcessId::ControllerManager, Program::ControllerManager(Arc::new(manager)), identity);
@@ -51,6 +61,22 @@ impl Cluster {
         self.create_own(Kind::Namespace, "", Body::Object(Object::from(namespace)));
     }
 
+    /// What whoever set the cluster up has put there: `kind` does the same.
+    fn create_storage_class(&mut self) {
+        let class = serde_json::json!({
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {
+                "name": "standard",
+                "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+            },
+            "provisioner": "rancher.io/local-path",
+            "reclaimPolicy": "Delete",
+            "volumeBindingMode": "WaitForFirstConsumer",
+        });
+        self.create_own(Kind::StorageClass, "", Body::Json(class));
+    }
+
     fn create_kubernetes_service(&mut self) {
         let service = serde_json::json!({
             "apiVersion": "v1",
@@ -67,6 +93,19 @@ impl Cluster {
             },
         });
         self.create_own(Kind::Service, "default", Body::Json(service));
+    }
+
+    /// `storage_scheduling.go`: the classes of what the cluster itself needs.
+    fn create_priority_classes(&mut self) {
+        for (name, value, description) in SYSTEM_CLASSES {
+            let class = PriorityClass {
+                metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+                value: Some(value),
+                description: Some(description.to_owned()),
+                ..PriorityClass::default()
+            };
+            self.create_own(Kind::PriorityClass, "", Body::Object(Object::from(class)));
+        }
     }
 
     fn create_own(&mut self, kind: Kind, namespace: &str, body: Body) {
@@ -87,6 +126,6 @@ pub(super) fn control_plane(name: &str) -> Identity {
     Identity {
         component: Name::from(name),
         host: Name::from(""),
-        user: User::new(format!("system:{name}"), &["system:authenticated"]),
+        user: User::component(format!("system:{name}"), &["system:authenticated"]),
     }
 }

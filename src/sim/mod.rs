@@ -20,7 +20,7 @@ pub use invariants::Invariants;
 pub use machines::{MachineError, NodeSpec, NodeTaint};
 pub use processes::{ProcessId, ProcessState};
 pub use profile::{Latencies, Profile};
-pub use streams::{ExecOutput, ExecStream, PodLogOptions};
+pub use streams::{AttachStream, ExecStream, PodLogOptions, StreamOutput};
 
 #[cfg(test)]
 mod tests {

@@ -55,6 +55,9 @@ pub struct Profile {
     pub cloud: Option<CloudConfig>,
     /// Whether each node runs kube-proxy.
     pub kube_proxy: bool,
+    /// Whether claims get volumes by default: the class `standard` makes folders of nodes into volumes, as in a kind
+    /// cluster.
+    pub default_storage_class: bool,
     /// How long things take on their way.
     pub latencies: Latencies,
     /// How fast and how strict the nodes' container runtimes are: the usual one, or that of the recorded cluster. A log
@@ -93,6 +96,7 @@ impl Default for Profile {
             node_pods: 110,
             cloud: Some(CloudConfig::default()),
             kube_proxy: true,
+            default_storage_class: true,
             latencies: Latencies::default(),
             runtime: RuntimeProfile::default(),
         }
@@ -100,10 +104,10 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// A cluster in no cloud and without kube-proxy, as those were that the recorded cases come from.
+    /// A cluster in no cloud, without kube-proxy and without storage, as those were that the recorded cases come from.
     #[must_use]
     pub fn bare() -> Self {
-        Self { cloud: None, kube_proxy: false, ..Self::default() }
+        Self { cloud: None, kube_proxy: false, default_storage_class: false, ..Self::default() }
     }
 
     /// The node with this number, counted from 1.

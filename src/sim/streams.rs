@@ -1,15 +1,16 @@
-//! Looking into pods: the subresources `log` and `exec`, for which the API server asks the kubelet of the pod's node.
+//! Looking into pods: the subresources `log`, `exec`, `attach` and `portforward`, for which the API server asks the
+//! kubelet of the pod's node.
 //!
 //! `pkg/registry/core/pod/strategy.go` (`LogLocation`, `streamLocation`, `validateContainer`).
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
 use crate::api::{Kind, Name, Object, ObjectKey};
-use crate::machinery::shell::{Output, Signal};
+use crate::machinery::shell::{HttpRequest, NetworkAnswer, Output};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
-use crate::node::runtime::{ExecId, ExecOptions, LogLine, LogOptions};
+use crate::node::runtime::{ExecId, ExecOptions, LogLine, LogOptions, StreamInput};
 
 use super::cluster::Cluster;
 use super::processes::{ProcessId, Program};
@@ -32,23 +33,38 @@ pub struct PodLogOptions {
 /// A command that runs in a container, to be asked for what it wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecStream {
-    node: Name,
-    exec: ExecId,
+    /// The node that it runs on.
+    pub node: Name,
+    /// Its number there.
+    pub exec: ExecId,
 }
 
-/// What a command in a container wrote, and its exit code once it has ended.
+/// A container that somebody is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachStream {
+    /// The node that it runs on.
+    pub node: Name,
+    /// Its identity there.
+    pub container: Name,
+}
+
+/// What a process in a container wrote, and how it ended if it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExecOutput {
-    /// What it wrote since it was last asked, in order.
+pub struct StreamOutput {
+    /// What it wrote after what was seen, in order.
     pub output: Vec<Output>,
-    /// Its exit code.
+    /// How many pieces have been seen now.
+    pub seen: u64,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// The exit code of a command that has ended.
     pub exit_code: Option<i32>,
 }
 
 /// What is asked of a kubelet, for the address in messages.
 enum Door {
     Logs,
-    Exec,
+    Connect,
 }
 
 impl Cluster {
@@ -69,13 +85,15 @@ impl Cluster {
     /// What the API server says when it cannot reach a node.
     fn no_route(&self, pod: &Pod, key: &ObjectKey, container: &str, door: &Door) -> Status {
         let ip = pod.status.as_ref().and_then(|status| status.host_ip.as_deref()).unwrap_or("");
-        let (verb, path) = match door {
-            Door::Logs => ("Get \"", "containerLogs"),
-            Door::Exec => ("error dialing backend: Post \"", "exec"),
-        };
-        let place = format!("{}/{}/{container}", key.namespace, key.name);
         let failure = format!("dial tcp {ip}:10250: connect: no route to host");
-        Status::new(Reason::Unknown, format!("{verb}https://{ip}:10250/{path}/{place}\": {failure}"))
+        let message = match door {
+            Door::Logs => {
+                let (namespace, name) = (&key.namespace, &key.name);
+                format!("Get \"https://{ip}:10250/containerLogs/{namespace}/{name}/{container}\": {failure}")
+            }
+            Door::Connect => format!("error dialing backend: {failure}"),
+        };
+        Status::new(Reason::Unknown, message)
     }
 
     /// What a container of a pod wrote.
@@ -106,66 +124,124 @@ impl Cluster {
         Ok(lines)
     }
 
+    /// The node of a pod whose kubelet is to be asked, if it can be reached, and the container that is meant.
+    fn way_to(&self, key: &ObjectKey, container: &str) -> Result<(Name, String), Status> {
+        let pod = self.pod(key)?;
+        let spec = pod.spec.clone().unwrap_or_default();
+        let container = container_of(&spec, &key.name, container)?;
+        Ok((self.node_of(pod, key)?, container))
+    }
+
+    /// The node of a pod, if its kubelet can be reached.
+    fn node_of(&self, pod: &Pod, key: &ObjectKey) -> Result<Name, Status> {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+        if node.is_empty() {
+            return Err(Status::bad_request(format!("pod {} does not have a host assigned", key.name)));
+        }
+        match self.kubelet(node) {
+            Some(_) => Ok(Name::from(node)),
+            None => Err(self.no_route(pod, key, "", &Door::Connect)),
+        }
+    }
+
+    /// Whether the API server itself would carry a stream on to a container: what it refuses before any kubelet is asked.
+    ///
+    /// # Errors
+    /// The refusal: no such pod or container, or a pod that is on no node.
+    pub fn check_stream(&self, key: &ObjectKey, container: Option<&str>) -> Result<(), Status> {
+        let pod = self.pod(key)?;
+        let spec = pod.spec.clone().unwrap_or_default();
+        if let Some(container) = container {
+            container_of(&spec, &key.name, container)?;
+        }
+        if spec.node_name.is_none_or(|node| node.is_empty()) {
+            return Err(Status::bad_request(format!("pod {} does not have a host assigned", key.name)));
+        }
+        Ok(())
+    }
+
     /// Runs a command in a container of a pod. It goes on as simulated time passes.
     ///
     /// # Errors
     /// The API server's or the kubelet's refusal.
     pub fn exec(
         &mut self,
-        namespace: &str,
-        name: &str,
+        key: &ObjectKey,
         container: &str,
         command: &[String],
         options: ExecOptions,
     ) -> Result<ExecStream, Status> {
-        let key = ObjectKey::new(namespace, name);
-        let pod = self.pod(&key)?;
-        let spec = pod.spec.clone().unwrap_or_default();
-        let container = container_of(&spec, name, container)?;
+        let (node, container) = self.way_to(key, container)?;
         if command.is_empty() {
             return Err(Status::bad_request("you must specify at least 1 command for the container"));
         }
-        let Some(node) = spec.node_name.filter(|node| !node.is_empty()) else {
-            return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
-        };
-        let node = Name::from(node);
-        if self.kubelet(&node).is_none() {
-            return Err(self.no_route(pod, &key, &container, &Door::Exec));
-        }
         let id = ProcessId::Kubelet(node.clone());
-        let begun = self.on_kubelet(&id, |kubelet, client| kubelet.exec(&key, &container, command, options, client));
+        let begun = self.on_kubelet(&id, |kubelet, client| kubelet.exec(key, &container, command, options, client));
         let exec = begun.unwrap_or_else(|| Err(Status::internal("the machine is off")))?;
         Ok(ExecStream { node, exec })
     }
 
-    /// What a command wrote since this was last asked.
-    pub fn exec_output(&mut self, stream: &ExecStream) -> ExecOutput {
-        let taken = self.on_exec(stream, |kubelet, _| kubelet.take_exec_output(stream.exec));
-        let (output, exit_code) = taken.unwrap_or_default();
-        ExecOutput { output, exit_code }
+    /// What a command wrote after the first `seen` pieces. One that is not known any more has ended.
+    #[must_use]
+    pub fn exec_output(&self, stream: &ExecStream, seen: u64) -> StreamOutput {
+        let found = self.kubelet(&stream.node).and_then(|kubelet| kubelet.exec_output(stream.exec, seen));
+        match found {
+            Some((output, seen, exit_code)) => StreamOutput { output, seen, ended: exit_code.is_some(), exit_code },
+            None => StreamOutput { ended: true, ..StreamOutput::default() },
+        }
     }
 
-    /// Gives a command something to read.
-    pub fn exec_input(&mut self, stream: &ExecStream, bytes: &[u8]) {
-        self.on_exec(stream, |kubelet, client| kubelet.feed_exec(stream.exec, bytes, client));
+    /// Passes on to a command what comes from whoever talks with it.
+    pub fn exec_input(&mut self, stream: &ExecStream, input: &StreamInput) {
+        let id = ProcessId::Kubelet(stream.node.clone());
+        self.on_kubelet(&id, |kubelet, client| kubelet.exec_input(stream.exec, input, client));
     }
 
-    /// Ends a command's input.
-    pub fn close_exec_input(&mut self, stream: &ExecStream) {
-        self.on_exec(stream, |kubelet, client| kubelet.close_exec_input(stream.exec, client));
+    /// Attaches to a container of a pod.
+    ///
+    /// # Errors
+    /// The API server's or the kubelet's refusal.
+    pub fn attach(&self, key: &ObjectKey, container: &str) -> Result<AttachStream, Status> {
+        let (node, container) = self.way_to(key, container)?;
+        let kubelet = self.kubelet(&node).ok_or_else(|| Status::internal("the machine is off"))?;
+        let container = kubelet.attach(key, &container)?;
+        Ok(AttachStream { node, container })
     }
 
-    /// Interrupts a command, as Ctrl-C in a terminal does.
-    pub fn interrupt_exec(&mut self, stream: &ExecStream) {
-        self.on_exec(stream, |kubelet, client| kubelet.signal_exec(stream.exec, Signal::Interrupt, client));
+    /// What a container wrote after the first `seen` pieces.
+    #[must_use]
+    pub fn attached_output(&self, stream: &AttachStream, seen: u64) -> StreamOutput {
+        let found = self.kubelet(&stream.node).and_then(|kubelet| kubelet.attached_output(&stream.container, seen));
+        match found {
+            Some((output, seen, runs)) => StreamOutput { output, seen, ended: !runs, exit_code: None },
+            None => StreamOutput { ended: true, ..StreamOutput::default() },
+        }
     }
 
-    fn on_exec<R>(
-        &mut self,
-        stream: &ExecStream,
-        act: impl FnOnce(&mut Kubelet, &mut crate::client::Client<'_>) -> R,
-    ) -> Option<R> {
-        self.on_kubelet(&ProcessId::Kubelet(stream.node.clone()), act)
+    /// Passes on to a container what comes from whoever is attached to it.
+    pub fn attached_input(&mut self, stream: &AttachStream, input: &StreamInput) {
+        let id = ProcessId::Kubelet(stream.node.clone());
+        self.on_kubelet(&id, |kubelet, client| kubelet.attached_input(&stream.container, input, client));
+    }
+
+    /// Why a connection to a port of a pod comes to nothing, in the runtime's words; nothing when the port is open.
+    ///
+    /// # Errors
+    /// The API server's or the kubelet's refusal.
+    pub fn port_refusal(&self, key: &ObjectKey, port: u16) -> Result<Option<String>, Status> {
+        let node = self.node_of(self.pod(key)?, key)?;
+        let kubelet = self.kubelet(&node).ok_or_else(|| Status::internal("the machine is off"))?;
+        kubelet.port_refusal(key, port, self.now())
+    }
+
+    /// Brings an HTTP request to a port of a pod, as port forwarding does: to its server it comes from the pod itself.
+    ///
+    /// # Errors
+    /// The API server's or the kubelet's refusal.
+    pub fn pod_request(&mut self, key: &ObjectKey, request: HttpRequest) -> Result<NetworkAnswer, Status> {
+        let id = ProcessId::Kubelet(self.node_of(self.pod(key)?, key)?);
+        let answer = self.on_kubelet(&id, |kubelet, client| kubelet.pod_request(key, request, client));
+        answer.unwrap_or_else(|| Err(Status::internal("the machine is off")))
     }
 }
 
@@ -283,13 +359,15 @@ mod tests {
 
     fn run(cluster: &mut Cluster, pod: &str, command: &[&str], seconds: u64) -> String {
         let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-        let stream = match cluster.exec("default", pod, "", &command, ExecOptions::default()) {
+        let key = ObjectKey::new("default", pod);
+        let stream = match cluster.exec(&key, "", &command, ExecOptions::default()) {
             Ok(stream) => stream,
             Err(status) => return format!("{:?}: {}\n", status.reason(), status.message()),
         };
-        let mut text = String::new();
+        let (mut text, mut seen) = (String::new(), 0);
         for _ in 0..=seconds {
-            let answer = cluster.exec_output(&stream);
+            let answer = cluster.exec_output(&stream, seen);
+            seen = answer.seen;
             for output in answer.output {
                 text += &String::from_utf8_lossy(&output.bytes);
             }

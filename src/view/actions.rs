@@ -48,5 +48,17 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
         Action::BreakImage { image, .. } => {
             (Sentence::new("You made the image {} possible to pull again.", [image.clone()]), None)
         }
+        Action::Exec(command) => {
+            let (mut sentence, subject) = pod("You ran a command in {}: {}.", &command.namespace, &command.pod);
+            sentence.values.push(command.command.join(" "));
+            (sentence, subject)
+        }
+        Action::ExecInput(input) => node("You typed something into a command on {}.", &input.node),
+        Action::AttachInput(input) => node("You typed something into a container on {}.", &input.node),
+        Action::PodRequest(request) => {
+            let (mut sentence, subject) = pod("You sent {} a request: {}.", &request.namespace, &request.pod);
+            sentence.values.push(format!("{} {}", request.method, request.path));
+            (sentence, subject)
+        }
     }
 }

@@ -6,4 +6,6 @@ mod jobs;
 mod nodes;
 mod proxy;
 mod scene;
+mod storage;
 mod timeline;
+mod workloads;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use kubetab::api::{Kind, ObjectKey};
+use kubetab::api::{Kind, ObjectKey, Subresource};
 use kubetab::apiserver::{
     Body, DeleteOptions, Patch, Propagation, Request, Response, Target, User, Verb, WriteOptions,
 };
@@ -122,6 +122,13 @@ impl Scene {
         let patch = Patch::Merge(serde_yaml::from_str(yaml).expect("the test's YAML is right"));
         let target = Target::object(kind, &key);
         self.send(target, Verb::Patch { patch, options: WriteOptions::default() }).expect("the object is patched");
+    }
+
+    /// Lets a pod of `default` fail, as a kubelet does that evicts it.
+    pub fn fail_pod(&mut self, name: &str) {
+        let target = Target::object(Kind::Pod, &ObjectKey::new("default", name)).below(Subresource::Status);
+        let patch = Patch::Merge(serde_json::json!({ "status": { "phase": "Failed", "reason": "Evicted" } }));
+        self.send(target, Verb::Patch { patch, options: WriteOptions::default() }).expect("the status is patched");
     }
 
     /// What an actor wrote since the mark, with the second and the reason. Events are left out.

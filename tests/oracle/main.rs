@@ -64,16 +64,22 @@ macro_rules! areas {
 }
 
 areas! {
+    admission,
     cronjob,
+    daemonset,
     defaults,
     garbage,
     job,
     kubectl,
     nodes,
     patch,
+    pdb,
     podlife,
+    quota,
     rollout,
     services,
+    statefulset,
+    storage,
     timing,
     validation,
 }

@@ -63,6 +63,8 @@ const ONE_LINERS: &[OneLiner] = &[
     ("o[\"status\"][\"podIP\"]==o[\"status\"][\"hostIP\"]", None, host_network),
     ("s.update({k: \"X\"})", None, status_without_addresses),
     ("\"press\" in n[\"metadata\"][\"name\"]", None, pressure_taints),
+    ("\"Revision\" not in k", None, stateful_set_status),
+    ("{\"tolerations\": p[\"tolerations\"]", None, tolerations_and_affinity),
 ];
 
 /// A script that turns one JSON value into text.
@@ -98,6 +100,19 @@ impl CommandRun for Filter {
     fn clone_box(&self) -> Box<dyn CommandRun> {
         Box::new(self.clone())
     }
+}
+
+fn stateful_set_status(set: &Value) -> String {
+    let status = &set["status"];
+    let entries = status.as_object().into_iter().flatten().filter(|(name, _)| !name.contains("Revision"));
+    let numbers: Value = entries.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let same = status["currentRevision"] == status["updateRevision"];
+    format!("{} {}\n", printed(&numbers), if same { "same revision" } else { "two revisions" })
+}
+
+fn tolerations_and_affinity(pods: &Value) -> String {
+    let spec = &pods["items"][0]["spec"];
+    format!("{}\n", dumps(&json!({ "tolerations": spec["tolerations"], "affinity": spec["affinity"] })))
 }
 
 fn endpoint_counts(list: &Value) -> Vec<usize> {

@@ -76,10 +76,32 @@ fn awk(_: &mut CommandIo<'_>, arguments: &[String], input: &str) -> Result<Strin
     Ok(text)
 }
 
-/// `jq` with a list of paths, and the one other program that cases have.
+/// The program by which cases look at the owners of a Deployment's fields, without its controller's.
+const OWNERS: &str = ".metadata.managedFields |= (map(select(.manager != \"kube-controller-manager\")) | sort_by(.manager, \
+                      .operation, .subresource)) | del(.status, \
+                      .metadata.annotations[\"deployment.kubernetes.io/revision\"])";
+
+fn owners(mut value: Value) -> Value {
+    let key = |entry: &Value| {
+        ["manager", "operation", "subresource"].map(|field| entry[field].as_str().unwrap_or("").to_owned())
+    };
+    if let Some(entries) = value.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut) {
+        entries.retain(|entry| entry["manager"] != "kube-controller-manager");
+        entries.sort_by_key(key);
+    }
+    value.as_object_mut().into_iter().for_each(|fields| drop(fields.shift_remove("status")));
+    let annotations = value.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    annotations.into_iter().for_each(|fields| drop(fields.shift_remove("deployment.kubernetes.io/revision")));
+    value
+}
+
+/// `jq` with a list of paths, and the few other programs that cases have.
 fn jq(_: &mut CommandIo<'_>, arguments: &[String], input: &str) -> Result<String, (String, i32)> {
     let program = arguments.iter().find(|argument| !argument.starts_with('-')).expect("a program");
     let value: Value = serde_json::from_str(input).map_err(|error| (format!("jq: {error}\n"), 2))?;
+    if program == OWNERS {
+        return Ok(format!("{}\n", owners(value)));
+    }
     if program.starts_with("[.items[].spec | {ports:") {
         let specs = value["items"].as_array().into_iter().flatten().map(|item| {
             let mut ports = item["spec"]["ports"].clone();
@@ -90,14 +112,16 @@ fn jq(_: &mut CommandIo<'_>, arguments: &[String], input: &str) -> Result<String
         });
         return Ok(format!("{}\n", specs.collect::<Value>()));
     }
+    let find = |path: &str| {
+        let path = JsonPath::parse(&format!("{{{path}}}")).expect("a path").allow_missing_keys(true);
+        let found = path.find(&value).expect("a path that fits");
+        found.into_iter().flatten().next().map_or(Value::Null, std::borrow::Cow::into_owned)
+    };
+    if !program.starts_with('[') {
+        return Ok(format!("{}\n", find(program)));
+    }
     let paths = program.trim_start_matches('[').trim_end_matches(']').split(',').map(str::trim);
-    let list: Value = paths
-        .map(|path| {
-            let path = JsonPath::parse(&format!("{{{path}}}")).expect("a path").allow_missing_keys(true);
-            let found = path.find(&value).expect("a path that fits");
-            found.into_iter().flatten().next().map_or(Value::Null, std::borrow::Cow::into_owned)
-        })
-        .collect();
+    let list: Value = paths.map(find).collect();
     Ok(format!("{list}\n"))
 }
 

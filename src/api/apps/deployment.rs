@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use super::{
-    given, validate_at_most, validate_counts, validate_same_selector, validate_selector_and_template, workload_warnings,
+    given, number_of, validate_at_most, validate_collisions, validate_counts, validate_int_or_percent,
+    validate_not_above_all, validate_same_selector, validate_selector_and_template, workload_warnings,
 };
 use crate::api::check::{self, text};
 use crate::api::core::pod::defaults;
@@ -118,28 +119,7 @@ fn validate_rolling_update(errors: &mut ErrorList, path: &Path, rolling: &Rollin
         let detail = "may not be 0 when `maxSurge` is 0";
         errors.push(FieldError::invalid(&at, check::json(unavailable), detail));
     }
-    if matches!(unavailable, IntOrString::String(_)) && number_of(unavailable) > 100 {
-        errors.push(FieldError::invalid(&at, check::json(unavailable), "must not be greater than 100%"));
-    }
-}
-
-/// `ValidatePositiveIntOrPercent`.
-fn validate_int_or_percent(errors: &mut ErrorList, path: &Path, value: &IntOrString) {
-    match value {
-        IntOrString::Int(number) => check::not_negative(errors, path, i64::from(*number)),
-        IntOrString::String(text) => check::invalid_each(errors, path, text, names::is_percent(text)),
-    }
-}
-
-/// The number or the percentage, 0 when it is neither.
-fn number_of(value: &IntOrString) -> i32 {
-    match value {
-        IntOrString::Int(number) => *number,
-        IntOrString::String(text) if names::is_percent(text).is_empty() => {
-            text.trim_end_matches('%').parse().unwrap_or(0)
-        }
-        IntOrString::String(_) => 0,
-    }
+    validate_not_above_all(errors, &at, unavailable);
 }
 
 /// `ValidateDeploymentUpdate` and, for the status, `ValidateDeploymentStatusUpdate`.
@@ -179,10 +159,7 @@ fn validate_status(errors: &mut ErrorList, new: &Deployment, old: &Deployment) {
     validate_at_most(errors, &path, &parts, status.replicas, "cannot be greater than status.replicas");
     let available = [("availableReplicas", status.available_replicas)];
     validate_at_most(errors, &path, &available, status.ready_replicas, "cannot be greater than readyReplicas");
-    if status.collision_count.unwrap_or(0) < before.collision_count.unwrap_or(0) {
-        let count = status.collision_count.unwrap_or(0);
-        errors.push(FieldError::invalid(&path.child("collisionCount"), count, "cannot be decremented"));
-    }
+    validate_collisions(errors, status.collision_count, before.collision_count);
 }
 
 pub(crate) fn warnings(new: &Deployment, old: Option<&Deployment>) -> Vec<String> {

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{PodSpec, PodTemplate};
 use serde_json::Value;
 
 use super::pod::{defaults, validation};
+use crate::api::apps::template_warnings;
 use crate::api::form::semantic_equal;
 use crate::api::meta;
 use crate::api::table::{ColumnDefinition, NAME, container_cells, name_of};
@@ -39,6 +40,14 @@ pub(crate) fn validate_update(new: &PodTemplate, old: &PodTemplate) -> ErrorList
     let mut errors = meta::validate_update(&new.metadata, &old.metadata);
     errors.extend(validate(new));
     errors
+}
+
+/// What the strategy warns of.
+pub(crate) fn warnings(new: &PodTemplate, old: Option<&PodTemplate>) -> Vec<String> {
+    if old.is_some_and(|old| old.metadata.generation == new.metadata.generation) {
+        return Vec::new();
+    }
+    template_warnings(&Path::new("template"), new.template.as_ref())
 }
 
 pub(crate) const COLUMNS: &[ColumnDefinition] = &[

@@ -1,43 +1,122 @@
-//! What the API server changes or refuses before an object is validated: the admission plugins that are on by default.
+//! What the API server changes or refuses besides what a kind's own rules say: the admission plugins that are on by
+//! default.
 //!
-//! `kubernetes/pkg/kubeapiserver/options/plugins.go` gives the order.
+//! `kubernetes/pkg/kubeapiserver/options/plugins.go` gives the order. Plugins that change an object run before it is
+//! prepared and validated, the others after it was found valid.
 
+mod claim_resize;
+mod default_storage_class;
+mod limit_ranger;
 mod namespace_lifecycle;
+mod pod_resize;
+mod pod_security;
+mod pod_topology_labels;
 mod priority;
+mod resource_quota;
+mod runtime_class;
 mod service_account;
+mod storage_protection;
 mod taint_nodes;
 mod tolerations;
+mod validating_policy;
 
-use crate::api::Object;
+use std::sync::Arc;
+
+use crate::api::{Object, Subresource};
 use crate::etcd::Etcd;
 use crate::machinery::status::Status;
 
 use super::Context;
+use super::authorization::escalation;
 
-/// Admits an object that is to be created.
-pub(super) fn admit_create(etcd: &Etcd, context: &mut Context<'_>, object: &mut Object) -> Result<(), Status> {
-    namespace_lifecycle::admit(etcd, object)?;
-    if let Object::Pod(pod) = object {
-        let pod = std::sync::Arc::make_mut(pod);
-        service_account::admit(etcd, context, pod)?;
-        priority::admit(pod)?;
-        tolerations::admit(pod);
+pub(super) use pod_topology_labels::labels_of_node;
+
+/// A write as plugins see it, besides the object.
+#[derive(Clone, Copy)]
+pub(super) struct Attributes<'a> {
+    /// The stored object; `None` for a creation.
+    pub old: Option<&'a Object>,
+    /// What below the object is written, if anything.
+    pub subresource: Option<Subresource>,
+    /// Whether nothing is to be stored.
+    pub dry_run: bool,
+}
+
+impl Attributes<'_> {
+    fn is_create(&self) -> bool {
+        self.old.is_none()
     }
-    if let Object::Node(node) = object {
-        taint_nodes::admit(std::sync::Arc::make_mut(node));
+}
+
+/// Lets the plugins change an object that is to be written.
+pub(super) fn mutate(
+    etcd: &Etcd,
+    context: &mut Context<'_>,
+    object: &mut Object,
+    attributes: Attributes<'_>,
+) -> Result<(), Status> {
+    if attributes.subresource.is_some() {
+        return Ok(());
+    }
+    escalation::check(etcd, context.user(), object, attributes.old)?;
+    if attributes.is_create() {
+        namespace_lifecycle::admit(etcd, object)?;
+    }
+    match object {
+        Object::Pod(pod) => {
+            let pod = Arc::make_mut(pod);
+            if attributes.is_create() {
+                limit_ranger::admit(etcd, pod);
+                service_account::admit(etcd, context, pod)?;
+            }
+            priority::admit(etcd, pod, attributes)?;
+            tolerations::admit(pod);
+            if attributes.is_create() {
+                runtime_class::admit(etcd, pod)?;
+            }
+            pod_topology_labels::admit(etcd, pod);
+        }
+        Object::PersistentVolumeClaim(claim) if attributes.is_create() => {
+            default_storage_class::admit(etcd, Arc::make_mut(claim));
+        }
+        Object::Node(node) if attributes.is_create() => taint_nodes::admit(Arc::make_mut(node)),
+        _ => {}
+    }
+    if attributes.is_create() {
+        storage_protection::admit(object);
     }
     Ok(())
 }
 
-/// Admits an update. None of the plugins that are on acts on the kinds that are served, but for pods' tolerations.
-pub(super) fn admit_update(
-    _etcd: &Etcd,
-    _context: &mut Context<'_>,
-    object: &mut Object,
-    _existing: &Object,
+/// Lets the plugins refuse an object that is valid.
+pub(super) fn validate(
+    etcd: &mut Etcd,
+    context: &mut Context<'_>,
+    object: &Object,
+    attributes: Attributes<'_>,
 ) -> Result<(), Status> {
-    if let Object::Pod(pod) = object {
-        tolerations::admit(std::sync::Arc::make_mut(pod));
+    limit_ranger::validate(etcd, object, attributes)?;
+    pod_security::validate(etcd, context, object, attributes)?;
+    if attributes.subresource.is_none() {
+        priority::validate(etcd, object)?;
     }
-    Ok(())
+    if let Object::Pod(pod) = object {
+        if attributes.is_create() {
+            runtime_class::validate(etcd, pod)?;
+        }
+        pod_resize::validate(etcd, pod, attributes)?;
+    }
+    if let (Object::PersistentVolumeClaim(new), Some(Object::PersistentVolumeClaim(old))) = (object, attributes.old) {
+        claim_resize::admit(etcd, new, old)?;
+    }
+    validating_policy::validate(etcd, context, object, attributes)?;
+    resource_quota::validate(etcd, context, object, attributes)
+}
+
+/// A refusal by a plugin (`admission.NewForbidden`).
+fn forbidden(object: &Object, why: &str) -> Status {
+    let info = object.kind().info();
+    let metadata = object.metadata();
+    let name = [&metadata.name, &metadata.generate_name].into_iter().flatten().find(|name| !name.is_empty());
+    Status::forbidden(info.group, info.plural, name.map_or("Unknown", String::as_str), why)
 }

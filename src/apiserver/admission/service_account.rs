@@ -71,7 +71,9 @@ fn mount_token(context: &mut Context<'_>, spec: &mut k8s_openapi::api::core::v1:
         used |= mount_in(container, &volume);
     }
     if used && !spec.volumes.iter().flatten().any(|known| known.name == volume) {
-        spec.volumes.get_or_insert_default().push(token_volume(&volume));
+        let volumes = spec.volumes.get_or_insert_default();
+        volumes.reserve_exact(1);
+        volumes.push(token_volume(&volume));
     }
 }
 
@@ -80,6 +82,7 @@ fn mount_in(container: &mut Container, volume: &str) -> bool {
     if mounts.iter().any(|mount| mount.mount_path == TOKEN_PATH) {
         return false;
     }
+    mounts.reserve_exact(1);
     mounts.push(VolumeMount {
         name: volume.to_owned(),
         mount_path: TOKEN_PATH.to_owned(),

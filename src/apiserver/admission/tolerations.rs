@@ -20,6 +20,7 @@ pub(super) fn admit(pod: &mut Pod) {
             (toleration.key.as_deref() == Some(key) || any_key) && (effect == "NoExecute" || effect.is_empty())
         });
         if !tolerated {
+            tolerations.reserve_exact(1);
             tolerations.push(Toleration {
                 key: Some(key.to_owned()),
                 operator: Some("Exists".to_owned()),

@@ -11,10 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{ObjectKey, Resource, controller_of};
 use crate::client::{ClientError, EventType};
-use crate::controllers::pod_control::controller_ref;
+use crate::controllers::pod_control::{compute_hash, controller_ref};
 use crate::etcd::Why;
-use crate::machinery::json;
-use crate::machinery::names::{fnv32a, safe_encode};
 use crate::machinery::order::Order as _;
 
 use super::{Rollout, Sets, bounds, progress};
@@ -81,16 +79,6 @@ fn find_new(deployment: &Deployment, sets: &[Arc<ReplicaSet>]) -> Option<Arc<Rep
         set.spec.as_ref().and_then(|spec| spec.template.as_ref()).is_some_and(|own| same_template(own, &wanted))
     };
     sets.iter().find(has_template).cloned()
-}
-
-/// The label value that tells a template's pods apart: `ComputeHash`. Upstream hashes Go's own print of the template,
-/// which nobody else can; what matters is that equal templates get equal values.
-fn template_hash(template: &PodTemplateSpec, collisions: Option<i32>) -> String {
-    let mut bytes = json::to_value(template).to_string().into_bytes();
-    if let Some(collisions) = collisions {
-        bytes.extend(collisions.to_le_bytes());
-    }
-    safe_encode(&fnv32a(&bytes).to_string())
 }
 
 /// Gives a set the Deployment's annotations and the revision: `SetNewReplicaSetAnnotations`. Says whether any changed.
@@ -230,7 +218,7 @@ impl Rollout<'_, '_> {
         let deployment = &self.deployment;
         let mut template = template(deployment);
         let collisions = deployment.status.as_ref().and_then(|status| status.collision_count);
-        let hash = template_hash(&template, collisions);
+        let hash = compute_hash(&template, collisions);
         let metadata = template.metadata.get_or_insert_default();
         metadata.labels.get_or_insert_default().insert(TEMPLATE_HASH.to_owned(), hash.clone());
         let labels = metadata.labels.clone();

@@ -20,8 +20,8 @@ use crate::api::{Kind, Resource};
 use crate::apiserver::DeleteOptions;
 use crate::client::{Client, ClientError, EventType, QueueKey};
 use crate::controllers::pod_control::{
-    SLOW_START_INITIAL_BATCH_SIZE, is_ready, is_terminating, max_restarts, node_name, phase, pod_from_template,
-    ready_since,
+    SLOW_START_INITIAL_BATCH_SIZE, is_namespace_terminating, is_ready, is_terminating, max_restarts, node_name, phase,
+    pod_from_template, ready_since,
 };
 use crate::etcd::Why;
 use crate::machinery::order::Order as _;
@@ -147,8 +147,7 @@ impl JobController {
         };
         if !wait.is_zero() {
             client.enqueue_after(key.clone(), wait.max(SYNC_JOB_BATCH_PERIOD));
-            // Upstream tells of no active pods while it waits.
-            return Managed { active: 0, failure: None };
+            return Managed { active: as_count(context.active_pods.len()), failure: None };
         }
         let count = if is_indexed(context.spec) { indexes.len() } else { missing };
         client.because(Why::new(
@@ -250,12 +249,6 @@ impl JobController {
         }
         managed
     }
-}
-
-/// Whether a create failed because the namespace is going away, which no other try will change.
-fn is_namespace_terminating(error: &ClientError) -> bool {
-    let causes = error.status().map_or(&[][..], |status| &status.details().causes);
-    causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// The numbers that no pod works at, and that are neither done nor given up: `firstPendingIndexes`.

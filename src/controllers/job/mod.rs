@@ -138,7 +138,7 @@ impl JobController {
         let Some(selector) = selector_of(job) else { return Ok(()) };
         let trusts_cache = self.expectations.satisfied(key, client.now);
         let candidates = listers.claimable::<Pod>(&key.namespace, job.uid()).into_iter().cloned();
-        let pods = claim_with_finalizer(&**job, &selector, candidates, Some(TRACKING_FINALIZER), client)?;
+        let pods = claim_with_finalizer(&**job, &selector, candidates, TRACKING_FINALIZER, client)?;
         let backoff = self.backoffs.get(key).copied().unwrap_or_default();
         let mut context = SyncContext::new(job, spec, pods, self.removals.of(key), backoff, client.now);
         if let Some(left) = context.decide_end(client.now) {

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::api::Resource;
+use crate::api::{Kind, Resource};
 use crate::client::{Client, ClientError};
 use crate::controllers::pod_control::{is_available, is_ready};
-use crate::etcd::Why;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
-use super::{min_ready, wanted_replicas};
+use super::{adapter, min_ready, wanted_replicas};
 
 /// How often a status is written again after a conflict: `statusUpdateRetries`.
 const UPDATE_RETRIES: usize = 1;
@@ -72,6 +71,7 @@ fn positive(count: i32) -> Option<i32> {
 
 /// Writes the status if it is new: `updateReplicaSetStatus`.
 pub(super) fn update(
+    kind: Kind,
     set: &Arc<ReplicaSet>,
     status: ReplicaSetStatus,
     client: &mut Client<'_>,
@@ -80,7 +80,7 @@ pub(super) fn update(
     if old == status && set.metadata.generation == old.observed_generation {
         return Ok(set.clone());
     }
-    client.because(Why::new("ReplicaSet {} tells how many of its pods there are.", [set.name().to_owned()]));
+    client.because(adapter::counted(kind, set.name()));
     let mut fresh = set.clone();
     let mut tries = 0;
     loop {
@@ -88,10 +88,10 @@ pub(super) fn update(
         // What was observed is the generation that the numbers were counted for, not the one that a retry finds.
         let observed_generation = set.metadata.generation;
         changed.status = Some(ReplicaSetStatus { observed_generation, ..status.clone() });
-        match client.update_status(changed) {
+        match adapter::update_status(kind, changed, client) {
             Err(error) if error.is_conflict() && tries < UPDATE_RETRIES => {
                 tries += 1;
-                fresh = client.get(&set.key())?;
+                fresh = adapter::fetch(kind, &set.key(), client)?;
             }
             result => return result,
         }

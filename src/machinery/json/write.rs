@@ -147,16 +147,16 @@ impl Serializer for Output {
         Ok(tagged(variant, value.serialize(self)?))
     }
 
-    fn serialize_seq(self, _len: Option<usize>) -> Result<List, WriteError> {
-        Ok(List { items: Vec::new(), variant: "" })
+    fn serialize_seq(self, len: Option<usize>) -> Result<List, WriteError> {
+        Ok(List { items: Vec::with_capacity(len.unwrap_or(0)), variant: "" })
     }
 
-    fn serialize_tuple(self, _len: usize) -> Result<List, WriteError> {
-        self.serialize_seq(None)
+    fn serialize_tuple(self, len: usize) -> Result<List, WriteError> {
+        self.serialize_seq(Some(len))
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<List, WriteError> {
-        self.serialize_seq(None)
+    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<List, WriteError> {
+        self.serialize_seq(Some(len))
     }
 
     fn serialize_tuple_variant(
@@ -169,12 +169,12 @@ impl Serializer for Output {
         Ok(List { items: Vec::new(), variant })
     }
 
-    fn serialize_map(self, _len: Option<usize>) -> Result<Fields, WriteError> {
-        Ok(Fields { fields: Map::new(), key: String::new(), variant: "" })
+    fn serialize_map(self, len: Option<usize>) -> Result<Fields, WriteError> {
+        Ok(Fields { fields: Map::with_capacity(len.unwrap_or(0)), key: String::new(), variant: "" })
     }
 
-    fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<Fields, WriteError> {
-        self.serialize_map(None)
+    fn serialize_struct(self, _name: &'static str, len: usize) -> Result<Fields, WriteError> {
+        self.serialize_map(Some(len))
     }
 
     fn serialize_struct_variant(

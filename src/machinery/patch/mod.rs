@@ -1,11 +1,11 @@
-//! The three kinds of patch that the API server takes, and the making of them as kubectl does.
+//! The kinds of patch that the API server takes, and the making of them as kubectl does.
 //!
 //! - [`json`]: RFC 6902, with the peculiarities of the library that upstream uses.
 //! - [`merge`]: RFC 7386, and the three-way patch of `kubectl apply` for custom resources.
 //! - [`strategic`]: upstream's own, which merges lists by key; [`diff`] makes such patches.
-//!
-//! Server-side apply is not here: it needs the ownership of fields.
+//! - [`apply`]: server-side apply, which knows who owns which field.
 
+pub mod apply;
 pub mod diff;
 pub mod json;
 mod lists;

@@ -4,6 +4,7 @@
 //! `pkg/kubelet/kuberuntime/kuberuntime_{sandbox,container}.go`, `pkg/kubelet/kubelet_pods.go` (`GeneratePodHostName`,
 //! `makeMounts`, `managedHostsFileContent`), `pkg/kubelet/network/dns`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume};
@@ -21,6 +22,7 @@ use super::events::format_pod;
 use super::host::Host;
 use super::kuberuntime::{host_path_key, volume_key};
 use super::network::DNS_SERVER;
+use super::volumes::VolumeContent;
 
 /// The cluster's DNS domain: `clusterDomain`.
 const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -64,6 +66,7 @@ pub(super) fn sandbox(pod: &Pod, attempt: u32, host: &Host) -> SandboxConfig {
 pub(super) fn container(
     pod: &Pod,
     container: &Container,
+    volumes: &BTreeMap<String, VolumeContent>,
     attempt: u32,
     host: &Host,
     client: &mut Client<'_>,
@@ -92,7 +95,7 @@ pub(super) fn container(
         command: expand(&container.command),
         args: expand(&container.args),
         directory: container.working_dir.clone().unwrap_or_default(),
-        mounts: mounts(pod, container, &spec, &environment).map_err(fail)?,
+        mounts: mounts(pod, container, &spec, volumes, &environment).map_err(fail)?,
         files: files(pod, &spec, host),
         ports: ports.filter_map(|port| u16::try_from(port.container_port).ok()).collect(),
         memory_limit,
@@ -134,12 +137,14 @@ fn is_read_only(volume: &Volume) -> bool {
         || volume.secret.is_some()
         || volume.downward_api.is_some()
         || volume.projected.is_some()
+        || volume.persistent_volume_claim.as_ref().is_some_and(|source| source.read_only == Some(true))
 }
 
 fn mounts(
     pod: &Pod,
     container: &Container,
     spec: &PodSpec,
+    mounted: &BTreeMap<String, VolumeContent>,
     environment: &Variables,
 ) -> Result<Vec<MountPoint>, String> {
     let volumes = spec.volumes.as_deref().unwrap_or_default();
@@ -148,9 +153,11 @@ fn mounts(
         let Some(volume) = volumes.iter().find(|volume| volume.name == mount.name) else {
             return Err(format!("mount {:?} references a volume that is not there", mount.name));
         };
-        let key = match &volume.host_path {
-            Some(source) => host_path_key(&source.path),
-            None => volume_key(pod.uid(), &volume.name),
+        // A claim's files are where its volume is.
+        let key = match (&volume.host_path, mounted.get(&volume.name)) {
+            (Some(source), _) => host_path_key(&source.path),
+            (None, Some(VolumeContent::HostPath(path))) => host_path_key(path),
+            (None, _) => volume_key(pod.uid(), &volume.name),
         };
         let expression = mount.sub_path_expr.as_ref().filter(|text| !text.is_empty());
         let sub_path = match expression {

@@ -9,6 +9,7 @@
 mod admission;
 mod agenda;
 mod backoff;
+mod claims;
 mod config;
 mod container_config;
 mod container_status;
@@ -98,7 +99,7 @@ impl Kubelet {
         Identity {
             component: Name::from("kubelet"),
             host: Name::from(name.as_str()),
-            user: User::new(format!("system:node:{name}"), &["system:nodes", "system:authenticated"]),
+            user: User::component(format!("system:node:{name}"), &["system:nodes", "system:authenticated"]),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::api::Name;
 use crate::machinery::persistent::OrdMap;
 
 use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest};
@@ -98,6 +99,12 @@ impl KubeRuntime {
         let on_node = self.network.node() == Some(address);
         let mut sandboxes = self.cri.sandboxes().filter(|_| on_node);
         sandboxes.find(|sandbox| sandbox.ready && sandbox.config.host_network).map(|sandbox| sandbox.id.clone())
+    }
+
+    /// The newest sandbox of a pod while it is ready.
+    pub(super) fn ready_sandbox(&self, uid: &Name) -> Option<Id> {
+        let newest = self.sandbox(uid)?;
+        self.cri.sandbox(newest).filter(|sandbox| sandbox.ready).map(|sandbox| sandbox.id.clone())
     }
 
     /// What a request that leaves a pod comes to, and how long that takes.

@@ -5,11 +5,12 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
-use crate::api::{ObjectKey, Resource};
+use crate::api::{Name, ObjectKey, Resource};
 use crate::client::Client;
-use crate::machinery::shell::{Output, Signal};
+use crate::machinery::shell::{HttpRequest, NetworkAnswer, Output};
 use crate::machinery::status::{Reason, Status};
-use crate::node::runtime::{ExecId, ExecOptions, LogLine, LogOptions};
+use crate::machinery::time::Time;
+use crate::node::runtime::{ExecId, ExecOptions, Id, LogLine, LogOptions, StreamInput};
 
 use super::Kubelet;
 use super::pod_worker::Worker;
@@ -63,27 +64,85 @@ impl Kubelet {
         exec.map_err(|error| Status::internal(&format!("error executing command in container: {error}: unknown")))
     }
 
-    /// What a command wrote since this was last asked, and its exit code once it has ended.
-    pub fn take_exec_output(&mut self, exec: ExecId) -> (Vec<Output>, Option<i32>) {
-        self.host.runtime.cri.take_exec_output(exec)
+    /// What a command wrote after the first `seen` pieces, how many there are now, and its exit code once it has ended.
+    #[must_use]
+    pub fn exec_output(&self, exec: ExecId, seen: u64) -> Option<(Vec<Output>, u64, Option<i32>)> {
+        self.host.runtime.cri.exec_output(exec, seen)
     }
 
-    /// Gives a command something to read.
-    pub fn feed_exec(&mut self, exec: ExecId, bytes: &[u8], client: &mut Client<'_>) {
-        self.host.runtime.cri.feed_exec(exec, bytes, client.now);
+    /// Passes on to a command what comes from whoever talks with it.
+    pub fn exec_input(&mut self, exec: ExecId, input: &StreamInput, client: &mut Client<'_>) {
+        self.host.runtime.cri.exec_input(exec, input, client.now);
         self.after_exec(client);
     }
 
-    /// Ends a command's input.
-    pub fn close_exec_input(&mut self, exec: ExecId, client: &mut Client<'_>) {
-        self.host.runtime.cri.close_exec_input(exec, client.now);
+    /// The identity of a container that somebody may be attached to.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn attach(&self, pod: &ObjectKey, container: &str) -> Result<Name, Status> {
+        let worker = self.worker_of(pod).ok_or_else(|| not_found("attach", pod))?;
+        let pod_record = self.host.runtime.pod(&worker.uid);
+        let record = pod_record.newest(container);
+        let running = record.filter(|record| self.host.runtime.is_running(&record.id));
+        running.map(|record| record.id.clone()).ok_or_else(|| {
+            let pod = format!("{}_{}", pod.name, pod.namespace);
+            let message = format!("unable to upgrade connection: container {container} not found in pod {pod}");
+            Status::new(Reason::Unknown, message)
+        })
+    }
+
+    /// What a container's own program wrote after the first `seen` pieces, how many there are now, and whether it runs.
+    #[must_use]
+    pub fn attached_output(&self, container: &str, seen: u64) -> Option<(Vec<Output>, u64, bool)> {
+        self.host.runtime.cri.container_output(container, seen)
+    }
+
+    /// Passes on to a container's own program what comes from whoever is attached to it.
+    pub fn attached_input(&mut self, container: &str, input: &StreamInput, client: &mut Client<'_>) {
+        self.host.runtime.cri.container_input(container, input, client.now);
         self.after_exec(client);
     }
 
-    /// Sends a command a signal, as Ctrl-C in a terminal does.
-    pub fn signal_exec(&mut self, exec: ExecId, signal: Signal, client: &mut Client<'_>) {
-        self.host.runtime.cri.signal_exec(exec, signal, client.now);
+    /// The ready sandbox of a pod.
+    fn sandbox_of(&self, pod: &ObjectKey) -> Result<Id, Status> {
+        let worker = self.worker_of(pod).ok_or_else(|| not_found("portforward", pod))?;
+        self.host.runtime.ready_sandbox(&worker.uid).ok_or_else(|| not_found("portforward", pod))
+    }
+
+    /// Why a connection to a port of a pod, from within its network, comes to nothing; nothing when it is open.
+    ///
+    /// # Errors
+    /// When the pod has no sandbox.
+    pub fn port_refusal(&self, pod: &ObjectKey, port: u16, now: Time) -> Result<Option<String>, Status> {
+        let sandbox = self.sandbox_of(pod)?;
+        if self.host.runtime.cri.listens(&sandbox, port, now) {
+            return Ok(None);
+        }
+        // As containerd has it, which tries both families.
+        Ok(Some(format!(
+            "error forwarding port {port} to pod {sandbox}, uid : failed to execute portforward in network namespace \
+             \"/var/run/netns/cni-{short}\": failed to connect to localhost:{port} inside namespace \"{sandbox}\", \
+             IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused IPv6 dial tcp6: address localhost: no \
+             suitable address",
+            short = &sandbox[..sandbox.len().min(8)],
+        )))
+    }
+
+    /// Brings an HTTP request to a port of a pod.
+    ///
+    /// # Errors
+    /// When the pod has no sandbox.
+    pub fn pod_request(
+        &mut self,
+        pod: &ObjectKey,
+        request: HttpRequest,
+        client: &mut Client<'_>,
+    ) -> Result<NetworkAnswer, Status> {
+        let sandbox = self.sandbox_of(pod)?;
+        let answer = self.host.runtime.deliver(&sandbox, request, client.now);
         self.after_exec(client);
+        Ok(answer)
     }
 
     fn after_exec(&mut self, client: &mut Client<'_>) {

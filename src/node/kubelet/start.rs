@@ -229,7 +229,7 @@ impl Worker {
                 job.doing = Doing::Volumes;
                 return Progress::Wait(Some(until));
             }
-            super::volumes::Mounted::TimedOut => {
+            super::volumes::Mounted::Failed => {
                 job.fail(None);
                 job.steps.clear();
                 return Progress::Next;
@@ -333,7 +333,8 @@ impl Worker {
         let pod = self.pod.clone();
         let name = starting.container.name.clone();
         let restart_count = job.runtime.newest(&name).map_or(0, |record| record.restart_count + 1);
-        let config = container_config::container(&pod, &starting.container, restart_count, host, client);
+        let config =
+            container_config::container(&pod, &starting.container, &self.volumes.mounted, restart_count, host, client);
         let created = config.and_then(|config| {
             let created = host.runtime.create_container(&self.uid, config, client.now);
             created.map_err(|message| StartFailure { reason: "CreateContainerError", message })

@@ -14,6 +14,7 @@ use crate::machinery::order::map_of;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
 
+use super::claims::{self, Trouble};
 use super::environment;
 use super::events::{self, Warning};
 use super::host::Host;
@@ -56,6 +57,10 @@ pub(super) struct PodVolumes {
     pub mounted: Arc<BTreeMap<String, VolumeContent>>,
     /// Volumes that could not be set up: how long to wait, and until when.
     failed: BTreeMap<String, (Duration, Time)>,
+    /// Volumes that are not attached to the node yet.
+    unattached: Vec<String>,
+    /// Volumes whose claims are not as they should be, and why.
+    unprocessed: BTreeMap<String, String>,
     waiting_since: Option<Time>,
 }
 
@@ -64,14 +69,16 @@ pub(super) enum Mounted {
     All,
     /// Not yet: another try at this moment.
     Wait(Time),
-    /// Not in time: the sync fails.
-    TimedOut,
+    /// Not in time, or not as they should be: the sync fails.
+    Failed,
 }
 
 impl PodVolumes {
     /// Sets up what is not there yet, and renews what the API server holds.
     pub(super) fn mount(&mut self, pod: &Pod, host: &mut Host, client: &mut Client<'_>) -> Mounted {
         let now = client.now;
+        self.unattached.clear();
+        self.unprocessed.clear();
         let volumes: Vec<Volume> = pod.spec.iter().flat_map(|spec| spec.volumes.clone().unwrap_or_default()).collect();
         for volume in &volumes {
             let waits = self.failed.get(&volume.name).is_some_and(|&(_, until)| now < until);
@@ -92,18 +99,28 @@ impl PodVolumes {
             return Mounted::All;
         }
         let since = *self.waiting_since.get_or_insert(now);
-        if now.since(since) >= TIMEOUT {
+        if now.since(since) >= TIMEOUT || !self.unprocessed.is_empty() {
             self.waiting_since = None;
-            let message = format!(
-                "Unable to attach or mount volumes: unmounted volumes=[{0}], unattached volumes=[], failed to \
-                 process volumes=[]: context deadline exceeded",
-                unmounted.join(" ")
-            );
+            let message = self.failure(&unmounted);
             client.event_about(&events::pod_reference(pod), Warning, "FailedMount", &message);
-            return Mounted::TimedOut;
+            return Mounted::Failed;
         }
         let next = self.failed.values().map(|&(_, until)| until).filter(|&until| until > now).min();
         Mounted::Wait(next.unwrap_or(now + RETRY_MIN).min(since + TIMEOUT))
+    }
+
+    /// What the event of a failed sync tells.
+    fn failure(&self, unmounted: &[&str]) -> String {
+        let names: Vec<&str> = self.unprocessed.keys().map(String::as_str).collect();
+        let whys: Vec<&str> = self.unprocessed.values().map(String::as_str).collect();
+        let why = if whys.is_empty() { "context deadline exceeded".to_owned() } else { whys.join("; ") };
+        format!(
+            "Unable to attach or mount volumes: unmounted volumes=[{}], unattached volumes=[{}], failed to process \
+             volumes=[{}]: {why}",
+            unmounted.join(" "),
+            self.unattached.join(" "),
+            names.join(" ")
+        )
     }
 
     fn set_up(&mut self, pod: &Pod, volume: &Volume, host: &mut Host, client: &mut Client<'_>) {
@@ -117,8 +134,16 @@ impl PodVolumes {
             }
             // A volume that is there already stays as it was.
             Err(_) if self.mounted.contains_key(&volume.name) => {}
-            Err(error) => {
-                let message = format!("MountVolume.SetUp failed for volume {:?} : {error}", volume.name);
+            Err(Trouble::Unprocessed(why)) => {
+                self.unprocessed.insert(volume.name.clone(), why);
+            }
+            Err(Trouble::Unattached) => self.unattached.push(volume.name.clone()),
+            Err(trouble) => {
+                let message = match trouble {
+                    Trouble::Device(name, why) => format!("MountVolume.MountDevice failed for volume {name:?} : {why}"),
+                    Trouble::SetUp(why) => format!("MountVolume.SetUp failed for volume {:?} : {why}", volume.name),
+                    Trouble::Unprocessed(_) | Trouble::Unattached => return,
+                };
                 client.event_about(&events::pod_reference(pod), Warning, "FailedMount", &message);
                 let before = self.failed.get(&volume.name).map(|&(wait, _)| wait);
                 let wait = before.map_or(RETRY_MIN, |wait| (wait * 2).min(RETRY_MAX));
@@ -147,7 +172,18 @@ fn give_to_runtime(pod: &Pod, name: &str, content: &VolumeContent, host: &mut Ho
     }
 }
 
-fn content(pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) -> Result<VolumeContent, String> {
+fn content(pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) -> Result<VolumeContent, Trouble> {
+    match claims::claim_name(pod, volume) {
+        Some(claim) => {
+            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("");
+            claims::folder(pod, volume, &claim, node, client).map(VolumeContent::HostPath)
+        }
+        None => own_content(pod, volume, host, client).map_err(Trouble::SetUp),
+    }
+}
+
+/// What is in a volume that needs no claim.
+fn own_content(pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) -> Result<VolumeContent, String> {
     let mut files = Files::new();
     let mode;
     if let Some(source) = &volume.config_map {

@@ -74,7 +74,7 @@ impl KubeProxy {
         Identity {
             component: Name::from("kube-proxy"),
             host: self.node.clone(),
-            user: User::new(
+            user: User::component(
                 "system:serviceaccount:kube-system:kube-proxy",
                 &["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
             ),

@@ -9,8 +9,9 @@ use super::catalogue::ImageDefinition;
 use super::directive::Ending;
 use super::log::Log;
 use super::server::Surroundings;
+use super::written::Written;
 use crate::machinery::shell::files::{FileTree, MountPoint};
-use crate::machinery::shell::{NetworkAnswer, Output, Pid, ProcessTable, RequestId, Signal};
+use crate::machinery::shell::{NetworkAnswer, Pid, ProcessTable, RequestId, Signal};
 use crate::machinery::time::Time;
 
 /// The identity of a sandbox or a container: 64 hexadecimal digits.
@@ -184,7 +185,7 @@ pub struct ContainerStats {
 pub(super) struct Exec {
     pub number: u64,
     pub pid: Pid,
-    pub output: Vec<Output>,
+    pub output: Written,
     pub code: Option<i32>,
 }
 
@@ -212,6 +213,8 @@ pub(super) struct Container {
     pub initial_layer_bytes: u64,
     pub table: ProcessTable,
     pub log: Log,
+    /// What its own program wrote, byte for byte: only where somebody may talk with it (`stdin` or `tty`).
+    pub talk: Written,
     /// When a directive ends it.
     pub ending: Option<(Time, Ending)>,
     /// What its pod's annotation says of its end.
@@ -232,6 +235,11 @@ pub(super) struct Container {
 }
 
 impl Container {
+    /// Whether somebody may talk with its own program, so that what it writes is kept byte for byte.
+    pub(super) fn is_talkative(&self) -> bool {
+        self.config.stdin || self.config.terminal
+    }
+
     /// When something happens in it next.
     pub(super) fn next_wake(&self) -> Option<Wake> {
         if self.state != ContainerState::Running {

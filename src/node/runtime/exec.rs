@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::container::{Container, ContainerState, Exec};
 use super::lifecycle::exec_error;
+use super::written::Written;
 use super::{Runtime, RuntimeEvent};
-use crate::machinery::shell::{Output, Signal, Stream};
+use crate::machinery::base64;
+use crate::machinery::shell::{Output, Pid, ProcessTable, Signal, Stream};
 use crate::machinery::time::Time;
 
 /// The number of a command in a container.
@@ -21,6 +25,58 @@ pub struct ExecOptions {
     pub stdin: bool,
     /// Whether it has a terminal.
     pub terminal: bool,
+}
+
+/// What comes from whoever talks with a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StreamInput {
+    /// Text.
+    Text(String),
+    /// What is no text, in base64.
+    Base64(String),
+    /// There will be no more.
+    End,
+    /// Ctrl-C in a terminal.
+    Interrupt,
+    /// The terminal has gone.
+    HangUp,
+}
+
+impl StreamInput {
+    /// Bytes, as text where they are text.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Base64(base64::encode(bytes)),
+        }
+    }
+
+    /// How long it is as text.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Base64(text) => text.len(),
+            Self::End | Self::Interrupt | Self::HangUp => 0,
+        }
+    }
+
+    /// Whether it is a sign, and nothing to read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes that are to be read; what is no base64 is nothing.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.clone().into_bytes(),
+            Self::Base64(text) => base64::decode(text).unwrap_or_default(),
+            Self::End | Self::Interrupt | Self::HangUp => Vec::new(),
+        }
+    }
 }
 
 /// What came of a command.
@@ -75,7 +131,7 @@ impl Runtime {
                 ));
             }
         };
-        changed.execs.push_back(Exec { number, pid, output: Vec::new(), code: None });
+        changed.execs.push_back(Exec { number, pid, output: Written::default(), code: None });
         while changed.execs.len() > EXECS_MAX && changed.execs.front().is_some_and(|exec| exec.code.is_some()) {
             changed.execs.pop_front();
         }
@@ -106,7 +162,7 @@ impl Runtime {
         let (container, held) = self.find_exec(exec)?;
         let code = held.code?;
         let text = |stream: Stream| {
-            let pieces = held.output.iter().filter(|output| output.stream == stream);
+            let pieces = held.output.pieces().filter(|output| output.stream == stream);
             let bytes: Vec<u8> = pieces.flat_map(|output| output.bytes.iter().copied()).collect();
             String::from_utf8_lossy(&bytes).into_owned()
         };
@@ -117,30 +173,39 @@ impl Runtime {
         Some(result)
     }
 
-    /// What a command wrote since the last call, and its exit code if it ended: for a terminal.
-    pub fn take_exec_output(&mut self, exec: ExecId) -> (Vec<Output>, Option<i32>) {
-        let Some((container, held)) = self.find_exec(exec) else {
-            return (Vec::new(), None);
-        };
-        let (id, code) = (Arc::clone(&container.id), held.code);
-        if held.output.is_empty() {
-            return (Vec::new(), code);
+    /// What a command wrote after the first `seen` pieces, how many there are now, and its exit code if it ended.
+    #[must_use]
+    pub fn exec_output(&self, exec: ExecId, seen: u64) -> Option<(Vec<Output>, u64, Option<i32>)> {
+        let (_, held) = self.find_exec(exec)?;
+        let (output, seen) = held.output.after(seen);
+        Some((output, seen, held.code))
+    }
+
+    /// What a container's own program wrote after the first `seen` pieces, how many there are now, and whether it runs:
+    /// byte for byte where somebody may talk with it, by lines where not.
+    #[must_use]
+    pub fn container_output(&self, id: &str, seen: u64) -> Option<(Vec<Output>, u64, bool)> {
+        let container = self.containers.get(id)?;
+        let runs = container.state == ContainerState::Running;
+        if container.is_talkative() {
+            let (output, seen) = container.talk.after(seen);
+            return Some((output, seen, runs));
         }
-        let output = self.change(&id, |container| {
-            let exec = container.execs.iter_mut().find(|held| held.number == exec);
-            exec.map(|exec| std::mem::take(&mut exec.output)).unwrap_or_default()
+        let (lines, seen) = container.log.after(seen);
+        let line = |line: super::LogLine| Output {
+            time: line.time,
+            stream: line.stream,
+            bytes: format!("{}\n", line.text).into_bytes(),
+        };
+        Some((lines.into_iter().map(line).collect(), seen, runs))
+    }
+
+    /// Passes on to a command what comes from whoever talks with it.
+    pub fn exec_input(&mut self, exec: ExecId, input: &StreamInput, now: Time) {
+        self.change_exec(exec, now, |container, at| {
+            let pid = container.execs[at].pid;
+            talk(&mut container.table, pid, input);
         });
-        (output.unwrap_or_default(), code)
-    }
-
-    /// Gives a command something to read.
-    pub fn feed_exec(&mut self, exec: ExecId, bytes: &[u8], now: Time) {
-        self.change_exec(exec, now, |container, at| container.table.feed(container.execs[at].pid, bytes));
-    }
-
-    /// Ends a command's input.
-    pub fn close_exec_input(&mut self, exec: ExecId, now: Time) {
-        self.change_exec(exec, now, |container, at| container.table.close_input(container.execs[at].pid));
     }
 
     /// Sends a signal to a command: an interrupt from a terminal, or `KILL` when its time is over.
@@ -148,10 +213,22 @@ impl Runtime {
         self.change_exec(exec, now, |container, at| container.table.signal(container.execs[at].pid, signal));
     }
 
-    /// Gives a container's own program something to read, as `kubectl attach` does.
-    pub fn feed_container(&mut self, id: &str, bytes: &[u8], now: Time) {
-        self.change(id, |container| container.table.feed(1, bytes));
+    /// Passes on to a container's own program what comes from whoever is attached to it.
+    pub fn container_input(&mut self, id: &str, input: &StreamInput, now: Time) {
+        self.change(id, |container| talk(&mut container.table, 1, input));
         self.step_container(id, now);
+    }
+}
+
+fn talk(table: &mut ProcessTable, pid: Pid, input: &StreamInput) {
+    match input {
+        StreamInput::Text(_) | StreamInput::Base64(_) => table.feed(pid, &input.bytes()),
+        StreamInput::End => table.close_input(pid),
+        StreamInput::Interrupt => table.signal(pid, Signal::Interrupt),
+        StreamInput::HangUp => {
+            table.close_input(pid);
+            table.signal(pid, Signal::Hangup);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::directive::{Ending, ExitScript};
 use super::log::{Log, LogLine, LogOptions};
 use super::reference::ImageReference;
 use super::server::Surroundings;
+use super::written::Written;
 use super::{Runtime, RuntimeEvent};
 use crate::machinery::shell::files::{FileKind, FileTree};
 use crate::machinery::shell::{ProcessTable, Signal, Spawn, SpawnError};
@@ -139,6 +140,7 @@ impl Runtime {
             scheduled: None,
             busy: 0,
             execs: VecDeque::new(),
+            talk: Written::default(),
             answers: BTreeMap::new(),
         };
         self.put_container(container);

@@ -27,6 +27,7 @@ mod profile;
 mod reference;
 mod server;
 mod step;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub use container::{
     ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox, SandboxConfig,
 };
 pub use directive::{Ending, ExitScript, ProbeKind, ProbeScript};
-pub use exec::{ExecId, ExecOptions, ExecResult};
+pub use exec::{ExecId, ExecOptions, ExecResult, StreamInput};
 pub use images::{ImageStatus, PullId, Pulled, Pulling};
 pub use log::{LogLine, LogOptions};
 pub use network::RequestNumber;

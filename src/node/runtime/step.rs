@@ -184,9 +184,14 @@ impl Runtime {
     fn gather_output(&mut self, container: &mut Container, now: Time) {
         for output in container.table.take_output(1) {
             container.log.write(&output);
+            if container.is_talkative() {
+                container.talk.push(output);
+            }
         }
         for exec in container.execs.iter_mut().filter(|exec| exec.code.is_none()) {
-            exec.output.extend(container.table.take_output(exec.pid));
+            for output in container.table.take_output(exec.pid) {
+                exec.output.push(output);
+            }
             if let Some(code) = container.table.exit_code(exec.pid) {
                 exec.code = Some(code);
                 container.table.forget(exec.pid);

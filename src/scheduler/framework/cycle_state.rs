@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use crate::scheduler::plugins::inter_pod_affinity::AffinityState;
+use crate::scheduler::plugins::node_volume_limits::AttachedVolumes;
 use crate::scheduler::plugins::pod_topology_spread::SpreadState;
+use crate::scheduler::plugins::volume_binding::PodVolumes;
+use crate::scheduler::plugins::volume_restrictions::ExclusiveClaims;
+use crate::scheduler::plugins::volume_zone::Place;
 use crate::scheduler::pod_info::PodInfo;
 
 use super::plugin::PluginSet;
@@ -19,12 +23,29 @@ pub struct CycleState {
     pub spread: Option<SpreadState>,
     /// How many matching pods each topology has, for required terms.
     pub affinity: Option<AffinityState>,
+    /// The claims that the pod wants for itself.
+    pub exclusive_claims: Option<ExclusiveClaims>,
+    /// How many volumes nodes have and can have.
+    pub attached_volumes: Option<Arc<AttachedVolumes>>,
+    /// The pod's volumes, bound and to be bound.
+    pub volumes: Option<Arc<PodVolumes>>,
+    /// Where the pod's volumes are, as their labels say.
+    pub volume_places: Vec<Place>,
 }
 
 impl CycleState {
     /// An empty memory for `pod`.
     #[must_use]
     pub const fn new(pod: Arc<PodInfo>) -> Self {
-        Self { pod, skip_filter: PluginSet::EMPTY, spread: None, affinity: None }
+        Self {
+            pod,
+            skip_filter: PluginSet::EMPTY,
+            spread: None,
+            affinity: None,
+            exclusive_claims: None,
+            attached_volumes: None,
+            volumes: None,
+            volume_places: Vec::new(),
+        }
     }
 }

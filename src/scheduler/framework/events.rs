@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+
 use crate::scheduler::node_info::NodeInfo;
 use crate::scheduler::pod_info::PodInfo;
 
@@ -16,6 +19,8 @@ pub enum EventResource {
     UnscheduledPod,
     /// A node.
     Node,
+    /// A claim, a volume, a class of storage, or what a CSI driver says of a node.
+    Storage,
     /// Anything: retry whatever the plugins say.
     WildCard,
 }
@@ -79,6 +84,8 @@ impl ClusterEvent {
     pub const NODE_ADD: Self = Self { resource: EventResource::Node, action: ActionType::ADD };
     /// A node is gone.
     pub const NODE_DELETE: Self = Self { resource: EventResource::Node, action: ActionType::DELETE };
+    /// Something of storage appeared or changed; the change says what.
+    pub const STORAGE: Self = Self { resource: EventResource::Storage, action: ActionType::ADD };
     /// A pod waited long enough for nothing.
     pub const UNSCHEDULABLE_TIMEOUT: Self = Self { resource: EventResource::WildCard, action: ActionType::ALL };
 
@@ -103,6 +110,16 @@ pub enum Change {
     Pod(Option<Arc<PodInfo>>, Option<Arc<PodInfo>>),
     /// A node, likewise.
     Node(Option<Arc<NodeInfo>>, Option<Arc<NodeInfo>>),
+    /// A claim appeared or changed.
+    Claim(Arc<PersistentVolumeClaim>),
+    /// A volume appeared or changed.
+    Volume(Option<Arc<PersistentVolume>>, Arc<PersistentVolume>),
+    /// A class of storage appeared or changed.
+    Class(Option<Arc<StorageClass>>, Arc<StorageClass>),
+    /// What drivers say of a node appeared or changed.
+    CsiNode,
+    /// A driver, or what it says of its room, appeared or changed.
+    StorageCapacity,
     /// Nothing that a hint could look at.
     Nothing,
 }

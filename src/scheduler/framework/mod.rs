@@ -1,8 +1,8 @@
 //! The points at which plugins take part in a scheduling cycle, and the order in which they do.
 //!
 //! Follows `pkg/scheduler/framework/runtime/framework.go`. Upstream finds plugins in a registry at run time; the
-//! profile here is fixed, so a match over [`Plugin`] is the registry. A plugin that comes later (volumes above all)
-//! adds a variant and an arm at each point where it takes part.
+//! profile here is fixed, so a match over [`Plugin`] is the registry. A plugin that comes later adds a variant and an arm
+//! at each point where it takes part.
 
 pub mod cycle_state;
 pub mod diagnosis;
@@ -20,7 +20,8 @@ use super::listers::Listers;
 use super::node_info::NodeInfo;
 use super::plugins::{
     balanced_allocation, dynamic_resources, image_locality, inter_pod_affinity, node_affinity, node_name, node_ports,
-    node_resources_fit, node_unschedulable, pod_topology_spread, scheduling_gates, taint_toleration,
+    node_resources_fit, node_unschedulable, node_volume_limits, pod_topology_spread, scheduling_gates,
+    taint_toleration, volume_binding, volume_restrictions, volume_zone,
 };
 use super::pod_info::PodInfo;
 use cycle_state::CycleState;
@@ -75,6 +76,10 @@ pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreF
         let said = match plugin {
             Plugin::NodeAffinity => node_affinity::pre_filter(state),
             Plugin::NodePorts => node_ports::pre_filter(state),
+            Plugin::VolumeRestrictions => volume_restrictions::pre_filter(state, handle),
+            Plugin::NodeVolumeLimits => node_volume_limits::pre_filter(state, handle),
+            Plugin::VolumeBinding => volume_binding::pre_filter(state, handle),
+            Plugin::VolumeZone => volume_zone::pre_filter(state, handle),
             Plugin::PodTopologySpread => pod_topology_spread::pre_filter(state, handle),
             Plugin::InterPodAffinity => inter_pod_affinity::pre_filter(state, handle),
             _ => PreFilter::All,
@@ -121,6 +126,10 @@ pub fn run_filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> 
             Plugin::NodeAffinity => node_affinity::filter(state, node)?,
             Plugin::NodePorts => node_ports::filter(state, node)?,
             Plugin::NodeResourcesFit => node_resources_fit::filter(state, node)?,
+            Plugin::VolumeRestrictions => volume_restrictions::filter(state, node)?,
+            Plugin::NodeVolumeLimits => node_volume_limits::filter(state, node)?,
+            Plugin::VolumeBinding => volume_binding::filter(state, node)?,
+            Plugin::VolumeZone => volume_zone::filter(state, node)?,
             Plugin::PodTopologySpread => pod_topology_spread::filter(state, node)?,
             Plugin::InterPodAffinity => inter_pod_affinity::filter(state, node)?,
             _ => {}
@@ -131,6 +140,7 @@ pub fn run_filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> 
 
 /// Tells plugins that a pod was put on a node for the sake of a what-if, or taken from it.
 pub fn run_pre_filter_extension(state: &mut CycleState, pod: &PodInfo, node: &NodeInfo, delta: i64) {
+    volume_restrictions::count_pod(state, pod, delta);
     if !state.skip_filter.contains(Plugin::PodTopologySpread) {
         pod_topology_spread::count_pod(state, pod, node, delta);
     }
@@ -172,6 +182,10 @@ pub fn run_hint(
         Plugin::NodeAffinity => node_affinity::hint(event, pod, change),
         Plugin::NodePorts => node_ports::hint(event, pod, change),
         Plugin::NodeResourcesFit => node_resources_fit::hint(event, pod, change),
+        Plugin::VolumeRestrictions => volume_restrictions::hint(event, pod, change),
+        Plugin::NodeVolumeLimits => node_volume_limits::hint(event, pod, change),
+        Plugin::VolumeBinding => volume_binding::hint(event, pod, change),
+        Plugin::VolumeZone => volume_zone::hint(event, pod, change),
         Plugin::PodTopologySpread => pod_topology_spread::hint(event, pod, change, listers),
         Plugin::InterPodAffinity => inter_pod_affinity::hint(event, pod, change, listers),
         _ => None,

@@ -67,6 +67,20 @@ impl Rejection {
         Self::new(plugin, Code::UnschedulableAndUnresolvable, reason)
     }
 
+    /// The same in words made for the occasion.
+    #[must_use]
+    pub fn unresolvable_made(plugin: Plugin, reason: String) -> Self {
+        let reasons = SmallVec::from_iter([Reason::Made(reason.into())]);
+        Self { plugin: Some(plugin), code: Code::UnschedulableAndUnresolvable, reasons }
+    }
+
+    /// The same for several reasons.
+    #[must_use]
+    pub fn unresolvable_for(plugin: Plugin, reasons: &[&'static str]) -> Self {
+        let reasons = reasons.iter().map(|reason| Reason::Fixed(reason)).collect();
+        Self { plugin: Some(plugin), code: Code::UnschedulableAndUnresolvable, reasons }
+    }
+
     fn new(plugin: Plugin, code: Code, reason: &'static str) -> Self {
         Self { plugin: Some(plugin), code, reasons: SmallVec::from_iter([Reason::Fixed(reason)]) }
     }

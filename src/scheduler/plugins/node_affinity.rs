@@ -1,19 +1,19 @@
 //! NodeAffinity: `nodeSelector` and node affinity, required and preferred.
 
+use crate::machinery::node_selector::NodeNames;
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::events::{ActionType, Change, ClusterEvent, QueueingHint};
 use crate::scheduler::framework::plugin::Plugin;
 use crate::scheduler::framework::status::Rejection;
 use crate::scheduler::framework::{PreFilter, default_normalize_score};
 use crate::scheduler::node_info::NodeInfo;
-use crate::scheduler::node_selector::NodeNames;
 use crate::scheduler::pod_info::PodInfo;
 
 const REASON: &str = "node(s) didn't match Pod's node affinity/selector";
 const REASON_CONFLICT: &str = "pod affinity terms conflict";
 
 fn matches(pod: &PodInfo, node: &NodeInfo) -> bool {
-    pod.required_node_affinity.as_ref().is_none_or(|required| required.matches(node))
+    pod.required_node_affinity.as_ref().is_none_or(|required| required.matches(&node.name, node.labels()))
 }
 
 /// Leaves out all nodes that terms by name leave out.
@@ -42,7 +42,7 @@ pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
 #[must_use]
 pub fn score(state: &CycleState, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
     let preferred = state.pod.preferred_node_affinity.as_ref()?;
-    let mut scores: Vec<i64> = nodes.iter().map(|node| preferred.score(node)).collect();
+    let mut scores: Vec<i64> = nodes.iter().map(|node| preferred.score(&node.name, node.labels())).collect();
     default_normalize_score(false, &mut scores);
     Some(scores)
 }

@@ -45,10 +45,6 @@ impl Update<'_> {
     fn changed(&self, condition: &str) -> bool {
         self.is(condition) != self.was(condition)
     }
-
-    fn finished_changed(&self) -> bool {
-        is_finished(self.new) != is_finished(self.old)
-    }
 }
 
 /// `ValidateJobStatusUpdate`.
@@ -66,6 +62,7 @@ pub(super) fn validate_update(errors: &mut ErrorList, new: &Job, old: &Job) {
     validate_end(errors, &path, &update);
     validate_finished(errors, &path, &update);
     validate_index_lists(errors, &path, &update);
+    validate_pods(errors, &path, &update);
     validate_success_criteria(errors, &path, &update);
     validate_transition(errors, &path, &update);
 }
@@ -126,45 +123,47 @@ fn validate_end(errors: &mut ErrorList, path: &Path, update: &Update<'_>) {
     }
 }
 
-/// What must be over when the Job is.
+/// What must be announced before the Job is over, and what must be over when it is.
 fn validate_finished(errors: &mut ErrorList, path: &Path, update: &Update<'_>) {
     let (status, before) = (update.status, update.before);
-    let changed = update.finished_changed();
-    let finished = is_finished(update.new);
-    let mut refuse_each = |condition: bool, error: &dyn Fn() -> FieldError| {
-        if finished && condition {
-            errors.push(error());
+    for (end, target) in [("Failed", "FailureTarget"), ("Complete", "SuccessCriteriaMet")] {
+        if (update.changed(end) || update.changed(target)) && update.is(end) && !update.is(target) {
+            let detail = format!("cannot set {end}=True condition without the {target}=true condition");
+            errors.push(FieldError::invalid_as_a_whole(&path.child("conditions"), detail));
         }
-    };
-    let refuses = |field: &str, must: &str| {
-        let failed = must == "Failed";
-        let (needs, detail) = if failed {
-            ("FailureTarget", "cannot set Failed=True condition without the FailureTarget=true condition")
-        } else {
-            ("SuccessCriteriaMet", "cannot set Complete=True condition without the SuccessCriteriaMet=true condition")
-        };
-        let wrong = update.changed(must) && update.is(must) && !update.is(needs);
-        (wrong, FieldError::invalid_as_a_whole(&path.child(field), detail))
-    };
-    for must in ["Failed", "Complete"] {
-        let (wrong, error) = refuses("conditions", must);
-        refuse_each(wrong, &|| error.clone());
     }
+    if !is_finished(update.new) {
+        return;
+    }
+    let just_ended = !is_finished(update.old);
     let active = status.active.unwrap_or(0);
-    refuse_each((changed || status.active != before.active) && active > 0, &|| {
-        FieldError::invalid(&path.child("active"), active, "active>0 is invalid for finished job")
-    });
-    refuse_each((changed || status.start_time != before.start_time) && status.start_time.is_none(), &|| {
-        FieldError::required(&path.child("startTime"), "startTime is required for finished job")
-    });
+    if (just_ended || status.active != before.active) && active > 0 {
+        errors.push(FieldError::invalid(&path.child("active"), active, "active>0 is invalid for finished job"));
+    }
+    if (just_ended || status.start_time != before.start_time) && status.start_time.is_none() {
+        errors.push(FieldError::required(&path.child("startTime"), "startTime is required for finished job"));
+    }
     let uncounted = status.uncounted_terminated_pods.as_ref();
-    let is_left = uncounted
-        .is_some_and(|uncounted| !list(&uncounted.failed).is_empty() || !list(&uncounted.succeeded).is_empty());
-    let uncounted_changed = uncounted != before.uncounted_terminated_pods.as_ref();
-    refuse_each((changed || uncounted_changed) && is_left, &|| {
+    let are_left = uncounted.is_some_and(|pods| !list(&pods.failed).is_empty() || !list(&pods.succeeded).is_empty());
+    if (just_ended || uncounted != before.uncounted_terminated_pods.as_ref()) && are_left {
         let detail = "uncountedTerminatedPods needs to be empty for finished job";
-        FieldError::invalid(&path.child("uncountedTerminatedPods"), check::json(&uncounted), detail)
-    });
+        errors.push(FieldError::invalid(&path.child("uncountedTerminatedPods"), check::json(&uncounted), detail));
+    }
+}
+
+/// What is said of pods that run, or are about to end.
+fn validate_pods(errors: &mut ErrorList, path: &Path, update: &Update<'_>) {
+    let (status, before) = (update.status, update.before);
+    let terminating = status.terminating.unwrap_or(0);
+    let just_ended = is_finished(update.new) != is_finished(update.old);
+    if (just_ended || status.terminating != before.terminating) && terminating > 0 && is_finished(update.new) {
+        let detail = "terminating>0 is invalid for finished job";
+        errors.push(FieldError::invalid(&path.child("terminating"), terminating, detail));
+    }
+    let (ready, active) = (status.ready.unwrap_or(0), status.active.unwrap_or(0));
+    if (status.ready != before.ready || status.active != before.active) && ready > active {
+        errors.push(FieldError::invalid(&path.child("ready"), ready, "cannot set more ready pods than active"));
+    }
 }
 
 /// The lists of indexes.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Affinity, Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
@@ -242,34 +243,39 @@ pub(super) fn validate_update(new: &Job, old: &Job) -> ErrorList {
     let path = Path::new("spec");
     validate_spec(&mut errors, &path, spec);
     validate_completions_update(&mut errors, &path, spec, before);
-    let mut immutable = |field: &str, is_same: bool, shown: &dyn Fn() -> Value| {
-        if !is_same {
-            errors.push(FieldError::invalid(&path.child(field), shown(), IMMUTABLE));
-        }
-    };
-    immutable("selector", semantic_equal(&spec.selector, &before.selector), &|| {
-        check::selector_json(spec.selector.as_ref())
-    });
+    let same_selector = semantic_equal(&spec.selector, &before.selector);
+    immutable(&mut errors, &path.child("selector"), same_selector, || check::selector_json(spec.selector.as_ref()));
     validate_template_update(&mut errors, &path.child("template"), spec, before, may_change_template(old));
-    let mut immutable = |field: &str, is_same: bool, shown: &dyn Fn() -> Value| {
-        if !is_same {
-            errors.push(FieldError::invalid(&path.child(field), shown(), IMMUTABLE));
-        }
-    };
-    immutable("completionMode", spec.completion_mode == before.completion_mode, &|| check::json(&spec.completion_mode));
-    immutable("podFailurePolicy", semantic_equal(&spec.pod_failure_policy, &before.pod_failure_policy), &|| {
-        spec.pod_failure_policy
-            .as_ref()
-            .map_or(Value::Null, |policy| internal::dump("PodFailurePolicy", &check::json(policy)))
-    });
-    immutable("backoffLimitPerIndex", spec.backoff_limit_per_index == before.backoff_limit_per_index, &|| {
-        check::json(&spec.backoff_limit_per_index)
-    });
-    immutable("managedBy", spec.managed_by == before.managed_by, &|| check::json(&spec.managed_by));
-    immutable("successPolicy", semantic_equal(&spec.success_policy, &before.success_policy), &|| {
-        spec.success_policy.as_ref().map_or(Value::Null, |policy| internal::dump("SuccessPolicy", &check::json(policy)))
-    });
+    validate_fixed_fields(&mut errors, &path, spec, before);
     errors
+}
+
+/// Fields that never change.
+fn validate_fixed_fields(errors: &mut ErrorList, path: &Path, new: &JobSpec, old: &JobSpec) {
+    let mode = &new.completion_mode;
+    immutable(errors, &path.child("completionMode"), *mode == old.completion_mode, || check::json(mode));
+    let policy = &new.pod_failure_policy;
+    let same = semantic_equal(policy, &old.pod_failure_policy);
+    immutable(errors, &path.child("podFailurePolicy"), same, || shown("PodFailurePolicy", policy.as_ref()));
+    let limit = new.backoff_limit_per_index;
+    let same = limit == old.backoff_limit_per_index;
+    immutable(errors, &path.child("backoffLimitPerIndex"), same, || check::json(&limit));
+    let manager = &new.managed_by;
+    immutable(errors, &path.child("managedBy"), *manager == old.managed_by, || check::json(manager));
+    let policy = &new.success_policy;
+    let same = semantic_equal(policy, &old.success_policy);
+    immutable(errors, &path.child("successPolicy"), same, || shown("SuccessPolicy", policy.as_ref()));
+}
+
+fn immutable(errors: &mut ErrorList, path: &Path, is_same: bool, shown: impl FnOnce() -> Value) {
+    if !is_same {
+        errors.push(FieldError::invalid(path, shown(), IMMUTABLE));
+    }
+}
+
+/// A struct as its internal type prints.
+fn shown<T: Serialize>(internal_type: &str, value: Option<&T>) -> Value {
+    value.map_or(Value::Null, |value| internal::dump(internal_type, &check::json(value)))
 }
 
 /// `validateCompletions`: a Job with indexes may grow and shrink when it runs all of them at once.

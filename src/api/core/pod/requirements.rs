@@ -18,7 +18,7 @@ enum Owner {
 }
 
 /// `ValidateContainerResourceRequirements`.
-pub(super) fn validate_container(
+pub(crate) fn validate_container(
     errors: &mut ErrorList,
     path: &Path,
     requirements: &ResourceRequirements,
@@ -174,7 +174,7 @@ fn validate_claims(errors: &mut ErrorList, path: &Path, requirements: &ResourceR
 }
 
 /// `validateResourceName`.
-fn validate_name(errors: &mut ErrorList, path: &Path, name: &str) {
+pub(crate) fn validate_name(errors: &mut ErrorList, path: &Path, name: &str) {
     let messages = names::is_qualified_name(name);
     if messages.is_empty() && !name.contains('/') && !is_standard(name) {
         let detail = "must be a standard resource type or fully qualified";
@@ -184,7 +184,7 @@ fn validate_name(errors: &mut ErrorList, path: &Path, name: &str) {
 }
 
 /// `validateContainerResourceName`.
-fn validate_container_name(errors: &mut ErrorList, path: &Path, name: &str) {
+pub(crate) fn validate_container_name(errors: &mut ErrorList, path: &Path, name: &str) {
     validate_name(errors, path, name);
     if !name.contains('/') {
         if !matches!(name, "cpu" | "memory" | "ephemeral-storage") && !name.starts_with("hugepages-") {

@@ -140,8 +140,8 @@ pub(crate) fn warnings(new: &Pod, old: Option<&Pod>) -> Vec<String> {
         result.extend(warnings::name_warning(text(&new.metadata.name), "the Pod's hostname"));
     }
     if old.is_none_or(|old| old.metadata.generation != new.metadata.generation) {
-        let spec = new.spec.clone().unwrap_or_default();
-        result.extend(warnings::of_spec(&Path::root(), &new.metadata, &spec));
+        let no_spec = PodSpec::default();
+        result.extend(warnings::of_spec(&Path::root(), &new.metadata, new.spec.as_ref().unwrap_or(&no_spec)));
     }
     result
 }

@@ -164,7 +164,7 @@ fn dump(spec: &PodSpec) -> Value {
 }
 
 /// JSON as Go's `MarshalIndent` writes it with one blank a level.
-fn pretty(value: &Value) -> String {
+pub(crate) fn pretty(value: &Value) -> String {
     let mut bytes = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b" "));
     // Writing to a Vec cannot fail, and serde_json writes UTF-8 only.

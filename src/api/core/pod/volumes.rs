@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
-    CSIVolumeSource, EphemeralVolumeSource, FCVolumeSource, HostPathVolumeSource, ISCSIVolumeSource,
-    PersistentVolumeClaimSpec, Volume,
+    CSIVolumeSource, EphemeralVolumeSource, FCVolumeSource, HostPathVolumeSource, ISCSIVolumeSource, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::validation::Options;
 use super::volumes_projected::{validate_downward_file, validate_items, validate_mode, validate_projected};
 use crate::api::check::{self, has_text, list, text};
+use crate::api::core::claim;
 use crate::api::meta;
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::names;
@@ -186,7 +186,7 @@ pub(super) fn validate_descending_path(errors: &mut ErrorList, path: &Path, targ
 }
 
 /// `validatePathNoBacksteps`.
-pub(super) fn validate_no_backsteps(errors: &mut ErrorList, path: &Path, target: &str) {
+pub(crate) fn validate_no_backsteps(errors: &mut ErrorList, path: &Path, target: &str) {
     if has_backsteps(target) {
         errors.push(FieldError::invalid(path, target, "must not contain '..'"));
     }
@@ -195,6 +195,14 @@ pub(super) fn validate_no_backsteps(errors: &mut ErrorList, path: &Path, target:
 /// Whether an element of the path is two dots.
 pub(super) fn has_backsteps(target: &str) -> bool {
     target.split('/').any(|element| element == "..")
+}
+
+/// The source of a PersistentVolume in the form that a pod's volume has: both are judged alike.
+pub(crate) fn validate_shared_source(errors: &mut ErrorList, path: &Path, volume: &Volume, field: &str) {
+    if let Some(source) = volume.host_path.as_ref().filter(|_| field == "hostPath") {
+        validate_host_path(errors, &path.child(field), source);
+    }
+    validate_network_source(errors, path, volume, field);
 }
 
 /// Sources that are reached over a network: only what they require.
@@ -353,16 +361,20 @@ fn validate_fc(errors: &mut ErrorList, path: &Path, source: &FCVolumeSource) {
     }
 }
 
-fn validate_csi(errors: &mut ErrorList, path: &Path, source: &CSIVolumeSource) {
-    let at = path.child("driver");
-    if source.driver.is_empty() {
-        errors.push(FieldError::required(&at, ""));
-    } else {
-        if source.driver.len() > 63 {
-            errors.push(FieldError::too_long(&at, 63));
-        }
-        check::invalid_each(errors, &at, &source.driver, names::is_dns1123_subdomain(&source.driver.to_lowercase()));
+/// `ValidateCSIDriverName`.
+pub(crate) fn validate_csi_driver_name(errors: &mut ErrorList, path: &Path, driver: &str) {
+    if driver.is_empty() {
+        errors.push(FieldError::required(path, ""));
+        return;
     }
+    if driver.len() > 63 {
+        errors.push(FieldError::too_long(path, 63));
+    }
+    check::invalid_each(errors, path, driver, names::is_dns1123_subdomain(&driver.to_lowercase()));
+}
+
+fn validate_csi(errors: &mut ErrorList, path: &Path, source: &CSIVolumeSource) {
+    validate_csi_driver_name(errors, &path.child("driver"), &source.driver);
     if source.node_publish_secret_ref.as_ref().is_some_and(|secret| secret.name.is_empty()) {
         errors.push(FieldError::required(&path.child("nodePublishSecretRef").child("name"), ""));
     }
@@ -389,37 +401,5 @@ fn validate_ephemeral(errors: &mut ErrorList, path: &Path, source: &EphemeralVol
             errors.push(FieldError::forbidden(&path.child(field), "cannot be set for an ephemeral volume"));
         }
     }
-    validate_claim_spec(errors, &path.child("spec"), &template.spec);
-}
-
-/// `ValidatePersistentVolumeClaimSpec`, as far as a claim in a pod's volume goes.
-pub(crate) fn validate_claim_spec(errors: &mut ErrorList, path: &Path, spec: &PersistentVolumeClaimSpec) {
-    let modes = list(&spec.access_modes);
-    let at = path.child("accessModes");
-    if modes.is_empty() {
-        errors.push(FieldError::required(&at, "at least 1 access mode is required"));
-    }
-    check::label_selector(errors, &path.child("selector"), spec.selector.as_ref());
-    const MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-    for mode in modes {
-        check::supported(errors, &at, mode, MODES);
-    }
-    if modes.len() > 1 && modes.iter().any(|mode| mode == "ReadWriteOncePod") {
-        errors.push(FieldError::forbidden(&at, "may not use ReadWriteOncePod with other access modes"));
-    }
-    let storage = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
-    match storage.map(Quantity::of) {
-        None => errors.push(FieldError::required(&path.child("resources").key("storage"), "")),
-        Some(quantity) if quantity.cmp_int(0).is_le() => {
-            let at = path.child("resources").child("requests").key("storage");
-            errors.push(FieldError::invalid(&at, quantity.to_string(), check::NOT_POSITIVE));
-        }
-        Some(_) => {}
-    }
-    if has_text(&spec.storage_class_name) {
-        check::dns_subdomain(errors, &path.child("storageClassName"), text(&spec.storage_class_name));
-    }
-    if let Some(mode) = &spec.volume_mode {
-        check::supported(errors, &path.child("volumeMode"), mode, &["Block", "Filesystem"]);
-    }
+    claim::validate_spec(errors, &path.child("spec"), &template.spec);
 }

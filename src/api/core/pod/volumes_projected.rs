@@ -51,7 +51,7 @@ pub(super) fn default_volume(volume: &mut Volume) {
         text_or(&mut source.pull_policy, policy);
     }
     if let Some(template) = volume.ephemeral.as_mut().and_then(|source| source.volume_claim_template.as_mut()) {
-        text_or(&mut template.spec.volume_mode, "Filesystem");
+        crate::api::core::claim::default_spec(&mut template.spec);
         template.metadata.get_or_insert_default();
     }
     default_network_volume(volume);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, Volume, WeightedPodAffinityTerm,
+    Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, Volume, VolumeProjection,
+    WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -150,39 +151,39 @@ fn volume_plugins(warnings: &mut Vec<String>, path: &Path, volume: &Volume) {
 
 /// Files that a service account's token would overwrite.
 fn token_paths(warnings: &mut Vec<String>, path: &Path, spec: &PodSpec) {
-    let projections = |volume: &Volume| {
-        volume.projected.as_ref().map(|projected| list(&projected.sources).to_vec()).unwrap_or_default()
-    };
-    let tokens: BTreeSet<String> = list(&spec.volumes)
+    let tokens: BTreeSet<&str> = list(&spec.volumes)
         .iter()
         .flat_map(projections)
-        .filter_map(|source| source.service_account_token.map(|token| token.path))
+        .filter_map(|source| source.service_account_token.as_ref().map(|token| token.path.as_str()))
         .collect();
     for (index, volume) in list(&spec.volumes).iter().enumerate().filter(|_| !tokens.is_empty()) {
         let path = path.child("volumes").index(index).child("projected").child("sources");
-        let mut warn = |at: Path, file: &str| {
+        let mut warn = |at: &dyn Fn() -> Path, file: &str| {
             if tokens.contains(file) {
-                warnings.push(format!("{at}: has duplicated path with ServiceAccountToken {file:?}"));
+                warnings.push(format!("{}: has duplicated path with ServiceAccountToken {file:?}", at()));
             }
         };
         for source in projections(volume) {
-            let config_map = source.config_map.and_then(|source| source.items).unwrap_or_default();
-            let secret = source.secret.and_then(|source| source.items).unwrap_or_default();
-            let downward = source.downward_api.and_then(|source| source.items).unwrap_or_default();
-            for (field, files) in [
-                ("configMap", config_map.iter().map(|item| item.path.clone()).collect::<Vec<_>>()),
-                ("secrets", secret.iter().map(|item| item.path.clone()).collect()),
-                ("downwardAPI", downward.iter().map(|item| item.path.clone()).collect()),
-            ] {
-                for (index, file) in files.iter().enumerate() {
-                    warn(path.child(field).index(index), file);
+            let mut warn_each = |field: &str, files: &mut dyn Iterator<Item = &str>| {
+                for (index, file) in files.enumerate() {
+                    warn(&|| path.child(field).index(index), file);
                 }
-            }
-            if let Some(bundle) = source.cluster_trust_bundle {
-                warn(path.child("ClusterTrustBundle"), &bundle.path);
+            };
+            let config_map = source.config_map.iter().flat_map(|source| list(&source.items));
+            warn_each("configMap", &mut config_map.map(|item| item.path.as_str()));
+            let secret = source.secret.iter().flat_map(|source| list(&source.items));
+            warn_each("secrets", &mut secret.map(|item| item.path.as_str()));
+            let downward = source.downward_api.iter().flat_map(|source| list(&source.items));
+            warn_each("downwardAPI", &mut downward.map(|item| item.path.as_str()));
+            if let Some(bundle) = &source.cluster_trust_bundle {
+                warn(&|| path.child("ClusterTrustBundle"), &bundle.path);
             }
         }
     }
+}
+
+fn projections(volume: &Volume) -> &[VolumeProjection] {
+    volume.projected.as_ref().map_or(&[], |projected| list(&projected.sources))
 }
 
 fn duplicates(warnings: &mut Vec<String>, path: &Path, spec: &PodSpec) {

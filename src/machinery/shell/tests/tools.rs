@@ -450,3 +450,31 @@ fn running_others() {
     "#]],
     );
 }
+
+#[test]
+fn archives_are_packed_and_unpacked() {
+    check(
+        "mkdir -p /in/deep /out; echo one > /in/a; printf 'two' > /in/deep/b; ln -s a /in/link; chmod 755 /in/a
+         tar cf - /in | tar -xmf - -C /out && cat /out/in/a /out/in/deep/b && echo && readlink /out/in/link
+         ls -l /out/in/a | cut -c1-10
+         cd /; tar -c -f /tmp/x.tar in/deep; tar tf /tmp/x.tar
+         long=/in/$(printf 'x%.0s' 1 2 3 4 5 6 7 8 9 10 11 12)/$(printf 'y%.0s' $(seq 110)); mkdir -p $(dirname $long); echo far > $long
+         tar cf - $long | tar xf - -C /out; cat /out$long
+         tar cf - /none > /dev/null; echo $?; echo nonsense | tar xf -; echo $?; tar xf /tmp/x.tar -C /none; echo $?",
+        expect![[r"
+            one
+            two
+            a
+            -rwxr-xr-x
+            in/deep/
+            in/deep/b
+            far
+            tar: /none: No such file or directory
+            1
+            tar: invalid tar magic
+            1
+            tar: can't change directory to '/none': No such file or directory
+            1
+        "]],
+    );
+}

@@ -18,6 +18,7 @@ mod sed;
 mod serve;
 mod sort;
 mod tail;
+mod tar;
 mod text;
 mod transfer;
 
@@ -121,6 +122,7 @@ pub fn find(name: &str, argv: &[String]) -> Option<Box<dyn CommandRun>> {
         "sleep" => runners::sleep(arguments),
         "stress" | "stress-ng" => load::stress(name, arguments),
         "tail" => tail::tail(arguments),
+        "tar" => tar::tar(arguments),
         "tee" => text::tee(arguments),
         "timeout" => runners::timeout(arguments),
         "tr" => text::translate(arguments),

@@ -8,7 +8,7 @@ use super::world::{World, check, container, mount, script};
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::shell::{Signal, Stream};
 use crate::machinery::time::Time;
-use crate::node::runtime::{ContainerConfig, ExecOptions, Id, RuntimeProfile};
+use crate::node::runtime::{ContainerConfig, ExecOptions, Id, RuntimeProfile, StreamInput};
 
 #[test]
 fn commands_run_and_end() {
@@ -344,18 +344,19 @@ fn execs() {
     // A terminal.
     let options = ExecOptions { stdin: true, terminal: true };
     let exec = world.runtime.exec(&id, &["sh".into()], options, world.now).unwrap();
-    let mut shown = String::new();
+    let (mut shown, mut seen) = (String::new(), 0);
     for line in ["cd /etc\n", "ls h*; false\n", "exit\n"] {
-        world.runtime.feed_exec(exec, line.as_bytes(), world.now);
+        world.runtime.exec_input(exec, &StreamInput::Text(line.to_owned()), world.now);
         world.pass(0.1);
-        let (output, _) = world.runtime.take_exec_output(exec);
+        let (output, now, _) = world.runtime.exec_output(exec, seen).expect("it is remembered");
+        seen = now;
         shown.extend(output.iter().map(|output| String::from_utf8_lossy(&output.bytes).into_owned()));
     }
     expect![[r#"
         / # /etc # hostname
         /etc # "#]]
     .assert_eq(&shown);
-    assert_eq!(world.runtime.take_exec_output(exec).1, Some(1));
+    assert_eq!(world.runtime.exec_output(exec, seen).map(|(_, _, code)| code), Some(Some(1)));
     world.runtime.stop_container(&id, Duration::ZERO, world.now);
     expect![[r#"
         error: container "ID" is in CONTAINER_EXITED state
@@ -474,7 +475,7 @@ fn standard_input() {
     let id = world.start(ContainerConfig { stdin: true, ..script("read name; echo hello $name") });
     world.pass(5.0);
     assert_eq!(world.end(&id), "Running");
-    world.runtime.feed_container(&id, b"world\n", world.now);
+    world.runtime.container_input(&id, &StreamInput::Text("world\n".to_owned()), world.now);
     world.pass(1.0);
     assert_eq!((world.log(&id).as_str(), world.end(&id).as_str()), ("[5.00s]\nhello world\n", "0 Completed"));
     let id = world.start(ContainerConfig { stdin: true, terminal: true, ..container("ubuntu", &[]) });

@@ -80,8 +80,8 @@ impl SpreadConstraint {
     /// Whether a node counts at all, by the constraint's policies.
     #[must_use]
     pub fn includes(&self, pod: &PodInfo, node: &NodeInfo) -> bool {
-        let affine =
-            !self.honors_affinity || pod.required_node_affinity.as_ref().is_none_or(|required| required.matches(node));
+        let required = pod.required_node_affinity.as_ref().filter(|_| self.honors_affinity);
+        let affine = required.is_none_or(|required| required.matches(&node.name, node.labels()));
         affine && !(self.honors_taints && has_untolerated_taint(pod, node))
     }
 }

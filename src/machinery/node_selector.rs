@@ -2,14 +2,16 @@
 //!
 //! Follows `k8s.io/component-helpers/scheduling/corev1/nodeaffinity`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Pod, PreferredSchedulingTerm};
+use k8s_openapi::api::core::v1::{
+    NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PreferredSchedulingTerm,
+};
 
-use crate::api::Name;
-use crate::machinery::labels::{Operator, Requirement, Selector};
+use super::labels::{Operator, Requirement, Selector};
 
-use super::node_info::NodeInfo;
+type Name = Arc<str>;
 
 /// The one field that a term may ask for.
 const OBJECT_NAME_FIELD: &str = "metadata.name";
@@ -41,9 +43,9 @@ impl Term {
         })
     }
 
-    fn matches(&self, node: &NodeInfo) -> bool {
-        self.labels.iter().all(|requirement| requirement.matches(node.labels()))
-            && self.fields.iter().all(|field| (field.value == node.name) == field.is_in)
+    fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.labels.iter().all(|requirement| requirement.matches(labels))
+            && self.fields.iter().all(|field| (&*field.value == name) == field.is_in)
     }
 }
 
@@ -68,6 +70,24 @@ fn field_requirement(field: &NodeSelectorRequirement) -> Option<FieldRequirement
     };
     let [value] = field.values.as_deref().unwrap_or_default() else { return None };
     (field.key == OBJECT_NAME_FIELD).then(|| FieldRequirement { is_in, value: value.as_str().into() })
+}
+
+/// A node selector by itself, as volumes have one: its terms are ORed.
+#[derive(Clone, Debug)]
+pub struct NodeTerms(Vec<Option<Term>>);
+
+impl NodeTerms {
+    /// Compiles a selector.
+    #[must_use]
+    pub fn new(selector: &NodeSelector) -> Self {
+        Self(selector.node_selector_terms.iter().map(Term::new).collect())
+    }
+
+    /// Whether a node is one of those.
+    #[must_use]
+    pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.0.iter().flatten().any(|term| term.matches(name, labels))
+    }
 }
 
 /// Which nodes a pod may run on: its `nodeSelector` and its required node affinity.
@@ -112,13 +132,13 @@ impl RequiredNodeAffinity {
         }))
     }
 
-    /// Whether a node is one of those.
+    /// Whether the node with this name and these labels is one of those.
     #[must_use]
-    pub fn matches(&self, node: &NodeInfo) -> bool {
-        if self.selector.as_ref().is_some_and(|selector| !selector.matches(node.labels())) {
+    pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
+        if self.selector.as_ref().is_some_and(|selector| !selector.matches(labels)) {
             return false;
         }
-        self.terms.as_ref().is_none_or(|terms| terms.iter().flatten().any(|term| term.matches(node)))
+        self.terms.as_ref().is_none_or(|terms| terms.iter().flatten().any(|term| term.matches(name, labels)))
     }
 
     /// The nodes that can match at all, when every term asks for names.
@@ -177,10 +197,11 @@ impl PreferredNodeAffinity {
         Some(Box::new(Self(preferred.iter().map(weighted).collect())))
     }
 
-    /// The weights of the terms that a node satisfies, added up.
+    /// The weights of the terms that the node with this name and these labels satisfies, added up.
     #[must_use]
-    pub fn score(&self, node: &NodeInfo) -> i64 {
-        let satisfied = self.0.iter().filter(|(term, _)| term.as_ref().is_some_and(|term| term.matches(node)));
+    pub fn score(&self, name: &str, labels: &BTreeMap<String, String>) -> i64 {
+        let holds = |term: &Option<Term>| term.as_ref().is_some_and(|term| term.matches(name, labels));
+        let satisfied = self.0.iter().filter(|(term, _)| holds(term));
         satisfied.map(|(_, weight)| weight).sum()
     }
 }

@@ -1,0 +1,165 @@
+//! Who may do what.
+//!
+//! Follows `k8s.io/apiserver/pkg/endpoints/filters/authorization.go` and
+//! `kubernetes/plugin/pkg/auth/authorizer/rbac`. Members of `system:masters` may do everything, as upstream's first
+//! authorizer lets them; all others what roles are bound to them for.
+//!
+//! Not simulated: the roles of the control plane's own components, which are not stored. Their requests carry the group
+//! [`COMPONENTS`], which stands for them.
+
+pub(super) mod escalation;
+mod policy;
+mod rbac;
+mod review;
+
+pub(crate) use policy::policy;
+
+use crate::api::{Kind, Name, Subresource};
+use crate::etcd::Etcd;
+use crate::machinery::status::{Details, Reason, Status};
+
+use super::{ApiServer, Context, Request, Target, User, Verb};
+
+/// The group whose members may do everything.
+const MASTERS: &str = "system:masters";
+/// The group of requests that components of the cluster itself make.
+pub(super) const COMPONENTS: &str = "kubetab:components";
+
+/// What somebody wants to do: `authorizer.AttributesRecord`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Attributes<'a> {
+    /// Something to objects of the API.
+    Resource {
+        /// `get`, `list`, `watch`, `create` …
+        verb: &'a str,
+        /// The namespace; empty for the whole cluster.
+        namespace: &'a str,
+        /// The API group.
+        group: &'a str,
+        /// The resource's plural name.
+        resource: &'a str,
+        /// What below it, or empty.
+        subresource: &'a str,
+        /// The object, or empty.
+        name: &'a str,
+    },
+    /// Something else that the server has, such as `/healthz`.
+    Path {
+        /// `get`, `post` …
+        verb: &'a str,
+        /// The path.
+        path: &'a str,
+    },
+}
+
+/// What came of the question.
+pub(crate) struct Decision {
+    /// Whether it is allowed.
+    pub allowed: bool,
+    /// Why, in the authorizer's words.
+    pub reason: String,
+}
+
+/// Whether a user may do it.
+pub(crate) fn decide(etcd: &Etcd, user: &User, attributes: &Attributes<'_>) -> Decision {
+    if is_master(user) {
+        return Decision { allowed: true, reason: String::new() };
+    }
+    rbac::decide(etcd, user, attributes)
+}
+
+fn is_master(user: &User) -> bool {
+    user.groups.iter().any(|group| group == MASTERS)
+}
+
+impl ApiServer {
+    /// Refuses a request whose user may not make it.
+    pub(super) fn authorize_request(&self, request: &Request) -> Result<(), Status> {
+        let is_component = request.user.groups.iter().any(|group| group == COMPONENTS);
+        if is_component || is_master(&request.user) {
+            return Ok(());
+        }
+        self.authorize(&request.user, verb(&request.verb, &request.target), &request.target)
+    }
+
+    /// Refuses what a user may not do: `verb` is `watch`, `get`, `create` …
+    ///
+    /// # Errors
+    /// `Forbidden`, which says who may not do what where.
+    pub fn authorize(&self, user: &User, verb: &str, target: &Target) -> Result<(), Status> {
+        let info = target.kind.info();
+        let attributes = Attributes::Resource {
+            verb,
+            namespace: namespace_of(target),
+            group: info.group,
+            resource: info.plural,
+            subresource: target.subresource.map_or("", Subresource::as_str),
+            name: &target.name,
+        };
+        let decision = decide(&self.etcd, user, &attributes);
+        if decision.allowed { Ok(()) } else { Err(forbidden(user, &attributes, &decision.reason)) }
+    }
+
+    /// Refuses a path that a user may not read, such as `/healthz`.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn authorize_path(&self, user: &User, path: &str) -> Result<(), Status> {
+        let attributes = Attributes::Path { verb: "get", path };
+        let decision = decide(&self.etcd, user, &attributes);
+        if decision.allowed { Ok(()) } else { Err(forbidden(user, &attributes, &decision.reason)) }
+    }
+}
+
+/// A namespace is in itself, for the authorizer: `RequestInfoFactory`.
+fn namespace_of(target: &Target) -> &str {
+    if target.kind == Kind::Namespace { &target.name } else { &target.namespace }
+}
+
+/// The verb that roles speak of.
+fn verb(verb: &Verb, target: &Target) -> &'static str {
+    match verb {
+        Verb::Get if target.name.is_empty() => "list",
+        other => other.as_str(),
+    }
+}
+
+/// `responsewriters.Forbidden`.
+fn forbidden(user: &User, attributes: &Attributes<'_>, reason: &str) -> Status {
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    match attributes {
+        Attributes::Path { verb, path } => {
+            let message = format!("forbidden: User {:?} cannot {verb} path {path:?}{why}", &*user.name);
+            Status::with_details(Reason::Forbidden, message, Details::default())
+        }
+        Attributes::Resource { verb, namespace, group, resource, subresource, name } => {
+            let place = if namespace.is_empty() {
+                "at the cluster scope".to_owned()
+            } else {
+                format!("in the namespace {namespace:?}")
+            };
+            let below = if subresource.is_empty() { String::new() } else { format!("/{subresource}") };
+            let text = format!(
+                "User {:?} cannot {verb} resource \"{resource}{below}\" in API group {group:?} {place}{why}",
+                &*user.name
+            );
+            Status::forbidden(group, resource, name, &text)
+        }
+    }
+}
+
+/// The user that a service account is.
+pub(crate) fn service_account(namespace: &str, name: &str) -> User {
+    let of_namespace = format!("system:serviceaccounts:{namespace}");
+    User::new(
+        Name::from(format!("system:serviceaccount:{namespace}:{name}")),
+        &["system:serviceaccounts", &of_namespace, "system:authenticated"],
+    )
+}
+
+impl Context<'_> {
+    /// Who asks.
+    pub(super) const fn user(&self) -> &User {
+        &self.user
+    }
+}

@@ -1,0 +1,160 @@
+//! Tokens of service accounts: `pkg/serviceaccount/claims.go` and `pkg/registry/core/serviceaccount/storage/token.go`.
+//!
+//! A token has the form of a real one (three parts in base 64 with dots between), so that tools that take it apart find
+//! what they look for. Its signature is no secret's: anybody who can read this program can forge it, which in a cluster
+//! in a browser tab harms nobody.
+
+use k8s_openapi::api::core::v1::ServiceAccount;
+use serde_json::{Value, json};
+
+use super::authorization::service_account;
+use super::{ApiServer, Body, Context, Response, Target, User};
+use crate::api::{Kind, ObjectKey, Resource};
+use crate::etcd::Etcd;
+use crate::machinery::field::{FieldError, Path};
+use crate::machinery::names::fnv32a;
+use crate::machinery::status::Status;
+use crate::machinery::time::Time;
+use crate::machinery::{base64, go_json};
+
+/// Whom a token is for when nobody else is named.
+pub(super) const AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+/// How long a token lives when nothing is said, in seconds.
+const LIFETIME_SECONDS: i64 = 3600;
+/// `MinTokenAgeSec`: the shortest life that can be asked for.
+const LIFETIME_SECONDS_MIN: i64 = 600;
+/// The longest one: `1<<32` seconds.
+const LIFETIME_SECONDS_MAX: i64 = 1 << 32;
+
+impl ApiServer {
+    /// `TokenREST.Create`.
+    pub(super) fn issue_token(&self, context: &Context<'_>, target: &Target, body: Body) -> Result<Response, Status> {
+        let Body::Json(mut request) = body else {
+            return Err(Status::bad_request("the request's body is of another kind"));
+        };
+        let object = self.get(&Target { subresource: None, ..target.clone() })?;
+        let account = object.downcast::<ServiceAccount>().ok_or_else(Status::method_not_allowed)?;
+        let seconds: i64 = request["spec"]["expirationSeconds"].as_i64().unwrap_or(LIFETIME_SECONDS);
+        let detail = if seconds < LIFETIME_SECONDS_MIN {
+            Some("may not specify a duration less than 10 minutes")
+        } else {
+            (seconds > LIFETIME_SECONDS_MAX).then_some("may not specify a duration larger than 2^32 seconds")
+        };
+        if let Some(detail) = detail {
+            let at = Path::new("spec").child("expirationSeconds");
+            let errors = vec![FieldError::invalid(&at, seconds, detail)];
+            return Err(Status::invalid("authentication.k8s.io", "TokenRequest", "", &errors));
+        }
+        let audiences = match request["spec"]["audiences"].as_array() {
+            Some(given) if !given.is_empty() => given.clone(),
+            _ => vec![AUDIENCE.into()],
+        };
+        let expires = context.now + std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        let token = sign(&claims(account, context.now, expires, &audiences));
+        request["kind"] = "TokenRequest".into();
+        request["apiVersion"] = "authentication.k8s.io/v1".into();
+        request["metadata"] = json!({
+            "name": account.name(),
+            "namespace": account.namespace(),
+            "creationTimestamp": context.now.to_string(),
+        });
+        request["spec"]["audiences"] = audiences.into();
+        request["spec"]["expirationSeconds"] = seconds.into();
+        request["spec"]["boundObjectRef"] = request["spec"]["boundObjectRef"].take();
+        request["status"] = json!({ "token": token, "expirationTimestamp": expires.to_string() });
+        Ok(Response::Value(request))
+    }
+}
+
+fn claims(account: &ServiceAccount, now: Time, expires: Time, audiences: &[Value]) -> Value {
+    json!({
+        "aud": audiences,
+        "exp": expires.as_secs(),
+        "iat": now.as_secs(),
+        "iss": AUDIENCE,
+        "kubernetes.io": {
+            "namespace": account.namespace(),
+            "serviceaccount": { "name": account.name(), "uid": account.uid() },
+        },
+        "nbf": now.as_secs(),
+        "sub": format!("system:serviceaccount:{}:{}", account.namespace(), account.name()),
+    })
+}
+
+/// Base 64 as addresses have it: without `+`, `/` and filling.
+fn url_encode(bytes: &[u8]) -> String {
+    base64::encode(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
+}
+
+fn url_decode(text: &str) -> Option<Vec<u8>> {
+    let mut text = text.replace('-', "+").replace('_', "/");
+    text.extend(std::iter::repeat_n('=', (4 - text.len() % 4) % 4));
+    base64::decode(&text).ok()
+}
+
+fn signature(signed: &str) -> String {
+    url_encode(&fnv32a(signed.as_bytes()).to_be_bytes())
+}
+
+fn sign(claims: &Value) -> String {
+    let header = json!({ "alg": "none", "kid": "kubetab" });
+    let signed = format!(
+        "{}.{}",
+        url_encode(go_json::marshal(&header).as_bytes()),
+        url_encode(go_json::marshal(claims).as_bytes())
+    );
+    format!("{signed}.{}", signature(&signed))
+}
+
+/// The user that a token makes its bearer.
+///
+/// # Errors
+/// Why the token is not taken.
+pub(super) fn user(etcd: &Etcd, now: Time, token: &str) -> Result<User, String> {
+    const INVALID: &str = "invalid bearer token";
+    let (signed, signature_given) = token.rsplit_once('.').ok_or(INVALID)?;
+    let payload = signed.split_once('.').map(|(_, payload)| payload).ok_or(INVALID)?;
+    if signature(signed) != signature_given {
+        return Err(INVALID.to_owned());
+    }
+    let bytes = url_decode(payload).ok_or(INVALID)?;
+    let claims: Value = serde_json::from_slice(&bytes).map_err(|_| INVALID)?;
+    let account = &claims["kubernetes.io"];
+    let namespace = account["namespace"].as_str().ok_or(INVALID)?;
+    let name = account["serviceaccount"]["name"].as_str().ok_or(INVALID)?;
+    if claims["exp"].as_u64().is_none_or(|expires| expires <= now.as_secs()) {
+        return Err("[invalid bearer token, service account token has expired]".to_owned());
+    }
+    let stored = etcd.get(Kind::ServiceAccount, &ObjectKey::new(namespace, name));
+    if stored.is_none_or(|stored| Some(stored.uid()) != account["serviceaccount"]["uid"].as_str()) {
+        return Err(format!("[invalid bearer token, serviceaccounts {name:?} not found]"));
+    }
+    Ok(service_account(namespace, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_again_and_a_changed_one_is_not_taken() {
+        let metadata = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+            name: Some("robot".to_owned()),
+            namespace: Some("a".to_owned()),
+            uid: Some("u".to_owned()),
+            ..Default::default()
+        };
+        let account = ServiceAccount { metadata, ..ServiceAccount::default() };
+        let now = Time::parse("2026-01-01T00:00:00Z").expect("a time");
+        let expires = now + std::time::Duration::from_secs(600);
+        let token = sign(&claims(&account, now, expires, &[]));
+        let mut etcd = Etcd::new();
+        assert!(user(&etcd, now, &token).is_err());
+        let cause = crate::etcd::Cause::new("test", crate::etcd::Why::plain("A test."));
+        etcd.create(now, account.into(), cause).expect("it is new");
+        assert_eq!(&*user(&etcd, now, &token).expect("it is valid").name, "system:serviceaccount:a:robot");
+        assert!(user(&etcd, expires, &token).is_err());
+        let forged = token.replacen("eyJ", "eyK", 1);
+        assert!(user(&etcd, now, &forged).is_err());
+    }
+}

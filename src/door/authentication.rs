@@ -1,0 +1,86 @@
+//! Who asks: the door's one administrator, or whoever that administrator wants to be.
+//!
+//! `k8s.io/apiserver/pkg/endpoints/filters/impersonation`. Nobody logs in: whoever reaches the door may do everything,
+//! and so may impersonate everybody (`kubectl --as`, `--as-group`, `--as-uid`).
+
+use crate::apiserver::Caller;
+use crate::machinery::status::{Reason, Status};
+
+use super::message::HttpRequest;
+
+const ANONYMOUS: &str = "system:anonymous";
+const AUTHENTICATED: &str = "system:authenticated";
+const UNAUTHENTICATED: &str = "system:unauthenticated";
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+
+/// Whom a request wants to be: the `Impersonate-…` headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Impersonation {
+    /// `Impersonate-User`.
+    pub user: String,
+    /// `Impersonate-Uid`.
+    pub uid: String,
+    /// `Impersonate-Group`, as often as it was given.
+    pub groups: Vec<String>,
+    /// `Impersonate-Extra-…`: the names behind it, in small letters, each with a value.
+    pub extra: Vec<(String, String)>,
+}
+
+/// Who sends a request; nothing for the administrator.
+///
+/// # Errors
+/// `InternalError` for groups and the like without a user, as upstream has it.
+pub(super) fn caller(request: &HttpRequest) -> Result<Option<Caller>, Status> {
+    let Impersonation { user, uid, groups, extra } = &request.impersonation;
+    if user.is_empty() {
+        let is_empty = groups.is_empty() && uid.is_empty() && extra.is_empty();
+        let wanted: Vec<String> = groups.iter().map(|group| format!("{{Group  {group}    }}")).collect();
+        let address = &request.path;
+        let message = format!(
+            "Internal Server Error: {address:?}: requested [{}] without impersonating a user name",
+            wanted.join(" ")
+        );
+        return if is_empty { Ok(None) } else { Err(Status::new(Reason::InternalError, message)) };
+    }
+    let mut groups = groups.clone();
+    if let Some((namespace, _)) = user.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':'))
+        && groups.is_empty()
+    {
+        groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+    }
+    let is_in = |group: &str| groups.iter().any(|known| known == group);
+    let added = match user.as_str() {
+        ANONYMOUS if !is_in(UNAUTHENTICATED) => Some(UNAUTHENTICATED),
+        ANONYMOUS => None,
+        _ if is_in(AUTHENTICATED) || is_in(UNAUTHENTICATED) => None,
+        _ => Some(AUTHENTICATED),
+    };
+    groups.extend(added.map(str::to_owned));
+    Ok(Some(Caller { name: user.clone(), uid: uid.clone(), groups, extra: extra.clone() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(user: &str, groups: &[&str]) -> Result<Vec<String>, u16> {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        let impersonation = Impersonation { user: user.to_owned(), groups, ..Impersonation::default() };
+        let request = HttpRequest { impersonation, ..HttpRequest::default() };
+        caller(&request)
+            .map(|caller| caller.map(|caller| caller.groups).unwrap_or_default())
+            .map_err(|error| error.code())
+    }
+
+    #[test]
+    fn whoever_is_impersonated_is_in_the_groups_that_go_with_it() {
+        assert_eq!(groups("", &[]).expect("the administrator"), [""; 0]);
+        assert_eq!(groups("jane", &[]).expect("a user"), ["system:authenticated"]);
+        assert_eq!(groups("jane", &["dev"]).expect("a user"), ["dev", "system:authenticated"]);
+        assert_eq!(groups("jane", &["system:unauthenticated"]).expect("a user"), ["system:unauthenticated"]);
+        assert_eq!(groups("system:anonymous", &[]).expect("nobody"), ["system:unauthenticated"]);
+        let account = groups("system:serviceaccount:a:b", &[]).expect("an account");
+        assert_eq!(account, ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]);
+        assert_eq!(groups("", &["dev"]), Err(500));
+    }
+}

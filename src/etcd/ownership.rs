@@ -1,0 +1,295 @@
+//! Who owns which field of an object, worked out from the log only when somebody asks.
+//!
+//! Upstream works the owners out at each write and stores them with the object. Here a commit only notes who wrote
+//! ([`Ownership`]); the log has every object before and after, which is all it takes to work out `managedFields` later.
+//! An apply, which must know the owners to find conflicts, notes what it worked out. When a commit falls out of the log,
+//! its part is added to the object's [`Account`].
+//!
+//! Commits that one owner made one after the other count as one, so that a lease that was renewed a thousand times costs
+//! no more than one that was renewed once. A field that an owner changed and changed back in between is therefore not its
+//! own by that, where upstream would have it so.
+
+use std::sync::Arc;
+
+use super::{Cause, Commit, Etcd, Revision};
+use crate::api::managed_fields::{self, LeftOut};
+use crate::api::{Name, Object, Subresource};
+use crate::machinery::patch::apply::{Managed, Manager, Operation, Owned, Set, Updater};
+use crate::machinery::time::Time;
+
+/// Who owns what a commit changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Ownership {
+    /// Whoever owned it before: deletion marks, bindings, and all that the server does by itself.
+    #[default]
+    Kept,
+    /// Whoever wrote it.
+    Moved(Writer),
+    /// Those who were worked out when it was made.
+    Settled(Arc<Managed>),
+}
+
+/// Who wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Writer {
+    /// The field manager: the one that the client named, or else the client itself.
+    pub manager: Name,
+    /// What below the object was written to.
+    pub subresource: Option<Subresource>,
+    /// Of a new object: what its maker left to the server.
+    pub left_out: LeftOut,
+}
+
+/// The owners of an object after some of its commits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Account {
+    managed: Arc<Managed>,
+    /// The last commits, if they are of one owner and the next may be too.
+    run: Option<Run>,
+}
+
+#[derive(Clone, Debug)]
+struct Run {
+    writer: Writer,
+    /// The object before the first of them.
+    before: Option<Object>,
+    /// When the last of them was.
+    time: Time,
+}
+
+impl Account {
+    /// Adds the object's next commit.
+    fn add(&mut self, commit: &Commit) {
+        match &commit.cause.ownership {
+            Ownership::Kept => self.close(commit.before.as_ref()),
+            Ownership::Settled(managed) => *self = Self { managed: managed.clone(), run: None },
+            Ownership::Moved(writer) => {
+                if let Some(run) = &mut self.run
+                    && run.before.is_some()
+                    && run.writer == *writer
+                {
+                    run.time = commit.time;
+                    return;
+                }
+                self.close(commit.before.as_ref());
+                let before = commit.before.clone();
+                self.run = Some(Run { writer: writer.clone(), before, time: commit.time });
+            }
+        }
+    }
+
+    /// Gives the run's writer what it changed. `after` is the object after the run.
+    fn close(&mut self, after: Option<&Object>) {
+        if let (Some(run), Some(after)) = (self.run.take(), after) {
+            run.write(after, Arc::make_mut(&mut self.managed));
+        }
+    }
+
+    /// The owners, once all commits up to this version of the object are added.
+    fn finish(mut self, object: &Object) -> Managed {
+        self.close(Some(object));
+        Arc::unwrap_or_clone(self.managed)
+    }
+}
+
+impl Run {
+    fn write(&self, after: &Object, managed: &mut Managed) {
+        let kind = after.kind();
+        let before = self.before.as_ref().map(managed_fields::structured);
+        let value = match &before {
+            Some(_) => managed_fields::structured(after),
+            None => self.writer.left_out.as_made(after),
+        };
+        let api_version = kind.api_version();
+        if self.writer.subresource == Some(Subresource::Scale) {
+            let replicas = "/spec/replicas";
+            if before.as_ref().and_then(|before| before.pointer(replicas)) != value.pointer(replicas) {
+                take_replicas(managed, &self.writer.manager, &api_version);
+            }
+            return;
+        }
+        let empty = if before.is_none() { managed_fields::empty(kind) } else { serde_json::Value::Null };
+        let updater = Updater {
+            of: managed_fields::type_of(kind),
+            api_version: &api_version,
+            subresource: self.writer.subresource.map_or("", Subresource::as_str),
+            reset: &managed_fields::reset_fields(kind, self.writer.subresource),
+            empty: &empty,
+            now: self.time,
+        };
+        updater.update(before.as_ref(), &value, managed, &self.writer.manager);
+    }
+}
+
+/// What a write to the scale does to the owners of its object: `managedfields.ScaleHandler`. Nothing when nobody owned
+/// the number of replicas; and, as upstream, without a time.
+fn take_replicas(managed: &mut Managed, writer: &str, api_version: &str) {
+    let replicas = Set::of_fields(&[&["spec", "replicas"]]);
+    let owners: Vec<Owned> =
+        managed.owners().iter().filter(|owned| !owned.set.intersection(&replicas).is_empty()).cloned().collect();
+    if owners.is_empty() {
+        return;
+    }
+    for mut owned in owners {
+        managed.remove(&owned.manager);
+        owned.set = owned.set.difference(&replicas);
+        if !owned.set.is_empty() {
+            managed.insert(owned);
+        }
+    }
+    let manager = Manager::new(writer, Operation::Update, api_version, Subresource::Scale.as_str());
+    managed.insert(Owned { manager, api_version: api_version.into(), time: None, set: replicas });
+}
+
+impl Etcd {
+    /// The owners of an object's fields, at the version that is given.
+    ///
+    /// Of versions that are older than the log, those of the newest version that is not in it.
+    #[must_use]
+    pub fn managed_fields(&self, object: &Object) -> Managed {
+        self.account(object).finish(object)
+    }
+
+    /// The owners after one more commit, which is not made (yet), upon `managed` or else upon those of the object before.
+    #[must_use]
+    pub fn managed_fields_after(&self, managed: Option<Managed>, commit: &Commit) -> Managed {
+        let mut account = match (managed, &commit.before) {
+            (Some(managed), _) => Account { managed: Arc::new(managed), run: None },
+            (None, Some(before)) => self.account(before),
+            (None, None) => Account::default(),
+        };
+        account.add(commit);
+        account.finish(commit.object())
+    }
+
+    fn account(&self, object: &Object) -> Account {
+        let (kind, key) = (object.kind(), object.key());
+        let version = |object: &Object| object.metadata().resource_version.as_ref()?.parse().ok();
+        let of_object = |commit: &&Commit| commit.key == key && commit.kind() == kind;
+        let mut commits: Vec<&Commit> = Vec::new();
+        let mut next = version(object);
+        let mut account = loop {
+            let Some(commit) = next.and_then(|revision| self.commit_at(revision)).filter(of_object) else {
+                break self.accounts[kind.index()].get(&key).cloned().unwrap_or_default();
+            };
+            commits.push(commit);
+            let mut first = commit;
+            if commit.run < commit.revision {
+                // What lies between is of the same writer. A run that began before the log stands in the account.
+                let Some(began) = self.commit_at(commit.run) else {
+                    break self.accounts[kind.index()].get(&key).cloned().unwrap_or_default();
+                };
+                commits.push(began);
+                first = began;
+            }
+            match (&first.cause.ownership, &first.before) {
+                (Ownership::Settled(_), _) | (_, None) => break Account::default(),
+                (_, Some(before)) => next = version(before),
+            }
+        };
+        commits.into_iter().rev().for_each(|commit| account.add(commit));
+        account
+    }
+
+    /// The first of the commits that one writer made of an object in a row, of which one more is made now.
+    pub(super) fn run_of(&self, before: Option<&Object>, cause: &Cause) -> Option<Revision> {
+        let Ownership::Moved(writer) = &cause.ownership else { return None };
+        let revision = before?.metadata().resource_version.as_ref()?.parse().ok()?;
+        let last = self.commit_at(revision)?;
+        let goes_on =
+            last.before.is_some() && matches!(&last.cause.ownership, Ownership::Moved(other) if other == writer);
+        goes_on.then_some(last.run)
+    }
+
+    /// Keeps what a commit that falls out of the log means for the owners of its object, while there is one.
+    pub(super) fn settle(&mut self, commit: &Commit) {
+        let kind = commit.kind();
+        let uid = commit.object().uid();
+        let lives = self.get(kind, &commit.key).is_some_and(|object| object.uid() == uid);
+        let accounts = &mut self.accounts[kind.index()];
+        if !lives || commit.after.is_none() {
+            accounts.remove(&commit.key);
+        } else if let Some(account) = accounts.get_mut(&commit.key) {
+            account.add(commit);
+        } else {
+            let mut account = Account::default();
+            account.add(commit);
+            accounts.insert(commit.key.clone(), account);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+    use crate::api::{Kind, ObjectKey};
+    use crate::etcd::Why;
+
+    fn cause(manager: &str) -> Cause {
+        let writer = Writer { manager: manager.into(), subresource: None, left_out: LeftOut::default() };
+        Cause { ownership: Ownership::Moved(writer), ..Cause::new(manager, Why::default()) }
+    }
+
+    fn config(name: &str, data: &[(&str, &str)]) -> Object {
+        let mut config = ConfigMap::default();
+        config.metadata.name = Some(name.to_owned());
+        config.metadata.namespace = Some("default".to_owned());
+        config.metadata.uid = Some(format!("uid-of-{name}"));
+        let data = data.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        config.data = Some(data.collect::<BTreeMap<_, _>>());
+        config.into()
+    }
+
+    fn owners(etcd: &Etcd, object: &Object) -> Vec<String> {
+        let managed = etcd.managed_fields(object);
+        let owners = managed.owners().iter();
+        owners
+            .map(|owned| {
+                let seconds = owned.time.map_or(0, |time| time.since(Time::DEFAULT_START).as_secs());
+                format!("{}@{seconds}: {}", owned.manager.name, owned.set.to_value())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn owners_are_told_of_any_version_and_outlive_the_log() {
+        let mut etcd = Etcd::new();
+        let at = |seconds: u64| Time::DEFAULT_START + std::time::Duration::from_secs(seconds);
+        let first = etcd.create(at(1), config("a", &[("x", "1")]), cause("one")).expect("it is new");
+        let mut last = first.clone();
+        for second in 2..6 {
+            let value = second.to_string();
+            let after = config("a", &[("x", "1"), ("y", &value)]);
+            last = etcd.update(at(second), &last, after, cause("two")).expect("it is there");
+        }
+        let kept = Cause::new("nobody", Why::default());
+        last =
+            etcd.update(at(6), &last, config("a", &[("x", "1"), ("y", "5"), ("z", "1")]), kept).expect("it is there");
+        last = etcd.update(at(7), &last, config("a", &[("x", "2"), ("y", "5"), ("z", "1")]), cause("two")).expect("so");
+        let of_first = vec![r#"one@1: {"f:data":{".":{},"f:x":{}}}"#.to_owned()];
+        let of_last = vec![r#"one@1: {"f:data":{}}"#.to_owned(), r#"two@7: {"f:data":{"f:x":{},"f:y":{}}}"#.to_owned()];
+        assert_eq!(owners(&etcd, &first), of_first);
+        assert_eq!(owners(&etcd, &last), of_last);
+
+        let big = "x".repeat(8 << 20);
+        let mut other = etcd.create(at(8), config("b", &[("x", "")]), cause("three")).expect("it is new");
+        for count in 0..20 {
+            let text = format!("{count}{big}");
+            other = etcd.update(at(9), &other, config("b", &[("x", &text)]), cause("three")).expect("it is there");
+        }
+        assert!(etcd.commit_at(7).is_none(), "the log has lost what is older");
+        assert_eq!(owners(&etcd, &last), of_last);
+        last = etcd.update(at(10), &last, config("a", &[("x", "3"), ("y", "5")]), cause("one")).expect("it is there");
+        assert_eq!(
+            owners(&etcd, &last),
+            [r#"one@10: {"f:data":{".":{},"f:x":{}}}"#, r#"two@7: {"f:data":{"f:y":{}}}"#]
+        );
+        assert_eq!(etcd.accounts[Kind::ConfigMap.index()].iter().count(), 2);
+        let key = ObjectKey::new("default", "a");
+        assert!(etcd.accounts[Kind::ConfigMap.index()].get(&key).is_some());
+    }
+}

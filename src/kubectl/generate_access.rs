@@ -1,0 +1,250 @@
+//! Generators of what is about rights: roles, their bindings and tokens.
+//!
+//! Follows `k8s.io/kubectl/pkg/cmd/create/create_{role,clusterrole,rolebinding,clusterrolebinding,token}.go`.
+
+use serde_json::{Value, json};
+
+use super::cli::{Cli, Step};
+use super::failure::Failure;
+use super::generate::{make, name};
+use super::resource::kind_of;
+use crate::api::{Kind, ObjectKey, Subresource};
+use crate::apiserver::{Body, Target, Verb, WriteOptions};
+use crate::machinery::duration;
+
+const GROUP: &str = "rbac.authorization.k8s.io";
+/// Verbs that need no warning.
+const VERBS: &[&str] = &[
+    "*",
+    "get",
+    "delete",
+    "list",
+    "create",
+    "update",
+    "patch",
+    "watch",
+    "proxy",
+    "deletecollection",
+    "use",
+    "bind",
+    "escalate",
+    "impersonate",
+    "approve",
+    "sign",
+    "attest",
+];
+
+/// A resource that a role is to be about.
+struct Resource {
+    group: String,
+    plural: String,
+}
+
+/// `--verb`, each once, with a warning for unusual ones.
+fn verbs(cli: &mut Cli<'_>) -> Vec<String> {
+    let mut verbs: Vec<String> = Vec::new();
+    for verb in cli.flags().texts("verb") {
+        if verb == "*" {
+            return vec![verb];
+        }
+        if !verbs.contains(&verb) {
+            verbs.push(verb);
+        }
+    }
+    for verb in verbs.iter().filter(|verb| !VERBS.contains(&verb.as_str())) {
+        cli.complain(&format!("Warning: '{verb}' is not a standard resource verb"));
+    }
+    verbs
+}
+
+/// `--resource`: `pods`, `deployments.apps`, `pods/status`.
+fn resources(cli: &Cli<'_>) -> Result<Vec<Resource>, Failure> {
+    let words = cli.flags().texts("resource");
+    let mut found = Vec::new();
+    for word in &words {
+        if word == "*" && words.len() == 1 {
+            return Ok(vec![Resource { group: "*".to_owned(), plural: "*".to_owned() }]);
+        }
+        let (resource, below) = word.split_once('/').unwrap_or((word, ""));
+        if resource.is_empty() {
+            return Err(Failure::message("resource and group can't be empty"));
+        }
+        let kind = kind_of(resource).map_err(|failure| Failure::Plain(failure.bare()))?;
+        let below = if below.is_empty() { String::new() } else { format!("/{below}") };
+        let info = kind.info();
+        found.push(Resource { group: info.group.to_owned(), plural: format!("{}{below}", info.plural) });
+    }
+    Ok(found)
+}
+
+/// `generateResourcePolicyRules`: one rule a group.
+fn rules(resources: &[Resource], names: &[String], verbs: &[String]) -> Vec<Value> {
+    let mut groups: Vec<&str> = Vec::new();
+    for resource in resources {
+        if !groups.contains(&resource.group.as_str()) {
+            groups.push(&resource.group);
+        }
+    }
+    groups.sort_unstable();
+    let rule = |group: &&str| {
+        let own = resources.iter().filter(|resource| resource.group == **group);
+        let mut rule = json!({
+            "verbs": verbs,
+            "apiGroups": [group],
+            "resources": own.map(|resource| resource.plural.as_str()).collect::<Vec<_>>(),
+        });
+        if !names.is_empty() {
+            rule["resourceNames"] = json!(names);
+        }
+        rule
+    };
+    groups.iter().map(rule).collect()
+}
+
+fn check_names(resources: &[Resource], names: &[String]) -> Result<(), Failure> {
+    if !names.is_empty() && resources.len() > 1 {
+        return Err(Failure::message("resourceName(s) can not be applied to multiple resources"));
+    }
+    Ok(())
+}
+
+/// Runs `kubectl create role`.
+pub(super) fn role(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let name = name(cli)?.to_owned();
+    let verbs = verbs(cli);
+    if verbs.is_empty() {
+        return Err(Failure::message("at least one verb must be specified"));
+    }
+    let resources = resources(cli)?;
+    if resources.is_empty() {
+        return Err(Failure::message("at least one resource must be specified"));
+    }
+    let names = cli.flags().texts("resource-name");
+    check_names(&resources, &names)?;
+    let value = json!({
+        "apiVersion": format!("{GROUP}/v1"),
+        "kind": "Role",
+        "metadata": { "name": name },
+        "rules": rules(&resources, &names, &verbs),
+    });
+    make(cli, Kind::Role, value)
+}
+
+/// Runs `kubectl create clusterrole`.
+pub(super) fn cluster_role(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let name = name(cli)?.to_owned();
+    let mut value = json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole", "metadata": { "name": name } });
+    let flags = cli.flags();
+    let (selectors, urls) = (flags.texts("aggregation-rule"), flags.texts("non-resource-url"));
+    if !selectors.is_empty() {
+        if flags.has("verb") || flags.has("resource") || !urls.is_empty() || flags.has("resource-name") {
+            let why = "aggregation rule must be specified without nonResourceURLs, resources, verbs or resourceNames";
+            return Err(Failure::message(why));
+        }
+        let labels: serde_json::Map<String, Value> = selectors
+            .iter()
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(key, label)| (key.to_owned(), label.into()))
+            .collect();
+        value["aggregationRule"] = json!({ "clusterRoleSelectors": [{ "matchLabels": labels }] });
+        return make(cli, Kind::ClusterRole, value);
+    }
+    let verbs = verbs(cli);
+    if verbs.is_empty() {
+        return Err(Failure::message("at least one verb must be specified"));
+    }
+    let resources = resources(cli)?;
+    let names = cli.flags().texts("resource-name");
+    if resources.is_empty() && urls.is_empty() {
+        return Err(Failure::message("one of resource or nonResourceURL must be specified"));
+    }
+    check_names(&resources, &names)?;
+    let mut all = rules(&resources, &names, &verbs);
+    if !urls.is_empty() {
+        all.push(json!({ "verbs": verbs, "nonResourceURLs": urls }));
+    }
+    value["rules"] = all.into();
+    make(cli, Kind::ClusterRole, value)
+}
+
+/// `--user`, `--group` and `--serviceaccount`, in this order.
+fn subjects(cli: &Cli<'_>) -> Result<Vec<Value>, Failure> {
+    let flags = cli.flags();
+    let of = |kind: &'static str, flag: &str| {
+        flags.texts(flag).into_iter().map(move |name| json!({ "kind": kind, "apiGroup": GROUP, "name": name }))
+    };
+    let mut subjects: Vec<Value> = of("User", "user").chain(of("Group", "group")).collect();
+    for account in flags.texts("serviceaccount") {
+        match account.split(':').collect::<Vec<_>>().as_slice() {
+            [namespace, name] if !namespace.is_empty() && !name.is_empty() => {
+                subjects.push(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }));
+            }
+            _ => return Err(Failure::message("serviceaccount must be <namespace>:<name>")),
+        }
+    }
+    Ok(subjects)
+}
+
+fn binding(cli: &mut Cli<'_>, kind: Kind, role_kind: &str, role: &str) -> Result<Step, Failure> {
+    let name = name(cli)?;
+    let mut value = json!({
+        "apiVersion": format!("{GROUP}/v1"),
+        "kind": kind.info().kind,
+        "metadata": { "name": name },
+        "roleRef": { "apiGroup": GROUP, "kind": role_kind, "name": role },
+    });
+    let subjects = subjects(cli)?;
+    if !subjects.is_empty() {
+        value["subjects"] = subjects.into();
+    }
+    make(cli, kind, value)
+}
+
+/// Runs `kubectl create rolebinding`.
+pub(super) fn role_binding(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let flags = cli.flags();
+    match (flags.text("clusterrole"), flags.text("role")) {
+        ("", "") => Err(Failure::message("exactly one of clusterrole or role must be specified")),
+        ("", role) => binding(cli, Kind::RoleBinding, "Role", role),
+        (role, "") => binding(cli, Kind::RoleBinding, "ClusterRole", role),
+        _ => Err(Failure::message("exactly one of clusterrole or role must be specified")),
+    }
+}
+
+/// Runs `kubectl create clusterrolebinding`.
+pub(super) fn cluster_role_binding(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let flags = cli.flags();
+    if !flags.has("clusterrole") {
+        return Err(Failure::message("required flag(s) \"clusterrole\" not set"));
+    }
+    binding(cli, Kind::ClusterRoleBinding, "ClusterRole", flags.text("clusterrole"))
+}
+
+/// Runs `kubectl create token`.
+pub(super) fn token(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let name = name(cli)?.to_owned();
+    let mut spec = json!({});
+    let audiences = cli.flags().texts("audience");
+    if !audiences.is_empty() {
+        spec["audiences"] = json!(audiences);
+    }
+    if cli.flags().has("duration") {
+        let given = cli.flags().text("duration");
+        let length = duration::GoDuration::parse(given).map_err(Failure::Message)?;
+        spec["expirationSeconds"] = length.to_std().as_secs().into();
+    }
+    let request = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "metadata": {},
+        "spec": spec,
+    });
+    let key = ObjectKey::new(cli.namespace(), name);
+    let target = Target::object(Kind::ServiceAccount, &key).below(Subresource::Token);
+    let answer = cli
+        .send(target, Verb::Create { body: Body::Json(request), options: WriteOptions::default() })
+        .map_err(|status| Failure::Message(format!("failed to create token: {}", status.message())))?;
+    let token = answer.to_value()["status"]["token"].as_str().unwrap_or("").to_owned();
+    cli.out.push_str(&token);
+    Ok(Step::Done)
+}

@@ -1,0 +1,159 @@
+//! The Common Expression Language, as far as admission policies use it.
+//!
+//! Follows `github.com/google/cel-spec` and the libraries of `k8s.io/apiserver/pkg/cel`: operators, comprehension macros,
+//! functions on texts and lists, quantities. Values are those of JSON, so that there is one sort of whole number and a
+//! map's keys are texts. Not there: bytes, durations, timestamps, addresses, `authorizer`, and static types
+//! beyond those of literals and operators.
+
+mod evaluate;
+mod functions;
+mod parse;
+mod value;
+
+use parse::{Expression, Node};
+pub use value::Value;
+
+/// An expression that was understood.
+#[derive(Clone, Debug)]
+pub struct Program {
+    root: Expression,
+}
+
+impl Program {
+    /// Reads an expression that may refer to the variables `declared`.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its place, as cel-go's compiler says it.
+    pub fn compile(text: &str, declared: &[&str]) -> Result<Self, String> {
+        let place = |error: parse::Error| error.show(text);
+        let root = parse::parse(text).map_err(place)?;
+        check_references(&root, &mut declared.to_vec()).map_err(place)?;
+        Ok(Self { root })
+    }
+
+    /// The type that the expression has in any case, such as `bool` or `int`; nothing where that depends on the data.
+    #[must_use]
+    pub fn static_type(&self) -> Option<&'static str> {
+        type_of(&self.root)
+    }
+
+    /// Evaluates the expression; `variable` tells what a name means.
+    ///
+    /// # Errors
+    /// Why it has no value, as cel-go says it.
+    pub fn evaluate(&self, variable: &dyn Fn(&str) -> Option<Result<Value, String>>) -> Result<Value, String> {
+        evaluate::Scope::new(variable).evaluate(&self.root)
+    }
+}
+
+/// Every name must be a variable that there is.
+fn check_references<'a>(expression: &'a Expression, known: &mut Vec<&'a str>) -> Result<(), parse::Error> {
+    match &expression.node {
+        Node::Name(name) if !known.contains(&name.as_str()) => {
+            Err(parse::Error::at(expression.at, format!("undeclared reference to '{name}' (in container '')")))
+        }
+        Node::Comprehension { of, variable, body, result, .. } => {
+            check_references(of, known)?;
+            known.push(variable);
+            let checked = std::iter::once(body).chain(result).try_for_each(|part| check_references(part, known));
+            known.pop();
+            checked
+        }
+        _ => expression.children().into_iter().try_for_each(|child| check_references(child, known)),
+    }
+}
+
+fn type_of(expression: &Expression) -> Option<&'static str> {
+    match &expression.node {
+        Node::Literal(value) => Some(value.type_name()),
+        Node::List(_) => Some("list"),
+        Node::Map(_) => Some("map"),
+        Node::Has(..) | Node::Not(_) => Some("bool"),
+        Node::Negate(of) => type_of(of),
+        Node::Binary(operator, left, right) => match *operator {
+            "+" | "-" | "*" | "/" | "%" => {
+                let (left, right) = (type_of(left)?, type_of(right)?);
+                (left == right).then_some(left)
+            }
+            _ => Some("bool"),
+        },
+        Node::Comprehension { macro_name, .. } => match *macro_name {
+            "map" | "filter" => Some("list"),
+            _ => Some("bool"),
+        },
+        Node::Conditional(_, yes, no) => type_of(yes).filter(|kind| type_of(no) == Some(*kind)),
+        Node::Call(name, receiver, _) => functions::result_type(name, receiver.is_some()),
+        Node::OptionalSelect(..) => Some("optional_type"),
+        Node::Name(_) | Node::Select(..) | Node::Index(..) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn evaluate(text: &str) -> String {
+        let object = json!({
+            "metadata": { "name": "web", "labels": { "app": "a" } },
+            "spec": { "replicas": 3, "ports": [80, 443], "image": "nginx:1.25", "memory": "1Gi", "ratio": 0.5 },
+        });
+        let program = match Program::compile(text, &["object", "variables"]) {
+            Ok(program) => program,
+            Err(why) => return why,
+        };
+        let result = program.evaluate(&|name| (name == "object").then(|| Ok(Value::from_json(&object))));
+        result.map_or_else(|why| format!("error: {why}"), |value| value.show())
+    }
+
+    #[test]
+    fn expressions_have_values() {
+        let table = [
+            ("1 + 2 * 3 - 4 / 2 % 2", "7"),
+            ("object.spec.replicas <= 5 && object.metadata.name.startsWith('w')", "true"),
+            ("!has(object.metadata.labels) || !('bad' in object.metadata.labels)", "true"),
+            ("'at most ' + string(5) + \" replicas\"", "at most 5 replicas"),
+            ("object.spec.ports.all(p, p > 10) ? 'yes' : 'no'", "yes"),
+            ("object.spec.ports.exists_one(p, p == 80)", "true"),
+            ("object.spec.ports.map(p, p + 1)[1]", "444"),
+            ("object.spec.ports.filter(p, p < 100).size() == 1", "true"),
+            ("object.metadata.labels.exists(k, k == 'app')", "true"),
+            ("size({'a': 1, 'b': 2}) == size([1, 2])", "true"),
+            ("object.spec.image.matches('^nginx:[0-9.]+$')", "true"),
+            ("quantity(object.spec.memory).isGreaterThan(quantity('500Mi'))", "true"),
+            ("object.spec.ratio * 2.0 == 1", "true"),
+            ("object.spec.nothing == 1", "error: no such key: nothing"),
+            ("true || object.spec.nothing == 1", "true"),
+            ("object.spec.nothing == 1 || true", "true"),
+            ("1 / 0", "error: division by zero"),
+            ("r'\\d' == '\\\\d'", "true"),
+            ("'a,b'.split(',').join('-') + 'X'.lowerAscii()", "a-bx"),
+            ("[1] + [2] == [1, 2] && 2 in [1, 2]", "true"),
+            ("object.?spec.?nothing.orValue(7) + object.?spec.replicas.orValue(0)", "10"),
+            ("object.?metadata.?nothing.deep.hasValue()", "false"),
+            ("-object.spec.replicas < 0 && type(1) == int", "true"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(evaluate(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_in_its_place() {
+        let table = [
+            (
+                "object.",
+                "ERROR: <input>:1:8: Syntax error: no viable alternative at input '.'\n | object.\n | .......^",
+            ),
+            (
+                "nosuch == 1",
+                "ERROR: <input>:1:1: undeclared reference to 'nosuch' (in container '')\n | nosuch == 1\n | ^",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(evaluate(text), expected);
+        }
+        assert_eq!(Program::compile("1 + 1", &[]).map(|program| program.static_type()), Ok(Some("int")));
+        assert_eq!(Program::compile("object.x", &["object"]).map(|program| program.static_type()), Ok(None));
+    }
+}

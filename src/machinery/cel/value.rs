@@ -1,0 +1,103 @@
+//! Values of expressions.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use crate::machinery::quantity::Quantity;
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names are the language's own types")]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    Text(String),
+    List(Vec<Value>),
+    Map(BTreeMap<String, Value>),
+    Quantity(Quantity),
+    /// What a field selected with `.?` holds, if it is there.
+    Optional(Option<Box<Value>>),
+    /// A type, by its name.
+    Type(&'static str),
+}
+
+impl Value {
+    /// The value of JSON.
+    #[must_use]
+    pub fn from_json(json: &Json) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => {
+                number.as_i64().map_or_else(|| Self::Double(number.as_f64().unwrap_or(0.0)), Self::Int)
+            }
+            Json::String(text) => Self::Text(text.clone()),
+            Json::Array(items) => Self::List(items.iter().map(Self::from_json).collect()),
+            Json::Object(map) => {
+                Self::Map(map.iter().map(|(key, value)| (key.clone(), Self::from_json(value))).collect())
+            }
+        }
+    }
+
+    pub(super) const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null_type",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Double(_) => "double",
+            Self::Text(_) => "string",
+            Self::List(_) => "list",
+            Self::Map(_) => "map",
+            Self::Quantity(_) => "kubernetes.Quantity",
+            Self::Optional(_) => "optional_type",
+            Self::Type(_) => "type",
+        }
+    }
+
+    /// The value as `string()` makes it.
+    #[must_use]
+    pub fn show(&self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
+            Self::Double(value) => value.to_string(),
+            Self::Text(text) => text.clone(),
+            Self::Quantity(quantity) => quantity.to_string(),
+            Self::Type(name) => (*name).to_owned(),
+            Self::List(_) | Self::Map(_) | Self::Optional(_) => self.type_name().to_owned(),
+        }
+    }
+
+    /// Whether two values are one; numbers are compared by size.
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::List(left), Self::List(right)) => {
+                left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left.equals(right))
+            }
+            (Self::Map(left), Self::Map(right)) => {
+                left.len() == right.len()
+                    && left.iter().all(|(key, value)| right.get(key).is_some_and(|other| value.equals(other)))
+            }
+            _ => self == other || self.compare(other) == Some(Ordering::Equal),
+        }
+    }
+
+    /// How two values stand to each other, where they can be ordered.
+    pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Bool(left), Self::Bool(right)) => Some(left.cmp(right)),
+            (Self::Int(left), Self::Int(right)) => Some(left.cmp(right)),
+            (Self::Text(left), Self::Text(right)) => Some(left.cmp(right)),
+            (Self::Quantity(left), Self::Quantity(right)) => Some(left.cmp(right)),
+            (Self::Double(left), Self::Double(right)) => left.partial_cmp(right),
+            (Self::Int(left), Self::Double(right)) => (*left as f64).partial_cmp(right),
+            (Self::Double(left), Self::Int(right)) => left.partial_cmp(&(*right as f64)),
+            _ => None,
+        }
+    }
+}

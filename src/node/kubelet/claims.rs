@@ -1,0 +1,128 @@
+//! From a pod's claim to the volume behind it, and from that to a folder of the machine.
+//!
+//! `pkg/kubelet/volumemanager/populator/desired_state_of_world_populator.go` (`createVolumeSpec`) and what the plugins of
+//! PersistentVolumes do. A network file system is a folder of the machine too, which others do not share. A volume of a
+//! CSI driver can be attached, but no driver runs on the node that would mount it.
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, Pod, Volume};
+use k8s_openapi::api::storage::v1::VolumeAttachment;
+
+use crate::api::core::claim::{phase_of, volume_name};
+use crate::api::{ObjectKey, Resource, controller_of};
+use crate::client::Client;
+use crate::client::volumes::claim_ref;
+use crate::machinery::sha256;
+
+/// Why a volume is not there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Its claim or its volume is not as it should be: the sync fails at once.
+    Unprocessed(String),
+    /// It is not attached to the node yet.
+    Unattached,
+    /// It could not be mounted: the volume's own name, and why.
+    Device(String, String),
+    /// It could not be set up: why.
+    SetUp(String),
+}
+
+/// The name of the claim that a pod's volume uses.
+pub(super) fn claim_name(pod: &Pod, volume: &Volume) -> Option<String> {
+    match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(source), _) => Some(source.claim_name.clone()),
+        (None, Some(_)) => Some(format!("{}-{}", pod.name(), volume.name)),
+        (None, None) => None,
+    }
+}
+
+/// Where on the machine the files of a claim are.
+///
+/// # Errors
+/// What keeps the claim from being used.
+pub(super) fn folder(
+    pod: &Pod,
+    volume: &Volume,
+    claim: &str,
+    node: &str,
+    client: &mut Client<'_>,
+) -> Result<String, Trouble> {
+    let key = ObjectKey::new(pod.namespace(), claim);
+    let found = volume_of(pod, volume, &key, client);
+    let persistent = found.map_err(|why| Trouble::Unprocessed(format!("error processing PVC {key}: {why}")))?;
+    let spec = persistent.spec.clone().unwrap_or_default();
+    check_mode(pod, volume, &spec)?;
+    if let Some(source) = &spec.csi {
+        let name = sha256::hex(format!("{}{}{node}", source.volume_handle, source.driver).as_bytes());
+        let attachment = client.get::<VolumeAttachment>(&ObjectKey::new("", format!("csi-{name}")));
+        let is_attached = attachment.is_ok_and(|it| it.status.as_ref().is_some_and(|status| status.attached));
+        return Err(if is_attached {
+            let why = format!(
+                "kubernetes.io/csi: attacher.MountDevice failed to create newCsiDriverClient: driver name {} not found \
+                 in the list of registered CSI drivers",
+                source.driver
+            );
+            Trouble::Device(persistent.name().to_owned(), why)
+        } else {
+            Trouble::Unattached
+        });
+    }
+    Ok(match (&spec.host_path, &spec.local, &spec.nfs) {
+        (Some(source), ..) => source.path.clone(),
+        (_, Some(source), _) => source.path.clone(),
+        (.., Some(source)) => format!("{}:{}", source.server, source.path),
+        _ => format!("volume:{}", persistent.name()),
+    })
+}
+
+/// `getPVCExtractPV` and `getPVSpec`.
+fn volume_of(
+    pod: &Pod,
+    volume: &Volume,
+    key: &ObjectKey,
+    client: &mut Client<'_>,
+) -> Result<std::sync::Arc<PersistentVolume>, String> {
+    let claim = client.get::<PersistentVolumeClaim>(key);
+    let claim = claim.map_err(|error| format!("failed to fetch PVC from API server: {error}"))?;
+    if volume.ephemeral.is_some() && controller_of(&claim.metadata).is_none_or(|owner| owner.uid != pod.uid()) {
+        return Err(format!("PVC {key} was not created for pod {}/{} (pod is not owner)", pod.namespace(), pod.name()));
+    }
+    if claim.is_deleting() {
+        return Err("PVC is being deleted".to_owned());
+    }
+    let name = volume_name(&claim);
+    if phase_of(&claim) != "Bound" || name.is_empty() {
+        return Err("PVC is not bound".to_owned());
+    }
+    let found = client.get::<PersistentVolume>(&ObjectKey::new("", name));
+    let found = found.map_err(|error| format!("failed to fetch PV {name} from API server: {error}"))?;
+    match claim_ref(&found) {
+        None => Err(format!(
+            "found PV object {name} but it has a nil pv.Spec.ClaimRef indicating it is not yet bound to the claim"
+        )),
+        Some(reference) if reference.uid.as_deref() != Some(claim.uid()) => Err(format!(
+            "found PV object {name} but its pv.Spec.ClaimRef.UID {} does not point to claim.UID {}",
+            reference.uid.as_deref().unwrap_or(""),
+            claim.uid()
+        )),
+        Some(_) => Ok(found),
+    }
+}
+
+/// A file system is mounted, and a block device is given as such.
+fn check_mode(pod: &Pod, volume: &Volume, spec: &PersistentVolumeSpec) -> Result<(), Trouble> {
+    let mode = spec.volume_mode.as_deref().unwrap_or("Filesystem");
+    let containers = || pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    let mut mounts = containers().flat_map(|one| one.volume_mounts.iter().flatten());
+    let mut devices = containers().flat_map(|one| one.volume_devices.iter().flatten());
+    let wrong = match mode {
+        "Block" => mounts.any(|mount| mount.name == volume.name).then_some("volumeMounts"),
+        _ => devices.any(|device| device.name == volume.name).then_some("volumeDevices"),
+    };
+    match wrong {
+        Some(field) => Err(Trouble::Unprocessed(format!(
+            "volume {} has volumeMode {mode}, but is specified in {field}",
+            volume.name
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,201 @@
+//! Before a pod is bound to its node, its volumes are: `PreBind` of the plugin VolumeBinding (`BindPodVolumes`).
+//!
+//! The decisions are written, and then it is looked at once a second whether the binder has carried them out.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use serde_json::json;
+
+use crate::api::{Kind, Name, Object, Resource};
+use crate::client::volumes::{SELECTED_NODE, annotation};
+use crate::client::{Client, ClientError, InformerEvent};
+use crate::etcd::Why;
+use crate::machinery::time::Time;
+use crate::scheduler::framework::events::{Change, ClusterEvent};
+use crate::scheduler::plugins::volume_binding::{Decisions, is_fully_bound};
+use crate::scheduler::queue::QueuedPodInfo;
+use crate::scheduler::schedule_one::Outcome;
+
+use super::{FailureReason, KubeScheduler, PRE_BIND, both, keep, keep_named, patch_status};
+
+/// How often it is looked whether the claims are bound.
+const POLL_PERIOD: Duration = Duration::from_secs(1);
+/// How long they are waited for: `BindTimeoutSeconds`.
+const TIMEOUT: Duration = Duration::from_secs(600);
+/// Waiting for longer than this may go on for ever.
+const REST: Duration = Duration::from_secs(30);
+
+/// A pod whose node is chosen and whose volumes are not bound yet.
+#[derive(Clone, Debug)]
+pub(super) struct PendingBinding {
+    queued: QueuedPodInfo,
+    node: Name,
+    decisions: Decisions,
+    since: Time,
+}
+
+impl KubeScheduler {
+    /// Writes what was decided about a pod's volumes, and begins to wait.
+    pub(super) fn pre_bind(
+        &mut self,
+        client: &mut Client<'_>,
+        queued: QueuedPodInfo,
+        node: Name,
+        decisions: Decisions,
+    ) {
+        let pod = &queued.pod;
+        client.because(Why::new(
+            "Pod {} is to run on node {}, and its volumes are to be there.",
+            [pod.key.name.to_string(), node.to_string()],
+        ));
+        // Others may see where it is going to be: nobody has to, so a refusal does not matter.
+        let _ = patch_status(client, pod, json!({ "nominatedNodeName": &*node }));
+        let pending = PendingBinding { node, decisions, since: client.now, queued };
+        match write(&pending.decisions, client) {
+            Ok(()) => {
+                self.pending.insert(pending.queued.pod.uid.clone(), pending);
+                self.arm_pending(client);
+            }
+            Err(error) => self.volumes_failed(pending, &error.to_string(), client),
+        }
+    }
+
+    /// Asks to be woken when one of the pods is to be looked at next: each once a second, from its own beginning on.
+    fn arm_pending(&mut self, client: &mut Client<'_>) {
+        let now = client.now;
+        let next_look = |pending: &PendingBinding| {
+            let rounds = now.since(pending.since).as_secs() + 1;
+            pending.since + Duration::from_secs(rounds)
+        };
+        let Some(next) = self.pending.values().map(next_look).min() else { return };
+        if self.look_at.is_some_and(|at| at > now && at <= next) {
+            return;
+        }
+        self.look_at = Some(next);
+        if self.pending.values().any(|pending| now.since(pending.since) < REST) {
+            client.wake_at(next, PRE_BIND);
+        } else {
+            client.wake_in_background(next, PRE_BIND);
+        }
+    }
+
+    /// Looks which of the pods that wait can be bound now.
+    pub(super) fn look_at_pending(&mut self, client: &mut Client<'_>) {
+        self.look_at = None;
+        let due: Vec<Name> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| client.now.since(pending.since) >= POLL_PERIOD)
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        for uid in due {
+            let Some(pending) = self.pending.get(&uid).cloned() else { continue };
+            match self.are_bound(&pending) {
+                Ok(true) => {
+                    self.pending.remove(&uid);
+                    client.triggered_by(pending.queued.woken_by);
+                    self.bind(client, &pending.queued, &pending.node);
+                }
+                Ok(false) if client.now.since(pending.since) < TIMEOUT => {}
+                Ok(false) => self.volumes_failed(pending, "context deadline exceeded", client),
+                Err(why) => self.volumes_failed(pending, &why, client),
+            }
+        }
+        self.arm_pending(client);
+    }
+
+    /// `checkBindings`: whether all claims of the pod are bound.
+    fn are_bound(&self, pending: &PendingBinding) -> Result<bool, String> {
+        let listers = &self.scheduler.listers;
+        for wanted in &pending.decisions.provisions {
+            let Some(claim) = listers.claim(&wanted.key()) else {
+                return Err(format!("could not find PVC {:?} from API server", wanted.key().to_string()));
+            };
+            // The provisioner gives up on a node by taking the annotation away.
+            if !is_fully_bound(claim) && annotation(&claim.metadata, SELECTED_NODE) != Some(&*pending.node) {
+                return Err(format!("provisioning failed for PVC {:?}", wanted.name()));
+            }
+        }
+        for wanted in &pending.decisions.bindings {
+            if listers.volume(wanted.name()).is_none() {
+                return Err(format!("PV {:?} not found", wanted.name()));
+            }
+        }
+        let claims = &pending.queued.pod.claims;
+        Ok(claims.iter().all(|claim| listers.claim(&claim.key).is_some_and(|claim| is_fully_bound(claim))))
+    }
+
+    fn volumes_failed(&mut self, pending: PendingBinding, why: &str, client: &mut Client<'_>) {
+        self.pending.remove(&pending.queued.pod.uid);
+        self.scheduler.listers.revert(&pending.decisions);
+        let message = format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}");
+        let outcome = self.scheduler.binding_failed(&pending.queued, message, client.now);
+        if let Outcome::Unschedulable(failure) = outcome {
+            self.handle_failure(client, &pending.queued.pod, &failure, FailureReason::SchedulerError);
+        }
+    }
+
+    /// A pod that waited is gone.
+    pub(super) fn abandon(&mut self, uid: &str, now: Time) {
+        if let Some(pending) = self.pending.remove(uid) {
+            self.scheduler.listers.revert(&pending.decisions);
+            self.scheduler.binding_abandoned(&pending.queued.pod, now);
+        }
+    }
+
+    /// Takes in what changed about storage; says what pods may be waiting for.
+    pub(super) fn storage_changed(&mut self, event: &InformerEvent) -> Option<Change> {
+        let listers = &mut self.scheduler.listers;
+        let (key, name) = (event.key.clone(), event.key.name.clone());
+        match event.kind {
+            Kind::PersistentVolumeClaim => {
+                let (_, after) = both::<PersistentVolumeClaim>(event);
+                listers.set_claim(key, after);
+                after.map(|claim| Change::Claim(claim.clone()))
+            }
+            Kind::PersistentVolume => {
+                let (before, after) = both::<PersistentVolume>(event);
+                listers.set_volume(name, after);
+                after.map(|volume| Change::Volume(before.cloned(), volume.clone()))
+            }
+            Kind::StorageClass => {
+                let (before, after) = both(event);
+                keep_named(&mut listers.storage_classes, name, after);
+                after.map(|class| Change::Class(before.cloned(), class.clone()))
+            }
+            Kind::CSINode => {
+                let (_, after) = both(event);
+                keep_named(&mut listers.csi_nodes, name, after);
+                after.map(|_| Change::CsiNode)
+            }
+            _ => {
+                let after = match &event.after {
+                    Some(Object::Unstructured(object)) => Some(object),
+                    _ => None,
+                };
+                if event.kind == Kind::CSIDriver {
+                    keep_named(&mut listers.csi_drivers, name, after);
+                } else {
+                    keep(&mut listers.csi_storage_capacities, key, after);
+                }
+                after.map(|_| Change::StorageCapacity)
+            }
+        }
+    }
+
+    /// Pods that storage may help are tried again.
+    pub(super) fn storage_may_help(&mut self, change: &Change, now: Time) {
+        self.scheduler.move_all(ClusterEvent::STORAGE, change, now);
+    }
+}
+
+fn write(decisions: &Decisions, client: &mut Client<'_>) -> Result<(), ClientError> {
+    for volume in &decisions.bindings {
+        client.update(volume.clone())?;
+    }
+    for claim in &decisions.provisions {
+        client.update(claim.clone())?;
+    }
+    Ok(())
+}
