@@ -99,7 +99,7 @@ fn commands_that_wait_let_time_pass_and_end() {
         deployment.apps/web scaled
         $ wait deploy/web --for=jsonpath={.status.readyReplicas}=3
         deployment.apps/web condition met
-        after 3 s
+        after 4 s
         $ wait pod/nosuch --for=condition=Ready
         Error from server (NotFound): pods "nosuch" not found
         exit 1
