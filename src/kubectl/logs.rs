@@ -46,7 +46,7 @@ struct Source {
 /// The logs that are followed, or the object whose pods have not appeared yet.
 #[derive(Clone, Debug)]
 pub(super) enum Logs {
-    Absent { info: Info, selector: String },
+    Absent { info: Box<Info>, selector: String },
     Followed(Vec<FollowedLog>),
 }
 
@@ -78,7 +78,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return read(cli, sources);
     }
     let selector = selector_of(info)?;
-    Logs::Absent { info: info.clone(), selector }.poll(cli)
+    Logs::Absent { info: Box::new(info.clone()), selector }.poll(cli)
 }
 
 /// An object that is not there is told of with the namespace.
@@ -164,7 +164,7 @@ impl Logs {
 }
 
 /// Reads the log of the pod that is likeliest to say something, or of all: `GetFirstPod`.
-fn find_pods(cli: &mut Cli<'_>, info: Info, selector: String) -> Result<Step, Failure> {
+fn find_pods(cli: &mut Cli<'_>, info: Box<Info>, selector: String) -> Result<Step, Failure> {
     let options = ListOptions { label_selector: selector.clone(), ..ListOptions::default() };
     let mut list = cli.list(Kind::Pod, &info.namespace, options)?.wire();
     let mut pods = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
