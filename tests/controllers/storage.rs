@@ -109,7 +109,7 @@ fn a_claim_grows_only_where_its_class_lets_it() {
     class(&mut scene, "growing", json!({"allowVolumeExpansion": true}));
     claim(&mut scene, "a", Some("fixed"), "ReadWriteOnce", "1Gi");
     claim(&mut scene, "b", Some("growing"), "ReadWriteOnce", "1Gi");
-    scene.run(5);
+    scene.run(20);
     scene.mark();
     let forbidden = "persistentvolumeclaims \"a\" is forbidden: only dynamically provisioned pvc can be resized and the \
                      storageclass that provisions the pvc must support resize";
@@ -182,7 +182,7 @@ fn a_driver_s_volume_is_attached_while_a_pod_uses_it() {
     }));
     claim(&mut scene, "data", Some("manual"), "ReadWriteOnce", "1Gi");
     pod(&mut scene, "p", "data", "sleep 3600", json!({}));
-    scene.run(5);
+    scene.run(20);
     let name = format!("VolumeAttachment csi-{}", kubetab::machinery::sha256::hex(b"vol-1disk.example.comnode-1"));
     assert_eq!(text(&scene, &name, "/spec/attacher"), "disk.example.com");
     scene.run(150);

@@ -251,8 +251,8 @@ fn resources_change_in_place() {
         {"limits":{"cpu":"300m","memory":"128Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 0
         pod/p patched
         {"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 1
-        pod/p patched
-        {"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 1 PodResizePending Infeasible Node didn't have enough capacity: cpu, requested: 100000, capacity: 4000
+        Error from server (Forbidden): pods "p" is forbidden: node didn't have enough allocatable resources: cpu, requested: 100000, allocatable: 4000
+        {"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}} {"cpu":"150m","memory":"64Mi"} restarts 1
         pod/p patched
         {"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}} {"cpu":"200m","memory":"64Mi"} restarts 1
         Normal  Created  spec.containers{c}  Container created
@@ -260,10 +260,10 @@ fn resources_change_in_place() {
         Normal  Pulled  spec.containers{c}  Container image "nginx:1.27" already present on machine and can be accessed by the pod
         Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"128Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":2}
         Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":3}
-        Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":5}
+        Normal  ResizeCompleted    Pod resize completed: {"containers":[{"name":"c","resources":{"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":4}
         Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"128Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":2}
         Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"300m","memory":"256Mi"},"requests":{"cpu":"150m","memory":"64Mi"}}}],"generation":3}
-        Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":5}
+        Normal  ResizeStarted    Pod resize started: {"containers":[{"name":"c","resources":{"limits":{"cpu":"400m","memory":"256Mi"},"requests":{"cpu":"200m","memory":"64Mi"}}}],"generation":4}
         Normal  Started  spec.containers{c}  Container started
     "#]].assert_eq(&text);
 }
