@@ -272,12 +272,19 @@ fn apply_info(
 
 /// A refusal of a patch, with the patch and what it was meant for.
 fn patch_failure(info: &Info, changes: &Value, status: &Status) -> Failure {
-    let source = &info.source;
+    let (source, kind) = (&info.source, info.kind.info());
     let message = format!(
-        "error when applying patch:\n{}\nto:\n{}\nfor: {source:?}: error when patching {source:?}: {}",
+        "error when applying patch:\n{}\nto:\nResource: \"{}/{version}, Resource={}\", GroupVersionKind: \
+         \"{}/{version}, Kind={}\"\nName: {:?}, Namespace: {:?}\nfor: {source:?}: error when patching {source:?}: {}",
         go_json::marshal(changes),
-        info.printed(),
-        status.message()
+        kind.group,
+        kind.plural,
+        kind.group,
+        kind.kind,
+        info.name,
+        info.namespace,
+        status.message(),
+        version = kind.version,
     );
     Failure::Status(Status::with_details(status.reason(), message, status.details().clone()))
 }

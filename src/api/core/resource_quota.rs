@@ -155,7 +155,7 @@ fn validate_scope_selector(errors: &mut ErrorList, path: &Path, spec: &ResourceQ
     }
     for pair in CONTRADICTIONS {
         if pair.iter().all(|scope| requirements.iter().any(|requirement| requirement.scope_name == *scope)) {
-            let shown = spec.scopes.as_ref().map_or(Value::Null, |scopes| check::json(scopes));
+            let shown = spec.scopes.as_ref().map_or(Value::Null, check::json);
             errors.push(FieldError::invalid(&path, shown, "conflicting scopes"));
         }
     }
@@ -200,8 +200,7 @@ pub(crate) fn validate_update(new: &ResourceQuota, old: &ResourceQuota, subresou
         quota.spec.iter().flat_map(|spec| list(&spec.scopes)).cloned().collect()
     };
     let (after, before) = (scopes(new), scopes(old));
-    let shown =
-        || new.spec.as_ref().and_then(|spec| spec.scopes.as_ref()).map_or(Value::Null, |list| check::json(list));
+    let shown = || new.spec.as_ref().and_then(|spec| spec.scopes.as_ref()).map_or(Value::Null, check::json);
     check::immutable(&mut errors, &Path::new("spec").child("scopes"), &after, &before, shown);
     errors
 }

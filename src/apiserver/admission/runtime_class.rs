@@ -115,7 +115,7 @@ mod tests {
             serde_json::from_value(json!({ "key": key, "operator": operator, "value": value })).expect("a toleration")
         };
         let (any, one, other) = (toleration("a", None), toleration("a", Some("x")), toleration("b", Some("x")));
-        assert_eq!(merge(&[one.clone(), other.clone()], &[any.clone()]), [other.clone(), any.clone()]);
-        assert_eq!(merge(&[any.clone()], &[one, any.clone(), other.clone()]), [any, other]);
+        assert_eq!(merge(&[one.clone(), other.clone()], std::slice::from_ref(&any)), [other.clone(), any.clone()]);
+        assert_eq!(merge(std::slice::from_ref(&any), &[one, any.clone(), other.clone()]), [any, other]);
     }
 }

@@ -376,7 +376,7 @@ fn token(letters: &[char]) -> Result<(Token, usize), String> {
         return Ok((Token::Word(letters[..length].iter().collect()), length));
     }
     let starts = |symbol: &&str| symbol.chars().zip(letters).filter(|(a, b)| a == *b).count() == symbol.len();
-    match SYMBOLS.into_iter().find(|symbol| starts(&symbol)) {
+    match SYMBOLS.into_iter().find(|symbol| starts(symbol)) {
         Some(symbol) => Ok((Token::Symbol(symbol), symbol.len())),
         None => Err(format!("Syntax error: token recognition error at: '{first}'")),
     }
@@ -393,7 +393,7 @@ fn number(letters: &[char]) -> Result<(Token, usize), String> {
         is_double |= fraction || exponent;
         let goes_on =
             letter.is_ascii_digit() || fraction || exponent || (after_exponent && matches!(letter, '+' | '-'));
-        if !goes_on && !(is_hexadecimal && letter.is_ascii_hexdigit()) {
+        if !(goes_on || is_hexadecimal && letter.is_ascii_hexdigit()) {
             break;
         }
         length += 1;

@@ -175,7 +175,7 @@ fn capabilities_baseline(spec: &PodSpec) -> Option<Violation> {
 }
 
 /// The containers that add a forbidden capability, and these.
-fn added_capabilities<'a>(spec: &'a PodSpec, is_bad: impl Fn(&str) -> bool) -> (Vec<&'a str>, BTreeSet<&'a str>) {
+fn added_capabilities(spec: &PodSpec, is_bad: impl Fn(&str) -> bool) -> (Vec<&str>, BTreeSet<&str>) {
     let (mut bad, mut added) = (Vec::new(), BTreeSet::new());
     for part in parts(spec) {
         let Some(capabilities) = part.context.and_then(|context| context.capabilities.as_ref()) else { continue };

@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn labels_make_a_policy() {
         let latest = |level: &str| format!("{level}:latest");
-        let table: [(&[(&str, &str)], String, String); 5] = [
+        type Labels<'a> = &'a [(&'a str, &'a str)];
+        let table: [(Labels<'_>, String, String); 5] = [
             (&[], latest("privileged"), latest("privileged")),
             (&[("enforce", "baseline")], latest("baseline"), latest("baseline")),
             (
