@@ -10,7 +10,7 @@ ONLY ?=
 run := scripts/run
 wasm := --target wasm32-unknown-unknown --profile web
 
-.PHONY: help serve look api dist test setup setup-test fmt clippy native-test wasm-test e2e sizes bench screenshot clean
+.PHONY: help serve look api dist test setup setup-test fmt clippy script-test native-test wasm-test e2e sizes bench screenshot clean
 
 help: ## Lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -29,8 +29,8 @@ dist: setup ## Builds the release page into dist/ (PUBLIC_URL=/path/ for a fixed
 	@$(run) "Building the page into dist/" scripts/dist.sh "$(PUBLIC_URL)"
 
 # In this order what fails fast comes first; the tests of the built page come last.
-test: setup-test ## Formatting, clippy, native, wasm and browser tests, download sizes
-	@$(MAKE) --no-print-directory fmt clippy native-test wasm-test dist e2e
+test: setup-test ## Formatting, clippy, script, native, wasm and browser tests, download sizes
+	@$(MAKE) --no-print-directory fmt script-test clippy native-test wasm-test dist e2e
 
 fmt: ## Checks the formatting
 	@$(run) "Checking the formatting" cargo fmt --check
@@ -39,6 +39,9 @@ clippy: ## Lints for this machine and for wasm32; warnings are errors
 	@$(run) "Linting for this machine" cargo clippy --quiet --all-targets --features serve -- -D warnings
 	@$(run) "Linting the browser tests" cargo clippy --quiet --test e2e --features serve -- -D warnings
 	@$(run) "Linting for wasm32" cargo clippy --quiet $(wasm) --lib --bin page --bin cluster --test wasm -- -D warnings
+
+script-test: ## Tests the build's scripts: the splitter, and how a split program starts
+	@$(run) "Testing the build's scripts" node --test --test-reporter=dot scripts/tests/*.test.mjs
 
 native-test: ## Runs the native tests
 	@$(run) "Testing natively" cargo test --features serve

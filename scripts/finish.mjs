@@ -5,8 +5,10 @@
 //   page-<hash>.js      the page's loader, an ES module; starts the page at once
 //   cluster-<hash>.js   the Web Worker, a classic script
 //   editor-<hash>.js    CodeMirror, an ES module which the page loads after first paint
-//   *_bg-<hash>.wasm    the two wasm files, shrunk by wasm-opt
+//   *_bg-<hash>.wasm    what page and worker need first, shrunk by wasm-opt
+//   *_late-<hash>.wasm  the rest of them, which each loads when it runs
 //
+// What is needed first is found out by running both, without a browser, through a visit (scripts/profile/visit.mjs).
 // The page finds the worker's and the editor's addresses in two meta tags. No script is
 // inline, because the Content-Security-Policy of index.html allows none.
 import { execFile } from "node:child_process";
@@ -14,20 +16,23 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build, transform } from "esbuild";
 import { bundleEditor } from "./bundle-editor.mjs";
-import { likenessNames } from "./order.mjs";
+import { glueFunction, openGlue } from "./glue.mjs";
+import { neededFirst, rehearse } from "./profile/visit.mjs";
+import { wasmFeatures } from "./wasm/features.mjs";
+import { parse } from "./wasm/module.mjs";
+import { byLikeness } from "./wasm/order.mjs";
+import { split } from "./wasm/split.mjs";
 
 const staging = process.env.TRUNK_STAGING_DIR;
 if (!staging) throw new Error("scripts/finish.mjs is called by Trunk; run: make dist");
 const publicUrl = process.env.TRUNK_PUBLIC_URL ?? "./";
+/** Built by `make look`: quickly, large, and whole. */
+const isForALook = process.env.KUBETAB_PROFILE === "web-look";
 const cache = path.resolve(process.env.CARGO_TARGET_DIR ?? "target", "wasm-opt");
-
-// What every browser since 2023 understands and rustc uses; nothing beyond it.
-const wasmFeatures = [
-  "bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext",
-].map((feature) => `--enable-${feature}`);
 
 const hash = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
 
@@ -47,48 +52,79 @@ async function publish(stem, extension, bytes) {
 
 /** Shrinks a wasm file; the result is kept under the input's hash, as this takes long. */
 async function shrink(file) {
-  if (process.env.KUBETAB_PROFILE === "web-look") return readFile(file);
   const binaryen = path.dirname(createRequire(import.meta.url).resolve("binaryen/package.json"));
   const { version } = JSON.parse(await readFile(path.join(binaryen, "package.json"), "utf8"));
-  const level = "-Oz";
+  // What is called from one place only stays by itself when it is large: half of such code is never needed first, and
+  // would be, as a part of what is.
+  const level = ["-Oz", "--one-caller-inline-max-function-size=60"];
   const input = await readFile(file);
-  const orderer = await readFile(new URL("order.mjs", import.meta.url));
-  const settings = Buffer.from([version, level, ...wasmFeatures].join());
-  const kept = path.join(cache, `${hash(Buffer.concat([input, orderer, settings]))}.wasm`);
+  const settings = Buffer.from([version, ...level, ...wasmFeatures].join());
+  const kept = path.join(cache, `${hash(Buffer.concat([input, settings]))}.wasm`);
   try {
     return await readFile(kept);
   } catch {
     await mkdir(cache, { recursive: true });
     const partial = `${kept}.${process.pid}`;
-    const optimise = (from, pass) =>
-      promisify(execFile)(process.execPath, [path.join(binaryen, "bin", "wasm-opt"), pass, ...wasmFeatures, from, "-o", partial]);
-    await optimise(file, level);
-    await writeFile(partial, likenessNames(await readFile(partial)));
-    await optimise(partial, "--reorder-functions-by-name");
+    await promisify(execFile)(process.execPath, [path.join(binaryen, "bin", "wasm-opt"), ...level, ...wasmFeatures, file, "-o", partial]);
     await rename(partial, kept);
     return await readFile(kept);
   }
 }
 
-/** Bundles wasm-bindgen's loader with a line that starts it, into one minified script. */
-async function bundleLoader(loader, format, start) {
+/** A program as Trunk left it: wasm-bindgen's glue and the wasm file, which is shrunk. */
+async function built(name) {
+  const loader = await staged(new RegExp(`^${name}(-[0-9a-f]+)?\\.js$`));
+  const file = await staged(new RegExp(`^${name}(-[0-9a-f]+)?_bg\\.wasm$`));
+  return { name, loader, file, bytes: isForALook ? await readFile(file) : await shrink(file) };
+}
+
+/** A program's wasm in two files, given the functions that are needed first. */
+function inTwo(bytes, needed) {
+  const first = new Set(needed);
+  const order = (functions, bodyOf) => byLikeness(functions.map(bodyOf)).map((place) => functions[place]);
+  return split(parse(bytes), (index) => first.has(index), order);
+}
+
+/** The wasm files of page and engine; those of a page that is only for a look are whole. */
+async function divided(page, cluster) {
+  if (isForALook) return [page, cluster].map(({ bytes }) => ({ first: bytes }));
+  const [pageGlue, clusterGlue] = await Promise.all([page, cluster].map(({ loader }) => glueFunction(loader)));
+  const needed = await neededFirst({ glue: pageGlue, bytes: page.bytes }, { glue: clusterGlue, bytes: cluster.bytes });
+  const files = [inTwo(page.bytes, needed.page), inTwo(cluster.bytes, needed.cluster)];
+  await rehearse({ glue: pageGlue, first: files[0].first }, { glue: clusterGlue, first: files[1].first }, needed.said);
+  return files;
+}
+
+/** wasm-bindgen's glue, opened, in place of the file. */
+const openedGlue = {
+  name: "opened-glue",
+  setup(build) {
+    build.onLoad({ filter: /\/(page|cluster)(-[0-9a-f]+)?\.js$/ }, async ({ path: file }) => ({ contents: await openGlue(file), loader: "js" }));
+  },
+};
+
+/** Bundles glue, what starts the program, and the addresses of its files into one minified script. */
+async function bundleLoader(loader, format, addresses) {
+  const contents = `
+    import { getImports, finish } from ${JSON.stringify(loader)};
+    import { start } from ${JSON.stringify(fileURLToPath(new URL("../assets/start/start.js", import.meta.url)))};
+    start({ getImports, finish }, ${addresses.join(", ")}).catch(reportError);`;
   const result = await build({
-    stdin: { contents: `import init from "./${path.basename(loader)}";\n${start}`, resolveDir: staging },
-    bundle: true, minify: true, write: false, format, target: "es2022", legalComments: "none",
-    // The default address is never used: `start` always gives one.
+    stdin: { contents, resolveDir: staging },
+    bundle: true, minify: true, write: false, format, target: "es2022", legalComments: "none", plugins: [openedGlue],
+    // wasm-bindgen's own way to start, which is not used, has an address of its own.
     logOverride: { "empty-import-meta": "silent" },
   });
   return result.outputFiles[0].contents;
 }
 
-async function publishProgram(name, format, scriptAddress) {
-  const loader = await staged(new RegExp(`^${name}(-[0-9a-f]+)?\\.js$`));
-  const wasm = await staged(new RegExp(`^${name}(-[0-9a-f]+)?_bg\\.wasm$`));
-  const wasmName = await publish(`${name}_bg`, "wasm", await shrink(wasm));
-  const start = `init({ module_or_path: new URL(${JSON.stringify(wasmName)}, ${scriptAddress}) });`;
-  const scriptName = await publish(name, "js", await bundleLoader(loader, format, start));
-  await Promise.all([rm(loader), rm(wasm)]);
-  return { scriptName, wasmName };
+async function publishProgram({ name, loader, file }, { first, late }, format, scriptAddress) {
+  const wasmNames = [await publish(`${name}_bg`, "wasm", first)];
+  if (late) wasmNames.push(await publish(`${name}_late`, "wasm", late));
+  const addresses = wasmNames.map((each) => `new URL(${JSON.stringify(each)}, ${scriptAddress})`);
+  const scriptName = await publish(name, "js", await bundleLoader(loader, format, addresses));
+  await Promise.all([rm(loader), rm(file)]);
+  return { scriptName, wasmName: wasmNames[0] };
 }
 
 async function minifyStyles() {
@@ -99,9 +135,11 @@ async function minifyStyles() {
   }
 }
 
+const programs = await Promise.all([built("page"), built("cluster")]);
+const files = await divided(...programs);
 const [page, cluster, editorName] = await Promise.all([
-  publishProgram("page", "esm", "import.meta.url"),
-  publishProgram("cluster", "iife", "self.location.href"),
+  publishProgram(programs[0], files[0], "esm", "import.meta.url"),
+  publishProgram(programs[1], files[1], "iife", "self.location.href"),
   bundleEditor().then((bytes) => publish("editor", "js", bytes)),
   minifyStyles(),
 ]);

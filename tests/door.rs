@@ -219,7 +219,7 @@ fn refusals_have_the_codes_of_the_real_server() {
         let typed = |content_type| [("Content-Type", content_type)];
         for (method, path, content_type) in [
             ("POST", CONFIG_MAPS.to_owned(), "application/vnd.kubernetes.protobuf"),
-            ("PATCH", format!("{CONFIG_MAPS}/a"), "application/apply-patch+yaml"),
+            ("PATCH", format!("{CONFIG_MAPS}/a"), "application/patch+yaml"),
             ("PATCH", format!("{CONFIG_MAPS}/a"), "application/json"),
         ] {
             assert_eq!(
@@ -427,6 +427,17 @@ fn whoever_is_impersonated_stands_in_the_log() {
         let json_type = ("Content-Type", "application/json");
         let jane =
             [json_type, ("Impersonate-User", "jane"), ("Impersonate-Group", "dev"), ("Impersonate-Extra-Scope", "x")];
+        let refused = client.send("POST", CONFIG_MAPS, &jane, body.as_bytes()).await;
+        let why = "configmaps is forbidden: User \"jane\" cannot create resource \"configmaps\" in API group \"\" in the \
+                   namespace \"default\"";
+        assert_eq!((refused.code, refused.message().as_str()), (403, why));
+        let binding = json!({
+            "metadata": {"name": "developers"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "dev"}],
+        });
+        let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+        assert_eq!(client.post(bindings, &binding).await.code, 201);
         assert_eq!(client.send("POST", CONFIG_MAPS, &jane, body.as_bytes()).await.code, 201);
         let nobody = [json_type, ("Impersonate-Group", "dev")];
         assert_eq!(client.send("POST", CONFIG_MAPS, &nobody, body.as_bytes()).await.code, 500);

@@ -274,7 +274,7 @@ fn kinds_are_listed_and_explained() {
     let versions = cluster.kubectl("api-versions").ok();
     assert!(versions.lines().any(|line| line == "apps/v1") && versions.lines().last() == Some("v1"), "{versions}");
     let resources = cluster.kubectl("api-resources --no-headers").ok();
-    assert!(resources.lines().next().is_some_and(|line| line.starts_with("configmaps ")), "{resources}");
+    assert!(resources.lines().next().is_some_and(|line| line.starts_with("bindings ")), "{resources}");
     let explained = cluster.kubectl("explain pod.spec.containers").ok();
     for part in [
         "KIND:       Pod\nVERSION:    v1\n\nFIELD: containers <[]Container>\n",

@@ -132,6 +132,12 @@ kinds! {
     Deployment, "apps", "v1", "deployments", "deployment", ["deploy"], true, ["all"], [Status, Scale], true;
     ReplicaSet, "apps", "v1", "replicasets", "replicaset", ["rs"], true, ["all"], [Status, Scale], true;
     StatefulSet, "apps", "v1", "statefulsets", "statefulset", ["sts"], true, ["all"], [Status, Scale], true;
+    SelfSubjectReview, "authentication.k8s.io", "v1", "selfsubjectreviews", "selfsubjectreview", [], false, [], [], false;
+    TokenReview, "authentication.k8s.io", "v1", "tokenreviews", "tokenreview", [], false, [], [], false;
+    LocalSubjectAccessReview, "authorization.k8s.io", "v1", "localsubjectaccessreviews", "localsubjectaccessreview", [], true, [], [], false;
+    SelfSubjectAccessReview, "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "selfsubjectaccessreview", [], false, [], [], false;
+    SelfSubjectRulesReview, "authorization.k8s.io", "v1", "selfsubjectrulesreviews", "selfsubjectrulesreview", [], false, [], [], false;
+    SubjectAccessReview, "authorization.k8s.io", "v1", "subjectaccessreviews", "subjectaccessreview", [], false, [], [], false;
     HorizontalPodAutoscaler, "autoscaling", "v2", "horizontalpodautoscalers", "horizontalpodautoscaler", ["hpa"], true, ["all"], [Status], false;
     CronJob, "batch", "v1", "cronjobs", "cronjob", ["cj"], true, ["all"], [Status], true;
     Job, "batch", "v1", "jobs", "job", [], true, ["all"], [Status], true;
@@ -167,12 +173,6 @@ kinds! {
     ResourceClaim, "resource.k8s.io", "v1", "resourceclaims", "resourceclaim", [], true, [], [Status], false;
     ResourceClaimTemplate, "resource.k8s.io", "v1", "resourceclaimtemplates", "resourceclaimtemplate", [], true, [], [], false;
     ResourceSlice, "resource.k8s.io", "v1", "resourceslices", "resourceslice", [], false, [], [], true;
-    SelfSubjectReview, "authentication.k8s.io", "v1", "selfsubjectreviews", "selfsubjectreview", [], false, [], [], false;
-    TokenReview, "authentication.k8s.io", "v1", "tokenreviews", "tokenreview", [], false, [], [], false;
-    LocalSubjectAccessReview, "authorization.k8s.io", "v1", "localsubjectaccessreviews", "localsubjectaccessreview", [], true, [], [], false;
-    SelfSubjectAccessReview, "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "selfsubjectaccessreview", [], false, [], [], false;
-    SelfSubjectRulesReview, "authorization.k8s.io", "v1", "selfsubjectrulesreviews", "selfsubjectrulesreview", [], false, [], [], false;
-    SubjectAccessReview, "authorization.k8s.io", "v1", "subjectaccessreviews", "subjectaccessreview", [], false, [], [], false;
     FlowSchema, "flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "flowschema", [], false, [], [Status], true;
     PriorityLevelConfiguration, "flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations", "prioritylevelconfiguration", [], false, [], [Status], true;
 }

@@ -14,7 +14,7 @@ mod internal;
 mod kind;
 pub mod managed_fields;
 mod meta;
-mod networking;
+pub(crate) mod networking;
 mod node;
 mod object;
 mod parts;

@@ -104,6 +104,13 @@ pub trait Resource:
     }
 }
 
+/// The metadata of an object that is copied first when it is shared. By itself for each kind, so that the copying of kinds
+/// that a new cluster has none of is not among what the page loads first.
+#[inline(never)]
+fn own_metadata<T: Resource>(object: &mut Arc<T>) -> &mut ObjectMeta {
+    Arc::make_mut(object).metadata_mut()
+}
+
 macro_rules! objects {
     ($($kind:ident),* $(,)?) => {
         /// An object of any kind, shared and cheap to clone.
@@ -134,7 +141,7 @@ macro_rules! objects {
             /// The object's metadata, to be changed; copies the object when it is shared.
             pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
                 match self {
-                    $(Self::$kind(object) => Arc::make_mut(object).metadata_mut(),)*
+                    $(Self::$kind(object) => own_metadata(object),)*
                     Self::Unstructured(object) => &mut Arc::make_mut(object).metadata,
                 }
             }

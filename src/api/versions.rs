@@ -15,6 +15,8 @@ pub struct OtherVersion {
     pub group: &'static str,
     /// The version in the group.
     pub version: &'static str,
+    /// The group behind which discovery lists this one.
+    pub listed_after: &'static str,
     to_stored: fn(&mut Map<String, Value>),
     from_stored: fn(&mut Map<String, Value>),
 }
@@ -25,6 +27,7 @@ pub const OTHER_VERSIONS: &[OtherVersion] = &[
         kind: Kind::HorizontalPodAutoscaler,
         group: "autoscaling",
         version: "v1",
+        listed_after: "autoscaling",
         to_stored: autoscaler_to_v2,
         from_stored: autoscaler_to_v1,
     },
@@ -32,6 +35,7 @@ pub const OTHER_VERSIONS: &[OtherVersion] = &[
         kind: Kind::Event,
         group: "events.k8s.io",
         version: "v1",
+        listed_after: "apps",
         to_stored: event_to_core,
         from_stored: event_from_core,
     },

@@ -59,7 +59,15 @@ pub struct Caller {
 }
 
 impl Caller {
-    fn user(&self) -> User {
+    /// The caller that is a user.
+    #[must_use]
+    pub fn of(user: &User) -> Self {
+        Self { name: user.name.to_string(), groups: user.groups.to_vec(), ..Self::default() }
+    }
+
+    /// The user that the caller is.
+    #[must_use]
+    pub fn user(&self) -> User {
         User { name: Name::from(self.name.as_str()), groups: self.groups.clone().into() }
     }
 }

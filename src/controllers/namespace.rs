@@ -186,7 +186,8 @@ fn delete_content(namespace: &Namespace, deleted_at: Time, client: &mut Client<'
     if !left.is_empty() {
         return Ok(rest);
     }
-    for &kind in Kind::ALL.iter().filter(|kind| kind.info().namespaced && !matches!(kind, Kind::Pod)) {
+    let is_kept = |kind: &&Kind| kind.info().namespaced && kind.is_stored() && !matches!(kind, Kind::Pod);
+    for &kind in Kind::ALL.iter().filter(is_kept) {
         match delete_all(kind, name, client) {
             Ok(left) => rest.add(kind, name, &left, 0),
             Err(ClientError::Api(status)) => rest.errors.push(status.message().to_owned()),

@@ -14,6 +14,7 @@ use crate::machinery::time::Time;
 use crate::node::runtime::StreamInput;
 use crate::session::{PodRequest, Session, SessionLog};
 
+use super::authentication;
 use super::message::{HttpRequest, Reply};
 use super::metrics::Metrics;
 use super::negotiate::Format;
@@ -128,6 +129,17 @@ impl Door {
     /// The session's log, and the hash of the state that it leads to; nothing when the session has ended.
     pub async fn log(&self) -> Option<(SessionLog, u64)> {
         self.work(|actor| (actor.session.log(), actor.session.hash())).await
+    }
+
+    /// Whether whoever sends a request may open a stream to its target.
+    pub(super) async fn admit(&self, request: &HttpRequest, target: &Target) -> Result<(), Status> {
+        let (request, target) = (request.clone(), target.clone());
+        let admitted = self.work(move |actor| {
+            let cluster = actor.session.cluster();
+            let caller = authentication::caller(&request, cluster)?;
+            cluster.api().authorize(&authentication::user(caller.as_ref()), "create", &target)
+        });
+        admitted.await.unwrap_or_else(|| Err(ended()))
     }
 
     /// Whether a stream to a pod would be carried on.

@@ -1,10 +1,13 @@
-//! Who asks: the door's one administrator, or whoever that administrator wants to be.
+//! Who asks: the door's one administrator, the bearer of a service account's token, or whoever one of these wants to be.
 //!
-//! `k8s.io/apiserver/pkg/endpoints/filters/impersonation`. Nobody logs in: whoever reaches the door may do everything,
-//! and so may impersonate everybody (`kubectl --as`, `--as-group`, `--as-uid`).
+//! `k8s.io/apiserver/pkg/endpoints/filters/impersonation`. Nobody has to log in: whoever reaches the door without a token
+//! may do everything, and so may impersonate everybody (`kubectl --as`, `--as-group`, `--as-uid`).
 
-use crate::apiserver::Caller;
+use crate::apiserver::authorization::Attributes;
+use crate::apiserver::{Caller, User};
 use crate::machinery::status::{Reason, Status};
+
+use crate::sim::Cluster;
 
 use super::message::HttpRequest;
 
@@ -29,8 +32,37 @@ pub struct Impersonation {
 /// Who sends a request; nothing for the administrator.
 ///
 /// # Errors
+/// `Unauthorized` for a token that is not taken, `Forbidden` when its bearer may not be somebody else, and as
+/// [`impersonated`].
+pub(super) fn caller(request: &HttpRequest, cluster: &Cluster) -> Result<Option<Caller>, Status> {
+    let bearer = match request.token.as_str() {
+        "" => None,
+        token => Some(cluster.api().authenticate(cluster.now(), token)?),
+    };
+    let Some(wanted) = impersonated(request)? else { return Ok(bearer.as_ref().map(Caller::of)) };
+    if let Some(bearer) = &bearer {
+        let account = wanted.name.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':'));
+        let (namespace, resource, name) = match account {
+            Some((namespace, name)) => (namespace, "serviceaccounts", name),
+            None => ("", "users", wanted.name.as_str()),
+        };
+        let verb = "impersonate";
+        let wish = Attributes::Resource { verb, namespace, group: "", resource, subresource: "", name };
+        cluster.api().authorize_attributes(bearer, &wish)?;
+    }
+    Ok(Some(wanted))
+}
+
+/// The user that a caller is.
+pub(super) fn user(caller: Option<&Caller>) -> User {
+    caller.map_or_else(User::admin, Caller::user)
+}
+
+/// Whom a request wants to be.
+///
+/// # Errors
 /// `InternalError` for groups and the like without a user, as upstream has it.
-pub(super) fn caller(request: &HttpRequest) -> Result<Option<Caller>, Status> {
+fn impersonated(request: &HttpRequest) -> Result<Option<Caller>, Status> {
     let Impersonation { user, uid, groups, extra } = &request.impersonation;
     if user.is_empty() {
         let is_empty = groups.is_empty() && uid.is_empty() && extra.is_empty();
@@ -67,7 +99,7 @@ mod tests {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
         let impersonation = Impersonation { user: user.to_owned(), groups, ..Impersonation::default() };
         let request = HttpRequest { impersonation, ..HttpRequest::default() };
-        caller(&request)
+        impersonated(&request)
             .map(|caller| caller.map(|caller| caller.groups).unwrap_or_default())
             .map_err(|error| error.code())
     }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Kind, Subresource};
+use crate::api::{Kind, OTHER_VERSIONS, OtherVersion, Subresource};
 
 /// A group with one of its versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,11 @@ impl GroupVersion {
             if !found.contains(&own) {
                 found.push(own);
             }
+        }
+        for other in OTHER_VERSIONS {
+            let last = found.iter().rposition(|own| own.group == other.listed_after);
+            let own = Self { group: other.group, version: other.version };
+            found.insert(last.map_or(found.len(), |last| last + 1), own);
         }
         found
     }
@@ -55,7 +60,9 @@ impl GroupVersion {
     /// The kinds in it, by the names of their resources.
     pub(super) fn kinds(self) -> Vec<Kind> {
         let is_own = |kind: &&Kind| kind.info().group == self.group && kind.info().version == self.version;
-        let mut kinds: Vec<Kind> = Kind::ALL.iter().filter(is_own).copied().collect();
+        let is_other = |other: &&OtherVersion| (other.group, other.version) == (self.group, self.version);
+        let others = OTHER_VERSIONS.iter().filter(is_other).map(|other| other.kind);
+        let mut kinds: Vec<Kind> = Kind::ALL.iter().filter(is_own).copied().chain(others).collect();
         kinds.sort_by_key(|kind| kind.info().plural);
         kinds
     }

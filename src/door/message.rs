@@ -24,6 +24,8 @@ pub struct HttpRequest {
     pub content_type: String,
     /// The `User-Agent` header.
     pub user_agent: String,
+    /// The token of an `Authorization: Bearer` header; empty without one.
+    pub token: String,
     /// Whom the client wants to be.
     pub impersonation: Impersonation,
     /// The body.

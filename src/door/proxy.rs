@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
-use crate::api::{Kind, ObjectKey};
-use crate::apiserver::address;
+use crate::api::{Kind, ObjectKey, Subresource};
+use crate::apiserver::{Target, address};
 use crate::machinery::shell::NetworkAnswer;
 use crate::machinery::status::{Reason, Status};
 use crate::node::runtime::StreamInput;
@@ -59,6 +59,13 @@ pub(super) fn passage(path: &str) -> Option<Passage> {
 }
 
 impl Passage {
+    /// What a client needs the right for.
+    pub(super) fn target(&self) -> Target {
+        let kind = if self.is_service { Kind::Service } else { Kind::Pod };
+        let key = ObjectKey::new(self.namespace.as_str(), self.name.as_str());
+        Target::object(kind, &key).below(Subresource::Proxy)
+    }
+
     /// Passes a request on, and gives the answer back.
     ///
     /// # Errors

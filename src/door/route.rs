@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::table;
 use crate::api::{Object, Subresource};
 use crate::apiserver::address::{self, Query, unknown_address};
-use crate::apiserver::{self, Call, Caller, Response, Target};
+use crate::apiserver::{self, Call, Caller, Response, Target, User};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::session::Session;
@@ -85,6 +85,11 @@ pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
 
 fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {
     let address = request.address();
+    let caller = authentication::caller(request, session.cluster())?;
+    let user = authentication::user(caller.as_ref());
+    if !is_resource(address) {
+        session.cluster().api().authorize_path(&user, address)?;
+    }
     if health::is_health(address) {
         return health::answer(address, query).map(Answer::Reply).ok_or_else(health::unknown);
     }
@@ -105,8 +110,17 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
         }
         _ => {}
     }
-    let caller = authentication::caller(request)?;
     resource(session, request, caller, query, format)
+}
+
+/// Whether an address is about objects of the API, for which roles speak of resources; for all others, of paths.
+fn is_resource(address: &str) -> bool {
+    let parts: Vec<&str> = address.split('/').skip(1).filter(|part| !part.is_empty()).collect();
+    match parts.as_slice() {
+        ["api", rest @ ..] => rest.len() > 1,
+        ["apis", rest @ ..] => rest.len() > 2,
+        _ => false,
+    }
 }
 
 /// What the server says of itself.
@@ -151,20 +165,23 @@ fn resource(
     format: Format,
 ) -> Result<Answer, Status> {
     let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
+    let user = authentication::user(caller.as_ref());
     if let Some(path) = old_watch_path(&request.path).filter(|_| is_get) {
-        return watch(session, address::target(&path)?, query, format);
+        return watch(session, &user, address::target(&path)?, query, format);
     }
     if !matches!(request.address().split('/').nth(1), Some("api" | "apis")) {
         return Err(unknown_address());
     }
     if let Some(passage) = proxy::passage(&request.path) {
+        session.cluster().api().authorize(&user, http_verb(&request.method), &passage.target())?;
         return passage.answer(session, request).map(Answer::Reply);
     }
     let target = address::target(&request.path)?;
     if is_get && target.name.is_empty() && query.is_on("watch") {
-        return watch(session, target, query, format);
+        return watch(session, &user, target, query, format);
     }
     if is_get && target.subresource == Some(Subresource::Log) {
+        session.cluster().api().authorize(&user, "get", &target)?;
         if query.is_on("follow") {
             let (follow, reply) = Follow::open(session.cluster(), target, query)?;
             return Ok(Answer::Stream(reply, Stream::Follow(Box::new(follow))));
@@ -212,7 +229,19 @@ fn old_watch_path(path: &str) -> Option<String> {
     is_prefix.then(|| format!("{before}/{after}"))
 }
 
-fn watch(session: &Session, target: Target, query: &Query, format: Format) -> Result<Answer, Status> {
+/// What a method is called where there is no verb of the API's own.
+fn http_verb(method: &str) -> &'static str {
+    match method {
+        "POST" => "create",
+        "PUT" => "update",
+        "PATCH" => "patch",
+        "DELETE" => "delete",
+        _ => "get",
+    }
+}
+
+fn watch(session: &Session, user: &User, target: Target, query: &Query, format: Format) -> Result<Answer, Status> {
+    session.cluster().api().authorize(user, "watch", &target)?;
     let (watch, receiver) = Watch::open(session.cluster(), target, query, format)?;
     Ok(Answer::Stream(Reply::stream(format.whole().content_type(), receiver), Stream::Watch(Box::new(watch))))
 }
@@ -244,9 +273,24 @@ fn show(call: &Call, answer: &apiserver::Answer, format: Format, now: Time) -> R
         },
         Shape::Whole | Shape::Discovery => None,
     };
-    let mut value = value.unwrap_or_else(|| whole(response));
+    let mut value = value.unwrap_or_else(|| in_version(&call.path, whole(response)));
     order::arrange(&mut value);
     Reply::value(code, &value, &format.whole())
+}
+
+/// An answer in the version that the path asks for.
+fn in_version(path: &str, mut value: Value) -> Value {
+    let Some(version) = address::asked_version(path) else { return value };
+    let Some(items) = value.get_mut("items").and_then(Value::as_array_mut) else {
+        let is_own = value["kind"] == version.kind.info().kind;
+        return if is_own { version.from_stored(value) } else { value };
+    };
+    for item in items {
+        *item = version.from_stored(item.take());
+        item.as_object_mut().into_iter().for_each(|fields| drop(fields.shift_remove("apiVersion")));
+    }
+    value["apiVersion"] = version.api_version().into();
+    value
 }
 
 /// The metadata of a table: the list's, or the object's version.

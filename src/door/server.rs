@@ -75,6 +75,7 @@ async fn answer(door: &Door, mut request: Request<Incoming>) -> Response<Content
         accept: text(&head.headers, &header::ACCEPT),
         content_type: text(&head.headers, &header::CONTENT_TYPE),
         user_agent: text(&head.headers, &header::USER_AGENT),
+        token: token(&head.headers),
         impersonation: impersonation(&head.headers),
         body: Bytes::new(),
     };
@@ -96,6 +97,11 @@ async fn answer(door: &Door, mut request: Request<Incoming>) -> Response<Content
         Err(_) => return refuse(Status::new(Reason::Timeout, "the body did not arrive in time")),
     }
     respond(door.send(request).await)
+}
+
+fn token(headers: &HeaderMap) -> String {
+    let given = text(headers, &header::AUTHORIZATION);
+    given.strip_prefix("Bearer ").map(str::trim).unwrap_or_default().to_owned()
 }
 
 fn impersonation(headers: &HeaderMap) -> Impersonation {

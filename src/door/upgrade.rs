@@ -14,7 +14,7 @@ use super::actor::Door;
 use super::message::{Content, HttpRequest, Reply};
 use super::negotiate::Format;
 use super::talk::{self, Line, Wish};
-use super::{authentication, port_forward, wire};
+use super::{port_forward, wire};
 
 /// The header in which SPDY clients and servers agree on what they speak.
 pub(super) const PROTOCOL_VERSION: &str = "x-stream-protocol-version";
@@ -79,7 +79,7 @@ pub(super) async fn answer(
     if handshake.is_foreign && door.is_loopback_only() {
         return Err(refuse(&Status::new(Reason::Forbidden, "this server answers to pages of this machine only")));
     }
-    authentication::caller(request).map_err(|status| refuse(&status))?;
+    door.admit(request, &target).await.map_err(|status| refuse(&status))?;
     let is_forward = target.subresource == Some(Subresource::PortForward);
     let known = match (is_forward, is_web) {
         (true, true) => FORWARD_WEB,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::api::{Kind, ObjectKey};
 use crate::apiserver::{Body, FieldValidation, Patch, Request, Response, Target, User, Verb, WriteOptions};
 use crate::etcd::{Cause, Why};
+use crate::machinery::go_json;
 use crate::machinery::order::Order as _;
 use crate::machinery::patch::{self, changes_identity};
 use crate::machinery::schema;
@@ -262,11 +263,23 @@ fn apply_info(
         after = patch::strategic::apply(after, changes, schema).map_err(|error| Failure::message(error.message()))?;
     } else {
         after = cli
-            .patch(info.target(), Patch::Strategic(changes), options)
-            .map_err(|status| Failure::FromSource(status, "applying patch", info.source.clone()))?;
+            .patch(info.target(), Patch::Strategic(changes.clone()), options)
+            .map_err(|status| patch_failure(&info, &changes, &status))?;
     }
     let operation = if after == current { "unchanged" } else { "configured" };
     Printer::of(cli, operation)?.print(cli, &after)
+}
+
+/// A refusal of a patch, with the patch and what it was meant for.
+fn patch_failure(info: &Info, changes: &Value, status: &Status) -> Failure {
+    let source = &info.source;
+    let message = format!(
+        "error when applying patch:\n{}\nto:\n{}\nfor: {source:?}: error when patching {source:?}: {}",
+        go_json::marshal(changes),
+        info.printed(),
+        status.message()
+    );
+    Failure::Status(Status::with_details(status.reason(), message, status.details().clone()))
 }
 
 /// Runs `kubectl apply view-last-applied`.

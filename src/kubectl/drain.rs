@@ -320,7 +320,6 @@ fn group(groups: &mut Vec<(String, Vec<String>)>, why: String, pod: String) {
         Some((_, pods)) => pods.push(pod),
         None => groups.push((why, vec![pod])),
     }
-    groups.sort();
 }
 
 /// The filters, in upstream's order; the last warning counts.

@@ -138,8 +138,7 @@ fn invalid(status: &Status) -> String {
     }
     let mut findings: Vec<String> = Vec::new();
     for cause in &details.causes {
-        let finding =
-            if cause.field.is_empty() { cause.message.clone() } else { format!("{}: {}", cause.field, cause.message) };
+        let finding = format!("{}: {}", cause.field, cause.message);
         if !findings.contains(&finding) {
             findings.push(finding);
         }

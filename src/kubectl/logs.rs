@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
-use super::builder::{self, Info, Query};
+use super::builder::{self, Found, Info, Query};
 use super::cli::{Cli, Step, Waiting};
 use super::failure::Failure;
 use crate::api::Kind;
@@ -70,7 +70,8 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         }
         return read(cli, sources);
     }
-    let infos = builder::find(cli, Query { selects: false, ..Query::new(&words) })?.all()?;
+    let found = builder::find(cli, Query { selects: false, ..Query::new(&words) });
+    let infos = found.and_then(Found::all).map_err(|failure| told_of_namespace(cli, failure))?;
     let [info] = infos.as_slice() else { return Err(Failure::message("expected a resource")) };
     if info.kind == Kind::Pod {
         let sources = sources_of_pod(cli, &info.object, &options)?;
@@ -78,6 +79,16 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     let selector = selector_of(info)?;
     Logs::Absent { info: info.clone(), selector }.poll(cli)
+}
+
+/// An object that is not there is told of with the namespace.
+fn told_of_namespace(cli: &Cli<'_>, failure: Failure) -> Failure {
+    let Failure::Status(status) = &failure else { return failure };
+    if !status.is_not_found() {
+        return failure;
+    }
+    let namespace = cli.namespace();
+    Failure::message(format!("error from server (NotFound): {} in namespace \"{namespace}\"", status.message()))
 }
 
 /// The words that name what is looked at, and the container.

@@ -99,7 +99,7 @@ fn commands_that_wait_let_time_pass_and_end() {
         deployment.apps/web scaled
         $ wait deploy/web --for=jsonpath={.status.readyReplicas}=3
         deployment.apps/web condition met
-        after 3 s
+        after 4 s
         $ wait pod/nosuch --for=condition=Ready
         Error from server (NotFound): pods "nosuch" not found
         exit 1
@@ -313,10 +313,10 @@ fn logs_of_a_job_are_those_of_its_pods() {
         $ logs -l job-name=none
         No resources found in default namespace.
         $ logs nosuch
-        Error from server (NotFound): pods "nosuch" not found
+        error: error from server (NotFound): pods "nosuch" not found in namespace "default"
         exit 1
         $ logs job/nosuch
-        Error from server (NotFound): jobs.batch "nosuch" not found
+        error: error from server (NotFound): jobs.batch "nosuch" not found in namespace "default"
         exit 1
         $ logs job/quick -c c --all-containers
         error: --all-containers=true should not be specified with container name c

@@ -98,10 +98,13 @@ fn try_spawn(app: App, link: &WorkerLink) -> Result<Worker, JsValue> {
     });
     worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     on_message.forget();
-    let link = link.clone();
+    let (link, dying) = (link.clone(), worker.clone());
     let on_error = Closure::<dyn Fn(ErrorEvent)>::new(move |event: ErrorEvent| {
         event.prevent_default();
-        died(app, &link, &event.message());
+        // One that has been replaced may have more to say: it went on for a moment.
+        if link.worker.borrow().as_ref() == Some(&dying) {
+            died(app, &link, &event.message());
+        }
     });
     worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
     on_error.forget();

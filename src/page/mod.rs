@@ -107,6 +107,7 @@ fn first_commands(app: App) -> Vec<Command> {
         commands.push(Command::Lesson(id));
     }
     commands.push(Command::Events(true));
+    commands.push(Command::Gallery);
     commands
 }
 
@@ -136,6 +137,16 @@ fn watch_address(app: App) {
     // Without it such a link is opened by reloading.
     let _ = window().add_event_listener_with_callback("hashchange", changed.as_ref().unchecked_ref());
     changed.forget();
+}
+
+/// Knows whether a part of the page is missing because it could not be loaded; `assets/start/start.js` tells of it.
+fn watch_parts(app: App) {
+    for (event, is_missing) in [("kubetab-missing", true), ("kubetab-complete", false)] {
+        let told = Closure::<dyn Fn()>::new(move || app.incomplete.set(is_missing));
+        // Without it the part is asked for all the same.
+        let _ = window().add_event_listener_with_callback(event, told.as_ref().unchecked_ref());
+        told.forget();
+    }
 }
 
 #[component]
@@ -176,6 +187,7 @@ fn Page() -> impl IntoView {
     });
     link::start(app, &first_commands(app));
     watch_address(app);
+    watch_parts(app);
     view! {
         <div
             id="kubetab"
@@ -192,6 +204,7 @@ fn Page() -> impl IntoView {
         >
             <topbar::TopBar app=app/>
             <Banner app=app/>
+            <Incomplete app=app/>
             <main class="rooms">
                 {(!embedded).then(|| view! { <editor_pane::EditorPane app=app/> })}
                 <div class="middle">
@@ -238,6 +251,21 @@ fn Banner(app: App) -> impl IntoView {
         ),
         Engine::Starting | Engine::Live => None,
     }
+    }
+}
+
+/// What is said while a part of the page cannot be loaded.
+#[component]
+fn Incomplete(app: App) -> impl IntoView {
+    move || {
+        app.incomplete.get().then(|| {
+            view! {
+                <div class="banner bad" id="incomplete" role="alert">
+                    <span>{t!(app, "page.incomplete")}</span>
+                </div>
+            }
+            .into_any()
+        })
     }
 }
 

@@ -231,6 +231,8 @@ pub(super) struct App {
     pub(super) dark: Memo<bool>,
     pub(super) folded: RwSignal<Folded>,
     pub(super) engine: RwSignal<Engine>,
+    /// Whether a part of the page could not be loaded so far.
+    pub(super) incomplete: RwSignal<bool>,
     pub(super) cluster: Cluster,
     pub(super) files: Files,
     pub(super) selection: RwSignal<Option<Selection>>,
@@ -264,6 +266,7 @@ impl App {
             dark,
             folded: RwSignal::new(Folded(storage::load(super::FOLDED).unwrap_or_default())),
             engine: RwSignal::default(),
+            incomplete: RwSignal::default(),
             cluster: Cluster {
                 scene: RwSignal::default(),
                 clock: RwSignal::default(),
@@ -488,7 +491,8 @@ impl App {
     /// Takes in what the worker tells.
     pub(super) fn receive(self, report: Report) {
         match report {
-            Report::Ready { gallery, .. } => self.gallery.set(gallery),
+            Report::Ready { .. } => {}
+            Report::Gallery(cards) => self.gallery.set(cards),
             Report::Opened { files, lesson, start } => self.opened(files, lesson, start),
             Report::Lesson(lesson) => {
                 let step = storage::load_lesson().map_or(0, |(_, step)| step);

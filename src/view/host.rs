@@ -105,10 +105,7 @@ impl Host {
             drawn: 0,
             unsaved_seconds: 0.0,
             saved_steps: None,
-            reports: vec![Report::Ready {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                gallery: scenario::gallery(),
-            }],
+            reports: vec![Report::Ready { version: env!("CARGO_PKG_VERSION").to_owned() }],
         }
     }
 
@@ -125,8 +122,10 @@ impl Host {
 
     /// Does what the page asks.
     pub fn command(&mut self, command: Command) {
-        let is_quiet =
-            matches!(command, Command::Drawn(_) | Command::Try { .. } | Command::Explain(_) | Command::Export);
+        let is_quiet = matches!(
+            command,
+            Command::Drawn(_) | Command::Try { .. } | Command::Explain(_) | Command::Export | Command::Gallery
+        );
         self.wanted |= !is_quiet;
         match command {
             Command::Open { start, play } => self.open(start, play),
@@ -165,6 +164,7 @@ impl Host {
             }
             Command::Drawn(number) => self.drawn = number,
             Command::Export => self.reports.push(Report::Exported(self.session.log().to_json())),
+            Command::Gallery => self.reports.push(Report::Gallery(scenario::gallery())),
         }
     }
 

@@ -125,6 +125,8 @@ pub enum Command {
     Drawn(u32),
     /// Write the session as a file.
     Export,
+    /// Say what can be opened.
+    Gallery,
 }
 
 /// Something wrong with a file, at its exact place. Lines and columns count from 1.
@@ -174,9 +176,9 @@ pub enum Report {
     Ready {
         /// The engine's version.
         version: String,
-        /// What can be opened.
-        gallery: Vec<Card>,
     },
+    /// What can be opened.
+    Gallery(Vec<Card>),
     /// A session was opened. What the page knew of another is void.
     Opened {
         /// The files for the editor, unless there are none to show.

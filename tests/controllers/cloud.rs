@@ -36,7 +36,7 @@ fn a_node_waits_for_its_cloud_and_then_knows_where_it_is() {
     let uninitialized = "node.cloudprovider.kubernetes.io/uninitialized:NoSchedule".to_owned();
     assert!(taint_keys(&scene, "late").contains(&uninitialized), "{:?}", taint_keys(&scene, "late"));
     assert!(scene.get("Node late")["status"]["addresses"].is_null());
-    scene.run(5);
+    scene.run(10);
     let node = scene.get("Node late");
     assert_eq!(taint_keys(&scene, "late"), [""; 0]);
     assert_eq!(node["spec"]["providerID"], "kubetab:///tab-1b/i-00000002");

@@ -111,7 +111,7 @@ fn a_claim_grows_only_where_its_class_lets_it() {
     class(&mut scene, "growing", json!({"allowVolumeExpansion": true}));
     claim(&mut scene, "a", Some("fixed"), "ReadWriteOnce", "1Gi");
     claim(&mut scene, "b", Some("growing"), "ReadWriteOnce", "1Gi");
-    scene.run(5);
+    scene.run(20);
     scene.mark();
     let forbidden = "persistentvolumeclaims \"a\" is forbidden: only dynamically provisioned pvc can be resized and the \
                      storageclass that provisions the pvc must support resize";

@@ -56,6 +56,8 @@ pub struct World {
     site: String,
     driver: String,
     profiles: PathBuf,
+    /// What is served.
+    folder: PathBuf,
     tabs: RefCell<Vec<Tab>>,
     // Killed when the test ends.
     _processes: [Child; 2],
@@ -77,11 +79,16 @@ impl Deref for Tab {
 
 /// Runs one browser test; see the module.
 pub fn run(name: &'static str, test: impl AsyncFnOnce(&World) + 'static) {
+    run_without(name, None, test);
+}
+
+/// As [`run`], on a host that lacks the files whose names begin with `missing`, until [`World::bring_what_is_missing`].
+pub fn run_without(name: &'static str, missing: Option<&'static str>, test: impl AsyncFnOnce(&World) + 'static) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime starts");
     tokio::task::LocalSet::new().block_on(&runtime, async move {
-        let world = Rc::new(World::new(name).await);
+        let world = Rc::new(World::new(name, missing).await);
         let body = {
             let world = world.clone();
             tokio::task::spawn_local(async move { test(&world).await })
@@ -101,26 +108,33 @@ pub fn run(name: &'static str, test: impl AsyncFnOnce(&World) + 'static) {
 }
 
 impl World {
-    async fn new(name: &'static str) -> Self {
+    async fn new(name: &'static str, missing: Option<&str>) -> Self {
         let dist = project().join("dist");
         assert!(
             dist.join("index.html").is_file(),
             "dist/ is not there. Build the page first: make dist (or run all: make test)"
         );
+        let profiles = std::env::temp_dir().join(format!("kubetab-{}-{name}", std::process::id()));
+        let folder = missing.map_or(dist, |missing| {
+            let folder = profiles.join("site");
+            std::fs::create_dir_all(&folder).expect("the folder is new");
+            copy_what_is_not_there(&folder, |name| !name.starts_with(missing));
+            folder
+        });
         let mut server = Command::new("node");
-        server.arg(project().join("scripts/serve.mjs")).arg(&dist).args(["0", BASE]);
+        server.arg(project().join("scripts/serve.mjs")).arg(&folder).args(["0", BASE]);
         let (server, line) = start(server, "http://").await;
         let site = line[line.find("http://").expect("found above")..].trim().to_owned();
         let mut driver = Command::new("chromedriver");
         driver.arg("--port=0");
         let (driver_process, line) = start(driver, "started successfully on port ").await;
         let port: String = line.chars().filter(char::is_ascii_digit).collect();
-        let profiles = std::env::temp_dir().join(format!("kubetab-{}-{name}", std::process::id()));
         Self {
             name,
             site,
             driver: format!("http://127.0.0.1:{port}"),
             profiles,
+            folder,
             tabs: RefCell::default(),
             _processes: [server, driver_process],
         }
@@ -129,6 +143,11 @@ impl World {
     /// Where the page is, with what stands after it: `""`, `"?embed=1"`, `"#v1/…"`.
     pub fn address(&self, rest: &str) -> String {
         format!("{}{rest}", self.site)
+    }
+
+    /// From now on the host has what [`run_without`] kept from it.
+    pub fn bring_what_is_missing(&self) {
+        copy_what_is_not_there(&self.folder, |_| true);
     }
 
     /// Opens the page in a browser with a fresh profile; `rest` as in [`Self::address`].
@@ -258,6 +277,17 @@ impl Tab {
             .into_iter()
             .filter(|entry| entry.level == "SEVERE" && !expected.iter().any(|part| entry.message.contains(part)));
         unexpected.map(|entry| entry.message).collect()
+    }
+}
+
+/// Copies files of `dist/` into a folder.
+fn copy_what_is_not_there(folder: &Path, wanted: impl Fn(&str) -> bool) {
+    for file in std::fs::read_dir(project().join("dist")).expect("dist/ is there").filter_map(Result::ok) {
+        let name = file.file_name();
+        let to = folder.join(&name);
+        if wanted(&name.to_string_lossy()) && !to.exists() {
+            std::fs::copy(file.path(), to).expect("there is room for a copy");
+        }
     }
 }
 

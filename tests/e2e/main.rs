@@ -5,6 +5,7 @@
 
 mod editor;
 mod harness;
+mod late;
 mod lessons;
 mod page;
 mod reading;

@@ -271,6 +271,7 @@ mod tests {
             webhooks[0].clientConfig.service.port: Invalid value: 0: port is not valid: must be between 1 and 65535, inclusive
             webhooks[0].clientConfig.service.path: Invalid value: "a//b": must start with a '/'
             webhooks[0].clientConfig.service.path: Invalid value: "a//b": segment[0] may not be empty
+            webhooks[0].clientConfig.service.path: Invalid value: "a//b": segment[1] may not be empty
         "#]]
         .assert_eq(&refused(json!({ "service": { "name": "s", "port": 0, "path": "a//b" } })));
     }

@@ -67,6 +67,11 @@ pub(crate) fn validate_update(new: &Ingress, old: &Ingress, subresource: Option<
     errors
 }
 
+/// Whether the Ingress says of which class it is.
+pub(crate) fn has_class(ingress: &Ingress) -> bool {
+    class_annotation(ingress).is_some() || ingress.spec.as_ref().is_some_and(|spec| spec.ingress_class_name.is_some())
+}
+
 fn class_annotation(ingress: &Ingress) -> Option<&String> {
     ingress.metadata.annotations.as_ref()?.get(CLASS_ANNOTATION)
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::check::{self, invalid_each, text};
 use crate::api::form::semantic_equal;
 use crate::api::meta;
-use crate::api::table::{AGE, ColumnDefinition, NAME, age_of, name_of};
+use crate::api::table::{AGE, ColumnDefinition, NAME, age_of};
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::names;
 use crate::machinery::time::Time;
@@ -98,14 +98,24 @@ pub(crate) const COLUMNS: &[ColumnDefinition] = &[
     AGE,
 ];
 
+/// `networking.AnnotationIsDefaultIngressClass`.
+const DEFAULT_ANNOTATION: &str = "ingressclass.kubernetes.io/is-default-class";
+
+/// Whether Ingresses without a class are of this one.
+pub(crate) fn is_default(class: &IngressClass) -> bool {
+    let annotations = class.metadata.annotations.as_ref();
+    annotations.and_then(|annotations| annotations.get(DEFAULT_ANNOTATION)).is_some_and(|value| value == "true")
+}
+
 pub(crate) fn row(class: &IngressClass, now: Time) -> Vec<Value> {
     let spec = class.spec.as_ref();
     let parameters = spec.and_then(|spec| spec.parameters.as_ref()).map(|parameters| {
         let group = parameters.api_group.as_ref().map_or_else(String::new, |group| format!(".{group}"));
         format!("{}{group}/{}", parameters.kind, parameters.name)
     });
+    let default = if is_default(class) { " (default)" } else { "" };
     vec![
-        name_of(&class.metadata),
+        format!("{}{default}", text(&class.metadata.name)).into(),
         spec.map_or("", |spec| text(&spec.controller)).into(),
         parameters.unwrap_or_else(|| "<none>".to_owned()).into(),
         age_of(&class.metadata, now),

@@ -3,3 +3,6 @@
 pub(super) mod ingress;
 pub(super) mod ingress_class;
 pub(super) mod network_policy;
+
+pub(crate) use ingress::has_class;
+pub(crate) use ingress_class::is_default;

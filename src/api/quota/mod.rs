@@ -48,7 +48,7 @@ impl Evaluator {
             Kind::Service => Some(Self::Services),
             Kind::PersistentVolumeClaim => Some(Self::Claims),
             Kind::Event => None,
-            kind => kind.info().namespaced.then_some(Self::ObjectCount(kind)),
+            kind => (kind.info().namespaced && kind.is_stored()).then_some(Self::ObjectCount(kind)),
         }
     }
 

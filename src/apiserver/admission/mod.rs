@@ -5,6 +5,7 @@
 //! prepared and validated, the others after it was found valid.
 
 mod claim_resize;
+mod default_ingress_class;
 mod default_storage_class;
 mod limit_ranger;
 mod namespace_lifecycle;
@@ -75,6 +76,9 @@ pub(super) fn mutate(
                 runtime_class::admit(etcd, pod)?;
             }
             pod_topology_labels::admit(etcd, pod);
+        }
+        Object::Ingress(ingress) if attributes.is_create() => {
+            default_ingress_class::admit(etcd, Arc::make_mut(ingress));
         }
         Object::PersistentVolumeClaim(claim) if attributes.is_create() => {
             default_storage_class::admit(etcd, Arc::make_mut(claim));

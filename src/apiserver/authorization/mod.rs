@@ -17,6 +17,7 @@ pub(crate) use policy::policy;
 use crate::api::{Kind, Name, Subresource};
 use crate::etcd::Etcd;
 use crate::machinery::status::{Details, Reason, Status};
+use crate::machinery::time::Time;
 
 use super::{ApiServer, Context, Request, Target, User, Verb};
 
@@ -96,8 +97,24 @@ impl ApiServer {
             subresource: target.subresource.map_or("", Subresource::as_str),
             name: &target.name,
         };
-        let decision = decide(&self.etcd, user, &attributes);
-        if decision.allowed { Ok(()) } else { Err(forbidden(user, &attributes, &decision.reason)) }
+        self.authorize_attributes(user, &attributes)
+    }
+
+    /// Refuses what a user may not do.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub(crate) fn authorize_attributes(&self, user: &User, attributes: &Attributes<'_>) -> Result<(), Status> {
+        let decision = decide(&self.etcd, user, attributes);
+        if decision.allowed { Ok(()) } else { Err(forbidden(user, attributes, &decision.reason)) }
+    }
+
+    /// The user that a token makes its bearer.
+    ///
+    /// # Errors
+    /// `Unauthorized` for a token that is not taken.
+    pub fn authenticate(&self, now: Time, token: &str) -> Result<User, Status> {
+        super::token::user(&self.etcd, now, token).map_err(|_| Status::new(Reason::Unauthorized, "Unauthorized"))
     }
 
     /// Refuses a path that a user may not read, such as `/healthz`.
@@ -105,9 +122,7 @@ impl ApiServer {
     /// # Errors
     /// `Forbidden`.
     pub fn authorize_path(&self, user: &User, path: &str) -> Result<(), Status> {
-        let attributes = Attributes::Path { verb: "get", path };
-        let decision = decide(&self.etcd, user, &attributes);
-        if decision.allowed { Ok(()) } else { Err(forbidden(user, &attributes, &decision.reason)) }
+        self.authorize_attributes(user, &Attributes::Path { verb: "get", path })
     }
 }
 

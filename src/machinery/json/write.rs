@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 
 /// Writes a type as a value. What JSON cannot say (a number that is none, a key that is no text) becomes null.
 #[must_use]
+// By itself, as `from_value`.
+#[inline(never)]
 pub fn to_value<T: Serialize + ?Sized>(it: &T) -> Value {
     it.serialize(Output).unwrap_or(Value::Null)
 }

@@ -12,7 +12,9 @@ pub(crate) use validation::{validate, validate_status, validate_update};
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{ClientIPConfig, Service, ServiceSpec, ServiceStatus, SessionAffinityConfig};
+use k8s_openapi::api::core::v1::{
+    ClientIPConfig, LoadBalancerStatus, Service, ServiceSpec, ServiceStatus, SessionAffinityConfig,
+};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::pod::defaults::text_or;
@@ -105,7 +107,7 @@ pub(crate) fn default(service: &mut Service) {
 
 /// The strategy's `PrepareForCreate`, and the address families as far as they follow from the manifest.
 pub(crate) fn prepare_for_create(service: &mut Service) {
-    service.status = Some(ServiceStatus::default());
+    service.status = Some(ServiceStatus { load_balancer: Some(LoadBalancerStatus::default()), conditions: None });
     let spec = service.spec.get_or_insert_default();
     if !text(&spec.cluster_ip).is_empty() && list(&spec.cluster_ips).is_empty() {
         spec.cluster_ips = spec.cluster_ip.clone().map(|ip| vec![ip]);
