@@ -15,6 +15,8 @@ fn class(scene: &mut Scene, name: &str, more: Value) {
     });
     class.as_object_mut().expect("a map").extend(more.as_object().expect("a map").clone());
     scene.create_value(class);
+    // Caches are filled kind by kind: a claim may be known before its class is.
+    scene.run(1);
 }
 
 fn claim(scene: &mut Scene, name: &str, class: Option<&str>, mode: &str, size: &str) {
@@ -152,6 +154,7 @@ fn a_recycled_volume_is_empty_and_free_again() {
             "hostPath": {"path": "/srv/again"},
         },
     }));
+    scene.run(1);
     claim(&mut scene, "data", Some("manual"), "ReadWriteOnce", "1Gi");
     pod(&mut scene, "writer", "data", "echo old > /data/file", json!({"restartPolicy": "Never"}));
     scene.run(30);
@@ -180,6 +183,7 @@ fn a_driver_s_volume_is_attached_while_a_pod_uses_it() {
             "csi": {"driver": "disk.example.com", "volumeHandle": "vol-1"},
         },
     }));
+    scene.run(1);
     claim(&mut scene, "data", Some("manual"), "ReadWriteOnce", "1Gi");
     pod(&mut scene, "p", "data", "sleep 3600", json!({}));
     scene.run(20);
