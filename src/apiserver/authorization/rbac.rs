@@ -74,7 +74,7 @@ pub(super) fn rules_of(etcd: &Etcd, role: &RoleRef, namespace: &str) -> Result<V
 fn applies(user: &User, subject: &Subject, namespace: &str) -> bool {
     match subject.kind.as_str() {
         "User" => *user.name == *subject.name,
-        "Group" => user.groups.iter().any(|group| *group == subject.name),
+        "Group" => user.groups.contains(&subject.name),
         "ServiceAccount" => {
             let given = subject.namespace.as_deref().filter(|given| !given.is_empty());
             let namespace = given.unwrap_or(namespace);
