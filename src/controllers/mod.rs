@@ -14,6 +14,7 @@ mod endpoint_slice_mirroring;
 mod endpoints;
 mod garbage_collector;
 mod history;
+mod horizontal_pod_autoscaler;
 mod job;
 mod manager;
 mod namespace;
@@ -43,6 +44,7 @@ pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
 pub use endpoints::EndpointsController;
 pub use garbage_collector::GarbageCollector;
+pub use horizontal_pod_autoscaler::HorizontalPodAutoscalerController;
 pub use job::{JobController, JobOrphanController};
 pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
@@ -96,5 +98,6 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(AttributesClassProtection),
         Box::new(EphemeralVolumeController),
         Box::new(LocalPathProvisioner),
+        Box::new(HorizontalPodAutoscalerController),
     ]
 }

@@ -16,14 +16,14 @@ struct State {
     by_chance: bool,
 }
 
-/// Reads the differences of an area: lines `CASE:STEP reason`, or `CASE reason` for a whole case. A reason that
-/// begins with `chance:` says that nothing but chance decides the step.
+/// Reads the differences of an area from its section of `KNOWN_DIFFERENCES.md`: lines `- CASE:STEP reason`, or
+/// `- CASE reason` for a whole case. A reason that begins with `chance:` says that nothing but chance decides the step.
 pub fn read(area: &str) -> Known {
-    let file = format!("{}/tests/cases/{area}/KNOWN_DIFFERENCES", env!("CARGO_MANIFEST_DIR"));
-    // An area without differences has no such file.
-    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let text = include_str!("KNOWN_DIFFERENCES.md");
+    let heading = format!("## {area}");
+    let section = text.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with("## "));
     let mut steps = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in section.filter_map(|line| line.strip_prefix("- ")) {
         let (place, reason) = line.split_once(' ').unwrap_or_else(|| panic!("a difference has a reason: {line}"));
         assert!(!reason.trim().is_empty(), "a difference has a reason: {line}");
         let (name, step) = match place.split_once(':') {

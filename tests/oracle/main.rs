@@ -5,7 +5,7 @@
 //! conditions to wait for, and pauses; simulated time passes as a person's watch would show. An answer is compared to
 //! the letter after the normalisation that the recording went through (`normal.rs`).
 //!
-//! Steps that differ are listed with their reason in `KNOWN_DIFFERENCES` beside the cases; a listed step that holds fails the
+//! Steps that differ are listed with their reason in `KNOWN_DIFFERENCES.md` here; a listed step that holds fails the
 //! test too. To play some cases only: `CASES=rollout/scale cargo test --test oracle rollout`; with `TRACE=deployments`
 //! every change of that kind in the cases' namespaces is printed too. A new area is a folder and a function below.
 
