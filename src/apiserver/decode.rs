@@ -43,14 +43,25 @@ pub(super) fn patched(
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<Object, Status> {
-    check_type(kind, &kind.api_version(), value)?;
     let refused = |error: &str| {
         let mut whole = value.clone();
         complete(&mut whole);
         let text = go_json::marshal(&whole);
         Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text, error)])
     };
-    decode(kind, value, validation, warnings, &refused)
+    let (said_version, said_kind) = strict::type_meta(value).map_err(Status::bad_request)?;
+    if let Some(said) = Kind::from_manifest(said_version, said_kind).filter(|said| *said != kind) {
+        return Err(refused(&unknown_conversion(said, kind)));
+    }
+    // Go knows versions that are no longer served, and converts them.
+    let is_old = said_kind == kind.info().kind && OLD_VERSIONS.contains(&(kind.info().group, said_version));
+    if !is_old {
+        check_type(kind, &kind.api_version(), value)?;
+        return decode(kind, value, validation, warnings, &refused);
+    }
+    let mut value = value.clone();
+    value["apiVersion"] = kind.api_version().into();
+    decode(kind, &value, validation, warnings, &refused)
 }
 
 /// Decodes what server-side apply has merged; its fields are known to be those of the kind.
@@ -120,6 +131,25 @@ fn from_other_version(
 /// Where upstream makes the scheme that knows all kinds; it names the place in an error.
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 
+/// Versions of a group's kinds that are not served any more, but still known to upstream's scheme.
+const OLD_VERSIONS: &[(&str, &str)] = &[
+    ("apps", "apps/v1beta1"),
+    ("apps", "apps/v1beta2"),
+    ("autoscaling", "autoscaling/v2beta1"),
+    ("autoscaling", "autoscaling/v2beta2"),
+    ("batch", "batch/v1beta1"),
+    ("networking.k8s.io", "networking.k8s.io/v1beta1"),
+    ("policy", "policy/v1beta1"),
+    ("rbac.authorization.k8s.io", "rbac.authorization.k8s.io/v1beta1"),
+    ("storage.k8s.io", "storage.k8s.io/v1beta1"),
+];
+
+/// Both kinds are known, and there is no way from one to the other (`runtime.Scheme.ConvertToVersion`).
+fn unknown_conversion(said: Kind, kind: Kind) -> String {
+    let internal = kind.info().group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+    format!("converting ({}.{said}) to ({internal}.{kind}): unknown conversion", said.info().version)
+}
+
 /// The object must say of itself what the address says of it.
 fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
     let (said_version, said_kind) = strict::type_meta(value).map_err(Status::bad_request)?;
@@ -127,12 +157,9 @@ fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
         return Ok(());
     }
     if let Some(said) = Kind::from_manifest(said_version, said_kind).filter(|said| *said != kind) {
-        // Both are known, and there is no way from one to the other (`runtime.Scheme.ConvertToVersion`).
-        let internal = kind.info().group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+        let error = unknown_conversion(said, kind);
         return Err(Status::bad_request(format!(
-            "{said} in version {:?} cannot be handled as a {kind}: converting ({}.{said}) to ({internal}.{kind}): \
-             unknown conversion",
-            said.info().version,
+            "{said} in version {:?} cannot be handled as a {kind}: {error}",
             said.info().version,
         )));
     }

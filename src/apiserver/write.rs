@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::api::{Kind, Object, ObjectKey, Parts, strategy};
 use crate::etcd::StoreError;
+use crate::machinery::field::{FieldError, Path};
 use crate::machinery::patch;
 use crate::machinery::status::{Reason, Status};
 
@@ -192,6 +193,7 @@ impl ApiServer {
             self.show_owners(&mut seen);
         }
         let mut object = patched_object(&seen, patch, options.field_validation, &mut context.warnings)?;
+        check_same_uid(&existing, &object)?;
         check_name(target, &mut object)?;
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
@@ -294,6 +296,16 @@ pub(super) fn check_name(target: &Target, object: &mut Object) -> Result<(), Sta
 
 fn allows_create_on_update(kind: Kind) -> bool {
     matches!(kind, Kind::Service | Kind::Lease | Kind::Event)
+}
+
+/// A patch cannot mean another object of the same name, as an update can: it would change the uid.
+fn check_same_uid(existing: &Object, object: &Object) -> Result<(), Status> {
+    let (old, new) = (existing.uid(), object.uid());
+    if new.is_empty() || new == old {
+        return Ok(());
+    }
+    let error = FieldError::invalid(&Path::new("metadata").child("uid"), new, "field is immutable");
+    Err(invalid(object, &vec![error]))
 }
 
 fn check_preconditions(kind: Kind, existing: &Object, object: &Object) -> Result<(), Status> {

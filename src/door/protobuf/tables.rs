@@ -133,6 +133,18 @@ const CONTAINER: &[Field] = &[
     Field(8, "resources", Message(&[Field(1, "limits", QUANTITIES), Field(2, "requests", QUANTITIES)])),
     Field(13, "terminationMessagePath", Text),
     Field(14, "imagePullPolicy", Text),
+    Field(
+        15,
+        "securityContext",
+        Message(&[
+            Field(2, "privileged", SomeBool),
+            Field(4, "runAsUser", SomeInt),
+            Field(5, "runAsNonRoot", SomeBool),
+            Field(6, "readOnlyRootFilesystem", SomeBool),
+            Field(7, "allowPrivilegeEscalation", SomeBool),
+            Field(8, "runAsGroup", SomeInt),
+        ]),
+    ),
     Field(16, "stdin", Bool),
     Field(17, "stdinOnce", Bool),
     Field(18, "tty", Bool),
@@ -160,13 +172,38 @@ const POD_SPEC: &[Field] = &[
     Field(11, "hostNetwork", Bool),
     Field(12, "hostPID", Bool),
     Field(13, "hostIPC", Bool),
+    Field(
+        14,
+        "securityContext",
+        Message(&[
+            Field(2, "runAsUser", SomeInt),
+            Field(3, "runAsNonRoot", SomeBool),
+            Field(5, "fsGroup", SomeInt),
+            Field(6, "runAsGroup", SomeInt),
+        ]),
+    ),
+    Field(15, "imagePullSecrets", Messages(&[Field(1, "name", Text)])),
     Field(16, "hostname", Text),
     Field(17, "subdomain", Text),
     Field(19, "schedulerName", Text),
     Field(20, "initContainers", Messages(CONTAINER)),
     Field(21, "automountServiceAccountToken", SomeBool),
+    Field(
+        22,
+        "tolerations",
+        Messages(&[
+            Field(1, "key", Text),
+            Field(2, "operator", Text),
+            Field(3, "value", Text),
+            Field(4, "effect", Text),
+            Field(5, "tolerationSeconds", SomeInt),
+        ]),
+    ),
     Field(24, "priorityClassName", Text),
     Field(25, "priority", SomeInt),
+    Field(29, "runtimeClassName", Text),
+    Field(30, "enableServiceLinks", SomeBool),
+    Field(31, "preemptionPolicy", Text),
 ];
 
 const POD_TEMPLATE: Type = Message(&[Field(1, "metadata", METADATA), Field(2, "spec", Message(POD_SPEC))]);
