@@ -35,8 +35,9 @@ impl User {
         if let Some((namespace, _)) = account.filter(|_| groups.is_empty()) {
             groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
         }
+        let is_in = |wanted: &str| groups.iter().any(|group| group == wanted);
         let everybody = if name == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
-        if !groups.iter().any(|group| group == everybody) {
+        if !is_in(everybody) && !is_in("system:unauthenticated") {
             groups.push(everybody.to_owned());
         }
         Self { name: name.into(), groups: groups.into() }

@@ -11,9 +11,6 @@ use crate::sim::Cluster;
 
 use super::message::HttpRequest;
 
-const ANONYMOUS: &str = "system:anonymous";
-const AUTHENTICATED: &str = "system:authenticated";
-const UNAUTHENTICATED: &str = "system:unauthenticated";
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// Whom a request wants to be: the `Impersonate-…` headers.
@@ -49,6 +46,12 @@ pub(super) fn caller(request: &HttpRequest, cluster: &Cluster) -> Result<Option<
         let verb = "impersonate";
         let wish = Attributes::Resource { verb, namespace, group: "", resource, subresource: "", name };
         cluster.api().authorize_attributes(bearer, &wish)?;
+        // Every group that is asked for needs a right of its own, or a user's right would give all.
+        for name in &request.impersonation.groups {
+            let wish =
+                Attributes::Resource { verb, namespace: "", group: "", resource: "groups", subresource: "", name };
+            cluster.api().authorize_attributes(bearer, &wish)?;
+        }
     }
     Ok(Some(wanted))
 }
@@ -74,21 +77,8 @@ fn impersonated(request: &HttpRequest) -> Result<Option<Caller>, Status> {
         );
         return if is_empty { Ok(None) } else { Err(Status::new(Reason::InternalError, message)) };
     }
-    let mut groups = groups.clone();
-    if let Some((namespace, _)) = user.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':'))
-        && groups.is_empty()
-    {
-        groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
-    }
-    let is_in = |group: &str| groups.iter().any(|known| known == group);
-    let added = match user.as_str() {
-        ANONYMOUS if !is_in(UNAUTHENTICATED) => Some(UNAUTHENTICATED),
-        ANONYMOUS => None,
-        _ if is_in(AUTHENTICATED) || is_in(UNAUTHENTICATED) => None,
-        _ => Some(AUTHENTICATED),
-    };
-    groups.extend(added.map(str::to_owned));
-    Ok(Some(Caller { name: user.clone(), uid: uid.clone(), groups, extra: extra.clone() }))
+    let wanted = Caller::of(&User::impersonated(user, groups));
+    Ok(Some(Caller { uid: uid.clone(), extra: extra.clone(), ..wanted }))
 }
 
 #[cfg(test)]
