@@ -411,7 +411,7 @@ impl Host {
         let details = self.selection.as_ref().map(|selection| match selection {
             Selection::Part(actor) => inspect::part(cluster.api().etcd(), actor),
             Selection::Object(subject) => {
-                let mut details = inspect::object(cluster.api().etcd(), subject);
+                let mut details = inspect::object(cluster.api().etcd(), subject, cluster.now());
                 if let Details::Object(object) = &mut details
                     && subject.known_kind() == Some(Kind::Pod)
                 {

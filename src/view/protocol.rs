@@ -81,11 +81,11 @@ pub enum Command {
         /// What to try.
         action: Action,
     },
-    /// Replace a Deployment's pods by new ones, as `kubectl rollout restart` does.
+    /// Replace a workload's pods by new ones, as `kubectl rollout restart` does.
     Restart {
         /// Comes back with the outcome.
         id: u32,
-        /// The Deployment.
+        /// The Deployment, StatefulSet or DaemonSet.
         object: ObjectName,
     },
     /// Show the lesson of a scenario again, after a reload.
