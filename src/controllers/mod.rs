@@ -26,6 +26,7 @@ mod replicaset;
 mod resource_quota;
 mod root_ca;
 mod service_account;
+mod service_account_token;
 mod statefulset;
 mod taint_eviction;
 mod ttl;
@@ -54,6 +55,7 @@ pub use replicaset::ReplicaSetController;
 pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
+pub use service_account_token::TokensController;
 pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
@@ -99,5 +101,6 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(EphemeralVolumeController),
         Box::new(LocalPathProvisioner),
         Box::new(HorizontalPodAutoscalerController),
+        Box::new(TokensController),
     ]
 }
