@@ -22,6 +22,7 @@ mod node_lifecycle;
 pub mod pod_control;
 mod pod_gc;
 mod pod_status;
+mod policy_status;
 mod replicaset;
 mod resource_quota;
 mod root_ca;
@@ -51,6 +52,7 @@ pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
+pub use policy_status::PolicyStatusController;
 pub use replicaset::ReplicaSetController;
 pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
@@ -102,5 +104,6 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(LocalPathProvisioner),
         Box::new(HorizontalPodAutoscalerController),
         Box::new(TokensController),
+        Box::new(PolicyStatusController),
     ]
 }
