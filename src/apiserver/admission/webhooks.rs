@@ -22,9 +22,8 @@ pub(super) fn call(kind: Kind, etcd: &Etcd, object: &Object, attributes: Attribu
     let matcher = Matcher::new(etcd, object, attributes);
     for (_, configuration) in etcd.range(kind, None) {
         let Object::Unstructured(configuration) = configuration else { continue };
-        let webhooks = configuration.fields.get("webhooks").and_then(Value::as_array).into_iter().flatten();
-        let failing = webhooks.filter(|webhook| webhook["failurePolicy"] != "Ignore");
-        for webhook in failing.filter(|webhook| matcher.calls(webhook)) {
+        let mut webhooks = configuration.fields.get("webhooks").and_then(Value::as_array).into_iter().flatten();
+        if let Some(webhook) = webhooks.find(|webhook| webhook["failurePolicy"] != "Ignore" && matcher.calls(webhook)) {
             let name = webhook["name"].as_str().unwrap_or("");
             let why = failure(etcd, webhook);
             return Err(Status::internal(&format!("failed calling webhook {name:?}: failed to call webhook: {why}")));
