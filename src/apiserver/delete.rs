@@ -9,6 +9,7 @@ use crate::api::{Kind, Object, ObjectKey};
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
+use super::admission;
 use super::read::Filter;
 use super::write::{has_namespace_finalizers, store_error};
 use super::{ApiServer, Context, DeleteOptions, ListOptions, Propagation, Response, Target};
@@ -32,6 +33,7 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         let existing = self.etcd.get(kind, key).cloned().ok_or_else(|| Self::not_found(kind, key))?;
         check_preconditions(&existing, options)?;
+        admission::validate_deletion(&self.etcd, context, &existing, options.dry_run)?;
         if kind == Kind::PriorityClass && SYSTEM_CLASSES.iter().any(|(name, ..)| *name == &*key.name) {
             let why = "this is a system priority class and cannot be deleted";
             return Err(Status::forbidden(kind.info().group, kind.info().plural, &key.name, why));

@@ -41,6 +41,7 @@ pub use request::{
     Answer, Body, DeleteOptions, FieldValidation, List, ListOptions, Patch, Propagation, Request, Response, Target,
     User, Verb, VersionMatch, WriteOptions,
 };
+pub use token::legacy_token;
 
 /// What every request for Endpoints is warned of since v1.33.
 const ENDPOINTS_DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";

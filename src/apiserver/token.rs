@@ -66,6 +66,21 @@ impl ApiServer {
     }
 }
 
+/// The token that a Secret of an account holds: it has no end.
+#[must_use]
+pub fn legacy_token(account: &ServiceAccount, secret: &str) -> String {
+    let key = |what: &str| format!("kubernetes.io/serviceaccount/{what}");
+    let claims = [
+        ("iss".to_owned(), "kubernetes/serviceaccount".to_owned()),
+        (key("namespace"), account.namespace().to_owned()),
+        (key("secret.name"), secret.to_owned()),
+        (key("service-account.name"), account.name().to_owned()),
+        (key("service-account.uid"), account.uid().to_owned()),
+        ("sub".to_owned(), format!("system:serviceaccount:{}:{}", account.namespace(), account.name())),
+    ];
+    sign(&claims.into_iter().map(|(key, value)| (key, value.into())).collect::<serde_json::Map<_, _>>().into())
+}
+
 fn claims(account: &ServiceAccount, now: Time, expires: Time, audiences: &[Value]) -> Value {
     json!({
         "aud": audiences,
@@ -120,16 +135,23 @@ pub(super) fn user(etcd: &Etcd, now: Time, token: &str) -> Result<User, String> 
     let bytes = url_decode(payload).ok_or(INVALID)?;
     let claims: Value = serde_json::from_slice(&bytes).map_err(|_| INVALID)?;
     let account = &claims["kubernetes.io"];
-    let namespace = account["namespace"].as_str().ok_or(INVALID)?;
-    let name = account["serviceaccount"]["name"].as_str().ok_or(INVALID)?;
-    if claims["exp"].as_u64().is_none_or(|expires| expires <= now.as_secs()) {
+    // The token of a Secret says it in another way, and has no end.
+    let said = |value: &Value, legacy: &str| {
+        let legacy = || claims[&format!("kubernetes.io/serviceaccount/{legacy}")].as_str().map(str::to_owned);
+        value.as_str().map(str::to_owned).or_else(legacy)
+    };
+    let namespace = said(&account["namespace"], "namespace").ok_or(INVALID)?;
+    let name = said(&account["serviceaccount"]["name"], "service-account.name").ok_or(INVALID)?;
+    let uid = said(&account["serviceaccount"]["uid"], "service-account.uid").ok_or(INVALID)?;
+    let has_end = !account.is_null();
+    if has_end && claims["exp"].as_u64().is_none_or(|expires| expires <= now.as_secs()) {
         return Err("[invalid bearer token, service account token has expired]".to_owned());
     }
-    let stored = etcd.get(Kind::ServiceAccount, &ObjectKey::new(namespace, name));
-    if stored.is_none_or(|stored| Some(stored.uid()) != account["serviceaccount"]["uid"].as_str()) {
+    let stored = etcd.get(Kind::ServiceAccount, &ObjectKey::new(namespace.as_str(), name.as_str()));
+    if stored.is_none_or(|stored| stored.uid() != uid) {
         return Err(format!("[invalid bearer token, serviceaccounts {name:?} not found]"));
     }
-    Ok(service_account(namespace, name))
+    Ok(service_account(&namespace, &name))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl ApiServer {
         strategy::default(&mut object);
         let given = self.note_maker(context, target, &mut object);
         self.name_object(context, &mut object);
-        let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run };
+        let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run, deletes: false };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
@@ -122,7 +122,8 @@ impl ApiServer {
         check_preconditions(target.kind, existing, &object)?;
         let given = self.given_owners(target, Some(existing), &mut object);
         keep_system_metadata(&mut object, existing);
-        let attributes = Attributes { old: Some(existing), subresource: context.subresource, dry_run: options.dry_run };
+        let (subresource, dry_run) = (context.subresource, options.dry_run);
+        let attributes = Attributes { old: Some(existing), subresource, dry_run, deletes: false };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         strategy::prepare_for_update(&mut object, existing, target.subresource);
         strategy::stamp(&mut object, existing, context.now);

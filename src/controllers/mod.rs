@@ -22,10 +22,12 @@ mod node_lifecycle;
 pub mod pod_control;
 mod pod_gc;
 mod pod_status;
+mod policy_status;
 mod replicaset;
 mod resource_quota;
 mod root_ca;
 mod service_account;
+mod service_account_token;
 mod statefulset;
 mod taint_eviction;
 mod ttl;
@@ -50,10 +52,12 @@ pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
+pub use policy_status::PolicyStatusController;
 pub use replicaset::ReplicaSetController;
 pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
+pub use service_account_token::TokensController;
 pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
@@ -99,5 +103,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(EphemeralVolumeController),
         Box::new(LocalPathProvisioner),
         Box::new(HorizontalPodAutoscalerController),
+        Box::new(TokensController),
+        Box::new(PolicyStatusController),
     ]
 }

@@ -20,10 +20,11 @@ mod storage_protection;
 mod taint_nodes;
 mod tolerations;
 mod validating_policy;
+mod webhooks;
 
 use std::sync::Arc;
 
-use crate::api::{Object, Subresource};
+use crate::api::{Kind, Object, Subresource};
 use crate::etcd::Etcd;
 use crate::machinery::status::Status;
 
@@ -41,12 +42,36 @@ pub(super) struct Attributes<'a> {
     pub subresource: Option<Subresource>,
     /// Whether nothing is to be stored.
     pub dry_run: bool,
+    /// Whether the old object is to go, and there is no new one.
+    pub deletes: bool,
 }
 
 impl Attributes<'_> {
     fn is_create(&self) -> bool {
         self.old.is_none()
     }
+
+    /// What is done, as `request.operation` and rules name it.
+    fn operation(&self) -> &'static str {
+        match self {
+            Self { deletes: true, .. } => "DELETE",
+            Self { old: None, .. } => "CREATE",
+            Self { old: Some(_), .. } => "UPDATE",
+        }
+    }
+}
+
+/// Lets the plugins refuse that an object is deleted.
+pub(super) fn validate_deletion(
+    etcd: &Etcd,
+    context: &mut Context<'_>,
+    existing: &Object,
+    dry_run: bool,
+) -> Result<(), Status> {
+    let attributes = Attributes { old: Some(existing), subresource: None, dry_run, deletes: true };
+    webhooks::call(Kind::MutatingWebhookConfiguration, etcd, existing, attributes)?;
+    validating_policy::validate(etcd, context, existing, attributes)?;
+    webhooks::call(Kind::ValidatingWebhookConfiguration, etcd, existing, attributes)
 }
 
 /// Lets the plugins change an object that is to be written.
@@ -57,7 +82,7 @@ pub(super) fn mutate(
     attributes: Attributes<'_>,
 ) -> Result<(), Status> {
     if attributes.subresource.is_some() {
-        return Ok(());
+        return webhooks::call(Kind::MutatingWebhookConfiguration, etcd, object, attributes);
     }
     escalation::check(etcd, context.user(), object, attributes.old)?;
     if attributes.is_create() {
@@ -89,7 +114,7 @@ pub(super) fn mutate(
     if attributes.is_create() {
         storage_protection::admit(object);
     }
-    Ok(())
+    webhooks::call(Kind::MutatingWebhookConfiguration, etcd, object, attributes)
 }
 
 /// Lets the plugins refuse an object that is valid.
@@ -114,6 +139,7 @@ pub(super) fn validate(
         claim_resize::admit(etcd, new, old)?;
     }
     validating_policy::validate(etcd, context, object, attributes)?;
+    webhooks::call(Kind::ValidatingWebhookConfiguration, etcd, object, attributes)?;
     resource_quota::validate(etcd, context, object, attributes)
 }
 

@@ -1,9 +1,9 @@
 //! Policies in CEL refuse what they do not like, or warn of it.
 //!
-//! `k8s.io/apiserver/pkg/admission/plugin/policy`. Not simulated: deletions and connections are not judged, nothing is
-//! audited, and expressions are not checked against the schemas of what they match.
+//! `k8s.io/apiserver/pkg/admission/plugin/policy`. Not simulated: connections are not judged, nothing is audited, and
+//! expressions are not checked against the schemas of what they match.
 
-mod matching;
+pub(super) mod matching;
 
 use serde_json::{Value as Json, json};
 
@@ -178,14 +178,14 @@ impl Environment {
             "subResource": attributes.subresource.map_or("", crate::api::Subresource::as_str),
             "name": metadata.name,
             "namespace": namespace,
-            "operation": if attributes.is_create() { "CREATE" } else { "UPDATE" },
+            "operation": attributes.operation(),
             "userInfo": { "username": &*user.name, "groups": &*user.groups },
             "dryRun": attributes.dry_run,
         });
         let value = |object: Option<&Object>| object.map_or(Value::Null, |object| Value::from_json(&object.to_value()));
         Self {
             namespace,
-            object: value(Some(object)),
+            object: value(Some(object).filter(|_| !attributes.deletes)),
             old_object: value(attributes.old),
             request: Value::from_json(&request),
             namespace_object: value(own),

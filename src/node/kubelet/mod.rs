@@ -165,6 +165,10 @@ impl Kubelet {
                 if pod.status.as_ref().is_some_and(|reported| worker.needs_reconcile(reported)) {
                     host.agenda.set_sooner(Work::Reconcile(id), client.now + status_manager::SYNC_PERIOD, false);
                 }
+                if worker.stage == Stage::Sync && status::needs_readiness(pod) {
+                    worker.trigger = Some(event.revision);
+                    worker.request_sync(host, client.now);
+                }
                 return;
             }
             worker.trigger = Some(event.revision);
