@@ -14,6 +14,7 @@ use crate::client::Identity;
 use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Cause, Why};
+use crate::node::network::{ClusterDns, PolicyAgent};
 use crate::scheduler::DEFAULT_SCHEDULER_NAME;
 
 use super::cluster::Cluster;
@@ -46,6 +47,14 @@ impl Cluster {
             let identity = control_plane("cloud-controller-manager");
             let program = Program::CloudControllerManager(Arc::new(CloudControllerManager::new(cloud.clone())));
             self.add_process(ProcessId::CloudControllerManager, program, identity);
+        }
+        if profile.cluster_dns {
+            let program = Program::ClusterDns(Arc::default());
+            self.add_process(ProcessId::ClusterDns, program, ClusterDns::identity());
+        }
+        if profile.network_policies {
+            let program = Program::PolicyAgent(Arc::default());
+            self.add_process(ProcessId::PolicyAgent, program, PolicyAgent::identity());
         }
         for number in 1..=profile.nodes {
             let added = self.add_node(&profile.node(number));
