@@ -188,4 +188,5 @@ transcripts! {
     names,
     policies,
     traffic,
+    ingress,
 }

@@ -13,7 +13,7 @@ use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
-use crate::node::network::{ClusterDns, PolicyAgent};
+use crate::node::network::{ClusterDns, IngressController, PolicyAgent};
 use crate::node::proxy::KubeProxy;
 use crate::scheduler::KubeScheduler;
 
@@ -34,6 +34,8 @@ pub enum ProcessId {
     ClusterDns,
     /// The agent that knows the network policies.
     PolicyAgent,
+    /// The ingress controller.
+    IngressController,
     /// The world outside of the cluster, which is no process: what reaches its clients.
     Outside,
 }
@@ -48,6 +50,7 @@ impl fmt::Display for ProcessId {
             Self::KubeProxy(node) => write!(f, "kube-proxy/{node}"),
             Self::ClusterDns => f.write_str("coredns"),
             Self::PolicyAgent => f.write_str("network-policy-agent"),
+            Self::IngressController => f.write_str("nginx-ingress-controller"),
             Self::Outside => f.write_str("outside"),
         }
     }
@@ -63,6 +66,7 @@ pub(super) enum Program {
     KubeProxy(Arc<KubeProxy>),
     ClusterDns(Arc<ClusterDns>),
     PolicyAgent(Arc<PolicyAgent>),
+    IngressController(Arc<IngressController>),
 }
 
 impl Program {
@@ -75,6 +79,7 @@ impl Program {
             Self::KubeProxy(program) => Arc::<KubeProxy>::make_mut(program),
             Self::ClusterDns(program) => Arc::<ClusterDns>::make_mut(program),
             Self::PolicyAgent(program) => Arc::<PolicyAgent>::make_mut(program),
+            Self::IngressController(program) => Arc::<IngressController>::make_mut(program),
         }
     }
 }

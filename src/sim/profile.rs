@@ -84,6 +84,8 @@ pub struct Profile {
     pub cluster_dns: bool,
     /// Whether the cluster's network plugin enforces network policies.
     pub network_policies: bool,
+    /// Whether an ingress controller brings requests from outside to Services.
+    pub ingress_controller: bool,
     /// Whether claims get volumes by default: the class `standard` makes folders of nodes into volumes, as in a kind
     /// cluster.
     pub default_storage_class: bool,
@@ -127,6 +129,7 @@ impl Default for Profile {
             kube_proxy: true,
             cluster_dns: true,
             network_policies: true,
+            ingress_controller: true,
             default_storage_class: true,
             latencies: Latencies::default(),
             runtime: RuntimeProfile::default(),
@@ -144,6 +147,7 @@ impl Profile {
             kube_proxy: false,
             cluster_dns: false,
             network_policies: false,
+            ingress_controller: false,
             default_storage_class: false,
             ..Self::default()
         }

@@ -1,14 +1,16 @@
 //! The cluster's network as its parts see it: names, policies, and what leaves a machine.
 //!
-//! Here are the processes that make a network out of machines: the cluster's DNS server ([`ClusterDns`]) and the agent
-//! that knows the network policies ([`PolicyAgent`]). They have caches of their own, as old as the last event that reached
+//! Here are the processes that make a network out of machines: the cluster's DNS server ([`ClusterDns`]), the agent
+//! that knows the network policies ([`PolicyAgent`]), and the [`IngressController`]. They have caches of their own, as old as the last event that reached
 //! them. What travels is carried by `sim/network`, from one machine's kubelet to another's.
 
 mod dns;
+mod ingress;
 mod policy;
 mod resolver;
 
 pub use dns::{ClusterDns, Found};
+pub use ingress::{INGRESS_ADDRESS, INGRESS_CLASS, INGRESS_CONTROLLER, IngressController, Routed};
 pub use policy::{Party, PolicyAgent};
 pub use resolver::ResolverConfig;
 

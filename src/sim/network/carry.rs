@@ -5,20 +5,26 @@ use std::time::Duration;
 
 use crate::api::Name;
 use crate::client::Client;
-use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest, RecordKind};
+use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, RecordKind};
 use crate::node::kubelet::Kubelet;
-use crate::node::network::{Aim, ClusterDns, DNS_ADDRESS, Found, LocalPod, Lookup, Outgoing, PolicyAgent};
+use crate::node::network::{
+    Aim, ClusterDns, DNS_ADDRESS, Found, INGRESS_ADDRESS, LocalPod, Lookup, Outgoing, Party, PolicyAgent, Routed,
+};
 use crate::node::proxy::{Destination, Rule, Verdict};
 
 use super::super::cluster::Cluster;
 use super::super::processes::{ProcessId, Program};
 use super::super::queue::Event;
-use super::packet::{Flow, Hop, Packet, Requester, Source, party};
+use super::packet::{Flow, Hop, INGRESS_POD, Packet, Requester, Source, party};
 
 /// How long the kernel tries to connect: `tcp_syn_retries` of 6.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 /// How long a proxy does: nginx's `proxy_connect_timeout`.
 const PROXY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the ingress controller tries to connect: `proxy-connect-timeout`.
+const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many endpoints it tries: `proxy-next-upstream-tries`.
+const UPSTREAM_TRIES: usize = 3;
 /// How long a program waits for a name: two attempts of five seconds.
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the kernel looks for a neighbour that is not there.
@@ -42,6 +48,7 @@ impl Cluster {
                 request: one.request,
                 address: None,
                 forwards: 0,
+                others: Vec::new(),
                 sent: self.now,
                 travelled: Duration::ZERO,
                 background: one.background,
@@ -66,6 +73,14 @@ impl Cluster {
                 let reached = ProcessId::Kubelet(hop.node.clone());
                 self.arrive_request(flow, &hop);
                 reached
+            }
+            Packet::Ingress(flow) => {
+                self.arrive_ingress(flow);
+                ProcessId::IngressController
+            }
+            Packet::Onward(flow, address, port) => {
+                self.travel(flow, address, port);
+                ProcessId::IngressController
             }
             Packet::Answer(flow, answer) => self.arrive_answer(flow, answer),
             Packet::Tick(name, number) => {
@@ -98,8 +113,7 @@ impl Cluster {
             let answer = NetworkAnswer::NameUnknown { server: format!("{}:53", lookup.server) };
             return self.finish(flow, answer, latency);
         }
-        let target = party(None, Ipv4Addr::UNSPECIFIED);
-        let target = crate::node::network::Party { pod: Some(&self.network.dns_pod), ..target };
+        let target = Party { pod: Some(&self.network.dns_pod), address: Ipv4Addr::UNSPECIFIED };
         let is_allowed =
             self.policies().is_none_or(|agent| agent.allows(&flow.source.party(), &target, Some(53), "UDP"));
         let is_reached = self.is_reachable(flow.source.node.as_ref());
@@ -202,7 +216,13 @@ impl Cluster {
     }
 
     /// A request comes from outside: to a node, or to a load balancer, which passes it on to one.
-    fn enter(&mut self, flow: Flow, address: Ipv4Addr, port: u16) {
+    fn enter(&mut self, mut flow: Flow, address: Ipv4Addr, port: u16) {
+        if address == INGRESS_ADDRESS && self.is_running(&ProcessId::IngressController) {
+            let latency = self.profile.latencies.packet_outside();
+            flow.travelled += latency;
+            let background = flow.background;
+            return self.post(latency, Packet::Ingress(flow), background);
+        }
         match self.outer_node(address, port) {
             Some(node) => self.hop(flow, node, address, port),
             None => self.lose(flow),
@@ -241,6 +261,7 @@ impl Cluster {
         let latency = match &flow.source.node {
             Some(own) if *own == node => latencies.packet_local(),
             Some(_) => latencies.packet(),
+            None if flow.source.address == INGRESS_POD => latencies.packet(),
             None => latencies.packet_outside(),
         };
         let is_local = flow.source.node.as_ref() == Some(&node);
@@ -281,6 +302,41 @@ impl Cluster {
         self.finish(flow, answer, Duration::ZERO);
     }
 
+    /// A request reaches the ingress controller, which sends it on to an endpoint.
+    fn arrive_ingress(&mut self, mut flow: Flow) {
+        let NetworkRequest::Http(request) = &flow.request else {
+            return self.finish(flow, NetworkAnswer::Connected { address: String::new() }, Duration::ZERO);
+        };
+        let routed = match self.processes.get(&ProcessId::IngressController).map(|slot| &slot.program) {
+            Some(Program::IngressController(program)) => program.route(request, &mut self.network.random),
+            _ => Routed::Status(502),
+        };
+        let (mut endpoints, path) = match routed {
+            Routed::Endpoints(endpoints, path) => (endpoints, path),
+            Routed::Status(status) => {
+                return self.finish(flow, NetworkAnswer::Http(nginx_error(status)), Duration::ZERO);
+            }
+        };
+        let from = self.network.random.below(endpoints.len() as u64);
+        endpoints.rotate_left(usize::try_from(from).unwrap_or(0));
+        endpoints.truncate(UPSTREAM_TRIES);
+        endpoints.reverse();
+        let host = request.header("host").unwrap_or(&request.host).to_owned();
+        let mut onward = HttpRequest { host, path, secure: false, ..request.clone() };
+        for name in ["X-Real-IP", "X-Forwarded-For"] {
+            onward.headers.push((name.to_owned(), flow.source.address.to_string()));
+        }
+        flow.request = NetworkRequest::Http(onward);
+        flow.forwards += 1;
+        flow.source = Source { node: None, pod: Some(self.network.ingress_pod.clone()), address: INGRESS_POD };
+        let first = endpoints.pop();
+        flow.others = endpoints;
+        match first {
+            Some((address, port)) => self.travel(flow, address, port),
+            None => self.lose(flow),
+        }
+    }
+
     /// A request reaches a pod, if the policies let it.
     fn reach(&mut self, mut flow: Flow, node: &Name, pod: &LocalPod, port: u16) {
         let Ok(address) = pod.address.parse() else { return self.lose(flow) };
@@ -314,15 +370,24 @@ impl Cluster {
         }
     }
 
-    /// Puts an answer on its way back.
-    fn finish(&mut self, flow: Flow, answer: NetworkAnswer, after: Duration) {
+    /// Puts an answer on its way back. The ingress controller tries another endpoint first, if one does not answer.
+    fn finish(&mut self, mut flow: Flow, answer: NetworkAnswer, after: Duration) {
+        let is_failure = matches!(answer, NetworkAnswer::Refused { .. } | NetworkAnswer::Unreachable { .. });
+        if is_failure && let Some((address, port)) = flow.others.pop() {
+            let background = flow.background;
+            return self.post(after.min(UPSTREAM_TIMEOUT), Packet::Onward(flow, address, port), background);
+        }
         let answer = flow.answer(answer);
         let (after, background) = (after + flow.travelled, flow.background);
         self.post(after, Packet::Answer(flow, answer), background);
     }
 
     /// A request is lost; whoever sent it gives up some time.
-    pub(super) fn lose(&mut self, flow: Flow) {
+    pub(super) fn lose(&mut self, mut flow: Flow) {
+        if let Some((address, port)) = flow.others.pop() {
+            let background = flow.background;
+            return self.post(UPSTREAM_TIMEOUT, Packet::Onward(flow, address, port), background);
+        }
         let patience = match &flow.requester {
             Requester::Traffic(name, _) => self.network.traffic.get(name).map_or(CONNECT_TIMEOUT, |one| one.timeout()),
             Requester::Process { .. } if flow.forwards > 0 => PROXY_TIMEOUT,
@@ -406,6 +471,21 @@ impl Cluster {
 
 fn of_node(node: Option<&Name>) -> ProcessId {
     node.map_or(ProcessId::Outside, |node| ProcessId::Kubelet(node.clone()))
+}
+
+/// nginx's own page for a status.
+fn nginx_error(status: u16) -> HttpAnswer {
+    let reason = match status {
+        503 => "Service Temporarily Unavailable",
+        _ => HttpAnswer::text(status, "").reason(),
+    };
+    HttpAnswer::text(
+        status,
+        format!(
+            "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n<center><h1>{status} {reason}</h1>\
+             </center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+        ),
+    )
 }
 
 /// A request at the port that its address was exchanged for.

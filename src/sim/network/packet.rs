@@ -13,9 +13,12 @@ use crate::machinery::shell::{HttpAnswer, NetworkAnswer, NetworkRequest};
 use crate::machinery::time::Time;
 use crate::node::network::{LocalPod, Lookup, Party, Sender};
 use crate::node::proxy::{Rule, Verdict};
+use crate::node::runtime::Id;
 
 use super::traffic::Traffic;
 
+/// The address of the ingress controller's pod.
+pub(super) const INGRESS_POD: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 2);
 /// How many clients are remembered by the endpoints that they stay with.
 const AFFINITIES_MAX: usize = 4096;
 
@@ -60,6 +63,8 @@ pub(in crate::sim) struct Flow {
     pub address: Option<Ipv4Addr>,
     /// How many proxies have passed it on.
     pub forwards: u8,
+    /// Where the ingress controller tries next, last first.
+    pub others: Vec<(Ipv4Addr, u16)>,
     /// When it was sent.
     pub sent: Time,
     /// How long it has been on its way between machines, which its answer will be too.
@@ -109,10 +114,23 @@ pub(in crate::sim) enum Packet {
     Resolved(Flow, NetworkAnswer),
     /// A request reaches a machine.
     Request(Flow, Hop),
+    /// A request reaches the ingress controller.
+    Ingress(Flow),
+    /// The ingress controller sends a request to an endpoint.
+    Onward(Flow, Ipv4Addr, u16),
     /// An answer reaches who waits for it.
     Answer(Flow, NetworkAnswer),
     /// The traffic generator with this number sends its next request.
     Tick(Name, u64),
+}
+
+/// A pod of one of the cluster's add-ons, which only network policies see.
+fn add_on(namespace: &str, name: &str, (label, value): (&str, &str)) -> Arc<Pod> {
+    let mut pod = Pod::default();
+    pod.metadata.name = Some(name.to_owned());
+    pod.metadata.namespace = Some(namespace.to_owned());
+    pod.metadata.labels = Some([(label.to_owned(), value.to_owned())].into());
+    Arc::new(pod)
 }
 
 /// A client of a port of a Service on a node.
@@ -131,20 +149,21 @@ pub(in crate::sim) struct Network {
     pub(super) generators: u64,
     /// The pods of the DNS server, as network policies see them.
     pub(super) dns_pod: Arc<Pod>,
+    /// The pod of the ingress controller.
+    pub(super) ingress_pod: LocalPod,
 }
 
 impl Network {
     pub(in crate::sim) fn new(seed: u64) -> Self {
-        let mut dns_pod = Pod::default();
-        dns_pod.metadata.name = Some("coredns".to_owned());
-        dns_pod.metadata.namespace = Some("kube-system".to_owned());
-        dns_pod.metadata.labels = Some([("k8s-app".to_owned(), "kube-dns".to_owned())].into());
+        let dns_pod = add_on("kube-system", "coredns", ("k8s-app", "kube-dns"));
+        let ingress_pod = add_on("ingress-nginx", "controller", ("app.kubernetes.io/name", "ingress-nginx"));
         Self {
             random: Random::new(seed ^ 0x006e_6574_776f_726b),
             affinities: OrdMap::new(),
             traffic: OrdMap::new(),
             generators: 0,
-            dns_pod: Arc::new(dns_pod),
+            dns_pod,
+            ingress_pod: LocalPod { sandbox: Id::from(""), pod: ingress_pod, address: INGRESS_POD.to_string() },
         }
     }
 

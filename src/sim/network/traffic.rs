@@ -293,6 +293,7 @@ impl Cluster {
             request,
             address: None,
             forwards: 0,
+            others: Vec::new(),
             sent: now,
             travelled: Duration::ZERO,
             background: true,
