@@ -307,8 +307,11 @@ mod tests {
         });
         let dns = server(&[
             service("web", &json!({"type": "ClusterIP", "clusterIP": "10.96.0.7", "ports": port})),
-            service("db", &json!({"type": "ClusterIP", "clusterIP": "None", "ports": [{"name": "sql", "port": 5432}]})),
-            service("empty", &json!({"type": "ClusterIP", "clusterIP": "None", "ports": port})),
+            service(
+                "db",
+                &json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "ports": [{"name": "sql", "port": 5432}]}),
+            ),
+            service("empty", &json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "ports": port})),
             service("out", &json!({"type": "ExternalName", "externalName": "example.com"})),
             service("alias", &json!({"type": "ExternalName", "externalName": "web.shop.svc.cluster.local"})),
             slice,

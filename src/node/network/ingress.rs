@@ -242,11 +242,8 @@ impl IngressController {
 fn is_chosen(ingress: &Ingress, request: &HttpRequest, random: &mut Random) -> bool {
     if let Some(header) = annotation(ingress, "canary-by-header").and_then(|name| request.header(name)) {
         match annotation(ingress, "canary-by-header-value") {
-            Some(wanted) => {
-                if header == wanted {
-                    return true;
-                }
-            }
+            Some(wanted) if header == wanted => return true,
+            Some(_) => {}
             None if header == "always" => return true,
             None if header == "never" => return false,
             None => {}

@@ -26,7 +26,8 @@ impl ResolverConfig {
                 Some("nameserver") if config.server.is_none() => config.server = words.next().map(str::to_owned),
                 Some("search") => config.searches = words.map(str::to_owned).collect(),
                 Some("options") => {
-                    let ndots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok()).last();
+                    let mut words = words.rev();
+                    let ndots = words.find_map(|word| word.strip_prefix("ndots:")?.parse().ok());
                     config.ndots = ndots.unwrap_or(config.ndots);
                 }
                 _ => {}

@@ -33,6 +33,10 @@ const NO_ROUTE_TIME: Duration = Duration::from_secs(3);
 const DNS_TIME: Duration = Duration::from_micros(100);
 /// The resolver that machines have from their surroundings. It knows no name.
 const NODE_RESOLVER: &str = "10.0.0.2";
+/// The address of whoever is outside of the cluster.
+pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+/// How many answers to single requests from outside are kept.
+const OUTSIDE_MAX: usize = 64;
 /// How many proxies may pass a request on.
 const FORWARDS_MAX: u8 = 5;
 
@@ -55,6 +59,36 @@ impl Cluster {
             };
             self.emit(flow, one.aim);
         }
+    }
+
+    /// Sends a request from outside of the cluster, to an address. Answers its number, by which its answer is asked for.
+    pub fn send_from_outside(&mut self, request: NetworkRequest) -> u64 {
+        self.network.generators += 1;
+        let number = self.network.generators;
+        self.network.outside.insert(number, None);
+        while self.network.outside.len() > OUTSIDE_MAX {
+            self.network.outside.pop_min();
+        }
+        let flow = Flow {
+            requester: Requester::Outside(number),
+            source: Source { node: None, pod: None, address: OUTSIDE },
+            request,
+            address: None,
+            forwards: 0,
+            others: Vec::new(),
+            sent: self.now,
+            travelled: Duration::ZERO,
+            background: false,
+        };
+        let aim = Aim::Address(flow.request.address().to_owned());
+        self.emit(flow, aim);
+        number
+    }
+
+    /// What came of a request from outside; nothing while it is under way or when it is forgotten.
+    #[must_use]
+    pub fn outside_answer(&self, number: u64) -> Option<&NetworkAnswer> {
+        self.network.outside.get(&number)?.as_ref()
     }
 
     /// A packet arrives. Answers whom it reached.
@@ -265,7 +299,8 @@ impl Cluster {
             None => latencies.packet_outside(),
         };
         let is_local = flow.source.node.as_ref() == Some(&node);
-        if !is_local && !(self.is_reachable(flow.source.node.as_ref()) && self.is_reachable(Some(&node))) {
+        let is_connected = || self.is_reachable(flow.source.node.as_ref()) && self.is_reachable(Some(&node));
+        if !(is_local || is_connected()) {
             return self.lose(flow);
         }
         flow.travelled += latency;
@@ -390,8 +425,8 @@ impl Cluster {
         }
         let patience = match &flow.requester {
             Requester::Traffic(name, _) => self.network.traffic.get(name).map_or(CONNECT_TIMEOUT, |one| one.timeout()),
-            Requester::Process { .. } if flow.forwards > 0 => PROXY_TIMEOUT,
-            Requester::Process { .. } => CONNECT_TIMEOUT,
+            _ if flow.forwards > 0 => PROXY_TIMEOUT,
+            Requester::Process { .. } | Requester::Outside(_) => CONNECT_TIMEOUT,
         };
         let after = (flow.sent + patience).since(self.now);
         let answer = flow.answer(NetworkAnswer::TimedOut { address: String::new() });
@@ -408,6 +443,12 @@ impl Cluster {
                     kubelet.answer(sender, answer, client);
                 });
                 id
+            }
+            Requester::Outside(number) => {
+                if let Some(place) = self.network.outside.get_mut(number) {
+                    *place = Some(answer);
+                }
+                ProcessId::Outside
             }
             Requester::Traffic(name, number) => {
                 self.count(name, *number, flow.sent, &answer);

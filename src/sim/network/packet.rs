@@ -29,6 +29,8 @@ pub(in crate::sim) enum Requester {
     Process { node: Name, sender: Sender },
     /// A traffic generator.
     Traffic(Name, u64),
+    /// Somebody outside who sent a single request.
+    Outside(u64),
 }
 
 /// Where a request comes from, as those see it whom it reaches.
@@ -145,7 +147,9 @@ pub(in crate::sim) struct Network {
     affinities: OrdMap<Affinity, (String, Time)>,
     /// The traffic generators by their names.
     pub(super) traffic: OrdMap<Name, Arc<Traffic>>,
-    /// How many generators there ever were.
+    /// What came of single requests from outside, by their numbers. Nothing while they are under way.
+    pub(super) outside: OrdMap<u64, Option<NetworkAnswer>>,
+    /// How many generators and single requests there ever were.
     pub(super) generators: u64,
     /// The pods of the DNS server, as network policies see them.
     pub(super) dns_pod: Arc<Pod>,
@@ -161,6 +165,7 @@ impl Network {
             random: Random::new(seed ^ 0x006e_6574_776f_726b),
             affinities: OrdMap::new(),
             traffic: OrdMap::new(),
+            outside: OrdMap::new(),
             generators: 0,
             dns_pod,
             ingress_pod: LocalPod { sandbox: Id::from(""), pod: ingress_pod, address: INGRESS_POD.to_string() },

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use crate::node::network::Aim;
 use super::super::cluster::Cluster;
 use super::super::processes::ProcessId;
 use super::super::queue::Event;
+use super::carry::OUTSIDE;
 use super::packet::{Flow, Packet, Requester, Source};
 
 /// How many generators there may be.
@@ -28,8 +28,6 @@ const SECONDS_MAX: u32 = 24 * 3_600;
 const SECONDS_KEPT: usize = 600;
 /// How much of the last answer is kept, in bytes.
 const BODY_BYTES_MAX: usize = 400;
-/// The address of a client outside of the cluster.
-const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// The longest latency of each class but the last, in milliseconds.
 const CLASSES_MS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 

@@ -152,19 +152,28 @@ fn requests_leave_the_pod_and_come_back() {
     world.pass(20.0);
     expect![[r#"
         [0.00s]
-        ! wget: bad address 'web-0.web'
+        web-0.web says /a from 10.244.1.5
         Server:		10.96.0.10
         Address:	10.96.0.10:53
 
         ** server can't find web: NXDOMAIN
 
+        [3.00s]
+        ! wget: download timed out
+        [4.00s]
+        other says /file from 10.244.1.5
     "#]]
     .assert_eq(&world.log(&id));
     expect![[r#"
         [0.00s] started
         [0.00s] request Resolve(Question { name: "web-0.web", kind: A, search: true, hosts_file: true, server: None })
+        [0.00s] request GET web-0.web:8080/a
         [0.00s] request Resolve(Question { name: "web", kind: A, search: true, hosts_file: false, server: None })
-        [0.00s] request Resolve(Question { name: "silent", kind: A, search: true, hosts_file: true, server: None }), not answered
+        [0.00s] request Resolve(Question { name: "silent", kind: A, search: true, hosts_file: true, server: None })
+        [0.00s] request GET silent:80/, not answered
+        [4.00s] request Resolve(Question { name: "other", kind: A, search: true, hosts_file: true, server: None })
+        [4.00s] request GET other:80/file
+        [4.00s] died: 0 Completed
     "#]]
     .assert_eq(&format!("{}\n", world.told.join("\n")));
 }
