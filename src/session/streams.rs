@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Name, ObjectKey};
-use crate::machinery::shell::{HttpRequest, NetworkAnswer};
+use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest};
 use crate::machinery::status::Status;
 use crate::node::runtime::{ExecOptions, StreamInput};
 use crate::sim::{AttachStream, Cluster, ExecStream};
@@ -81,6 +81,76 @@ pub struct PodRequest {
     pub body: Option<StreamInput>,
 }
 
+/// A single request from outside of the cluster: HTTP, or whether a port or a machine answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutsideRequest {
+    /// The address that it goes to.
+    pub address: String,
+    /// The port; 0 asks only whether the machine is there.
+    pub port: u16,
+    /// `GET` and the like; empty for a connection without a request.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub method: String,
+    /// The host by its name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// The path with its query.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// Headers, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// The body, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<StreamInput>,
+}
+
+impl OutsideRequest {
+    /// A request of a program outside, if it goes to an address.
+    #[must_use]
+    pub fn of(request: &NetworkRequest) -> Option<Self> {
+        let address = request.address().to_owned();
+        address.parse::<std::net::Ipv4Addr>().ok()?;
+        let port = request.port().unwrap_or(0);
+        Some(match request {
+            NetworkRequest::Http(http) => Self {
+                address,
+                port,
+                method: http.method.clone(),
+                host: http.host.clone(),
+                path: http.path.clone(),
+                headers: http.headers.clone(),
+                body: Some(http.body.as_slice()).filter(|body| !body.is_empty()).map(StreamInput::of_bytes),
+            },
+            _ => Self { address, port, ..Self::default() },
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        self.path.len() + self.host.len() + headers + self.body.as_ref().map_or(0, StreamInput::len)
+    }
+
+    pub(super) fn send(&self, cluster: &mut Cluster) -> u64 {
+        let (address, port) = (self.address.clone(), self.port);
+        cluster.send_from_outside(match (self.method.is_empty(), port) {
+            (true, 0) => NetworkRequest::Ping { host: address },
+            (true, _) => NetworkRequest::Connect { host: address, port },
+            (false, _) => NetworkRequest::Http(HttpRequest {
+                method: self.method.clone(),
+                host: if self.host.is_empty() { address.clone() } else { self.host.clone() },
+                address,
+                port,
+                path: self.path.clone(),
+                headers: self.headers.clone(),
+                body: self.body.as_ref().map(StreamInput::bytes).unwrap_or_default(),
+                ..HttpRequest::default()
+            }),
+        })
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
@@ -143,6 +213,14 @@ impl Session {
     /// The API server's or the kubelet's refusal, or `ServiceUnavailable` when the session can take no more.
     pub fn exec(&mut self, command: &ExecCommand) -> Result<ExecStream, Status> {
         self.attempt(Action::Exec(command.clone()), |cluster| command.begin(cluster))
+    }
+
+    /// Sends a request from outside of the cluster, now. Answers the number by which [`Cluster::outside_answer`] knows it.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` when the session can take no more.
+    pub fn send_from_outside(&mut self, request: &OutsideRequest) -> Result<u64, Status> {
+        self.attempt(Action::OutsideRequest(request.clone()), |cluster| Ok(request.send(cluster)))
     }
 
     /// Sends a pod an HTTP request from outside, now. One that cannot be brought there leaves no trace.

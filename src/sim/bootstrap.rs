@@ -14,6 +14,7 @@ use crate::client::Identity;
 use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Cause, Why};
+use crate::node::network::{ClusterDns, INGRESS_CLASS, INGRESS_CONTROLLER, IngressController, PolicyAgent};
 use crate::scheduler::DEFAULT_SCHEDULER_NAME;
 
 use super::cluster::Cluster;
@@ -47,6 +48,19 @@ impl Cluster {
             let program = Program::CloudControllerManager(Arc::new(CloudControllerManager::new(cloud.clone())));
             self.add_process(ProcessId::CloudControllerManager, program, identity);
         }
+        if profile.cluster_dns {
+            let program = Program::ClusterDns(Arc::default());
+            self.add_process(ProcessId::ClusterDns, program, ClusterDns::identity());
+        }
+        if profile.network_policies {
+            let program = Program::PolicyAgent(Arc::default());
+            self.add_process(ProcessId::PolicyAgent, program, PolicyAgent::identity());
+        }
+        if profile.ingress_controller {
+            self.create_ingress_class();
+            let program = Program::IngressController(Arc::default());
+            self.add_process(ProcessId::IngressController, program, IngressController::identity());
+        }
         for number in 1..=profile.nodes {
             let added = self.add_node(&profile.node(number));
             assert!(added.is_ok(), "a profile that was checked has nodes that can join: {added:?}");
@@ -75,6 +89,17 @@ impl Cluster {
             "volumeBindingMode": "WaitForFirstConsumer",
         });
         self.create_own(Kind::StorageClass, "", Body::Json(class));
+    }
+
+    /// The class whose Ingresses the controller serves.
+    fn create_ingress_class(&mut self) {
+        let class = serde_json::json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "IngressClass",
+            "metadata": { "name": INGRESS_CLASS },
+            "spec": { "controller": INGRESS_CONTROLLER },
+        });
+        self.create_own(Kind::IngressClass, "", Body::Json(class));
     }
 
     fn create_kubernetes_service(&mut self) {

@@ -13,6 +13,7 @@ use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
+use crate::node::network::{ClusterDns, IngressController, PolicyAgent};
 use crate::node::proxy::KubeProxy;
 use crate::scheduler::KubeScheduler;
 
@@ -29,6 +30,14 @@ pub enum ProcessId {
     Kubelet(Name),
     /// The kube-proxy of a node.
     KubeProxy(Name),
+    /// The cluster's DNS server.
+    ClusterDns,
+    /// The agent that knows the network policies.
+    PolicyAgent,
+    /// The ingress controller.
+    IngressController,
+    /// The world outside of the cluster, which is no process: what reaches its clients.
+    Outside,
 }
 
 impl fmt::Display for ProcessId {
@@ -39,6 +48,10 @@ impl fmt::Display for ProcessId {
             Self::CloudControllerManager => f.write_str("cloud-controller-manager"),
             Self::Kubelet(node) => write!(f, "kubelet/{node}"),
             Self::KubeProxy(node) => write!(f, "kube-proxy/{node}"),
+            Self::ClusterDns => f.write_str("coredns"),
+            Self::PolicyAgent => f.write_str("network-policy-agent"),
+            Self::IngressController => f.write_str("nginx-ingress-controller"),
+            Self::Outside => f.write_str("outside"),
         }
     }
 }
@@ -51,6 +64,9 @@ pub(super) enum Program {
     CloudControllerManager(Arc<CloudControllerManager>),
     Kubelet(Arc<Kubelet>),
     KubeProxy(Arc<KubeProxy>),
+    ClusterDns(Arc<ClusterDns>),
+    PolicyAgent(Arc<PolicyAgent>),
+    IngressController(Arc<IngressController>),
 }
 
 impl Program {
@@ -61,6 +77,9 @@ impl Program {
             Self::CloudControllerManager(program) => Arc::<CloudControllerManager>::make_mut(program),
             Self::Kubelet(program) => Arc::<Kubelet>::make_mut(program),
             Self::KubeProxy(program) => Arc::<KubeProxy>::make_mut(program),
+            Self::ClusterDns(program) => Arc::<ClusterDns>::make_mut(program),
+            Self::PolicyAgent(program) => Arc::<PolicyAgent>::make_mut(program),
+            Self::IngressController(program) => Arc::<IngressController>::make_mut(program),
         }
     }
 }

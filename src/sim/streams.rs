@@ -349,7 +349,7 @@ mod tests {
             dies
             BadRequest: previous terminated container "c" in pod "loop" not found
             BadRequest: container "b" in pod "two" is waiting to start: image can't be pulled
-            2026/01/01 00:00:19 [notice] 1#1: start worker process 29
+            2026/01/01 00:00:18 [notice] 1#1: start worker process 29
             /docker-entrypoint.sh: /docker-entrypoint.d/ is not empty, will attempt to perform configuration
             attempt 00:00:16
             dies
@@ -430,13 +430,19 @@ mod tests {
             Server:		10.96.0.10
             Address:	10.96.0.10:53
 
-            ** server can't find kubernetes.default: NXDOMAIN
+            Name:	kubernetes.default.svc.cluster.local
+            Address: 10.96.0.1
 
-            exit 1
             …
             …
             …
-            wget: can't connect to remote host (10.244.99.9): Host is unreachable
+            …
+            …
+            …
+            …
+            …
+            …
+            wget: download timed out
             exit 1
         "#]].assert_eq(&text);
         let before = cluster.hash();

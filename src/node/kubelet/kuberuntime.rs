@@ -18,7 +18,7 @@ use crate::node::runtime::{
 };
 
 use super::agenda::Work;
-use super::network::PodNetwork;
+use super::network::{Leaving, PodNetwork};
 
 /// How much of a termination message is kept: `MaxContainerTerminationMessageLength`.
 const TERMINATION_MESSAGE_BYTES_MAX: usize = 4096;
@@ -96,6 +96,8 @@ pub(super) struct KubeRuntime {
     changed: OrdSet<Name>,
     /// (pod, container, probe) that fail because somebody wants it so.
     failing: OrdSet<(Name, Name, String)>,
+    /// Requests that wait for the network to carry them off.
+    pub(super) leaving: Vec<Leaving>,
     seeded: bool,
 }
 
@@ -109,6 +111,7 @@ impl KubeRuntime {
             waiters: OrdMap::new(),
             changed: OrdSet::new(),
             failing: OrdSet::new(),
+            leaving: Vec::new(),
             seeded: false,
         }
     }
@@ -267,6 +270,11 @@ impl KubeRuntime {
         self.cri.start_container(id, now)
     }
 
+    /// The pod of a sandbox.
+    pub(super) fn pod_of_sandbox(&self, sandbox: &str) -> Option<&Name> {
+        self.pods.get(sandbox)
+    }
+
     fn pod_of(&self, container: &str) -> Option<Name> {
         let status = self.cri.container_status(container)?;
         self.pods.get(&status.sandbox).cloned()
@@ -328,7 +336,7 @@ impl KubeRuntime {
         let target = if request.host.is_empty() { Some(sandbox) } else { self.sandbox_at(&request.host) };
         match target {
             Some(sandbox) => self.deliver(&sandbox, request, now),
-            None => NetworkAnswer::TimedOut,
+            None => NetworkAnswer::TimedOut { address: request.host.clone() },
         }
     }
 
@@ -357,9 +365,8 @@ impl KubeRuntime {
                     self.changed.extend(self.pods.get(&sandbox).cloned());
                 }
                 RuntimeEvent::ExecFinished { exec } => works.extend(self.waiters.remove(&exec)),
-                RuntimeEvent::Request { number, sandbox, container, request } => {
-                    let (answer, takes) = self.route(&sandbox, &container, &request, now);
-                    self.cri.answer_at(number, answer, now + takes);
+                RuntimeEvent::Request { number, sandbox, container, request, background } => {
+                    self.leaving.push(Leaving { number, sandbox, container, request, background });
                 }
                 // Whoever waits for a pull knows when it ends.
                 RuntimeEvent::ImagePulled { .. } => {}

@@ -285,7 +285,7 @@ impl Worker {
             NetworkAnswer::Http(answer) if (200..400).contains(&answer.status) => success(),
             NetworkAnswer::Http(answer) => failure(format!("HTTP probe failed with statuscode: {}", answer.status)),
             NetworkAnswer::Connected { .. } => got("EOF"),
-            NetworkAnswer::TimedOut | NetworkAnswer::Unreachable => got(DEADLINE),
+            NetworkAnswer::TimedOut { .. } | NetworkAnswer::Unreachable { .. } => got(DEADLINE),
             _ => got(&format!("dial tcp {ip}:{port}: connect: connection refused")),
         }
     }

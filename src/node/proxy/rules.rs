@@ -4,6 +4,7 @@
 //! `iptables/proxier.go` makes of them.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
@@ -21,6 +22,14 @@ pub struct Destination {
     pub port: i32,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: String,
+}
+
+impl Destination {
+    /// A TCP port of an address, or of the node itself.
+    #[must_use]
+    pub fn tcp(ip: Option<Ipv4Addr>, port: u16) -> Self {
+        Self { ip: ip.map(|ip| ip.to_string()), port: i32::from(port), protocol: "TCP".to_owned() }
+    }
 }
 
 /// What happens to what is sent there.
@@ -43,6 +52,11 @@ pub struct Rule {
     pub port_name: String,
     /// What happens.
     pub verdict: Verdict,
+    /// What happens instead to what comes from the node's own pods, where the two differ.
+    pub from_own_pods: Option<Verdict>,
+    /// Whether endpoints see the client's own address: otherwise the node stands for it, so that answers come back
+    /// through it.
+    pub keeps_source: bool,
     /// For how many seconds a client stays with the endpoint that it got, if it does.
     pub affinity_seconds: Option<i32>,
 }
@@ -76,26 +90,73 @@ fn is_serving_last(endpoint: &Endpoint) -> bool {
     conditions.is_some_and(|conditions| conditions.terminating == Some(true) && conditions.serving != Some(false))
 }
 
+/// For whom endpoints are kept, where their hints say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hinted {
+    /// For clients on their nodes.
+    Nodes,
+    /// For clients in their zones.
+    Zones,
+}
+
+/// The node that rules are made for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// Its name.
+    pub node: &'a str,
+    /// Its zone, once it is known.
+    pub zone: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// Whether an endpoint is kept for this node, or for its zone; nothing when it is kept for nobody.
+    fn is_meant(&self, endpoint: &Endpoint, hinted: Hinted) -> Option<bool> {
+        let hints = endpoint.hints.as_ref()?;
+        match hinted {
+            Hinted::Nodes => {
+                let nodes = hints.for_nodes.as_ref().filter(|nodes| !nodes.is_empty())?;
+                Some(nodes.iter().any(|node| node.name == self.node))
+            }
+            Hinted::Zones => {
+                let zones = hints.for_zones.as_ref().filter(|zones| !zones.is_empty())?;
+                Some(zones.iter().any(|zone| Some(zone.name.as_str()) == self.zone))
+            }
+        }
+    }
+
+    /// Which hints are followed: those that all ready endpoints have, if one is meant for this place:
+    /// `topologyModeFromHints`.
+    fn followed(&self, endpoints: &[(&Endpoint, i32)]) -> Option<Hinted> {
+        let ready = || endpoints.iter().map(|(endpoint, _)| *endpoint).filter(|endpoint| is_ready(endpoint));
+        [Hinted::Nodes, Hinted::Zones].into_iter().find(|hinted| {
+            ready().all(|endpoint| self.is_meant(endpoint, *hinted).is_some())
+                && ready().any(|endpoint| self.is_meant(endpoint, *hinted) == Some(true))
+        })
+    }
+}
+
 /// The addresses of endpoints, those that are ready or, when none is, those that still answer: `CategorizeEndpoints`.
-fn addresses(endpoints: &[(&Endpoint, i32)], on: Option<&str>) -> Vec<String> {
-    let here = |endpoint: &Endpoint| on.is_none_or(|node| endpoint.node_name.as_deref() == Some(node));
-    let pick = |wanted: fn(&Endpoint) -> bool| -> Vec<String> {
+fn addresses(endpoints: &[(&Endpoint, i32)], place: &Place<'_>, is_local: bool) -> Vec<String> {
+    let hinted = if is_local { None } else { place.followed(endpoints) };
+    let here = |endpoint: &Endpoint| !is_local || endpoint.node_name.as_deref() == Some(place.node);
+    let is_meant = |endpoint: &Endpoint| hinted.is_none_or(|hinted| place.is_meant(endpoint, hinted) == Some(true));
+    let pick = |wanted: &dyn Fn(&Endpoint) -> bool| -> Vec<String> {
         let picked = endpoints.iter().filter(|(endpoint, _)| here(endpoint) && wanted(endpoint));
         let found = picked.filter_map(|(endpoint, port)| Some(format!("{}:{port}", endpoint.addresses.first()?)));
         found.collect::<BTreeSet<String>>().into_iter().collect()
     };
-    let ready = pick(is_ready);
-    if ready.is_empty() { pick(is_serving_last) } else { ready }
+    let ready = pick(&|endpoint| is_ready(endpoint) && is_meant(endpoint));
+    if ready.is_empty() { pick(&is_serving_last) } else { ready }
 }
 
-fn reachable(port: &ServicePort, slices: &[&EndpointSlice], node: &str) -> Reachable {
+fn reachable(port: &ServicePort, slices: &[&EndpointSlice], place: &Place<'_>) -> Reachable {
     let mut endpoints: Vec<(&Endpoint, i32)> = Vec::new();
     for slice in slices {
         if let Some(number) = port_of(slice, port).and_then(|port| port.port) {
             endpoints.extend(slice.endpoints.iter().flatten().map(|endpoint| (endpoint, number)));
         }
     }
-    Reachable { cluster: addresses(&endpoints, None), local: addresses(&endpoints, Some(node)) }
+    Reachable { cluster: addresses(&endpoints, place, false), local: addresses(&endpoints, place, true) }
 }
 
 impl Reachable {
@@ -136,7 +197,7 @@ impl Rules {
         key: &ObjectKey,
         service: Option<&Service>,
         slices: &[&EndpointSlice],
-        node: &str,
+        place: &Place<'_>,
     ) {
         let old = self.rules.iter().filter(|(_, rule)| rule.service == *key);
         let old: Vec<Destination> = old.map(|(destination, _)| destination.clone()).collect();
@@ -152,24 +213,27 @@ impl Rules {
         let affinity =
             spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref()?.timeout_seconds);
         for port in spec.ports.iter().flatten() {
-            let found = reachable(port, slices, node);
-            let mut serve = |ip: Option<&String>, number: i32, verdict: Verdict| {
+            let found = reachable(port, slices, place);
+            let is_outside_local = is_local(&spec.external_traffic_policy);
+            let mut serve = |ip: Option<&String>, number: i32, verdict: Verdict, is_inside: bool| {
                 let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
                 let rule = Rule {
                     service: key.clone(),
                     port_name: port.name.clone().unwrap_or_default(),
                     verdict,
+                    from_own_pods: (!is_inside && is_outside_local).then(|| found.verdict(false)),
+                    keeps_source: is_inside || is_outside_local,
                     affinity_seconds: affinity,
                 };
                 self.rules.insert(Destination { ip: ip.cloned(), port: number, protocol }, rule);
             };
-            serve(Some(ip), port.port, found.verdict(is_local(&spec.internal_traffic_policy)));
-            let outside = found.verdict(is_local(&spec.external_traffic_policy));
+            serve(Some(ip), port.port, found.verdict(is_local(&spec.internal_traffic_policy)), true);
+            let outside = found.verdict(is_outside_local);
             for ip in external_ips(service, spec) {
-                serve(Some(ip), port.port, outside.clone());
+                serve(Some(ip), port.port, outside.clone(), false);
             }
             if let Some(number) = port.node_port.filter(|number| *number != 0) {
-                serve(None, number, outside.clone());
+                serve(None, number, outside.clone(), false);
             }
         }
     }
@@ -199,7 +263,8 @@ mod tests {
         let service: Service = serde_json::from_value(json!({ "metadata": {}, "spec": spec, "status": status }))
             .expect("the Service is written out");
         let mut rules = Rules::default();
-        rules.replace(&ObjectKey::new("default", "a"), Some(&service), &[&slice(endpoints)], "here");
+        let place = Place { node: "here", zone: Some("a") };
+        rules.replace(&ObjectKey::new("default", "a"), Some(&service), &[&slice(endpoints)], &place);
         let mut text = String::new();
         for (destination, rule) in rules.iter() {
             let ip = destination.ip.as_deref().unwrap_or("node");

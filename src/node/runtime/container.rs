@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::agenda::Wake;
 use super::catalogue::ImageDefinition;
@@ -230,6 +231,8 @@ pub(super) struct Container {
     /// For how many turns its processes have been busy without a pause.
     pub busy: u32,
     pub execs: VecDeque<Exec>,
+    /// The processor time that requests have cost it.
+    pub request_processor_time: Duration,
     /// Answers from within the pod that are under way.
     pub answers: BTreeMap<(Time, RequestId), NetworkAnswer>,
 }

@@ -141,6 +141,7 @@ impl Runtime {
             busy: 0,
             execs: VecDeque::new(),
             talk: Written::default(),
+            request_processor_time: Duration::ZERO,
             answers: BTreeMap::new(),
         };
         self.put_container(container);

@@ -96,6 +96,8 @@ pub enum RuntimeEvent {
         container: Id,
         /// What is asked.
         request: NetworkRequest,
+        /// Whether the container only does what it has been doing all the time.
+        background: bool,
     },
 }
 

@@ -231,7 +231,8 @@ impl Server {
             answer.headers.insert(0, ("Server".to_owned(), name));
         }
         answer.headers.push(("Content-Length".to_owned(), answer.body.len().to_string()));
-        answer.latency = Duration::from_millis(1 + u64::from(self.definition.cpu_request));
+        answer.processor_time = Duration::from_millis(u64::from(self.definition.cpu_request));
+        answer.latency = Duration::from_millis(1) + answer.processor_time;
         NetworkAnswer::Http(answer)
     }
 }

@@ -1,0 +1,192 @@
+//! What a student sees of the network: commands in pods and what they print.
+//!
+//! A file of `tests/cases/network` is a transcript. What is done in it is done again, and what comes of it must be what
+//! stands there; `UPDATE_EXPECT=1` writes it anew. Its lines:
+//!
+//! - `=== TITLE` begins a case, in a cluster of three nodes that is 20 seconds old;
+//! - `apply:`, then a manifest, then `end`;
+//! - `do: ACTION` is one action of a session's log as JSON;
+//! - `wait 5s` lets time pass;
+//! - `POD$ COMMAND` and `POD.NAMESPACE$ COMMAND` run a command in a pod; what it prints follows, with its exit code when
+//!   that is not 0 and its time when that is long;
+//! - `outside$ URL [HEADER…]` is one request from outside; `traffic` tells what traffic generators counted;
+//! - every other line is a remark until the first command, and output after that.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use kubetab::machinery::shell::Output;
+use kubetab::session::{Action, ExecCommand, File, Session, SessionConfig, SessionLog};
+use kubetab::sim::TrafficSpec;
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Shorter times are not told.
+const LONG: Duration = Duration::from_millis(500);
+
+fn pass(session: &mut Session, duration: Duration) {
+    session.run_until(session.now() + duration);
+}
+
+fn act(session: &mut Session, action: Action) {
+    let outcome = session.act(action).expect("a small action is taken");
+    assert!(outcome.is_success(), "{outcome:?}");
+}
+
+/// Runs a command in a pod, and tells what it printed.
+fn run(session: &mut Session, pod: &str, command: &str) -> String {
+    let (pod, namespace) = pod.split_once('.').unwrap_or((pod, "default"));
+    let command = ExecCommand {
+        namespace: namespace.to_owned(),
+        pod: pod.to_owned(),
+        command: ["sh", "-c", command].map(str::to_owned).into(),
+        ..ExecCommand::default()
+    };
+    let stream = match session.exec(&command) {
+        Ok(stream) => stream,
+        Err(status) => return format!("error: {}\n", status.message()),
+    };
+    let began = session.now();
+    let text = |output: &[Output]| -> String {
+        output.iter().map(|piece| String::from_utf8_lossy(&piece.bytes).into_owned()).collect()
+    };
+    loop {
+        let answer = session.cluster().exec_output(&stream, 0);
+        let taken = session.now().since(began);
+        if answer.ended || taken > PATIENCE {
+            let mut told = text(&answer.output);
+            if !told.is_empty() && !told.ends_with('\n') {
+                told.push('\n');
+            }
+            match answer.exit_code {
+                Some(0) => {}
+                Some(code) => writeln!(told, "(exit {code})").expect("a text grows"),
+                None => told.push_str("(no end)\n"),
+            }
+            if taken >= LONG {
+                writeln!(told, "({:.1} s)", taken.as_secs_f64()).expect("a text grows");
+            }
+            return told;
+        }
+        pass(session, Duration::from_millis(10));
+    }
+}
+
+/// Sends one request from outside.
+fn from_outside(session: &mut Session, words: &str) -> String {
+    let mut words = words.split_whitespace();
+    let url = words.next().unwrap_or_default().to_owned();
+    let headers = words.filter_map(|word| word.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let spec =
+        TrafficSpec { name: "once".to_owned(), url, headers, per_second: 1, seconds: 1, ..TrafficSpec::default() };
+    act(session, Action::StartTraffic(spec));
+    let began = session.now();
+    loop {
+        pass(session, Duration::from_millis(10));
+        let cluster = session.cluster();
+        let report = cluster.traffic().find(|(spec, _)| spec.name == "once").map(|(_, report)| report.last.clone());
+        let last = report.unwrap_or_default();
+        if !last.is_empty() || session.now().since(began) > PATIENCE {
+            return format!("{}\n", last.trim_end());
+        }
+    }
+}
+
+fn tell_traffic(session: &Session) -> String {
+    let mut told = String::new();
+    for (spec, report) in session.cluster().traffic() {
+        let failures: Vec<String> = report.failures.iter().map(|(why, count)| format!("{count} {why}")).collect();
+        let (sent, succeeded) = (report.sent, report.succeeded);
+        let half = report.latency_ms(500).map_or_else(|| "-".to_owned(), |millis| millis.to_string());
+        writeln!(
+            told,
+            "{}: {sent} sent, {succeeded} answered, half within {half} ms, failed: [{}]",
+            spec.name,
+            failures.join(", ")
+        )
+        .expect("a text grows");
+    }
+    told
+}
+
+fn fresh() -> Session {
+    let mut session = Session::new(SessionConfig::default());
+    pass(&mut session, Duration::from_secs(20));
+    session
+}
+
+/// Plays a transcript, and gives the one that comes of it, with the last case's session.
+fn play(text: &str) -> (String, Session) {
+    let mut session = fresh();
+    let mut told = String::new();
+    let mut lines = text.lines();
+    let mut is_output = false;
+    while let Some(line) = lines.next() {
+        let command = line.split_once("$ ").filter(|(pod, _)| !pod.is_empty() && !pod.contains([' ', ':']));
+        if line.starts_with("# ") {
+            writeln!(told, "{line}").expect("a text grows");
+            continue;
+        }
+        if line.starts_with("===") {
+            (session, is_output) = (fresh(), false);
+            if !told.is_empty() {
+                told.push('\n');
+            }
+        } else if line != "apply:" && line != "traffic" && command.is_none() {
+            let is_step = ["do: ", "wait "].iter().any(|word| line.starts_with(word));
+            if is_output && !is_step {
+                continue;
+            }
+        }
+        writeln!(told, "{line}").expect("a text grows");
+        if line == "apply:" {
+            let mut manifest = String::new();
+            for line in lines.by_ref() {
+                writeln!(told, "{line}").expect("a text grows");
+                if line == "end" {
+                    break;
+                }
+                writeln!(manifest, "{line}").expect("a text grows");
+            }
+            let files = vec![File { name: "a.yaml".to_owned(), text: manifest }];
+            act(&mut session, Action::Apply { files, namespace: "default".to_owned(), dry_run: false });
+        } else if let Some(action) = line.strip_prefix("do: ") {
+            act(&mut session, serde_json::from_str(action).expect("an action"));
+        } else if let Some(seconds) = line.strip_prefix("wait ") {
+            let seconds: f64 = seconds.trim_end_matches('s').parse().expect("a number of seconds");
+            pass(&mut session, Duration::from_secs_f64(seconds));
+        } else if line == "traffic" {
+            told.push_str(&tell_traffic(&session));
+            is_output = true;
+        } else if let Some((pod, command)) = command {
+            let printed =
+                if pod == "outside" { from_outside(&mut session, command) } else { run(&mut session, pod, command) };
+            told.push_str(&printed);
+            is_output = true;
+        }
+    }
+    (told, session)
+}
+
+/// A test for each transcript, which also plays the last session's log again.
+macro_rules! transcripts {
+    ($($name:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            let text = include_str!(concat!("cases/network/", stringify!($name), ".txt"));
+            let (told, session) = play(text);
+            expect_test::expect_file![concat!("cases/network/", stringify!($name), ".txt")].assert_eq(&told);
+            let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
+            assert_eq!(Session::from_log(log).hash(), session.hash(), "played again");
+        })*
+    };
+}
+
+transcripts! {
+    services,
+    names,
+    policies,
+    traffic,
+    ingress,
+}
