@@ -56,6 +56,7 @@ impl ApiServer {
             self.show_owners_to_be(context, None, &mut object);
             return Ok(Response::Object(object));
         }
+        self.note_address(context.now, None, Some(&object));
         let created = self
             .etcd
             .create(context.now, object, context.cause.clone())
@@ -156,8 +157,10 @@ impl ApiServer {
                 .delete(context.now, existing, context.cause.clone())
                 .map_err(|error| store_error(target.kind, &key, &error))?;
             self.allocator.release(&removed);
+            self.note_address(context.now, Some(&removed), None);
             return Ok(Response::Object(object));
         }
+        self.note_address(context.now, Some(existing), Some(&object));
         let updated = self
             .etcd
             .update(context.now, existing, object, context.cause.clone())

@@ -98,6 +98,6 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(AttributesClassProtection),
         Box::new(EphemeralVolumeController),
         Box::new(LocalPathProvisioner),
-        Box::new(HorizontalPodAutoscalerController),
+        Box::new(HorizontalPodAutoscalerController::default()),
     ]
 }

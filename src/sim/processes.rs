@@ -14,6 +14,8 @@ use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
 use crate::node::proxy::KubeProxy;
+
+use super::metrics_server::MetricsServer;
 use crate::scheduler::KubeScheduler;
 
 /// A process's name.
@@ -29,6 +31,8 @@ pub enum ProcessId {
     Kubelet(Name),
     /// The kube-proxy of a node.
     KubeProxy(Name),
+    /// metrics-server.
+    MetricsServer,
 }
 
 impl fmt::Display for ProcessId {
@@ -39,6 +43,7 @@ impl fmt::Display for ProcessId {
             Self::CloudControllerManager => f.write_str("cloud-controller-manager"),
             Self::Kubelet(node) => write!(f, "kubelet/{node}"),
             Self::KubeProxy(node) => write!(f, "kube-proxy/{node}"),
+            Self::MetricsServer => f.write_str("metrics-server"),
         }
     }
 }
@@ -51,6 +56,7 @@ pub(super) enum Program {
     CloudControllerManager(Arc<CloudControllerManager>),
     Kubelet(Arc<Kubelet>),
     KubeProxy(Arc<KubeProxy>),
+    MetricsServer(Arc<MetricsServer>),
 }
 
 impl Program {
@@ -61,6 +67,7 @@ impl Program {
             Self::CloudControllerManager(program) => Arc::<CloudControllerManager>::make_mut(program),
             Self::Kubelet(program) => Arc::<Kubelet>::make_mut(program),
             Self::KubeProxy(program) => Arc::<KubeProxy>::make_mut(program),
+            Self::MetricsServer(program) => Arc::<MetricsServer>::make_mut(program),
         }
     }
 }

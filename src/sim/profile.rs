@@ -58,6 +58,8 @@ pub struct Profile {
     /// Whether claims get volumes by default: the class `standard` makes folders of nodes into volumes, as in a kind
     /// cluster.
     pub default_storage_class: bool,
+    /// Whether a metrics-server runs, so that `metrics.k8s.io` is served and autoscalers have something to go by.
+    pub metrics: bool,
     /// How long things take on their way.
     pub latencies: Latencies,
     /// How fast and how strict the nodes' container runtimes are: the usual one, or that of the recorded cluster. A log
@@ -97,6 +99,7 @@ impl Default for Profile {
             cloud: Some(CloudConfig::default()),
             kube_proxy: true,
             default_storage_class: true,
+            metrics: true,
             latencies: Latencies::default(),
             runtime: RuntimeProfile::default(),
         }
@@ -104,10 +107,10 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// A cluster in no cloud, without kube-proxy and without storage, as those were that the recorded cases come from.
+    /// A cluster in no cloud, without kube-proxy, storage and metrics, as those were that the recorded cases come from.
     #[must_use]
     pub fn bare() -> Self {
-        Self { cloud: None, kube_proxy: false, default_storage_class: false, ..Self::default() }
+        Self { cloud: None, kube_proxy: false, default_storage_class: false, metrics: false, ..Self::default() }
     }
 
     /// The node with this number, counted from 1.

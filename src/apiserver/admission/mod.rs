@@ -4,6 +4,7 @@
 //! `kubernetes/pkg/kubeapiserver/options/plugins.go` gives the order. Plugins that change an object run before it is
 //! prepared and validated, the others after it was found valid.
 
+mod certificates;
 mod claim_resize;
 mod default_ingress_class;
 mod default_storage_class;
@@ -23,12 +24,12 @@ mod validating_policy;
 
 use std::sync::Arc;
 
-use crate::api::{Object, Subresource};
+use crate::api::{Kind, Object, Subresource};
 use crate::etcd::Etcd;
 use crate::machinery::status::Status;
 
-use super::Context;
 use super::authorization::escalation;
+use super::{Context, User};
 
 pub(super) use pod_topology_labels::labels_of_node;
 
@@ -84,6 +85,10 @@ pub(super) fn mutate(
             default_storage_class::admit(etcd, Arc::make_mut(claim));
         }
         Object::Node(node) if attributes.is_create() => taint_nodes::admit(Arc::make_mut(node)),
+        Object::Unstructured(request) if request.kind == Kind::CertificateSigningRequest && attributes.is_create() => {
+            let User { name, groups } = context.user();
+            crate::api::certificates::identify(Arc::make_mut(request), name, groups);
+        }
         _ => {}
     }
     if attributes.is_create() {
@@ -112,6 +117,9 @@ pub(super) fn validate(
     }
     if let (Object::PersistentVolumeClaim(new), Some(Object::PersistentVolumeClaim(old))) = (object, attributes.old) {
         claim_resize::admit(etcd, new, old)?;
+    }
+    if object.kind() == Kind::CertificateSigningRequest {
+        certificates::admit(etcd, context.user(), object, attributes)?;
     }
     validating_policy::validate(etcd, context, object, attributes)?;
     resource_quota::validate(etcd, context, object, attributes)
