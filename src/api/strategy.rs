@@ -274,7 +274,7 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
     assert_eq!(new.kind(), old.kind(), "an update never changes the kind");
     if let Object::Service(service) = new {
         // The allocator looks at a Service before anybody else does.
-        let errors = core::service::validate_families(service);
+        let errors = core::service::validate_families(service, true);
         if !errors.is_empty() && subresource.is_none() {
             return errors;
         }

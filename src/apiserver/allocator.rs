@@ -65,7 +65,7 @@ impl Allocator {
         random: &mut Random,
     ) -> Result<Option<Self>, Status> {
         let Object::Service(service) = object else { return Ok(None) };
-        let errors = validate_families(service);
+        let errors = validate_families(service, existing.is_some());
         if !errors.is_empty() {
             return Err(invalid(object, &errors));
         }
