@@ -205,7 +205,7 @@ pub(crate) fn validate_update(new: &Unstructured, old: &Unstructured, subresourc
 
 /// Whether the update hands a certificate out, or says that there will be none.
 pub(crate) fn signs(new: &Unstructured, old: &Unstructured) -> bool {
-    let certificate = |request: &Unstructured| request.fields.get("status").map(|status| status["certificate"].clone());
+    let certificate = |request: &Unstructured| request.fields.get("status")?.get("certificate").cloned();
     certificate(new) != certificate(old) || has(new, "Failed") != has(old, "Failed")
 }
 

@@ -94,7 +94,8 @@ pub(super) fn mutate(
     if attributes.is_create() {
         storage_protection::admit(object);
     }
-    Ok(())
+    validating_policy::mutate(etcd, context, object, attributes)?;
+    validating_policy::call_webhooks(etcd, context, object, attributes, Kind::MutatingWebhookConfiguration)
 }
 
 /// Lets the plugins refuse an object that is valid.
@@ -122,6 +123,7 @@ pub(super) fn validate(
         certificates::admit(etcd, context.user(), object, attributes)?;
     }
     validating_policy::validate(etcd, context, object, attributes)?;
+    validating_policy::call_webhooks(etcd, context, object, attributes, Kind::ValidatingWebhookConfiguration)?;
     resource_quota::validate(etcd, context, object, attributes)
 }
 

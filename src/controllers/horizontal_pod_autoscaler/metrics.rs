@@ -16,10 +16,10 @@ use serde_json::Value;
 use crate::api::{Kind, Object, ObjectKey, Resource};
 use crate::apiserver::{ListOptions, Response, Target, Verb};
 use crate::client::{Client, ClientError};
+use crate::machinery::amount::AmountScript;
 use crate::machinery::duration::GoDuration;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::time::Time;
-use crate::node::runtime::AmountScript;
 
 use super::replica_calculator::{PodMetric, PodMetrics};
 

@@ -3,7 +3,7 @@
 //! Follows `github.com/google/cel-spec` and the libraries of `k8s.io/apiserver/pkg/cel`: operators, comprehension macros,
 //! functions on texts and lists, quantities. Values are those of JSON, so that there is one sort of whole number and a
 //! map's keys are texts. Not there: bytes, durations, timestamps, addresses, `authorizer`, and static types
-//! beyond those of literals and operators.
+//! beyond those of literals and operators. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps.
 
 mod evaluate;
 mod functions;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::api::{Name, ObjectKey, Resource};
+use crate::machinery::amount::AmountScript;
 use crate::machinery::time::Time;
-use crate::node::runtime::AmountScript;
 
 use super::Kubelet;
 

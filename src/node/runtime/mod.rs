@@ -37,7 +37,7 @@ use std::time::Duration;
 pub use container::{
     ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox, SandboxConfig,
 };
-pub use directive::{AmountScript, Ending, ExitScript, ProbeKind, ProbeScript};
+pub use directive::{Ending, ExitScript, ProbeKind, ProbeScript};
 pub use exec::{ExecId, ExecOptions, ExecResult, StreamInput};
 pub use images::{ImageStatus, PullId, Pulled, Pulling};
 pub use log::{LogLine, LogOptions};

@@ -64,6 +64,14 @@ impl<'a> Matcher<'a> {
             && (rules("resourceRules").next().is_none() || rules("resourceRules").any(|rule| self.follows(rule)))
     }
 
+    /// Whether a webhook wants to see the request.
+    pub(super) fn matches_hook(&self, hook: &Value) -> bool {
+        let rules = hook["rules"].as_array().into_iter().flatten();
+        self.matches(&serde_json::json!({
+            "namespaceSelector": hook["namespaceSelector"], "objectSelector": hook["objectSelector"],
+        })) && rules.into_iter().any(|rule| self.follows(rule))
+    }
+
     /// Whether a rule is about the request.
     fn follows(&self, rule: &Value) -> bool {
         let info = self.kind.info();
