@@ -10,6 +10,7 @@ mod allocator;
 mod apply;
 pub(crate) mod authorization;
 mod call;
+mod call_of_request;
 mod computed;
 mod continuation;
 mod decode;
@@ -75,6 +76,8 @@ pub(crate) struct Context<'a> {
     cause: Cause,
     warnings: Vec<String>,
     created: bool,
+    /// Whether there is something to store even when the object stays as it is.
+    touches: bool,
 }
 
 impl ApiServer {
@@ -119,7 +122,7 @@ impl ApiServer {
         }
         cause.ownership = managed_fields::ownership(&cause.actor, &target, &verb);
         let mut context =
-            Context { now, random, user, subresource: target.subresource, cause, warnings: Vec::new(), created: false };
+            Context { now, random, user, subresource: target.subresource, cause, warnings: Vec::new(), created: false, touches: false };
         let writes_event = target.kind == Kind::Event
             && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
         let before = self.etcd.revision();

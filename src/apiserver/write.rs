@@ -147,7 +147,7 @@ impl ApiServer {
             return Ok(Response::Object(object));
         }
         // A write that changes nothing is answered, but makes no revision.
-        if &object == existing && !self.changes_owners(context, existing) {
+        if &object == existing && !context.touches && !self.changes_owners(context, existing) {
             return Ok(Response::Object(object));
         }
         let key = object.key();
@@ -192,6 +192,7 @@ impl ApiServer {
         }
         let existing = self.get(target)?;
         let mut seen = existing.clone();
+        context.touches = says_old_version(target.kind, &patch);
         if managed_fields::names_owners(&patch) {
             self.show_owners(&mut seen);
         }
@@ -202,6 +203,13 @@ impl ApiServer {
         strategy::default(&mut object);
         self.replace(context, target, &existing, object, options)
     }
+}
+
+/// Whether a patch is written in a version that is not served any more: then somebody manages fields of that version from
+/// now on, and so there is something to store.
+fn says_old_version(kind: Kind, patch: &Patch) -> bool {
+    let (Patch::Merge(patch) | Patch::Strategic(patch)) = patch else { return false };
+    patch["apiVersion"].as_str().is_some_and(|version| decode::is_old_version(kind, version))
 }
 
 /// What a patch makes of an object. Only the part of the object that the patch names goes through JSON.
