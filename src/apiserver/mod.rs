@@ -121,8 +121,16 @@ impl ApiServer {
             ));
         }
         cause.ownership = managed_fields::ownership(&cause.actor, &target, &verb);
-        let mut context =
-            Context { now, random, user, subresource: target.subresource, cause, warnings: Vec::new(), created: false, touches: false };
+        let mut context = Context {
+            now,
+            random,
+            user,
+            subresource: target.subresource,
+            cause,
+            warnings: Vec::new(),
+            created: false,
+            touches: false,
+        };
         let writes_event = target.kind == Kind::Event
             && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
         let before = self.etcd.revision();

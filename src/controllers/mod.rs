@@ -30,6 +30,7 @@ mod statefulset;
 mod taint_eviction;
 mod ttl;
 mod ttl_after_finished;
+mod validating_policy_status;
 mod volume;
 
 use crate::client::Controller;
@@ -58,6 +59,7 @@ pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
+pub use validating_policy_status::ValidatingPolicyStatusController;
 pub use volume::{
     AttachDetachController, AttributesClassProtection, ClaimProtection, EphemeralVolumeController, ExpandController,
     LocalPathProvisioner, PersistentVolumeController, VolumeProtection,
@@ -98,6 +100,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(AttributesClassProtection),
         Box::new(EphemeralVolumeController),
         Box::new(LocalPathProvisioner),
-        Box::new(HorizontalPodAutoscalerController::default()),
+        Box::<HorizontalPodAutoscalerController>::default(),
+        Box::new(ValidatingPolicyStatusController),
     ]
 }

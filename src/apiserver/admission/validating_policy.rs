@@ -1,7 +1,7 @@
 //! Policies in CEL refuse what they do not like, or warn of it.
 //!
 //! `k8s.io/apiserver/pkg/admission/plugin/policy`. Not simulated: deletions and connections are not judged, nothing is
-//! audited, and expressions are not checked against the schemas of what they match.
+//! audited. What is wrong with the types of expressions is told by a controller (`controllers/validating_policy_status.rs`).
 
 mod matching;
 mod mutating;
