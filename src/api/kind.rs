@@ -112,6 +112,7 @@ macro_rules! kinds {
 kinds! {
     ConfigMap, "", "v1", "configmaps", "configmap", ["cm"], true, [], [], false;
     Binding, "", "v1", "bindings", "binding", [], true, [], [], false;
+    ComponentStatus, "", "v1", "componentstatuses", "componentstatus", ["cs"], false, [], [], false;
     Endpoints, "", "v1", "endpoints", "endpoints", ["ep"], true, [], [], false;
     Event, "", "v1", "events", "event", ["ev"], true, [], [], false;
     LimitRange, "", "v1", "limitranges", "limitrange", ["limits"], true, [], [], false;
@@ -175,6 +176,8 @@ kinds! {
     ResourceSlice, "resource.k8s.io", "v1", "resourceslices", "resourceslice", [], false, [], [], true;
     FlowSchema, "flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "flowschema", [], false, [], [Status], true;
     PriorityLevelConfiguration, "flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations", "prioritylevelconfiguration", [], false, [], [Status], true;
+    NodeMetrics, "metrics.k8s.io", "v1beta1", "nodes", "", [], false, [], [], false;
+    PodMetrics, "metrics.k8s.io", "v1beta1", "pods", "", [], true, [], [], false;
 }
 
 impl Kind {
@@ -221,16 +224,23 @@ impl Kind {
     /// are gone.
     #[must_use]
     pub const fn is_stored(self) -> bool {
-        !matches!(
-            self,
-            Self::Binding
-                | Self::SelfSubjectReview
-                | Self::TokenReview
-                | Self::LocalSubjectAccessReview
-                | Self::SelfSubjectAccessReview
-                | Self::SelfSubjectRulesReview
-                | Self::SubjectAccessReview
-        )
+        !self.is_computed()
+            && !matches!(
+                self,
+                Self::Binding
+                    | Self::SelfSubjectReview
+                    | Self::TokenReview
+                    | Self::LocalSubjectAccessReview
+                    | Self::SelfSubjectAccessReview
+                    | Self::SelfSubjectRulesReview
+                    | Self::SubjectAccessReview
+            )
+    }
+
+    /// Whether objects of the kind are worked out when somebody asks for them: they can be read, and nothing else.
+    #[must_use]
+    pub const fn is_computed(self) -> bool {
+        matches!(self, Self::ComponentStatus | Self::NodeMetrics | Self::PodMetrics)
     }
 
     /// Whether a subresource of this name exists for the kind.

@@ -2,13 +2,17 @@
 //! they are by default, what is wrong with them and how tables show them.
 
 mod admission_registration;
+pub(crate) mod api_registration;
 pub(crate) mod apps;
 mod autoscaling;
 pub(crate) mod batch;
+pub(crate) mod certificates;
 pub(crate) mod check;
+pub(crate) mod computed;
 mod coordination;
 pub mod core;
 mod discovery;
+pub(crate) mod flow_control;
 pub mod form;
 mod internal;
 mod kind;
@@ -21,6 +25,7 @@ mod parts;
 pub(crate) mod policy;
 pub mod quota;
 mod rbac;
+mod resource;
 pub(crate) mod scheduling;
 pub mod storage;
 pub mod strategy;

@@ -12,9 +12,10 @@ use crate::machinery::time::Time;
 use super::check;
 use super::kind::Kind;
 use super::object::Object;
+use super::unstructured::Unstructured;
 use super::{
-    admission_registration, apps, autoscaling, batch, coordination, core, discovery, networking, node, policy, rbac,
-    scheduling, storage,
+    admission_registration, api_registration, apps, autoscaling, batch, certificates, computed, coordination, core,
+    discovery, flow_control, networking, node, policy, rbac, resource, scheduling, storage,
 };
 
 /// A column of a table.
@@ -132,7 +133,14 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::NetworkPolicy => networking::network_policy::COLUMNS,
         Kind::PodTemplate => core::pod_template::COLUMNS,
         Kind::RoleBinding => rbac::BINDING_COLUMNS,
+        Kind::APIService => api_registration::COLUMNS,
+        Kind::CertificateSigningRequest => certificates::COLUMNS,
+        Kind::ComponentStatus => computed::COMPONENT_STATUS_COLUMNS,
+        Kind::NodeMetrics | Kind::PodMetrics => computed::METRICS_COLUMNS,
+        Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::columns(kind),
         kind if admission_registration::has(kind) => admission_registration::columns(kind),
+        kind if flow_control::has(kind) => flow_control::columns(kind),
+        kind if resource::has(kind) => resource::columns(kind),
         _ => &[NAME, AGE],
     }
 }
@@ -186,12 +194,24 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::CSINode(object) => storage::csi_node::row(object, now),
         Object::StorageClass(object) => storage::class::row(object, now),
         Object::VolumeAttachment(object) => storage::volume_attachment::row(object, now),
-        Object::Unstructured(object) if object.kind == Kind::CSIDriver => storage::csi_driver::row(object, now),
-        Object::Unstructured(object) if object.kind == Kind::CSIStorageCapacity => storage::capacity::row(object),
-        Object::Unstructured(object) if object.kind == Kind::VolumeAttributesClass => {
-            storage::attributes_class::row(object, now)
-        }
-        other => vec![name_of(other.metadata()), age_of(other.metadata(), now)],
+        Object::Unstructured(object) => unstructured_row(object, now),
+    }
+}
+
+#[inline(never)]
+fn unstructured_row(object: &Unstructured, now: Time) -> Vec<Value> {
+    match object.kind {
+        Kind::CSIDriver => storage::csi_driver::row(object, now),
+        Kind::CSIStorageCapacity => storage::capacity::row(object),
+        Kind::VolumeAttributesClass => storage::attributes_class::row(object, now),
+        Kind::APIService => api_registration::row(object, now),
+        Kind::CertificateSigningRequest => certificates::row(object, now),
+        Kind::ComponentStatus => computed::component_status_row(object),
+        Kind::NodeMetrics | Kind::PodMetrics => computed::metrics_row(object),
+        Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::row(object, now),
+        kind if flow_control::has(kind) => flow_control::row(object, now),
+        kind if resource::has(kind) => resource::row(object, now),
+        _ => vec![name_of(&object.metadata), age_of(&object.metadata, now)],
     }
 }
 

@@ -54,8 +54,7 @@ pub(super) fn patched(
         return Err(refused(&unknown_conversion(said, kind)));
     }
     // Go knows versions that are no longer served, and converts them.
-    let is_old = said_kind == kind.info().kind && OLD_VERSIONS.contains(&(kind.info().group, said_version));
-    if !is_old {
+    if !is_old_version(kind, said_version) || said_kind != kind.info().kind {
         check_type(kind, &kind.api_version(), value)?;
         return decode(kind, value, validation, warnings, &refused);
     }
@@ -143,6 +142,11 @@ const OLD_VERSIONS: &[(&str, &str)] = &[
     ("rbac.authorization.k8s.io", "rbac.authorization.k8s.io/v1beta1"),
     ("storage.k8s.io", "storage.k8s.io/v1beta1"),
 ];
+
+/// Whether a version of a kind is known only because it was served once.
+pub(super) fn is_old_version(kind: Kind, version: &str) -> bool {
+    OLD_VERSIONS.contains(&(kind.info().group, version))
+}
 
 /// Both kinds are known, and there is no way from one to the other (`runtime.Scheme.ConvertToVersion`).
 fn unknown_conversion(said: Kind, kind: Kind) -> String {

@@ -73,6 +73,7 @@ impl ApiServer {
             .delete(context.now, &existing, context.cause.clone())
             .map_err(|error| store_error(kind, key, &error))?;
         self.allocator.release(&removed);
+        self.note_address(context.now, Some(&removed), None);
         Ok(if is_graceful(kind) { Response::Object(removed) } else { success(&removed) })
     }
 

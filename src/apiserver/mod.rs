@@ -11,6 +11,7 @@ mod apply;
 pub(crate) mod authorization;
 mod call;
 mod call_of_request;
+mod computed;
 mod continuation;
 mod decode;
 mod delete;
@@ -18,11 +19,14 @@ mod event_ttl;
 mod eviction;
 mod fields;
 mod managed_fields;
+pub mod metrics;
 mod pod;
 mod read;
 mod request;
 mod scale;
+mod start;
 mod token;
+mod upkeep;
 mod write;
 
 use crate::api::{Kind, Name, ObjectKey, Subresource};
@@ -52,6 +56,9 @@ pub struct ApiServer {
     etcd: Etcd,
     allocator: Allocator,
     event_leases: EventLeases,
+    metrics: Option<std::sync::Arc<metrics::Metrics>>,
+    /// The revision at which the server was ready.
+    started_at: crate::etcd::Revision,
 }
 
 impl Default for ApiServer {
@@ -70,13 +77,21 @@ pub(crate) struct Context<'a> {
     cause: Cause,
     warnings: Vec<String>,
     created: bool,
+    /// Whether there is something to store even when the object stays as it is.
+    touches: bool,
 }
 
 impl ApiServer {
     /// A server in front of an empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self { etcd: Etcd::new(), allocator: Allocator::default(), event_leases: EventLeases::default() }
+        Self {
+            etcd: Etcd::new(),
+            allocator: Allocator::default(),
+            event_leases: EventLeases::default(),
+            metrics: None,
+            started_at: 0,
+        }
     }
 
     /// The store, to be read.
@@ -107,8 +122,16 @@ impl ApiServer {
             ));
         }
         cause.ownership = managed_fields::ownership(&cause.actor, &target, &verb);
-        let mut context =
-            Context { now, random, user, subresource: target.subresource, cause, warnings: Vec::new(), created: false };
+        let mut context = Context {
+            now,
+            random,
+            user,
+            subresource: target.subresource,
+            cause,
+            warnings: Vec::new(),
+            created: false,
+            touches: false,
+        };
         let writes_event = target.kind == Kind::Event
             && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
         let before = self.etcd.revision();
@@ -116,18 +139,22 @@ impl ApiServer {
             context.warnings.push(ENDPOINTS_DEPRECATED.to_owned());
         }
         let response = match (target.subresource, verb) {
-            (None, Verb::Create { body, options }) if !target.kind.is_stored() => {
+            (None, Verb::Create { body, options }) if !target.kind.is_stored() && !target.kind.is_computed() => {
                 self.answer(&mut context, &target, body, &options)
             }
+            (None, verb) if target.kind.is_computed() => self.computed(&mut context, &target, &verb),
             _ if !target.kind.is_stored() => Err(Status::method_not_allowed()),
             (Some(Subresource::Token), Verb::Create { body, .. }) => self.issue_token(&context, &target, body),
-            (None | Some(Subresource::Status), Verb::Get) => self.get(&target).map(Response::Object),
+            (None | Some(Subresource::Status | Subresource::Approval), Verb::Get) => {
+                self.get(&target).map(Response::Object)
+            }
             (None, Verb::List(options)) => self.list(&target, &options).map(Response::List),
             (None, Verb::Create { body, options }) => self.create(&mut context, &target, body, &options),
-            (None | Some(Subresource::Status | Subresource::Finalize), Verb::Update { body, options }) => {
-                self.update(&mut context, &target, body, &options)
-            }
-            (None | Some(Subresource::Status), Verb::Patch { patch, options }) => {
+            (
+                None | Some(Subresource::Status | Subresource::Finalize | Subresource::Approval),
+                Verb::Update { body, options },
+            ) => self.update(&mut context, &target, body, &options),
+            (None | Some(Subresource::Status | Subresource::Approval), Verb::Patch { patch, options }) => {
                 self.patch(&mut context, &target, patch, &options)
             }
             (None, Verb::Delete(options)) => self.delete(&mut context, &target.key(), target.kind, &options),
@@ -155,6 +182,9 @@ impl ApiServer {
             && let Response::Object(event) = &response
         {
             self.event_leases.renew(event.key(), now);
+        }
+        if self.etcd.revision() > before {
+            self.look_after(target.kind, now);
         }
         Ok(Answer { response, warnings: context.warnings, created: context.created })
     }

@@ -56,6 +56,7 @@ impl ApiServer {
             self.show_owners_to_be(context, None, &mut object);
             return Ok(Response::Object(object));
         }
+        self.note_address(context.now, None, Some(&object));
         let created = self
             .etcd
             .create(context.now, object, context.cause.clone())
@@ -147,7 +148,7 @@ impl ApiServer {
             return Ok(Response::Object(object));
         }
         // A write that changes nothing is answered, but makes no revision.
-        if &object == existing && !self.changes_owners(context, existing) {
+        if &object == existing && !context.touches && !self.changes_owners(context, existing) {
             return Ok(Response::Object(object));
         }
         let key = object.key();
@@ -157,8 +158,10 @@ impl ApiServer {
                 .delete(context.now, existing, context.cause.clone())
                 .map_err(|error| store_error(target.kind, &key, &error))?;
             self.allocator.release(&removed);
+            self.note_address(context.now, Some(&removed), None);
             return Ok(Response::Object(object));
         }
+        self.note_address(context.now, Some(existing), Some(&object));
         let updated = self
             .etcd
             .update(context.now, existing, object, context.cause.clone())
@@ -190,6 +193,7 @@ impl ApiServer {
         }
         let existing = self.get(target)?;
         let mut seen = existing.clone();
+        context.touches = says_old_version(target.kind, &patch);
         if managed_fields::names_owners(&patch) {
             self.show_owners(&mut seen);
         }
@@ -200,6 +204,13 @@ impl ApiServer {
         strategy::default(&mut object);
         self.replace(context, target, &existing, object, options)
     }
+}
+
+/// Whether a patch is written in a version that is not served any more: then somebody manages fields of that version from
+/// now on, and so there is something to store.
+fn says_old_version(kind: Kind, patch: &Patch) -> bool {
+    let (Patch::Merge(patch) | Patch::Strategic(patch)) = patch else { return false };
+    patch["apiVersion"].as_str().is_some_and(|version| decode::is_old_version(kind, version))
 }
 
 /// What a patch makes of an object. Only the part of the object that the patch names goes through JSON.

@@ -22,7 +22,6 @@ mod node_lifecycle;
 pub mod pod_control;
 mod pod_gc;
 mod pod_status;
-mod policy_status;
 mod replicaset;
 mod resource_quota;
 mod root_ca;
@@ -32,6 +31,7 @@ mod statefulset;
 mod taint_eviction;
 mod ttl;
 mod ttl_after_finished;
+mod validating_policy_status;
 mod volume;
 
 use crate::client::Controller;
@@ -52,7 +52,6 @@ pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
-pub use policy_status::PolicyStatusController;
 pub use replicaset::ReplicaSetController;
 pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
@@ -62,6 +61,7 @@ pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
+pub use validating_policy_status::ValidatingPolicyStatusController;
 pub use volume::{
     AttachDetachController, AttributesClassProtection, ClaimProtection, EphemeralVolumeController, ExpandController,
     LocalPathProvisioner, PersistentVolumeController, VolumeProtection,
@@ -102,8 +102,8 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(AttributesClassProtection),
         Box::new(EphemeralVolumeController),
         Box::new(LocalPathProvisioner),
-        Box::new(HorizontalPodAutoscalerController),
+        Box::<HorizontalPodAutoscalerController>::default(),
         Box::new(TokensController),
-        Box::new(PolicyStatusController),
+        Box::new(ValidatingPolicyStatusController),
     ]
 }

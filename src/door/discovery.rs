@@ -70,6 +70,9 @@ impl GroupVersion {
 
 /// What can be done to a kind.
 fn verbs(kind: Kind) -> Vec<&'static str> {
+    if kind.is_computed() {
+        return vec!["get", "list"];
+    }
     if !kind.is_stored() {
         return vec!["create"];
     }
@@ -228,6 +231,21 @@ pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
         }
     }
     Some(json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": own.name(), "resources": list }))
+}
+
+/// The group that metrics-server serves.
+pub(super) const METRICS: &str = "metrics.k8s.io";
+
+/// Takes the group of metrics-server out of a list of groups or of paths, where there is none.
+pub(super) fn without_metrics(value: &mut Value) {
+    let is_other = |item: &Value| {
+        item["name"] != METRICS
+            && item["metadata"]["name"] != METRICS
+            && !item.as_str().is_some_and(|path| path.contains(METRICS))
+    };
+    for list in ["groups", "items", "paths"] {
+        value.get_mut(list).and_then(Value::as_array_mut).into_iter().for_each(|list| list.retain(is_other));
+    }
 }
 
 /// What `/` lists.

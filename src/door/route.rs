@@ -104,7 +104,13 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
             return Ok(Reply { content_type: "application/json".into(), ..Reply::text(200, text) }.into());
         }
         ("GET" | "HEAD", parts) => {
-            if let Some((value, format)) = about(parts, format) {
+            if let Some((mut value, format)) = about(parts, format) {
+                if !session.cluster().api().has_metrics() {
+                    if parts.get(1) == Some(&discovery::METRICS) {
+                        return Err(unknown_address());
+                    }
+                    discovery::without_metrics(&mut value);
+                }
                 return Ok(Reply::value(200, &value, &format).into());
             }
         }
@@ -243,6 +249,9 @@ fn http_verb(method: &str) -> &'static str {
 
 fn watch(session: &Session, user: &User, target: Target, query: &Query, format: Format) -> Result<Answer, Status> {
     session.cluster().api().authorize(user, "watch", &target)?;
+    if target.kind.is_computed() {
+        return Err(Status::method_not_allowed());
+    }
     let (watch, receiver) = Watch::open(session.cluster(), target, query, format)?;
     Ok(Answer::Stream(Reply::stream(format.whole().content_type(), receiver), Stream::Watch(Box::new(watch))))
 }

@@ -184,8 +184,10 @@ impl Watch {
 
     fn collect(&mut self, cluster: &Cluster, piece: &mut String) -> bool {
         let etcd = cluster.api().etcd();
-        let Ok(commits) = etcd.watch(self.at) else {
-            let message = format!("too old resource version: {} ({})", self.at, etcd.compacted());
+        let oldest = cluster.api().watchable_from();
+        let commits = etcd.watch(self.at).ok().filter(|_| self.at >= oldest);
+        let Some(commits) = commits else {
+            let message = format!("too old resource version: {} ({oldest})", self.at);
             let error = json!({ "type": "ERROR", "object": Status::expired(message).to_value() });
             *piece += &format!("{error}\n");
             return false;

@@ -8,7 +8,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::scheduling::SYSTEM_CLASSES;
 use crate::api::{Kind, Name, Object};
-use crate::apiserver::authorization::policy;
 use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
 use crate::client::Identity;
 use crate::cloud::CloudControllerManager;
@@ -28,14 +27,15 @@ impl Cluster {
         for name in NAMESPACES {
             self.create_namespace(name);
         }
-        for object in policy() {
-            self.create_own(object.kind(), "", Body::Object(object));
-        }
         self.create_kubernetes_service();
         self.create_priority_classes();
         if self.profile.default_storage_class {
             self.create_storage_class();
         }
+        if self.profile.metrics {
+            self.start_metrics_server();
+        }
+        self.api.start(self.now);
         let identity = control_plane("kube-controller-manager");
         let manager = ControllerManager::new(crate::controllers::all());
         self.add_process(ProcessId::ControllerManager, Program::ControllerManager(Arc::new(manager)), identity);

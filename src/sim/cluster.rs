@@ -356,6 +356,9 @@ impl Cluster {
                 StepKind::Deliver(revision)
             }
             Event::Wake { token, .. } => {
+                if id == ProcessId::MetricsServer {
+                    self.scrape();
+                }
                 self.act(&id, None, |process, client| process.wake(token, client));
                 StepKind::Wake(token)
             }

@@ -9,6 +9,7 @@ mod cluster;
 mod hash;
 mod invariants;
 mod machines;
+mod metrics_server;
 mod network;
 mod processes;
 mod profile;

@@ -15,6 +15,8 @@ use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
 use crate::node::network::{ClusterDns, IngressController, PolicyAgent};
 use crate::node::proxy::KubeProxy;
+
+use super::metrics_server::MetricsServer;
 use crate::scheduler::KubeScheduler;
 
 /// A process's name.
@@ -38,6 +40,8 @@ pub enum ProcessId {
     IngressController,
     /// The world outside of the cluster, which is no process: what reaches its clients.
     Outside,
+    /// metrics-server.
+    MetricsServer,
 }
 
 impl fmt::Display for ProcessId {
@@ -52,6 +56,7 @@ impl fmt::Display for ProcessId {
             Self::PolicyAgent => f.write_str("network-policy-agent"),
             Self::IngressController => f.write_str("nginx-ingress-controller"),
             Self::Outside => f.write_str("outside"),
+            Self::MetricsServer => f.write_str("metrics-server"),
         }
     }
 }
@@ -67,6 +72,7 @@ pub(super) enum Program {
     ClusterDns(Arc<ClusterDns>),
     PolicyAgent(Arc<PolicyAgent>),
     IngressController(Arc<IngressController>),
+    MetricsServer(Arc<MetricsServer>),
 }
 
 impl Program {
@@ -80,6 +86,7 @@ impl Program {
             Self::ClusterDns(program) => Arc::<ClusterDns>::make_mut(program),
             Self::PolicyAgent(program) => Arc::<PolicyAgent>::make_mut(program),
             Self::IngressController(program) => Arc::<IngressController>::make_mut(program),
+            Self::MetricsServer(program) => Arc::<MetricsServer>::make_mut(program),
         }
     }
 }

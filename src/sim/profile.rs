@@ -89,6 +89,8 @@ pub struct Profile {
     /// Whether claims get volumes by default: the class `standard` makes folders of nodes into volumes, as in a kind
     /// cluster.
     pub default_storage_class: bool,
+    /// Whether a metrics-server runs, so that `metrics.k8s.io` is served and autoscalers have something to go by.
+    pub metrics: bool,
     /// How long things take on their way.
     pub latencies: Latencies,
     /// How fast and how strict the nodes' container runtimes are: the usual one, or that of the recorded cluster. A log
@@ -131,6 +133,7 @@ impl Default for Profile {
             network_policies: true,
             ingress_controller: true,
             default_storage_class: true,
+            metrics: true,
             latencies: Latencies::default(),
             runtime: RuntimeProfile::default(),
         }
@@ -138,8 +141,8 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// A cluster in no cloud, without kube-proxy, network add-ons and storage, as those were that the recorded cases come
-    /// from.
+    /// A cluster in no cloud, without kube-proxy, network add-ons, storage and metrics, as those were that the recorded
+    /// cases come from.
     #[must_use]
     pub fn bare() -> Self {
         Self {
@@ -149,6 +152,7 @@ impl Profile {
             network_policies: false,
             ingress_controller: false,
             default_storage_class: false,
+            metrics: false,
             ..Self::default()
         }
     }

@@ -4,6 +4,7 @@
 //! `kubernetes/pkg/kubeapiserver/options/plugins.go` gives the order. Plugins that change an object run before it is
 //! prepared and validated, the others after it was found valid.
 
+mod certificates;
 mod claim_resize;
 mod default_ingress_class;
 mod default_storage_class;
@@ -20,7 +21,6 @@ mod storage_protection;
 mod taint_nodes;
 mod tolerations;
 mod validating_policy;
-mod webhooks;
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ use crate::api::{Kind, Object, Subresource};
 use crate::etcd::Etcd;
 use crate::machinery::status::Status;
 
-use super::Context;
 use super::authorization::escalation;
+use super::{Context, User};
 
 pub(super) use pod_topology_labels::labels_of_node;
 
@@ -69,9 +69,9 @@ pub(super) fn validate_deletion(
     dry_run: bool,
 ) -> Result<(), Status> {
     let attributes = Attributes { old: Some(existing), subresource: None, dry_run, deletes: true };
-    webhooks::call(Kind::MutatingWebhookConfiguration, etcd, existing, attributes)?;
+    validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::MutatingWebhookConfiguration)?;
     validating_policy::validate(etcd, context, existing, attributes)?;
-    webhooks::call(Kind::ValidatingWebhookConfiguration, etcd, existing, attributes)
+    validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::ValidatingWebhookConfiguration)
 }
 
 /// Lets the plugins change an object that is to be written.
@@ -82,7 +82,8 @@ pub(super) fn mutate(
     attributes: Attributes<'_>,
 ) -> Result<(), Status> {
     if attributes.subresource.is_some() {
-        return webhooks::call(Kind::MutatingWebhookConfiguration, etcd, object, attributes);
+        let kind = Kind::MutatingWebhookConfiguration;
+        return validating_policy::call_webhooks(etcd, context, object, attributes, kind);
     }
     escalation::check(etcd, context.user(), object, attributes.old)?;
     if attributes.is_create() {
@@ -109,12 +110,17 @@ pub(super) fn mutate(
             default_storage_class::admit(etcd, Arc::make_mut(claim));
         }
         Object::Node(node) if attributes.is_create() => taint_nodes::admit(Arc::make_mut(node)),
+        Object::Unstructured(request) if request.kind == Kind::CertificateSigningRequest && attributes.is_create() => {
+            let User { name, groups } = context.user();
+            crate::api::certificates::identify(Arc::make_mut(request), name, groups);
+        }
         _ => {}
     }
     if attributes.is_create() {
         storage_protection::admit(object);
     }
-    webhooks::call(Kind::MutatingWebhookConfiguration, etcd, object, attributes)
+    validating_policy::mutate(etcd, context, object, attributes)?;
+    validating_policy::call_webhooks(etcd, context, object, attributes, Kind::MutatingWebhookConfiguration)
 }
 
 /// Lets the plugins refuse an object that is valid.
@@ -138,8 +144,11 @@ pub(super) fn validate(
     if let (Object::PersistentVolumeClaim(new), Some(Object::PersistentVolumeClaim(old))) = (object, attributes.old) {
         claim_resize::admit(etcd, new, old)?;
     }
+    if object.kind() == Kind::CertificateSigningRequest {
+        certificates::admit(etcd, context.user(), object, attributes)?;
+    }
     validating_policy::validate(etcd, context, object, attributes)?;
-    webhooks::call(Kind::ValidatingWebhookConfiguration, etcd, object, attributes)?;
+    validating_policy::call_webhooks(etcd, context, object, attributes, Kind::ValidatingWebhookConfiguration)?;
     resource_quota::validate(etcd, context, object, attributes)
 }
 

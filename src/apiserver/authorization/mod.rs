@@ -4,8 +4,8 @@
 //! `kubernetes/plugin/pkg/auth/authorizer/rbac`. Members of `system:masters` may do everything, as upstream's first
 //! authorizer lets them; all others what roles are bound to them for.
 //!
-//! Not simulated: the roles of the control plane's own components, which are not stored. Their requests carry the group
-//! [`COMPONENTS`], which stands for them.
+//! The roles of the control plane's own components are stored, for people to see, but do not decide: their requests carry
+//! the group [`COMPONENTS`], which stands for them.
 
 pub(super) mod escalation;
 mod policy;

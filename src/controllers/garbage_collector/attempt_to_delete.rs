@@ -60,6 +60,10 @@ impl GarbageCollector {
         let Some(kind) = operations::mapping(&identity.api_version, &identity.kind) else {
             return Ok(Attempt::UnknownKind);
         };
+        // It is only known as the owner of an object of the cluster, and nothing can be looked up without its namespace.
+        if kind.info().namespaced && identity.namespace.is_empty() {
+            return Ok(Attempt::NeverValid);
+        }
         let Some(latest) = operations::get(kind, identity, client)? else { return Ok(Attempt::Absent) };
         if latest.uid() != &*identity.uid {
             return Ok(Attempt::Absent);

@@ -65,6 +65,7 @@ fn global(name: &str, arguments: &[Value]) -> Option<Outcome> {
             "false" | "False" | "FALSE" | "f" | "0" => Ok(Value::Bool(false)),
             _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
         },
+        ("jsonpatch.escapeKey", Value::Text(key)) => Ok(Value::Text(key.replace('~', "~0").replace('/', "~1"))),
         ("type", value) => Ok(Value::Type(value.type_name())),
         ("dyn", value) => Ok(value.clone()),
         ("quantity", Value::Text(text)) => {

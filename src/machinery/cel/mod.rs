@@ -3,13 +3,15 @@
 //! Follows `github.com/google/cel-spec` and the libraries of `k8s.io/apiserver/pkg/cel`: operators, comprehension macros,
 //! functions on texts and lists, quantities. Values are those of JSON, so that there is one sort of whole number and a
 //! map's keys are texts. Not there: bytes, durations, timestamps, addresses, `authorizer`, and static types
-//! beyond those of literals and operators.
+//! beyond those of literals and operators. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps.
 
+mod check;
 mod evaluate;
 mod functions;
 mod parse;
 mod value;
 
+use super::schema::Struct;
 use parse::{Expression, Node};
 pub use value::Value;
 
@@ -35,6 +37,14 @@ impl Program {
     #[must_use]
     pub fn static_type(&self) -> Option<&'static str> {
         type_of(&self.root)
+    }
+
+    /// What is wrong with the types of the expression when it is about objects of a kind, as cel-go's checker says it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place in `text`.
+    pub fn check_types(&self, text: &str, kind: &'static Struct) -> Result<(), String> {
+        check::check(&self.root, kind).map_err(|error| error.show(text))
     }
 
     /// Evaluates the expression; `variable` tells what a name means.
@@ -104,6 +114,52 @@ mod tests {
         };
         let result = program.evaluate(&|name| (name == "object").then(|| Ok(Value::from_json(&object))));
         result.map_or_else(|why| format!("error: {why}"), |value| value.show())
+    }
+
+    #[test]
+    fn types_are_checked_against_a_kind() {
+        let table = [
+            ("object.spec.replicas > 1", None),
+            ("object.spec.template.spec.containers.all(c, c.image.startsWith('a'))", None),
+            ("object.metadata.labels.app == 'a' && has(object.spec.paused)", None),
+            ("variables.x > object.spec.replicas", None),
+            (
+                "object.replicas > 1",
+                Some("ERROR: <input>:1:7: undefined field 'replicas'\n | object.replicas > 1\n | ......^"),
+            ),
+            (
+                "object.spec.replicas > '1'",
+                Some(
+                    "ERROR: <input>:1:22: found no matching overload for '_>_' applied to '(int, string)'\n | \
+                     object.spec.replicas > '1'\n | .....................^",
+                ),
+            ),
+            (
+                "object.spec.template.spec.containers.exists(c, c.picture == '')",
+                Some(
+                    "ERROR: <input>:1:49: undefined field 'picture'\n | \
+                     object.spec.template.spec.containers.exists(c, c.picture == '')\n | \
+                     ................................................^",
+                ),
+            ),
+        ];
+        let kind = crate::machinery::schema::lookup("apps/v1", "Deployment").expect("the table has it");
+        for (text, expected) in table {
+            let program = Program::compile(text, &["object", "variables"]).expect("it is understood");
+            assert_eq!(program.check_types(text, kind).err().as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn objects_can_be_written_out() {
+        let json = |text: &str| {
+            let program = Program::compile(text, &["object"]).expect("it is understood");
+            program.evaluate(&|_| None).map(|value| value.to_json())
+        };
+        let object = json("Object{spec: Object.spec{replicas: 1 + 1, paused: true}}");
+        assert_eq!(object, Ok(json!({ "spec": { "replicas": 2, "paused": true } })));
+        let patch = json("[JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('a/b'), value: 'x'}]");
+        assert_eq!(patch, Ok(json!([{ "op": "add", "path": "/metadata/labels/a~1b", "value": "x" }])));
     }
 
     #[test]

@@ -248,10 +248,17 @@ impl Parser {
                     continue;
                 }
                 expression = if self.take("(") {
+                    if matches!(&expression.node, Node::Name(library) if library == "jsonpatch") {
+                        let arguments = self.arguments(")")?;
+                        expression = Expression { at, node: Node::Call(format!("jsonpatch.{name}"), None, arguments) };
+                        continue;
+                    }
                     self.method(at, expression, name)?
                 } else {
                     Expression { at, node: Node::Select(Box::new(expression), name) }
                 };
+            } else if is_message(&expression) && self.take("{") {
+                expression = Expression { at: expression.at, node: Node::Map(self.fields()?) };
             } else if self.take("[") {
                 let index = self.conditional()?;
                 self.expect("]")?;
@@ -334,6 +341,22 @@ impl Parser {
         Ok(entries)
     }
 
+    /// The fields of an object that is written out: its value is that of a map.
+    fn fields(&mut self) -> Result<Vec<(Expression, Expression)>, Error> {
+        let mut fields = Vec::new();
+        while !self.take("}") {
+            let at = self.at();
+            let name = Expression { at, node: Node::Literal(Value::Text(self.word()?)) };
+            self.expect(":")?;
+            fields.push((name, self.conditional()?));
+            if !self.take(",") {
+                self.expect("}")?;
+                break;
+            }
+        }
+        Ok(fields)
+    }
+
     fn function(&mut self, at: usize, name: String) -> Result<Node, Error> {
         let mut arguments = self.arguments(")")?;
         if name != "has" {
@@ -343,6 +366,15 @@ impl Parser {
             (1, Some(Node::Select(of, field))) => Ok(Node::Has(of, field)),
             _ => Err(Error::at(at, "invalid argument to has() macro")),
         }
+    }
+}
+
+/// Whether a name is that of a type whose objects can be written out: `Object`, `Object.spec`, `JSONPatch`.
+fn is_message(expression: &Expression) -> bool {
+    match &expression.node {
+        Node::Name(name) => name == "Object" || name == "JSONPatch",
+        Node::Select(of, _) => is_message(of) && !matches!(&of.node, Node::Name(name) if name == "JSONPatch"),
+        _ => false,
     }
 }
 

@@ -43,6 +43,22 @@ impl Value {
         }
     }
 
+    /// The value as JSON; a type and a missing value are null.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Null | Self::Type(_) | Self::Optional(None) => Json::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Int(value) => (*value).into(),
+            Self::Double(value) => (*value).into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Quantity(quantity) => quantity.to_string().into(),
+            Self::Optional(Some(value)) => value.to_json(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(map) => map.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),
+        }
+    }
+
     pub(super) const fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null_type",

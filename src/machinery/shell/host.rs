@@ -119,6 +119,14 @@ pub trait CommandRun: fmt::Debug + Send + Sync {
     fn processor(&self, _now: Time) -> u32 {
         0
     }
+    /// The same without what the requests that it answers cost, which [`Self::spent`] counts.
+    fn processor_at_rest(&self, now: Time) -> u32 {
+        self.processor(now)
+    }
+    /// Processor time that its requests have cost since it began, in milliseconds.
+    fn spent(&self) -> u64 {
+        0
+    }
     /// Whether it answers on a TCP port by now.
     fn listens(&self, _port: u16, _now: Time) -> bool {
         false

@@ -26,6 +26,7 @@ mod pod_worker;
 mod prober;
 mod probing;
 mod resize;
+pub mod resource_metrics;
 mod restart;
 mod server;
 mod start;

@@ -21,6 +21,7 @@ mod images;
 mod language;
 mod lifecycle;
 mod log;
+mod meter;
 mod network;
 mod nginx;
 mod profile;

@@ -71,9 +71,6 @@ impl Runtime {
         let mut container = self.take_container(&id).expect("it listens");
         let mut answer = self.with_host(&mut container, now, |table, host| table.connect(request, host));
         self.put_container(container);
-        if let NetworkAnswer::Http(answer) = &answer {
-            self.charge(&id, answer.processor_time);
-        }
         self.step_container(&id, now);
         match &mut answer {
             NetworkAnswer::Http(answer) => answer.address = address,
@@ -93,17 +90,6 @@ impl Runtime {
         } else {
             NetworkAnswer::Refused { address }
         }
-    }
-
-    /// Notes processor time that a request cost a container.
-    pub fn charge(&mut self, container: &str, processor_time: Duration) {
-        self.change(container, |container| container.request_processor_time += processor_time);
-    }
-
-    /// The processor time that requests have cost a container since it was made.
-    #[must_use]
-    pub fn request_processor_time(&self, container: &str) -> Duration {
-        self.containers.get(container).map_or(Duration::ZERO, |container| container.request_processor_time)
     }
 
     /// Answers a request that left a pod. One that nobody waits for any more is dropped.

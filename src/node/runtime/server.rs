@@ -43,6 +43,8 @@ pub(super) struct Server {
     requests: u64,
     /// Processor time of requests, by the second.
     load: VecDeque<(u64, u64)>,
+    /// Processor time of all requests, in milliseconds.
+    spent: u64,
     nginx: Option<Arc<nginx::Config>>,
 }
 
@@ -58,6 +60,7 @@ impl Server {
             stopping: None,
             requests: 0,
             load: VecDeque::new(),
+            spent: 0,
             nginx: None,
         }
     }
@@ -325,6 +328,14 @@ impl CommandRun for Server {
         self.definition.cpu + u32::try_from(spent / LOAD_SECONDS).unwrap_or(u32::MAX)
     }
 
+    fn processor_at_rest(&self, _now: Time) -> u32 {
+        self.definition.cpu
+    }
+
+    fn spent(&self) -> u64 {
+        self.spent
+    }
+
     fn listens(&self, port: u16, _now: Time) -> bool {
         self.ready && (self.any_port || self.ports.contains(&port))
     }
@@ -341,6 +352,7 @@ impl CommandRun for Server {
         self.requests += 1;
         let second = io.now().as_secs();
         let millis = u64::from(self.definition.cpu_request);
+        self.spent += millis;
         match self.load.back_mut() {
             Some((held, spent)) if *held == second => *spent += millis,
             _ => self.load.push_back((second, millis)),

@@ -147,7 +147,9 @@ impl Runtime {
                 container.table.answer(key.1, answer);
             }
         }
+        container.processor.count(&container.table, now);
         let poll = self.with_host(&mut container, now, |table, host| table.step(host, TURN_BUDGET));
+        container.processor.note(&container.table, self.processor_most(&container), now);
         container.wake = match poll {
             Poll::Waiting(time) => {
                 container.busy = 0;

@@ -64,13 +64,12 @@ impl<'a> Matcher<'a> {
             && (rules("resourceRules").next().is_none() || rules("resourceRules").any(|rule| self.follows(rule)))
     }
 
-    /// Whether a webhook is about the request.
-    pub(in super::super) fn calls(&self, webhook: &Value) -> bool {
-        let in_namespace = self.namespace.as_ref().is_none_or(|labels| selects(&webhook["namespaceSelector"], labels));
-        let mut labels = self.labels.into_iter().flatten();
-        webhook["rules"].as_array().into_iter().flatten().any(|rule| self.follows(rule))
-            && in_namespace
-            && labels.any(|labels| selects(&webhook["objectSelector"], labels))
+    /// Whether a webhook wants to see the request.
+    pub(super) fn matches_hook(&self, hook: &Value) -> bool {
+        let rules = hook["rules"].as_array().into_iter().flatten();
+        self.matches(&serde_json::json!({
+            "namespaceSelector": hook["namespaceSelector"], "objectSelector": hook["objectSelector"],
+        })) && rules.into_iter().any(|rule| self.follows(rule))
     }
 
     /// Whether a rule is about the request.
