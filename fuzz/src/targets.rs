@@ -11,8 +11,11 @@ use kubetab::machinery::{cel, jsonpath, labels, manifest, patch, quantity, stric
 use kubetab::session::link;
 use serde_json::{Value, json};
 
+/// What takes an input.
+type Target = fn(&[u8]);
+
 /// Every target by its name.
-pub const ALL: &[(&str, fn(&[u8]))] = &[
+pub const ALL: &[(&str, Target)] = &[
     ("address", address),
     ("apply", apply),
     ("cel", cel),
