@@ -36,13 +36,16 @@ pub struct Measured<T> {
     pub usage: T,
 }
 
+/// The containers of a pod, each with what it used.
+pub type Containers = Arc<[(String, Usage)]>;
+
 /// What metrics-server answers from.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// Nodes.
     pub nodes: OrdMap<Name, Measured<Usage>>,
-    /// Pods: each container with what it used.
-    pub pods: OrdMap<ObjectKey, Measured<Arc<[(String, Usage)]>>>,
+    /// Pods.
+    pub pods: OrdMap<ObjectKey, Measured<Containers>>,
 }
 
 impl ApiServer {

@@ -159,3 +159,53 @@ fn a_service_has_an_address_object() {
     scene.delete("Service t");
     assert!(!scene.exists("IPAddress 10.96.7.8"));
 }
+
+#[test]
+fn a_node_reaches_what_its_pods_use_and_writes_itself_only() {
+    let mut scene = Scene::new();
+    scene.create(
+        "
+apiVersion: v1
+kind: Secret
+metadata: {name: used}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: other}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  nodeName: n
+  containers: [{name: c, image: nginx, envFrom: [{secretRef: {name: used}}]}]
+",
+    );
+    let node = User::impersonated("system:node:n", &["system:nodes".to_owned()]);
+    let get = |scene: &mut Scene, kind: Kind, name: &str| {
+        let namespace = if kind.info().namespaced { "default" } else { "" };
+        let target = Target::object(kind, &ObjectKey::new(namespace, name));
+        let cause = Cause::new("test", Why::plain("The test wants it."));
+        let request = Request { user: node.clone(), cause, target, verb: Verb::Get };
+        scene.cluster.request(request).map(|_| ()).map_err(|status| status.message().to_owned())
+    };
+    assert_eq!(get(&mut scene, Kind::Secret, "used"), Ok(()));
+    assert_eq!(
+        get(&mut scene, Kind::Secret, "other"),
+        Err("secrets \"other\" is forbidden: User \"system:node:n\" cannot get resource \"secrets\" in API group \"\" in the \
+             namespace \"default\": no relationship found between node 'n' and this object"
+            .to_owned())
+    );
+    assert_eq!(get(&mut scene, Kind::Node, "n"), Ok(()));
+    let other = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "m" } });
+    let refused = create_as(&mut scene, node.clone(), other).expect_err("it is another node");
+    assert_eq!(refused.message(), "nodes \"m\" is forbidden: node \"n\" is not allowed to modify node \"m\"");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "q" },
+        "spec": { "containers": [{ "name": "c", "image": "x" }] },
+    });
+    let refused = create_as(&mut scene, node, pod).expect_err("nodes make mirror pods only");
+    assert!(refused.message().contains("node \"n\" can only create mirror pods"), "{}", refused.message());
+}

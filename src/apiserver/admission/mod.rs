@@ -10,6 +10,7 @@ mod default_ingress_class;
 mod default_storage_class;
 mod limit_ranger;
 mod namespace_lifecycle;
+mod node_restriction;
 mod pod_resize;
 mod pod_security;
 mod pod_topology_labels;
@@ -81,6 +82,7 @@ pub(super) fn mutate(
     object: &mut Object,
     attributes: Attributes<'_>,
 ) -> Result<(), Status> {
+    node_restriction::admit(context.user(), object, attributes)?;
     if attributes.subresource.is_some() {
         let kind = Kind::MutatingWebhookConfiguration;
         return validating_policy::call_webhooks(etcd, context, object, attributes, kind);

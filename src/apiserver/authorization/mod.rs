@@ -8,10 +8,12 @@
 //! the group [`COMPONENTS`], which stands for them.
 
 pub(super) mod escalation;
+mod node;
 mod policy;
 mod rbac;
 mod review;
 
+pub(super) use node::identity as node_identity;
 pub(crate) use policy::policy;
 
 use crate::api::{Kind, Name, Subresource};
@@ -66,7 +68,16 @@ pub(crate) fn decide(etcd: &Etcd, user: &User, attributes: &Attributes<'_>) -> D
     if is_master(user) {
         return Decision { allowed: true, reason: String::new() };
     }
-    rbac::decide(etcd, user, attributes)
+    // As with `--authorization-mode=Node,RBAC`: what the first does not allow, the second may.
+    let of_node = node::decide(etcd, user, attributes);
+    if let Some(decision) = of_node.as_ref().filter(|decision| decision.allowed) {
+        return Decision { allowed: true, reason: decision.reason.clone() };
+    }
+    let of_roles = rbac::decide(etcd, user, attributes);
+    match of_node {
+        Some(of_node) if !of_roles.allowed && of_roles.reason.is_empty() => of_node,
+        _ => of_roles,
+    }
 }
 
 fn is_master(user: &User) -> bool {

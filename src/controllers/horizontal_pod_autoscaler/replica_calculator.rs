@@ -348,8 +348,9 @@ mod tests {
 
     #[test]
     fn utilization_asks_for_replicas() {
-        // Phases, what each uses, the target in per cent, and what is asked for.
-        let cases: &[(&[&str], &[i64], i32, Result<(i32, i32), &str>)] = &[
+        /// Phases, what each uses, the target in per cent, and what is asked for.
+        type Case = (&'static [&'static str], &'static [i64], i32, Result<(i32, i32), &'static str>);
+        let cases: &[Case] = &[
             (&["Running", "Running", "Running"], &[30, 50, 70], 30, Ok((5, 50))),
             (&["Running", "Running", "Running"], &[30, 50, 70], 50, Ok((3, 50))),
             (&["Running", "Running", "Running"], &[51, 55, 53], 50, Ok((3, 53))),

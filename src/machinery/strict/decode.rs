@@ -144,7 +144,7 @@ impl Decoder {
             let decoded = self.within(|path| push_key(path, key), |this| this.value(&field.ty, value))?;
             self.fields.pop();
             self.struct_name = outer;
-            if field.required || SHOWN_WHEN_EMPTY.contains(&field.name) || !is_empty(&field.ty, &decoded) {
+            if field.required || TOLD_WHEN_EMPTY.contains(&field.name) || !is_empty(&field.ty, &decoded) {
                 result.insert(key.clone(), decoded);
             }
         }
@@ -257,9 +257,6 @@ fn matches_shape(inner: &Type, value: &Value) -> bool {
 }
 
 /// Whether Go writes the field's zero value, and that is not null.
-/// Maps of which validation tells an empty one from a missing one.
-const SHOWN_WHEN_EMPTY: [&str; 2] = ["capacity", "labels"];
-
 fn is_required_scalar(field: &Field) -> bool {
     field.required && matches!(field.ty, Type::Bool | Type::Int32 | Type::Int64 | Type::Float64 | Type::String(_))
 }
@@ -276,6 +273,9 @@ pub(super) fn zero(ty: &Type) -> Value {
         Type::Pointer(_) | Type::Named(..) => Value::Null,
     }
 }
+
+/// Maps that validation tells from missing ones, so that it can show them as they came.
+const TOLD_WHEN_EMPTY: [&str; 2] = ["capacity", "labels"];
 
 /// Whether `omitempty` leaves the value out. It never leaves out structs, nor what a pointer points to.
 fn is_empty(ty: &Type, value: &Value) -> bool {
