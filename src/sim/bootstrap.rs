@@ -1,5 +1,6 @@
 //! What a new cluster has before its user comes: namespaces, and the processes.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -22,6 +23,11 @@ use super::processes::{ProcessId, Program};
 
 /// The namespaces that the API server makes by itself.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// The address of the machine that the control plane runs on.
+pub(super) const API_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
+/// The port of the API server there.
+pub(super) const API_SERVER_PORT: u16 = 6443;
 
 impl Cluster {
     pub(super) fn bootstrap(&mut self) {
@@ -118,6 +124,39 @@ impl Cluster {
             },
         });
         self.create_own(Kind::Service, "default", Body::Json(service));
+        self.create_kubernetes_endpoints();
+    }
+
+    /// Where the API server is: it keeps these by itself (`reconcilers.NewLeaseEndpointReconciler`).
+    fn create_kubernetes_endpoints(&mut self) {
+        let (address, port) = (API_SERVER.to_string(), API_SERVER_PORT);
+        let endpoints = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": {
+                "name": "kubernetes",
+                "namespace": "default",
+                "labels": { "endpointslice.kubernetes.io/skip-mirror": "true" },
+            },
+            "subsets": [{
+                "addresses": [{ "ip": address }],
+                "ports": [{ "name": "https", "port": port, "protocol": "TCP" }],
+            }],
+        });
+        let slice = serde_json::json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": "kubernetes",
+                "namespace": "default",
+                "labels": { "kubernetes.io/service-name": "kubernetes" },
+            },
+            "addressType": "IPv4",
+            "endpoints": [{ "addresses": [address], "conditions": { "ready": true } }],
+            "ports": [{ "name": "https", "port": port, "protocol": "TCP" }],
+        });
+        self.create_own(Kind::Endpoints, "default", Body::Json(endpoints));
+        self.create_own(Kind::EndpointSlice, "default", Body::Json(slice));
     }
 
     /// `storage_scheduling.go`: the classes of what the cluster itself needs.

@@ -12,6 +12,7 @@ use crate::node::network::{
 };
 use crate::node::proxy::{Destination, Rule, Verdict};
 
+use super::super::bootstrap::{API_SERVER, API_SERVER_PORT};
 use super::super::cluster::Cluster;
 use super::super::processes::{ProcessId, Program};
 use super::super::queue::Event;
@@ -29,6 +30,8 @@ const UPSTREAM_TRIES: usize = 3;
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the kernel looks for a neighbour that is not there.
 const NO_ROUTE_TIME: Duration = Duration::from_secs(3);
+/// How long the API server thinks.
+const API_TIME: Duration = Duration::from_millis(2);
 /// How long the DNS server thinks.
 const DNS_TIME: Duration = Duration::from_micros(100);
 /// The resolver that machines have from their surroundings. It knows no name.
@@ -42,6 +45,7 @@ const FORWARDS_MAX: u8 = 5;
 
 impl Cluster {
     /// Takes what left the pods of a machine on its way.
+    #[inline(never)]
     pub(in crate::sim) fn carry_off(&mut self, id: &ProcessId, outgoing: Vec<Outgoing>) {
         let ProcessId::Kubelet(node) = id else { return };
         for one in outgoing {
@@ -92,6 +96,7 @@ impl Cluster {
     }
 
     /// A packet arrives. Answers whom it reached.
+    #[inline(never)]
     pub(in crate::sim) fn arrive(&mut self, packet: Packet) -> ProcessId {
         match packet {
             Packet::Query(flow, lookup) => {
@@ -107,6 +112,10 @@ impl Cluster {
                 let reached = ProcessId::Kubelet(hop.node.clone());
                 self.arrive_request(flow, &hop);
                 reached
+            }
+            Packet::Api(flow) => {
+                self.arrive_at_api_server(flow);
+                ProcessId::ApiServer
             }
             Packet::Ingress(flow) => {
                 self.arrive_ingress(flow);
@@ -281,7 +290,22 @@ impl Cluster {
     }
 
     /// A request goes to the machine that has an address.
-    fn travel(&mut self, flow: Flow, address: Ipv4Addr, port: u16) {
+    fn travel(&mut self, mut flow: Flow, address: Ipv4Addr, port: u16) {
+        if address == API_SERVER {
+            let target = party(None, address);
+            let is_allowed =
+                self.policies().is_none_or(|agent| agent.allows(&flow.source.party(), &target, Some(port), "TCP"));
+            if !(is_allowed && self.is_reachable(flow.source.node.as_ref())) {
+                return self.lose(flow);
+            }
+            let latency = self.profile.latencies.packet();
+            flow.travelled += latency;
+            if port != API_SERVER_PORT {
+                return self.finish(flow, NetworkAnswer::Refused { address: String::new() }, latency);
+            }
+            let background = flow.background;
+            return self.post(latency, Packet::Api(flow), background);
+        }
         match self.node_at(address) {
             Some((node, _)) => self.hop(flow, node, address, port),
             // What is not within the cluster leaves it, and may come in again by a load balancer.
@@ -335,6 +359,18 @@ impl Cluster {
             _ => NetworkAnswer::Refused { address: String::new() },
         };
         self.finish(flow, answer, Duration::ZERO);
+    }
+
+    /// A request reaches the API server.
+    fn arrive_at_api_server(&mut self, flow: Flow) {
+        let answer = match &flow.request {
+            NetworkRequest::Http(request) => {
+                let request = request.clone();
+                NetworkAnswer::Http(self.answer_as_api_server(&request))
+            }
+            _ => NetworkAnswer::Connected { address: String::new() },
+        };
+        self.finish(flow, answer, API_TIME);
     }
 
     /// A request reaches the ingress controller, which sends it on to an endpoint.

@@ -116,6 +116,8 @@ pub(in crate::sim) enum Packet {
     Resolved(Flow, NetworkAnswer),
     /// A request reaches a machine.
     Request(Flow, Hop),
+    /// A request reaches the API server.
+    Api(Flow),
     /// A request reaches the ingress controller.
     Ingress(Flow),
     /// The ingress controller sends a request to an endpoint.
