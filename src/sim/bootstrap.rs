@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{self as core, EndpointAddress, EndpointSubset, Endpoints, Namespace};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
+use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -99,13 +101,14 @@ impl Cluster {
 
     /// The class whose Ingresses the controller serves.
     fn create_ingress_class(&mut self) {
-        let class = serde_json::json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "IngressClass",
-            "metadata": { "name": INGRESS_CLASS },
-            "spec": { "controller": INGRESS_CONTROLLER },
-        });
-        self.create_own(Kind::IngressClass, "", Body::Json(class));
+        let class = IngressClass {
+            metadata: named(INGRESS_CLASS, ""),
+            spec: Some(IngressClassSpec {
+                controller: Some(INGRESS_CONTROLLER.to_owned()),
+                ..IngressClassSpec::default()
+            }),
+        };
+        self.create_own(Kind::IngressClass, "", Body::Object(Object::from(class)));
     }
 
     fn create_kubernetes_service(&mut self) {
@@ -129,34 +132,34 @@ impl Cluster {
 
     /// Where the API server is: it keeps these by itself (`reconcilers.NewLeaseEndpointReconciler`).
     fn create_kubernetes_endpoints(&mut self) {
-        let (address, port) = (API_SERVER.to_string(), API_SERVER_PORT);
-        let endpoints = serde_json::json!({
-            "apiVersion": "v1",
-            "kind": "Endpoints",
-            "metadata": {
-                "name": "kubernetes",
-                "namespace": "default",
-                "labels": { "endpointslice.kubernetes.io/skip-mirror": "true" },
-            },
-            "subsets": [{
-                "addresses": [{ "ip": address }],
-                "ports": [{ "name": "https", "port": port, "protocol": "TCP" }],
-            }],
-        });
-        let slice = serde_json::json!({
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {
-                "name": "kubernetes",
-                "namespace": "default",
-                "labels": { "kubernetes.io/service-name": "kubernetes" },
-            },
-            "addressType": "IPv4",
-            "endpoints": [{ "addresses": [address], "conditions": { "ready": true } }],
-            "ports": [{ "name": "https", "port": port, "protocol": "TCP" }],
-        });
-        self.create_own(Kind::Endpoints, "default", Body::Json(endpoints));
-        self.create_own(Kind::EndpointSlice, "default", Body::Json(slice));
+        let label = |name: &str, value: &str| Some([(name.to_owned(), value.to_owned())].into());
+        let (address, port) = (API_SERVER.to_string(), i32::from(API_SERVER_PORT));
+        let (name, protocol) = (Some("https".to_owned()), Some("TCP".to_owned()));
+        let mut endpoints = Endpoints { metadata: named("kubernetes", "default"), ..Endpoints::default() };
+        endpoints.metadata.labels = label("endpointslice.kubernetes.io/skip-mirror", "true");
+        endpoints.subsets = Some(vec![EndpointSubset {
+            addresses: Some(vec![EndpointAddress { ip: address.clone(), ..EndpointAddress::default() }]),
+            ports: Some(vec![core::EndpointPort {
+                name: name.clone(),
+                port,
+                protocol: protocol.clone(),
+                app_protocol: None,
+            }]),
+            not_ready_addresses: None,
+        }]);
+        let mut slice = EndpointSlice {
+            metadata: named("kubernetes", "default"),
+            address_type: "IPv4".to_owned(),
+            endpoints: Some(vec![Endpoint {
+                addresses: vec![address],
+                conditions: Some(EndpointConditions { ready: Some(true), ..EndpointConditions::default() }),
+                ..Endpoint::default()
+            }]),
+            ports: Some(vec![EndpointPort { name, port: Some(port), protocol, app_protocol: None }]),
+        };
+        slice.metadata.labels = label("kubernetes.io/service-name", "kubernetes");
+        self.create_own(Kind::Endpoints, "default", Body::Object(Object::from(endpoints)));
+        self.create_own(Kind::EndpointSlice, "default", Body::Object(Object::from(slice)));
     }
 
     /// `storage_scheduling.go`: the classes of what the cluster itself needs.
@@ -183,6 +186,11 @@ impl Cluster {
         let refusal = self.request(request).err();
         assert!(refusal.is_none(), "a new cluster takes what every cluster has: {refusal:?}");
     }
+}
+
+fn named(name: &str, namespace: &str) -> ObjectMeta {
+    let namespace = Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty());
+    ObjectMeta { name: Some(name.to_owned()), namespace, ..ObjectMeta::default() }
 }
 
 /// The identity of a part of the control plane.
