@@ -192,6 +192,17 @@ fn a_rolling_update_loses_requests_unless_its_pods_are_careful() {
     assert_eq!(Session::from_log(log).hash(), session.hash(), "played again");
 }
 
+#[test]
+fn a_server_that_ends_cuts_the_connections_that_it_has() {
+    let (_, mut session) = play(include_str!("cases/network/slow.txt"));
+    let delete = r#"{"delete": {"object": {"apiVersion": "v1", "kind": "Pod", "name": "slow", "namespace": "default"}, "gracePeriodSeconds": 1}}"#;
+    act(&mut session, serde_json::from_str(delete).expect("an action"));
+    pass(&mut session, Duration::from_secs(10));
+    let (_, report) = session.cluster().traffic().next().expect("there is a client");
+    assert!(report.failures["Connection reset by peer"] >= 1, "{:?}", report.failures);
+    assert!(report.succeeded > 10, "{report:?}");
+}
+
 /// A test for each transcript, which also plays the last session's log again.
 macro_rules! transcripts {
     ($($name:ident),* $(,)?) => {

@@ -57,6 +57,7 @@ impl Cluster {
                 address: None,
                 forwards: 0,
                 others: Vec::new(),
+                server: None,
                 sent: self.now,
                 travelled: Duration::ZERO,
                 background: one.background,
@@ -80,6 +81,7 @@ impl Cluster {
             address: None,
             forwards: 0,
             others: Vec::new(),
+            server: None,
             sent: self.now,
             travelled: Duration::ZERO,
             background: false,
@@ -417,6 +419,8 @@ impl Cluster {
             return self.lose(flow);
         }
         let request = at_port(&flow.request, port);
+        let server = self.machine_at(node).and_then(|kubelet| kubelet.server_of(pod, port, self.now));
+        flow.server = server.map(|server| (node.clone(), server));
         let source = flow.source.address.to_string();
         let id = ProcessId::Kubelet(node.clone());
         let received = self.on_kubelet(&id, |kubelet, client| kubelet.receive(pod, &request, &source, client));
@@ -471,7 +475,19 @@ impl Cluster {
     }
 
     /// An answer reaches who waits for it.
-    fn arrive_answer(&mut self, flow: Flow, answer: NetworkAnswer) -> ProcessId {
+    fn arrive_answer(&mut self, flow: Flow, mut answer: NetworkAnswer) -> ProcessId {
+        if let (Some((node, server)), NetworkAnswer::Http(_)) = (&flow.server, &answer) {
+            let left = self.now - flow.travelled;
+            match self.machine_at(node) {
+                Some(kubelet) if kubelet.ran_until(server, left) => {}
+                Some(_) => answer = flow.answer(NetworkAnswer::Reset),
+                None => {
+                    let id = of_node(flow.source.node.as_ref());
+                    self.lose(flow);
+                    return id;
+                }
+            }
+        }
         match &flow.requester {
             Requester::Process { node, sender } => {
                 let id = ProcessId::Kubelet(node.clone());
