@@ -93,6 +93,7 @@ fn from_outside(session: &mut Session, words: &str) -> String {
     }
 }
 
+/// What traffic generators counted.
 fn tell_traffic(session: &Session) -> String {
     let mut told = String::new();
     for (spec, report) in session.cluster().traffic() {
@@ -162,11 +163,44 @@ fn play(text: &str) -> (String, Session) {
         } else if let Some((pod, command)) = command {
             let printed =
                 if pod == "outside" { from_outside(&mut session, command) } else { run(&mut session, pod, command) };
-            told.push_str(&printed);
+            // nginx ends the lines of its own pages as DOS did.
+            told.push_str(&printed.replace('\r', ""));
             is_output = true;
         }
     }
     (told, session)
+}
+
+#[test]
+fn a_rolling_update_loses_requests_unless_its_pods_are_careful() {
+    let (_, session) = play(include_str!("cases/network/rollout.txt"));
+    let report = |name: &str| {
+        let mut all = session.cluster().traffic();
+        all.find(|(spec, _)| spec.name == name).map(|(_, report)| report.clone()).expect("there is such a client")
+    };
+    let (careful, careless, plain) = (report("to careful"), report("to careless"), report("to plain"));
+    for report in [&careful, &careless, &plain] {
+        assert_eq!((report.sent, report.succeeded + report.failed()), (3_000, 3_000), "{report:?}");
+    }
+    assert_eq!(careful.failed(), 0, "{:?}", careful.failures);
+    // A pod without a readiness probe counts as ready before its server listens.
+    assert!(careless.failures["Connection refused"] > 10, "{:?}", careless.failures);
+    // A pod without a preStop hook is gone before all nodes know it.
+    assert!((5..300).contains(&plain.failed()), "{:?}", plain.failures);
+    assert!(plain.latency_ms(500).is_some_and(|millis| millis <= 10), "{plain:?}");
+    let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
+    assert_eq!(Session::from_log(log).hash(), session.hash(), "played again");
+}
+
+#[test]
+fn a_server_that_ends_cuts_the_connections_that_it_has() {
+    let (_, mut session) = play(include_str!("cases/network/slow.txt"));
+    let delete = r#"{"delete": {"object": {"apiVersion": "v1", "kind": "Pod", "name": "slow", "namespace": "default"}, "gracePeriodSeconds": 1}}"#;
+    act(&mut session, serde_json::from_str(delete).expect("an action"));
+    pass(&mut session, Duration::from_secs(10));
+    let (_, report) = session.cluster().traffic().next().expect("there is a client");
+    assert!(report.failures["Connection reset by peer"] >= 1, "{:?}", report.failures);
+    assert!(report.succeeded > 10, "{report:?}");
 }
 
 /// A test for each transcript, which also plays the last session's log again.
@@ -185,6 +219,8 @@ macro_rules! transcripts {
 
 transcripts! {
     services,
+    balancing,
+    api,
     names,
     policies,
     traffic,

@@ -266,6 +266,28 @@ impl<'a> Client<'a> {
         Self::object(response)
     }
 
+    /// A token of a service account, for an audience or for the API server itself.
+    ///
+    /// # Errors
+    /// Any refusal; `NotFound` above all.
+    pub fn create_token(
+        &mut self,
+        account: &ObjectKey,
+        seconds: i64,
+        audience: Option<&str>,
+    ) -> Result<String, ClientError> {
+        let target = Target { subresource: Some(Subresource::Token), ..Target::object(Kind::ServiceAccount, account) };
+        let audiences: Vec<&str> = audience.into_iter().collect();
+        let request = serde_json::json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": { "expirationSeconds": seconds, "audiences": audiences },
+        });
+        let response =
+            self.send(target, Verb::Create { body: Body::Json(request), options: WriteOptions::default() })?;
+        Ok(response.to_value()["status"]["token"].as_str().unwrap_or_default().to_owned())
+    }
+
     fn put<K: Resource>(&mut self, object: K, subresource: Option<Subresource>) -> Result<Arc<K>, ClientError> {
         let target = Target { subresource, ..Target::object(K::OBJECT_KIND, &object.key()) };
         let body = Body::Object(K::into_object(Arc::new(object)));

@@ -1,8 +1,11 @@
 //! What a new cluster has before its user comes: namespaces, and the processes.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{self as core, EndpointAddress, EndpointSubset, Endpoints, Namespace};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
+use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -21,6 +24,11 @@ use super::processes::{ProcessId, Program};
 
 /// The namespaces that the API server makes by itself.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// The address of the machine that the control plane runs on.
+pub(super) const API_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
+/// The port of the API server there.
+pub(super) const API_SERVER_PORT: u16 = 6443;
 
 impl Cluster {
     pub(super) fn bootstrap(&mut self) {
@@ -93,13 +101,14 @@ impl Cluster {
 
     /// The class whose Ingresses the controller serves.
     fn create_ingress_class(&mut self) {
-        let class = serde_json::json!({
-            "apiVersion": "networking.k8s.io/v1",
-            "kind": "IngressClass",
-            "metadata": { "name": INGRESS_CLASS },
-            "spec": { "controller": INGRESS_CONTROLLER },
-        });
-        self.create_own(Kind::IngressClass, "", Body::Json(class));
+        let class = IngressClass {
+            metadata: named(INGRESS_CLASS, ""),
+            spec: Some(IngressClassSpec {
+                controller: Some(INGRESS_CONTROLLER.to_owned()),
+                ..IngressClassSpec::default()
+            }),
+        };
+        self.create_own(Kind::IngressClass, "", Body::Object(Object::from(class)));
     }
 
     fn create_kubernetes_service(&mut self) {
@@ -118,6 +127,39 @@ impl Cluster {
             },
         });
         self.create_own(Kind::Service, "default", Body::Json(service));
+        self.create_kubernetes_endpoints();
+    }
+
+    /// Where the API server is: it keeps these by itself (`reconcilers.NewLeaseEndpointReconciler`).
+    fn create_kubernetes_endpoints(&mut self) {
+        let label = |name: &str, value: &str| Some([(name.to_owned(), value.to_owned())].into());
+        let (address, port) = (API_SERVER.to_string(), i32::from(API_SERVER_PORT));
+        let (name, protocol) = (Some("https".to_owned()), Some("TCP".to_owned()));
+        let mut endpoints = Endpoints { metadata: named("kubernetes", "default"), ..Endpoints::default() };
+        endpoints.metadata.labels = label("endpointslice.kubernetes.io/skip-mirror", "true");
+        endpoints.subsets = Some(vec![EndpointSubset {
+            addresses: Some(vec![EndpointAddress { ip: address.clone(), ..EndpointAddress::default() }]),
+            ports: Some(vec![core::EndpointPort {
+                name: name.clone(),
+                port,
+                protocol: protocol.clone(),
+                app_protocol: None,
+            }]),
+            not_ready_addresses: None,
+        }]);
+        let mut slice = EndpointSlice {
+            metadata: named("kubernetes", "default"),
+            address_type: "IPv4".to_owned(),
+            endpoints: Some(vec![Endpoint {
+                addresses: vec![address],
+                conditions: Some(EndpointConditions { ready: Some(true), ..EndpointConditions::default() }),
+                ..Endpoint::default()
+            }]),
+            ports: Some(vec![EndpointPort { name, port: Some(port), protocol, app_protocol: None }]),
+        };
+        slice.metadata.labels = label("kubernetes.io/service-name", "kubernetes");
+        self.create_own(Kind::Endpoints, "default", Body::Object(Object::from(endpoints)));
+        self.create_own(Kind::EndpointSlice, "default", Body::Object(Object::from(slice)));
     }
 
     /// `storage_scheduling.go`: the classes of what the cluster itself needs.
@@ -144,6 +186,11 @@ impl Cluster {
         let refusal = self.request(request).err();
         assert!(refusal.is_none(), "a new cluster takes what every cluster has: {refusal:?}");
     }
+}
+
+fn named(name: &str, namespace: &str) -> ObjectMeta {
+    let namespace = Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty());
+    ObjectMeta { name: Some(name.to_owned()), namespace, ..ObjectMeta::default() }
 }
 
 /// The identity of a part of the control plane.

@@ -38,6 +38,8 @@ pub enum ProcessId {
     PolicyAgent,
     /// The ingress controller.
     IngressController,
+    /// kube-apiserver, which is no process here: what reaches it over the cluster's network.
+    ApiServer,
     /// The world outside of the cluster, which is no process: what reaches its clients.
     Outside,
     /// metrics-server.
@@ -55,6 +57,7 @@ impl fmt::Display for ProcessId {
             Self::ClusterDns => f.write_str("coredns"),
             Self::PolicyAgent => f.write_str("network-policy-agent"),
             Self::IngressController => f.write_str("nginx-ingress-controller"),
+            Self::ApiServer => f.write_str("kube-apiserver"),
             Self::Outside => f.write_str("outside"),
             Self::MetricsServer => f.write_str("metrics-server"),
         }

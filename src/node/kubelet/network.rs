@@ -273,6 +273,19 @@ impl Kubelet {
         Some((self.local_pod(&sandbox.id)?, port))
     }
 
+    /// The container that answers on a port of a pod.
+    #[must_use]
+    pub fn server_of(&self, pod: &LocalPod, port: u16, now: Time) -> Option<Id> {
+        self.host.runtime.cri.listener(&pod.sandbox, port, now)
+    }
+
+    /// Whether a container ran until a time that has passed.
+    #[must_use]
+    pub fn ran_until(&self, container: &str, time: Time) -> bool {
+        let status = self.host.runtime.cri.container_status(container);
+        status.is_some_and(|status| status.end.is_none_or(|end| end.time >= time))
+    }
+
     /// A request reaches a pod: its answer, or `Forward` when a proxy passes it on.
     pub fn receive(
         &mut self,

@@ -32,7 +32,9 @@ impl Runtime {
         on_node.flat_map(|held| self.containers_of(&held.id)).collect()
     }
 
-    fn listener(&self, sandbox: &str, port: u16, now: Time) -> Option<Id> {
+    /// The container that answers on a port of a sandbox.
+    #[must_use]
+    pub fn listener(&self, sandbox: &str, port: u16, now: Time) -> Option<Id> {
         let listens = |id: &Id| {
             self.containers.get(id).is_some_and(|container| {
                 container.state == ContainerState::Running && container.table.listens(port, now)

@@ -12,6 +12,7 @@ use crate::node::network::{
 };
 use crate::node::proxy::{Destination, Rule, Verdict};
 
+use super::super::bootstrap::{API_SERVER, API_SERVER_PORT};
 use super::super::cluster::Cluster;
 use super::super::processes::{ProcessId, Program};
 use super::super::queue::Event;
@@ -29,6 +30,8 @@ const UPSTREAM_TRIES: usize = 3;
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the kernel looks for a neighbour that is not there.
 const NO_ROUTE_TIME: Duration = Duration::from_secs(3);
+/// How long the API server thinks.
+const API_TIME: Duration = Duration::from_millis(2);
 /// How long the DNS server thinks.
 const DNS_TIME: Duration = Duration::from_micros(100);
 /// The resolver that machines have from their surroundings. It knows no name.
@@ -42,6 +45,7 @@ const FORWARDS_MAX: u8 = 5;
 
 impl Cluster {
     /// Takes what left the pods of a machine on its way.
+    #[inline(never)]
     pub(in crate::sim) fn carry_off(&mut self, id: &ProcessId, outgoing: Vec<Outgoing>) {
         let ProcessId::Kubelet(node) = id else { return };
         for one in outgoing {
@@ -53,6 +57,7 @@ impl Cluster {
                 address: None,
                 forwards: 0,
                 others: Vec::new(),
+                server: None,
                 sent: self.now,
                 travelled: Duration::ZERO,
                 background: one.background,
@@ -76,6 +81,7 @@ impl Cluster {
             address: None,
             forwards: 0,
             others: Vec::new(),
+            server: None,
             sent: self.now,
             travelled: Duration::ZERO,
             background: false,
@@ -92,6 +98,7 @@ impl Cluster {
     }
 
     /// A packet arrives. Answers whom it reached.
+    #[inline(never)]
     pub(in crate::sim) fn arrive(&mut self, packet: Packet) -> ProcessId {
         match packet {
             Packet::Query(flow, lookup) => {
@@ -107,6 +114,10 @@ impl Cluster {
                 let reached = ProcessId::Kubelet(hop.node.clone());
                 self.arrive_request(flow, &hop);
                 reached
+            }
+            Packet::Api(flow) => {
+                self.arrive_at_api_server(flow);
+                ProcessId::ApiServer
             }
             Packet::Ingress(flow) => {
                 self.arrive_ingress(flow);
@@ -281,7 +292,22 @@ impl Cluster {
     }
 
     /// A request goes to the machine that has an address.
-    fn travel(&mut self, flow: Flow, address: Ipv4Addr, port: u16) {
+    fn travel(&mut self, mut flow: Flow, address: Ipv4Addr, port: u16) {
+        if address == API_SERVER {
+            let target = party(None, address);
+            let is_allowed =
+                self.policies().is_none_or(|agent| agent.allows(&flow.source.party(), &target, Some(port), "TCP"));
+            if !(is_allowed && self.is_reachable(flow.source.node.as_ref())) {
+                return self.lose(flow);
+            }
+            let latency = self.profile.latencies.packet();
+            flow.travelled += latency;
+            if port != API_SERVER_PORT {
+                return self.finish(flow, NetworkAnswer::Refused { address: String::new() }, latency);
+            }
+            let background = flow.background;
+            return self.post(latency, Packet::Api(flow), background);
+        }
         match self.node_at(address) {
             Some((node, _)) => self.hop(flow, node, address, port),
             // What is not within the cluster leaves it, and may come in again by a load balancer.
@@ -337,6 +363,18 @@ impl Cluster {
         self.finish(flow, answer, Duration::ZERO);
     }
 
+    /// A request reaches the API server.
+    fn arrive_at_api_server(&mut self, flow: Flow) {
+        let answer = match &flow.request {
+            NetworkRequest::Http(request) => {
+                let request = request.clone();
+                NetworkAnswer::Http(self.answer_as_api_server(&request))
+            }
+            _ => NetworkAnswer::Connected { address: String::new() },
+        };
+        self.finish(flow, answer, API_TIME);
+    }
+
     /// A request reaches the ingress controller, which sends it on to an endpoint.
     fn arrive_ingress(&mut self, mut flow: Flow) {
         let NetworkRequest::Http(request) = &flow.request else {
@@ -381,6 +419,8 @@ impl Cluster {
             return self.lose(flow);
         }
         let request = at_port(&flow.request, port);
+        let server = self.machine_at(node).and_then(|kubelet| kubelet.server_of(pod, port, self.now));
+        flow.server = server.map(|server| (node.clone(), server));
         let source = flow.source.address.to_string();
         let id = ProcessId::Kubelet(node.clone());
         let received = self.on_kubelet(&id, |kubelet, client| kubelet.receive(pod, &request, &source, client));
@@ -435,7 +475,19 @@ impl Cluster {
     }
 
     /// An answer reaches who waits for it.
-    fn arrive_answer(&mut self, flow: Flow, answer: NetworkAnswer) -> ProcessId {
+    fn arrive_answer(&mut self, flow: Flow, mut answer: NetworkAnswer) -> ProcessId {
+        if let (Some((node, server)), NetworkAnswer::Http(_)) = (&flow.server, &answer) {
+            let left = self.now - flow.travelled;
+            match self.machine_at(node) {
+                Some(kubelet) if kubelet.ran_until(server, left) => {}
+                Some(_) => answer = flow.answer(NetworkAnswer::Reset),
+                None => {
+                    let id = of_node(flow.source.node.as_ref());
+                    self.lose(flow);
+                    return id;
+                }
+            }
+        }
         match &flow.requester {
             Requester::Process { node, sender } => {
                 let id = ProcessId::Kubelet(node.clone());

@@ -8,6 +8,7 @@
 //!
 //! Not simulated: the internet, IPv6, UDP but for names, connections that stay open, bandwidth.
 
+mod api;
 mod carry;
 mod packet;
 mod traffic;

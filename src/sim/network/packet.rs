@@ -67,6 +67,8 @@ pub(in crate::sim) struct Flow {
     pub forwards: u8,
     /// Where the ingress controller tries next, last first.
     pub others: Vec<(Ipv4Addr, u16)>,
+    /// The container that answers it, with its machine: if it ends before it has answered, the connection is cut.
+    pub server: Option<(Name, Id)>,
     /// When it was sent.
     pub sent: Time,
     /// How long it has been on its way between machines, which its answer will be too.
@@ -116,6 +118,8 @@ pub(in crate::sim) enum Packet {
     Resolved(Flow, NetworkAnswer),
     /// A request reaches a machine.
     Request(Flow, Hop),
+    /// A request reaches the API server.
+    Api(Flow),
     /// A request reaches the ingress controller.
     Ingress(Flow),
     /// The ingress controller sends a request to an endpoint.

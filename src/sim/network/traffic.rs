@@ -292,6 +292,7 @@ impl Cluster {
             address: None,
             forwards: 0,
             others: Vec::new(),
+            server: None,
             sent: now,
             travelled: Duration::ZERO,
             background: true,
