@@ -2,6 +2,7 @@
 //! they are by default, what is wrong with them and how tables show them.
 
 mod admission_registration;
+pub mod apiextensions;
 pub(crate) mod apps;
 mod autoscaling;
 pub(crate) mod batch;
@@ -12,6 +13,7 @@ mod discovery;
 pub mod form;
 mod internal;
 mod kind;
+mod kind_map;
 pub mod managed_fields;
 mod meta;
 pub(crate) mod networking;
@@ -28,7 +30,9 @@ pub mod table;
 mod unstructured;
 mod versions;
 
+pub use apiextensions::CustomKind;
 pub use kind::{Kind, KindInfo, Subresource};
+pub use kind_map::KindMap;
 pub use object::{Name, Object, ObjectKey, Resource, controller_of};
 pub use parts::Parts;
 pub use unstructured::Unstructured;

@@ -20,8 +20,8 @@ use super::kind::Kind;
 use super::kind::Subresource;
 use super::object::Object;
 use super::{
-    admission_registration, apps, autoscaling, batch, coordination, core, discovery, meta, networking, node, policy,
-    rbac, scheduling, storage,
+    admission_registration, apiextensions, apps, autoscaling, batch, coordination, core, discovery, meta, networking,
+    node, policy, rbac, scheduling, storage,
 };
 use crate::machinery::time::Time;
 
@@ -62,9 +62,12 @@ pub fn default(object: &mut Object) {
             rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
         }
         Object::StorageClass(object) => storage::class::default(Arc::make_mut(object)),
-        Object::Unstructured(object) if object.kind == Kind::CSIDriver => {
-            storage::csi_driver::default(Arc::make_mut(object));
-        }
+        Object::Unstructured(object) => match object.kind {
+            Kind::CSIDriver => storage::csi_driver::default(Arc::make_mut(object)),
+            Kind::CustomResourceDefinition => apiextensions::default(Arc::make_mut(object)),
+            Kind::Custom(custom) => apiextensions::custom::default(Arc::make_mut(object), custom),
+            _ => {}
+        },
         _ => {}
     }
 }
@@ -104,7 +107,13 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::IngressClass(object) => networking::ingress_class::prepare_for_create(Arc::make_mut(object)),
         Object::NetworkPolicy(object) => networking::network_policy::prepare_for_create(Arc::make_mut(object)),
         Object::PodTemplate(object) => core::pod_template::prepare_for_create(Arc::make_mut(object)),
-        Object::Unstructured(object) => Arc::make_mut(object).prepare_for_create(),
+        Object::Unstructured(object) => {
+            let object = Arc::make_mut(object);
+            object.prepare_for_create();
+            if object.kind == Kind::CustomResourceDefinition {
+                apiextensions::prepare_for_create(object);
+            }
+        }
         _ => {}
     }
 }
@@ -148,6 +157,8 @@ pub fn validate(object: &Object) -> ErrorList {
             Kind::CSIDriver => storage::csi_driver::validate(object),
             Kind::CSIStorageCapacity => storage::capacity::validate(object),
             Kind::VolumeAttributesClass => storage::attributes_class::validate(object),
+            Kind::CustomResourceDefinition => apiextensions::validate(object),
+            Kind::Custom(custom) => apiextensions::custom::validate(object, None, custom),
             _ => ErrorList::new(),
         },
         Object::ClusterRole(object) => rbac::validate_cluster_role(object),
@@ -220,6 +231,10 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         VolumeAttachment => |new, old| storage::volume_attachment::prepare_for_update(Arc::make_mut(new), old, subresource),
         Unstructured => |new, old| match new.kind {
             Kind::CSIDriver => storage::csi_driver::prepare_for_update(Arc::make_mut(new), old),
+            Kind::CustomResourceDefinition => {
+                apiextensions::prepare_for_update(Arc::make_mut(new), old, subresource);
+            }
+            Kind::Custom(_) => apiextensions::custom::prepare_for_update(Arc::make_mut(new), old, subresource),
             _ => Arc::make_mut(new).prepare_for_update(old, subresource),
         },
         HorizontalPodAutoscaler => |new, old| autoscaling::prepare_for_update(Arc::make_mut(new), old, subresource),
@@ -292,6 +307,8 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
             Kind::CSIDriver => storage::csi_driver::validate_update(new, old),
             Kind::CSIStorageCapacity => storage::capacity::validate_update(new, old),
             Kind::VolumeAttributesClass => storage::attributes_class::validate_update(new, old),
+            Kind::CustomResourceDefinition => apiextensions::validate_update(new, old, subresource),
+            Kind::Custom(custom) => apiextensions::custom::validate(new, Some((old, subresource)), custom),
             _ => ErrorList::new(),
         },
         ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
@@ -322,7 +339,12 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
         Object::PersistentVolume(new) => core::persistent_volume::warnings(new),
         Object::PersistentVolumeClaim(new) => core::claim::warnings(new),
         Object::StorageClass(new) => storage::class::warnings(new),
-        Object::Unstructured(new) if new.kind == Kind::CSIStorageCapacity => storage::capacity::warnings(new),
+        Object::Unstructured(new) => match new.kind {
+            Kind::CSIStorageCapacity => storage::capacity::warnings(new),
+            Kind::CustomResourceDefinition => apiextensions::warnings(new, old),
+            Kind::Custom(_) => apiextensions::custom::warnings(new, old),
+            _ => Vec::new(),
+        },
         Object::Pod(new) => {
             let old = old.and_then(Object::downcast).map(|old| &**old);
             core::pod::strategy::warnings(new, old)

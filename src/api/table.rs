@@ -13,8 +13,8 @@ use super::check;
 use super::kind::Kind;
 use super::object::Object;
 use super::{
-    admission_registration, apps, autoscaling, batch, coordination, core, discovery, networking, node, policy, rbac,
-    scheduling, storage,
+    admission_registration, apiextensions, apps, autoscaling, batch, coordination, core, discovery, networking, node,
+    policy, rbac, scheduling, storage,
 };
 
 /// A column of a table.
@@ -48,6 +48,17 @@ impl ColumnDefinition {
     /// When the object was made: what kinds without columns of their own show.
     pub(super) const CREATED_AT: Self =
         Self { name: "Created At", column_type: "date", format: "", description: AGE.description, priority: 0 };
+
+    /// The column as a table declares it.
+    fn to_value(self) -> Value {
+        json!({
+            "name": self.name,
+            "type": self.column_type,
+            "format": self.format,
+            "description": self.description,
+            "priority": self.priority,
+        })
+    }
 
     /// The same column, shown only by `-o wide`.
     pub(super) const fn wide(self) -> Self {
@@ -88,7 +99,7 @@ pub enum IncludeObject {
     Object,
 }
 
-/// The columns of a kind.
+/// The columns of a kind that is built in.
 #[must_use]
 pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
     match kind {
@@ -132,6 +143,7 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::NetworkPolicy => networking::network_policy::COLUMNS,
         Kind::PodTemplate => core::pod_template::COLUMNS,
         Kind::RoleBinding => rbac::BINDING_COLUMNS,
+        Kind::CustomResourceDefinition => apiextensions::COLUMNS,
         kind if admission_registration::has(kind) => admission_registration::columns(kind),
         _ => &[NAME, AGE],
     }
@@ -191,25 +203,24 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::Unstructured(object) if object.kind == Kind::VolumeAttributesClass => {
             storage::attributes_class::row(object, now)
         }
-        other => vec![name_of(other.metadata()), age_of(other.metadata(), now)],
+        Object::Unstructured(unstructured) => match unstructured.kind {
+            Kind::Custom(custom) => apiextensions::row(&custom.definition().columns, object, now),
+            Kind::CustomResourceDefinition => apiextensions::definition_row(&unstructured.metadata),
+            _ => vec![name_of(&unstructured.metadata), age_of(&unstructured.metadata, now)],
+        },
     }
 }
 
 /// A table of objects of one kind; the caller sets `metadata.resourceVersion` of the list.
 #[must_use]
 pub fn table(kind: Kind, objects: &[Object], include: IncludeObject, now: Time) -> Value {
-    let definitions: Vec<Value> = columns(kind)
-        .iter()
-        .map(|column| {
-            json!({
-                "name": column.name,
-                "type": column.column_type,
-                "format": column.format,
-                "description": column.description,
-                "priority": column.priority,
-            })
-        })
-        .collect();
+    let definitions: Vec<Value> = match kind.custom() {
+        Some(custom) => {
+            let columns = custom.definition().columns.iter().map(apiextensions::Column::definition);
+            std::iter::once(NAME.to_value()).chain(columns).collect()
+        }
+        None => columns(kind).iter().map(|column| column.to_value()).collect(),
+    };
     let rows: Vec<Value> = objects.iter().map(|object| table_row(object, include, now)).collect();
     json!({
         "kind": "Table",

@@ -11,7 +11,9 @@ mod apply;
 pub(crate) mod authorization;
 mod call;
 mod continuation;
+mod custom;
 mod decode;
+mod definitions;
 mod delete;
 mod event_ttl;
 mod eviction;
@@ -32,6 +34,7 @@ use crate::machinery::time::Time;
 
 use allocator::Allocator;
 pub use call::{Call, Caller, media_type};
+use definitions::Served;
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
 pub use fields::selectable_fields;
@@ -50,6 +53,7 @@ pub struct ApiServer {
     etcd: Etcd,
     allocator: Allocator,
     event_leases: EventLeases,
+    served: Served,
 }
 
 impl Default for ApiServer {
@@ -74,7 +78,12 @@ impl ApiServer {
     /// A server in front of an empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self { etcd: Etcd::new(), allocator: Allocator::default(), event_leases: EventLeases::default() }
+        Self {
+            etcd: Etcd::new(),
+            allocator: Allocator::default(),
+            event_leases: EventLeases::default(),
+            served: Served::default(),
+        }
     }
 
     /// The store, to be read.
@@ -95,7 +104,10 @@ impl ApiServer {
     /// The refusal, as a client would receive it.
     pub fn handle(&mut self, now: Time, random: &mut Random, request: Request) -> Result<Answer, Status> {
         self.authorize_request(&request)?;
-        let Request { mut cause, target, verb, user } = request;
+        let Request { mut cause, mut target, verb, user } = request;
+        if let Kind::Custom(kind) = target.kind {
+            target.kind = Kind::Custom(self.served_kind(kind, authorization::is_component(&user))?);
+        }
         if let Some(subresource) = target.subresource
             && !target.kind.has(subresource)
         {
@@ -112,6 +124,10 @@ impl ApiServer {
         let before = self.etcd.revision();
         if target.kind == Kind::Endpoints {
             context.warnings.push(ENDPOINTS_DEPRECATED.to_owned());
+        }
+        if let Kind::Custom(kind) = target.kind {
+            let creates = matches!(verb, Verb::Create { .. });
+            self.admit_custom(kind, creates, &mut context.warnings)?;
         }
         let response = match (target.subresource, verb) {
             (None, Verb::Create { body, options }) if !target.kind.is_stored() => {
@@ -144,8 +160,11 @@ impl ApiServer {
             }
             _ => Err(Status::method_not_allowed()),
         };
+        if matches!(target.kind, Kind::Custom(_) | Kind::CustomResourceDefinition) {
+            self.settle_definitions(now, context.random, before);
+        }
         let response = match response {
-            Ok(response) => response,
+            Ok(response) => response.in_version(target.kind),
             Err(status) => return Err(status.with_warnings(context.warnings)),
         };
         if writes_event

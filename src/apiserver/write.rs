@@ -16,6 +16,10 @@ use super::{
 /// `OptimisticLockErrorMsg` of `k8s.io/apiserver/pkg/registry/generic/registry`.
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
+/// How custom resources can be patched: nobody knows how their lists are merged.
+const CUSTOM_PATCHES: &str = "the body of the request was in an unknown format - accepted media types include: \
+                              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+
 /// How long the random end of a generated name is.
 const NAME_SUFFIX_LENGTH: usize = 5;
 /// The longest name that `generateName` makes.
@@ -58,7 +62,7 @@ impl ApiServer {
         }
         let created = self
             .etcd
-            .create(context.now, object, context.cause.clone())
+            .create(context.now, self.in_storage_version(object), context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;
@@ -101,7 +105,8 @@ impl ApiServer {
         check_namespace(target, &mut object)?;
         check_name(target, &mut object)?;
         strategy::default(&mut object);
-        let Some(existing) = self.etcd.get(target.kind, &target.key()).cloned() else {
+        let existing = self.etcd.get(target.kind, &target.key()).cloned();
+        let Some(existing) = existing.map(|existing| existing.in_version(target.kind)) else {
             if allows_create_on_update(target.kind) && target.subresource.is_none() {
                 return self.create(context, target, Body::Object(object), options);
             }
@@ -160,7 +165,7 @@ impl ApiServer {
         }
         let updated = self
             .etcd
-            .update(context.now, existing, object, context.cause.clone())
+            .update(context.now, existing, self.in_storage_version(object), context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;
@@ -186,6 +191,9 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         if let Patch::Apply(config) = patch {
             return self.apply(context, target, &config, options);
+        }
+        if matches!((&patch, target.kind), (Patch::Strategic(_), Kind::Custom(_))) {
+            return Err(Status::new(Reason::UnsupportedMediaType, CUSTOM_PATCHES));
         }
         let existing = self.get(target)?;
         let mut seen = existing.clone();

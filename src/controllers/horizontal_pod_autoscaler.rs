@@ -137,10 +137,10 @@ fn set_condition(
 }
 
 /// What an autoscaler points at, as the API server knows it.
-fn target(autoscaler: &HorizontalPodAutoscaler) -> Result<Target, String> {
+fn target(autoscaler: &HorizontalPodAutoscaler, client: &Client<'_>) -> Result<Target, String> {
     let reference = &autoscaler.spec.scale_target_ref;
     let version = reference.api_version.as_deref().unwrap_or("");
-    let kind = Kind::from_manifest(version, &reference.kind).filter(|kind| kind.has(Subresource::Scale));
+    let kind = client.kind_of(version, &reference.kind).filter(|kind| kind.has(Subresource::Scale));
     let key = ObjectKey::new(autoscaler.namespace(), reference.name.as_str());
     let group = version.split_once('/').map_or("", |(group, _)| group);
     let unknown = || format!("no matches for kind {:?} in group {group:?}", reference.kind);
@@ -245,7 +245,7 @@ impl Controller for HorizontalPodAutoscalerController {
         let mut autoscaler = (*original).clone();
         client.reserve(3)?;
         client.because(Why::new("HorizontalPodAutoscaler {} looks at its target.", [autoscaler.name().to_owned()]));
-        let target = target(&autoscaler);
+        let target = target(&autoscaler, client);
         let scale = match &target {
             Ok(target) => Self::scale(target, client)?,
             Err(why) => Err(why.clone()),

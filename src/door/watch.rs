@@ -220,7 +220,7 @@ impl Watch {
     }
 
     fn event(&mut self, piece: &mut String, event: &str, object: &Object, cluster: &Cluster) {
-        let mut object = object.clone();
+        let mut object = object.clone().in_version(self.target.kind);
         if self.format.shape != Shape::Table(IncludeObject::None) {
             cluster.api().show_owners(&mut object);
         }

@@ -10,7 +10,7 @@ use super::api::{Api, Change};
 use super::cli::{Config, Files};
 use super::{Kubectl, Polled};
 use crate::api::Kind;
-use crate::apiserver::{Answer, Request, Response};
+use crate::apiserver::{Answer, Request, Response, Target};
 use crate::etcd::Revision;
 use crate::machinery::shell::files::normalise;
 use crate::machinery::shell::{CommandIo, CommandPoll, CommandRun, Host, Input};
@@ -142,6 +142,14 @@ impl Api for HostApi<'_, '_> {
 
     fn show_managed_fields(&self, response: &mut Response) {
         self.with((), |cluster| Api::show_managed_fields(cluster, response));
+    }
+
+    fn custom_kinds(&self) -> Vec<Kind> {
+        self.with(Vec::new(), |cluster| Api::custom_kinds(cluster))
+    }
+
+    fn address(&self, path: &str) -> Result<Target, Status> {
+        self.with(Err(absent()), |cluster| Api::address(cluster, path))
     }
 
     fn revision(&self) -> Revision {

@@ -29,6 +29,7 @@ pub mod sha256;
 pub mod shell;
 pub mod status;
 pub mod strict;
+pub mod structural;
 pub mod time;
 pub mod time_zone;
 pub mod toleration;

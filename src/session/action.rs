@@ -259,7 +259,7 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
             let verb = patch_verb(patch.clone());
             send(cluster, object, None, verb, why, "patched")
         }
-        Action::Request(call) => match call.request().and_then(|request| cluster.request(request)) {
+        Action::Request(call) => match call.request(cluster.api()).and_then(|request| cluster.request(request)) {
             Ok(answer) => Outcome { lines: answer.warnings, ..Outcome::default() },
             Err(status) => Outcome::refused(status),
         },

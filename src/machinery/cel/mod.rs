@@ -37,6 +37,12 @@ impl Program {
         type_of(&self.root)
     }
 
+    /// Whether the expression speaks of a variable.
+    #[must_use]
+    pub fn refers_to(&self, variable: &str) -> bool {
+        refers_to(&self.root, variable)
+    }
+
     /// Evaluates the expression; `variable` tells what a name means.
     ///
     /// # Errors
@@ -60,6 +66,16 @@ fn check_references<'a>(expression: &'a Expression, known: &mut Vec<&'a str>) ->
             checked
         }
         _ => expression.children().into_iter().try_for_each(|child| check_references(child, known)),
+    }
+}
+
+fn refers_to(expression: &Expression, wanted: &str) -> bool {
+    match &expression.node {
+        Node::Name(name) => name == wanted,
+        Node::Comprehension { of, body, result, .. } => {
+            [of, body].into_iter().chain(result).any(|part| refers_to(part, wanted))
+        }
+        _ => expression.children().into_iter().any(|child| refers_to(child, wanted)),
     }
 }
 
