@@ -77,10 +77,24 @@ pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     };
     match route(session, request, &query, format) {
         Ok(answer) => answer,
+        Err(status) if status.is_not_found() && leads_nowhere(session.cluster().api(), request) => {
+            Reply::text(404, "404 page not found\n").into()
+        }
         Err(status) => {
             Reply { warnings: status.warnings().to_vec(), ..Reply::refusal(&status, &format.whole()) }.into()
         }
     }
+}
+
+/// Whether an address is in a group and version that nobody serves. Upstream has no handler there at all, which is all that
+/// it says; clients make a sentence of it.
+fn leads_nowhere(api: &ApiServer, request: &HttpRequest) -> bool {
+    let mut parts = request.address().trim_matches('/').split('/');
+    let (Some("apis"), Some(group)) = (parts.next(), parts.next()) else { return false };
+    let version = parts.next();
+    let is_it =
+        |own: &discovery::GroupVersion| own.group == group && version.is_none_or(|version| own.version == version);
+    !discovery::GroupVersion::all(&[]).iter().any(is_it) && api.address(&request.path).is_err()
 }
 
 fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {
