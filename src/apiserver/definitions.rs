@@ -111,6 +111,12 @@ impl ApiServer {
         self.served.0.values().filter_map(|resource| resource.versions.first().copied().map(Kind::Custom))
     }
 
+    /// Whether a kind is served, which custom ones are for a while only.
+    #[must_use]
+    pub fn serves(&self, kind: Kind) -> bool {
+        kind.custom().is_none_or(|custom| self.served_kind(custom, false).is_ok())
+    }
+
     /// The kind that a manifest with these two fields means, built in or custom.
     #[must_use]
     pub fn kind_of(&self, api_version: &str, kind: &str) -> Option<Kind> {

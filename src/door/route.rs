@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::table;
-use crate::api::{Object, Subresource};
+use crate::api::{Kind, Object, Subresource};
 use crate::apiserver::address::{self, Query, unknown_address};
 use crate::apiserver::{self, ApiServer, Call, Caller, Response, Target, User};
 use crate::machinery::status::{Reason, Status};
@@ -94,7 +94,13 @@ fn leads_nowhere(api: &ApiServer, request: &HttpRequest) -> bool {
     let version = parts.next();
     let is_it =
         |own: &discovery::GroupVersion| own.group == group && version.is_none_or(|version| own.version == version);
-    !discovery::GroupVersion::all(&[]).iter().any(is_it) && api.address(&request.path).is_err()
+    let has_resource = |kind: &Kind| {
+        let info = kind.info();
+        info.group == group
+            && version == Some(info.version)
+            && request.address().split('/').any(|part| part == info.plural)
+    };
+    !discovery::GroupVersion::all(&[]).iter().any(is_it) && !api.custom_versions().iter().any(has_resource)
 }
 
 fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {

@@ -183,6 +183,10 @@ impl Watch {
     }
 
     fn collect(&mut self, cluster: &Cluster, piece: &mut String) -> bool {
+        // The watches of a kind end with its definition.
+        if !cluster.api().serves(self.target.kind) {
+            return false;
+        }
         let etcd = cluster.api().etcd();
         let Ok(commits) = etcd.watch(self.at) else {
             let message = format!("too old resource version: {} ({})", self.at, etcd.compacted());

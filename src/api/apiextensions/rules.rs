@@ -20,6 +20,12 @@ fn text<'a>(json: &'a Value, name: &str) -> &'a str {
 
 /// Everything that is wrong with a schema and those below it.
 pub(super) fn validate_schema(schema: &Value, path: &Path, errors: &mut ErrorList) {
+    validate_within(schema, path, None, errors);
+}
+
+/// As [`validate_schema`]; `changing` is the outermost list around it whose items cannot be told apart, so that there is no
+/// telling what they were.
+fn validate_within(schema: &Value, path: &Path, changing: Option<&Path>, errors: &mut ErrorList) {
     standard(schema, path, errors);
     if schema["uniqueItems"] == true {
         let detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
@@ -31,7 +37,12 @@ pub(super) fn validate_schema(schema: &Value, path: &Path, errors: &mut ErrorLis
         let detail = "additionalProperties and properties are mutual exclusive";
         errors.push(FieldError::forbidden(&path.child("additionalProperties"), detail));
     }
-    let mut deeper = |steps: &[Step<'_>], schema: &Value| validate_schema(schema, &Step::from(path, steps), errors);
+    let is_list = text(schema, "type") == "array" && schema["x-kubernetes-list-type"] != "map";
+    let mut deeper = |steps: &[Step<'_>], below: &Value| {
+        let is_item = matches!(steps[0], Step::Child("items")) && is_list;
+        let changing = changing.or(Some(path).filter(|_| is_item || schema["x-kubernetes-map-type"] == "atomic"));
+        validate_within(below, &Step::from(path, steps), changing, errors);
+    };
     below(schema, &mut deeper);
     if schema["x-kubernetes-preserve-unknown-fields"] == false {
         let path = path.child("x-kubernetes-preserve-unknown-fields");
@@ -39,7 +50,7 @@ pub(super) fn validate_schema(schema: &Value, path: &Path, errors: &mut ErrorLis
     }
     validate_list(schema, path, errors);
     validate_map(schema, path, errors);
-    validate_rules(schema, path, errors);
+    validate_rules(schema, path, changing, errors);
 }
 
 /// What OpenAPI knows and structural schemas do not: `specStandardValidatorV3`.
@@ -173,7 +184,8 @@ fn validate_keys(schema: &Value, keys: &[Value], path: &Path, errors: &mut Error
     }
 }
 
-fn validate_rules(schema: &Value, path: &Path, errors: &mut ErrorList) {
+fn validate_rules(schema: &Value, path: &Path, changing: Option<&Path>, errors: &mut ErrorList) {
+    let read = Schema::read(schema);
     let path = path.child("x-kubernetes-validations");
     let list = schema["x-kubernetes-validations"].as_array().map(Vec::as_slice).unwrap_or_default();
     for (index, rule) in list.iter().enumerate() {
@@ -181,15 +193,37 @@ fn validate_rules(schema: &Value, path: &Path, errors: &mut ErrorList) {
     }
     for (index, rule) in list.iter().enumerate().filter(|(_, rule)| !text(rule, "rule").trim().is_empty()) {
         let path = path.index(index);
-        if let Err(why) = Rule::compile(text(rule, "rule"), "bool") {
-            errors.push(FieldError::invalid(&path.child("rule"), shown(rule), why));
+        match Rule::compile(text(rule, "rule"), "bool", &read) {
+            Err(why) => errors.push(FieldError::invalid(&path.child("rule"), shown(rule), why)),
+            Ok(program) => validate_transition(rule, program.refers_to("oldSelf"), &path, changing, errors),
         }
         let message = text(rule, "messageExpression");
-        if let Err(why) = Rule::compile(message, "string").map_err(|why| format!("messageExpression {why}"))
+        if let Err(why) = Rule::compile(message, "string", &read).map_err(|why| format!("messageExpression {why}"))
             && !message.trim().is_empty()
         {
             errors.push(FieldError::invalid(&path.child("messageExpression"), shown(rule), why));
         }
+    }
+}
+
+/// A rule may only look at what its value was where that can be told.
+fn validate_transition(
+    rule: &Value,
+    is_transition: bool,
+    path: &Path,
+    changing: Option<&Path>,
+    errors: &mut ErrorList,
+) {
+    match (is_transition, changing) {
+        (true, Some(list)) => {
+            let detail = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {list}");
+            errors.push(FieldError::invalid(&path.child("rule"), text(rule, "rule"), detail));
+        }
+        (false, _) if !rule["optionalOldSelf"].is_null() => {
+            let detail = "may not be set if oldSelf is not used in rule";
+            errors.push(FieldError::invalid(&path.child("optionalOldSelf"), rule["optionalOldSelf"].clone(), detail));
+        }
+        _ => {}
     }
 }
 

@@ -64,9 +64,6 @@ fn what_is_wrong_with_a_definition_is_told() {
         [
             "spec.group: Invalid value: \"nodots\": should be a domain with at least one dot".to_owned(),
             "spec.scope: Unsupported value: \"World\": supported values: \"Cluster\", \"Namespaced\"".to_owned(),
-            "spec.preserveUnknownFields: Invalid value: true: cannot set to true, set x-kubernetes-preserve-unknown-fields to \
-             true in spec.versions[*].schema instead"
-                .to_owned(),
             format!("spec.versions: Invalid value: {shown}: must have exactly one version marked as storage version"),
             format!("spec.names.shortNames[0]: Invalid value: \"Bad\": {label}"),
             "spec.subresources.scale.specReplicasPath: Invalid value: \".status.x\": should be a json path under .spec".to_owned(),
@@ -77,8 +74,19 @@ fn what_is_wrong_with_a_definition_is_told() {
                 .to_owned(),
             "spec.selectableFields[0].jsonPath: Invalid value: \".spec.x\": is an invalid path: does not refer to a valid field"
                 .to_owned(),
+            "status.storedVersions: Invalid value: null: must have at least one stored version".to_owned(),
+            "spec.preserveUnknownFields: Invalid value: true: cannot set to true, set x-kubernetes-preserve-unknown-fields to \
+             true in spec.versions[*].schema instead"
+                .to_owned(),
         ]
     );
+}
+
+/// A rule as an error shows it.
+fn shown_rule(rule: &str) -> Value {
+    json!({
+        "Rule": rule, "Message": "", "MessageExpression": "", "Reason": null, "FieldPath": "", "OptionalOldSelf": null,
+    })
 }
 
 #[test]
@@ -130,6 +138,33 @@ fn a_schema_must_be_structural() {
                     })
                 ),
             ],
+        ),
+        (
+            json!({
+                "type": "object", "properties": { "n": { "type": "integer" } },
+                "x-kubernetes-validations": [{ "rule": "self.m > 1" }, { "rule": "self.n > 'a'" }],
+            }),
+            vec![
+                format!(
+                    "{at}.x-kubernetes-validations[0].rule: Invalid value: {}: compilation failed: ERROR: <input>:1:5: undefined \
+                     field 'm'\n | self.m > 1\n | ....^",
+                    shown_rule("self.m > 1")
+                ),
+                format!(
+                    "{at}.x-kubernetes-validations[1].rule: Invalid value: {}: compilation failed: ERROR: <input>:1:8: found no \
+                     matching overload for '_>_' applied to '(int, string)'\n | self.n > 'a'\n | .......^",
+                    shown_rule("self.n > 'a'")
+                ),
+            ],
+        ),
+        (
+            json!({ "type": "object", "properties": { "a": {
+                "type": "array", "items": { "type": "string", "x-kubernetes-validations": [{ "rule": "self == oldSelf" }] },
+            } } }),
+            vec![format!(
+                "{at}.properties[a].items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": oldSelf cannot be \
+                 used on the uncorrelatable portion of the schema within {at}.properties[a]"
+            )],
         ),
         (
             json!({ "type": "object", "properties": { "a": { "type": "integer", "default": "x" } } }),

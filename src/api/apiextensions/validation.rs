@@ -43,7 +43,14 @@ pub(crate) fn validate(definition: &Unstructured) -> ErrorList {
         errors.insert(0, FieldError::invalid(&Path::new("metadata").child("name"), name, detail));
     }
     validate_spec(spec, &mut errors);
+    validate_stored_versions(
+        spec,
+        part(definition, "status"),
+        &Path::new("status").child("storedVersions"),
+        &mut errors,
+    );
     validate_approval(definition, &mut errors);
+    validate_preserving(spec, &Value::Null, &mut errors);
     errors
 }
 
@@ -58,7 +65,19 @@ pub(crate) fn validate_update(new: &Unstructured, old: &Unstructured, subresourc
     }
     validate_names(&status["acceptedNames"], &path.child("acceptedNames"), &mut errors);
     validate_stored_versions(spec, status, &path.child("storedVersions"), &mut errors);
+    if subresource.is_none() {
+        validate_preserving(spec, part(old, "spec"), &mut errors);
+    }
     errors
+}
+
+/// What schemas do not know is dropped in this version, unless they say otherwise.
+fn validate_preserving(spec: &Value, old: &Value, errors: &mut ErrorList) {
+    if spec["preserveUnknownFields"] == true && old["preserveUnknownFields"] != true {
+        let detail =
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        errors.push(FieldError::invalid(&Path::new("spec").child("preserveUnknownFields"), true, detail));
+    }
 }
 
 fn validate_immutable(spec: &Value, old: &Value, established: bool, errors: &mut ErrorList) {
@@ -81,7 +100,7 @@ fn validate_immutable(spec: &Value, old: &Value, established: bool, errors: &mut
 fn validate_stored_versions(spec: &Value, status: &Value, path: &Path, errors: &mut ErrorList) {
     let stored = status["storedVersions"].as_array().map(Vec::as_slice).unwrap_or_default();
     if stored.is_empty() {
-        errors.push(FieldError::invalid(path, json!(stored), "must have at least one stored version"));
+        errors.push(FieldError::invalid(path, Value::Null, "must have at least one stored version"));
     }
     let versions = || spec["versions"].as_array().into_iter().flatten();
     for (index, name) in stored.iter().enumerate() {
@@ -137,18 +156,13 @@ fn shown(versions: &[Value]) -> Value {
         }
         shown
     };
-    versions.iter().map(show).collect()
+    if versions.is_empty() { Value::Null } else { versions.iter().map(show).collect() }
 }
 
 fn validate_spec(spec: &Value, errors: &mut ErrorList) {
     let path = Path::new("spec");
     validate_group(text(spec, "group"), &path.child("group"), errors);
     required_supported(errors, &path.child("scope"), text(spec, "scope"), &["Cluster", "Namespaced"]);
-    if spec["preserveUnknownFields"] == true {
-        let detail =
-            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
-        errors.push(FieldError::invalid(&path.child("preserveUnknownFields"), true, detail));
-    }
     let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let path_of_versions = path.child("versions");
     let has_schema = |version: &Value| version["schema"]["openAPIV3Schema"].is_object();

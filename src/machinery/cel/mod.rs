@@ -3,13 +3,15 @@
 //! Follows `github.com/google/cel-spec` and the libraries of `k8s.io/apiserver/pkg/cel`: operators, comprehension macros,
 //! functions on texts and lists, quantities. Values are those of JSON, so that there is one sort of whole number and a
 //! map's keys are texts. Not there: bytes, durations, timestamps, addresses, `authorizer`, and static types
-//! beyond those of literals and operators.
+//! beyond what [`Type`] tells.
 
+mod check;
 mod evaluate;
 mod functions;
 mod parse;
 mod value;
 
+pub use check::{Fields, Type};
 use parse::{Expression, Node};
 pub use value::Value;
 
@@ -35,6 +37,14 @@ impl Program {
     #[must_use]
     pub fn static_type(&self) -> Option<&'static str> {
         type_of(&self.root)
+    }
+
+    /// The type of the expression, as far as that can be told from the types of its variables; `text` is what it was made of.
+    ///
+    /// # Errors
+    /// What can never have a value, with its place, as cel-go's checker says it.
+    pub fn check<'a>(&self, text: &str, variable: &dyn Fn(&str) -> Option<Type<'a>>) -> Result<Type<'a>, String> {
+        check::check(&self.root, variable).map_err(|error| error.show(text))
     }
 
     /// Whether the expression speaks of a variable.

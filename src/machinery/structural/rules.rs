@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Schema;
 use super::validate::correlated;
-use crate::machinery::cel::{Program, Value as Cel};
+use crate::machinery::cel::{Fields, Program, Type, Value as Cel};
 use crate::machinery::field::{ErrorList, FieldError, Path};
 
 /// The longest text that a `messageExpression` may make: `MaxEvaluatedMessageExpressionSizeBytes`.
@@ -52,13 +52,19 @@ impl Rule {
         }
     }
 
-    /// What is wrong with an expression of a rule that must be of a type: cel-go's words.
+    /// What is wrong with an expression of a rule about values of a schema, which must be of a type: cel-go's words.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn compile(text: &str, wanted: &str) -> Result<Program, String> {
-        let program = Program::compile(text, &VARIABLES).map_err(|why| format!("compilation failed: {why}"))?;
-        match program.static_type() {
+    pub fn compile(text: &str, wanted: &str, schema: &Schema) -> Result<Program, String> {
+        let failed = |why: String| format!("compilation failed: {why}");
+        let program = Program::compile(text, &VARIABLES).map_err(failed)?;
+        let of_variable = |name: &str| match name {
+            "self" | "oldSelf" => Some(type_of(schema)),
+            _ => None,
+        };
+        let found = program.check(text, &of_variable).map_err(failed)?;
+        match found.name() {
             Some(found) if found != wanted => Err(match wanted {
                 "bool" => "cel expression must evaluate to a bool".to_owned(),
                 _ => format!("must evaluate to a {wanted}"),
@@ -77,6 +83,36 @@ impl Rule {
 
     fn name(&self) -> &str {
         if self.message.is_empty() { self.rule.trim() } else { self.message.trim() }
+    }
+}
+
+/// What is known of the values of a schema before there are any.
+fn type_of(schema: &Schema) -> Type<'_> {
+    if schema.is_int_or_string || schema.nullable || !schema.format.is_empty() {
+        return Type::Unknown;
+    }
+    match schema.ty.as_str() {
+        "boolean" => Type::Named("bool"),
+        "integer" => Type::Named("int"),
+        "number" => Type::Named("double"),
+        "string" => Type::Named("string"),
+        "array" => Type::List(Box::new(schema.items.as_deref().map_or(Type::Unknown, type_of))),
+        "object" => match schema.additional_schema() {
+            Some(schema) => Type::Map(Box::new(type_of(schema))),
+            None if schema.preserves_unknown || schema.is_embedded || schema.properties.is_empty() => Type::Unknown,
+            None => Type::Object(schema),
+        },
+        _ => Type::Unknown,
+    }
+}
+
+impl Fields for Schema {
+    fn field(&self, name: &str) -> Option<Type<'_>> {
+        match name {
+            // Every resource has these, and whether it is one, the schema does not say.
+            "apiVersion" | "kind" | "metadata" => Some(Type::Unknown),
+            name => self.properties.get(name).map(type_of),
+        }
     }
 }
 

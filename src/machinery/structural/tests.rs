@@ -197,7 +197,7 @@ fn items_of_sets_and_maps_are_there_once() {
     let value = json!({ "set": ["x", "y", "x", "x"], "map": [{ "a": 1 }, { "a": 1, "b": 2 }, { "a": 1, "c": 3 }] });
     let mut errors = ErrorList::new();
     lists::validate(&Path::root(), &value, &schema, &mut errors);
-    assert_eq!(texts(&errors), ["map[2]: Duplicate value: {\"a\":1}", "set[2]: Duplicate value: \"x\""]);
+    assert_eq!(texts(&errors), ["set[2]: Duplicate value: \"x\"", "map[2]: Duplicate value: {\"a\":1}"]);
 }
 
 #[test]
