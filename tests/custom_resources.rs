@@ -30,7 +30,7 @@ impl Client {
             content_type: content_type.to_owned(),
             body,
             client: "test".to_owned(),
-            user: None,
+            ..Call::default()
         };
         self.0.request(&call)
     }

@@ -6,7 +6,7 @@ use super::api::Api;
 use super::command::Parsed;
 use super::failure::Failure;
 use super::flags::Flags;
-use super::{delete, drain, get, logs, replace, rollout_status, wait};
+use super::{delete, drain, exec, get, logs, replace, rollout_status, wait};
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{
     Body, DeleteOptions, FieldValidation, ListOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
@@ -14,17 +14,20 @@ use crate::apiserver::{
 use crate::etcd::{Cause, Why};
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
+use crate::node::runtime::StreamInput;
 
 /// What stands in the user's kubeconfig.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The namespace of the current context.
     pub namespace: String,
+    /// Where the kubeconfig is written to when it changes; empty where it cannot change.
+    pub file: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { namespace: "default".to_owned() }
+        Self { namespace: "default".to_owned(), file: String::new() }
     }
 }
 
@@ -38,6 +41,12 @@ pub trait Files {
 
     /// The names in a directory, in order; nothing when it is none.
     fn list(&mut self, path: &str) -> Option<Vec<String>>;
+
+    /// Writes a file and the folders above it.
+    ///
+    /// # Errors
+    /// As the operating system says it.
+    fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), String>;
 }
 
 /// How far a command came.
@@ -57,6 +66,7 @@ pub(super) enum Waiting {
     Logs(logs::Logs),
     Replacement(replace::Replacement),
     Rollout(rollout_status::Rollout),
+    Talk(exec::Talk),
     Wait(wait::Wait),
     Watch(get::Watch),
 }
@@ -69,6 +79,7 @@ impl Waiting {
             Self::Logs(waiting) => waiting.poll(cli),
             Self::Replacement(waiting) => waiting.poll(cli),
             Self::Rollout(waiting) => waiting.poll(cli),
+            Self::Talk(waiting) => waiting.poll(cli),
             Self::Wait(waiting) => waiting.poll(cli),
             Self::Watch(waiting) => waiting.poll(cli),
         }
@@ -103,6 +114,8 @@ pub(super) struct Cli<'a> {
     pub began: Time,
     pub api: &'a mut dyn Api,
     pub files: &'a mut dyn Files,
+    /// What was typed since the last poll.
+    pub typed: Vec<StreamInput>,
     pub out: String,
     pub err: String,
 }
@@ -116,7 +129,7 @@ impl<'a> Cli<'a> {
         api: &'a mut dyn Api,
         files: &'a mut dyn Files,
     ) -> Self {
-        Self { parsed, config, stdin, began, api, files, out: String::new(), err: String::new() }
+        Self { parsed, config, stdin, began, api, files, typed: Vec::new(), out: String::new(), err: String::new() }
     }
 
     pub(super) fn flags(&self) -> &'a Flags {

@@ -6,7 +6,7 @@ use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::flags::{self, Flag, Flags};
 use super::{
-    apply, auth, config, create, delete, drain, environment, expose, generate, generate_access, generate_jobs,
+    apply, auth, config, create, delete, drain, environment, exec, expose, generate, generate_access, generate_jobs,
     generate_policy, get, history, label, logs, patch, replace, rollout, rollout_status, scale, set, taint, wait,
 };
 
@@ -71,10 +71,10 @@ pub(super) struct Parsed {
 
 /// Finds the command of a command line and reads its flags.
 pub(super) fn parse(words: &[String]) -> Result<Parsed, Failure> {
+    let line = std::iter::once("kubectl").chain(words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
     let mut words = words.to_vec();
     let mut command = &ROOT;
     let mut path = "kubectl".to_owned();
-    let line = std::iter::once("kubectl").chain(words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
     while let Some(at) = first_argument(&words, &command.all_flags()) {
         let Some(child) = command.child(&words[at]) else { break };
         words.remove(at);
@@ -89,6 +89,23 @@ pub(super) fn parse(words: &[String]) -> Result<Parsed, Failure> {
     }
     let (flags, arguments, dash) = flags::parse(&words, &known, &path)?;
     Ok(Parsed { command, path, line, flags, arguments, dash })
+}
+
+/// The command that a line has come to, and the words that are left for it.
+pub(super) fn deepest(words: &[String]) -> (&'static Command, Vec<String>) {
+    let mut words = words.to_vec();
+    let mut command = &ROOT;
+    while let Some(at) = first_argument(&words, &command.all_flags()) {
+        let Some(child) = command.child(&words[at]) else { break };
+        words.remove(at);
+        command = child;
+    }
+    (command, words)
+}
+
+/// The names of a command's flags.
+pub(super) fn flag_names(command: &Command) -> impl Iterator<Item = &'static str> {
+    command.all_flags().into_iter().map(|flag| flag.name)
 }
 
 /// Where the first word stands that is neither a flag nor a flag's value.
@@ -161,6 +178,13 @@ const GLOBAL: &[Flag] = &[
     Flag::text("as-group"),
 ];
 
+const TALK: &[Flag] = &[
+    Flag::text("container").short('c'),
+    Flag::switch("stdin").short('i'),
+    Flag::switch("tty").short('t'),
+    Flag::switch("quiet").short('q'),
+    Flag::duration("pod-running-timeout"),
+];
 const FILENAME: &[Flag] =
     &[Flag::texts("filename").short('f'), Flag::text("kustomize").short('k'), Flag::switch("recursive").short('R')];
 const PRINT: &[Flag] = &[
@@ -252,6 +276,7 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
                 &[Flag::switch("create-annotation")],
             ]),
         ]),
+    Command::new("attach", exec::attach).flags(&[TALK]),
     Command::new("auth", auth::help).commands(&[
         Command::new("can-i", auth::can_i).flags(&[
             ALL_NAMESPACES,
@@ -263,6 +288,13 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
     Command::new("config", config::help).commands(&[
         Command::new("view", config::view).flags(&[PRINT, &[Flag::switch("minify"), Flag::switch("raw")]]),
         Command::new("current-context", config::current_context),
+        Command::new("get-contexts", config::get_contexts).flags(&[PRINT, &[Flag::switch("no-headers")]]),
+        Command::new("set-context", config::set_context).flags(&[&[
+            Flag::switch("current"),
+            Flag::text("cluster"),
+            Flag::text("user"),
+        ]]),
+        Command::new("use-context", config::use_context).aliases(&["use"]),
     ]),
     Command::new("cordon", drain::cordon).flags(&[SELECTOR, DRY_RUN]),
     Command::new("create", create::run)
@@ -446,6 +478,7 @@ static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
             Flag::switch("server-print"),
         ],
     ]),
+    Command::new("exec", exec::exec).flags(&[FILENAME, TALK]),
     Command::new("label", label::label).flags(LABEL),
     Command::new("logs", logs::run).flags(&[
         SELECTOR,

@@ -17,6 +17,8 @@ pub(super) enum Failure {
     Plain(String),
     /// There is nothing to say: the answer was printed, and only the exit code tells that it is no.
     Silent,
+    /// A command in a container ended with this code, which becomes kubectl's own.
+    Command(i32),
     /// Several of these.
     Many(Vec<Self>),
 }
@@ -45,6 +47,14 @@ impl Failure {
         match self {
             Self::Status(status) | Self::FromSource(status, ..) => status.is_not_found(),
             _ => false,
+        }
+    }
+
+    /// The exit code: `DefaultErrorExitCode`, unless a command in a container had its own.
+    pub(super) const fn exit_code(&self) -> i32 {
+        match self {
+            Self::Command(code) => *code,
+            _ => 1,
         }
     }
 
@@ -83,6 +93,7 @@ impl Failure {
             Self::Message(text) => format!("error: {text}"),
             Self::Plain(text) => text.clone(),
             Self::Silent => String::new(),
+            Self::Command(code) => format!("command terminated with exit code {code}"),
             Self::Many(failures) => failures.iter().map(Self::line_among_others).collect::<Vec<_>>().join("\n"),
         }
     }
@@ -99,6 +110,7 @@ impl Failure {
             Self::FromSource(status, verb, source) => format!("error when {verb} {source:?}: {}", status.message()),
             Self::Message(text) | Self::Plain(text) => text.clone(),
             Self::Silent => String::new(),
+            Self::Command(_) => self.line(),
             Self::Many(failures) => {
                 let texts: Vec<String> = failures.iter().map(Self::bare).collect();
                 if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) }

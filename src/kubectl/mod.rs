@@ -17,11 +17,13 @@ mod auth;
 mod builder;
 mod cli;
 mod command;
+mod complete;
 mod config;
 mod create;
 mod delete;
 mod drain;
 mod environment;
+mod exec;
 mod expose;
 mod failure;
 mod flags;
@@ -51,11 +53,14 @@ mod taint;
 mod template;
 mod wait;
 
-pub use api::{Api, Change};
+pub use api::{Api, Change, ExecRequest, Stream};
 pub use cli::{Config, Files};
+pub use complete::complete;
+pub use config::namespace_of_config;
 pub use program::Program;
 
 use crate::machinery::time::Time;
+use crate::node::runtime::StreamInput;
 use cli::{Cli, Step, Waiting};
 use command::Parsed;
 use failure::Failure;
@@ -68,6 +73,8 @@ pub struct Kubectl {
     state: State,
     /// When the command began to wait, from which its `--timeout` counts.
     began: Time,
+    /// What was typed into a talk since the last poll.
+    typed: Vec<StreamInput>,
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +102,7 @@ impl Kubectl {
     /// A run with these arguments (without the program's name), whose standard input holds `stdin`.
     #[must_use]
     pub fn new(arguments: Vec<String>, config: Config, stdin: String) -> Self {
-        Self { config, stdin, state: State::New(arguments), began: Time::DEFAULT_START }
+        Self { config, stdin, state: State::New(arguments), began: Time::DEFAULT_START, typed: Vec::new() }
     }
 
     /// Whether a command line reads its standard input: `-f -` and its like.
@@ -107,6 +114,33 @@ impl Kubectl {
         };
         pairs.into_iter().any(separate)
             || arguments.iter().any(|word| matches!(word.as_str(), "-f-" | "-f=-" | "--filename=-" | "-"))
+    }
+
+    /// Whether it talks with a program in a container that reads what is typed.
+    #[must_use]
+    pub fn is_talking(&self) -> bool {
+        self.talk().is_some_and(exec::Talk::reads)
+    }
+
+    /// Whether it stands for a terminal in a container.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.talk().is_some_and(exec::Talk::has_terminal)
+    }
+
+    fn talk(&self) -> Option<&exec::Talk> {
+        match &self.state {
+            State::Waiting(waiting) => match &waiting.1 {
+                Waiting::Talk(talk) => Some(talk),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Takes what was typed, for the next poll.
+    pub fn typed(&mut self, input: StreamInput) {
+        self.typed.push(input);
     }
 
     /// Goes on as far as it can at this moment.
@@ -134,7 +168,7 @@ impl Kubectl {
     }
 
     fn run(
-        &self,
+        &mut self,
         parsed: Parsed,
         waiting: Option<Waiting>,
         api: &mut dyn Api,
@@ -142,6 +176,7 @@ impl Kubectl {
         polled: &mut Polled,
     ) -> State {
         let mut cli = Cli::new(&parsed, &self.config, &self.stdin, self.began, api, files);
+        cli.typed = std::mem::take(&mut self.typed);
         let result = match waiting {
             None => (parsed.command.run)(&mut cli),
             Some(waiting) => waiting.poll(&mut cli),
@@ -156,10 +191,9 @@ impl Kubectl {
     }
 }
 
-/// Every error ends with 1: `DefaultErrorExitCode`.
 fn fail(failure: &Failure, polled: &mut Polled) -> State {
     polled.error.push_str(&failure.text());
-    State::Exited(1)
+    State::Exited(failure.exit_code())
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ impl Files for NoFiles {
     fn list(&mut self, _path: &str) -> Option<Vec<String>> {
         None
     }
+
+    fn write(&mut self, _path: &str, _bytes: &[u8]) -> Result<(), String> {
+        Err("read-only file system".to_owned())
+    }
 }
 
 fn cluster() -> Cluster {

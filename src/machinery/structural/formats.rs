@@ -170,7 +170,7 @@ fn is_card(text: &str) -> bool {
             (_, twice) => twice / 10 + twice % 10,
         })
         .sum();
-    (13..=19).contains(&digits.len()) && sum % 10 == 0
+    (13..=19).contains(&digits.len()) && sum.is_multiple_of(10)
 }
 
 fn is_isbn10(text: &str) -> bool {
@@ -181,12 +181,12 @@ fn is_isbn10(text: &str) -> bool {
     };
     let values: Option<Vec<u32>> = text.chars().enumerate().map(value).collect();
     let weighed = |values: Vec<u32>| (1..).zip(&values).map(|(weight, digit)| weight * digit).sum::<u32>();
-    values.is_some_and(|values| values.len() == 10 && weighed(values) % 11 == 0)
+    values.is_some_and(|values| values.len() == 10 && weighed(values).is_multiple_of(11))
 }
 
 fn is_isbn13(text: &str) -> bool {
     let digits = digits(text, ['-', ' ']);
     let sum: u32 =
         digits.iter().enumerate().map(|(place, digit)| if place % 2 == 0 { *digit } else { digit * 3 }).sum();
-    digits.len() == 13 && sum % 10 == 0
+    digits.len() == 13 && sum.is_multiple_of(10)
 }

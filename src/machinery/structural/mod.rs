@@ -4,7 +4,7 @@
 //! CustomResourceDefinition; all else walks a value beside it.
 //!
 //! - [`prune`]: fields that the schema does not know, and nulls where there may be none.
-//! - [`fill`]: defaults.
+//! - [`fill`], defaults: what is missing.
 //! - [`validate`]: types, bounds, patterns, formats, in the words of `k8s.io/kube-openapi/pkg/validation`.
 //! - [`lists`]: the items of sets and maps, of which each may be there once.
 //! - [`rules`]: `x-kubernetes-validations`, in the Common Expression Language.

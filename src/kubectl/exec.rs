@@ -1,0 +1,172 @@
+//! `kubectl exec` and `kubectl attach`.
+//!
+//! Follows `k8s.io/kubectl/pkg/cmd/exec` and `pkg/cmd/attach`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::api::{ExecRequest, Stream};
+use super::builder::{self, Query};
+use super::cli::{Cli, Step, Waiting};
+use super::failure::Failure;
+use super::logs;
+use crate::api::{Kind, ObjectKey};
+use crate::apiserver::ListOptions;
+use crate::machinery::shell;
+
+/// `--pod-running-timeout`: so long the pods of an object may take to appear.
+const POD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A talk with a program in a container.
+#[derive(Clone, Debug)]
+pub(super) struct Talk {
+    stream: Stream,
+    /// How many pieces of its output have been seen.
+    seen: u64,
+    stdin: bool,
+    tty: bool,
+}
+
+impl Talk {
+    /// Whether it takes what is typed.
+    pub(super) const fn reads(&self) -> bool {
+        self.stdin
+    }
+
+    /// Whether it stands for a terminal.
+    pub(super) const fn has_terminal(&self) -> bool {
+        self.stdin && self.tty
+    }
+
+    /// Passes on what was typed, and shows what was said.
+    pub(super) fn poll(self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
+        for input in std::mem::take(&mut cli.typed) {
+            cli.api.stream_input(&self.stream, input);
+        }
+        let said = cli.api.stream_output(&self.stream, self.seen);
+        for piece in &said.output {
+            let text = String::from_utf8_lossy(&piece.bytes);
+            match piece.stream {
+                // A terminal is one stream.
+                shell::Stream::Error if !self.tty => cli.err.push_str(&text),
+                _ => cli.out.push_str(&text),
+            }
+        }
+        match (said.ended, said.exit_code) {
+            (false, _) => Ok(Step::Wait(Waiting::Talk(Self { seen: said.seen, ..self }))),
+            (true, None | Some(0)) => Ok(Step::Done),
+            (true, Some(code)) => Err(Failure::Command(code)),
+        }
+    }
+}
+
+/// Runs `kubectl exec`.
+pub(super) fn exec(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let dash = cli.parsed.dash;
+    let (named, command) = cli.arguments().split_at(dash.unwrap_or(cli.arguments().len()).min(cli.arguments().len()));
+    if dash.is_none() && named.len() > 1 {
+        return Err(cli.usage("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"));
+    }
+    if named.is_empty() && !cli.flags().has("filename") {
+        return Err(Failure::message("pod, type/name or --filename must be specified"));
+    }
+    if command.is_empty() {
+        return Err(Failure::message("you must specify at least one command for the container"));
+    }
+    let command = command.to_vec();
+    let pod = pod(cli, named.first().map(String::as_str))?;
+    let phase = pod["status"]["phase"].as_str().unwrap_or("");
+    if matches!(phase, "Succeeded" | "Failed") {
+        return Err(Failure::Message(format!(
+            "cannot exec into a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    let container = container(cli, &pod)?;
+    let (stdin, tty) = (cli.flags().is("stdin", false), cli.flags().is("tty", false));
+    let request = ExecRequest { pod: key_of(&pod), container, command, stdin, tty: tty && stdin };
+    let stream = cli.api.exec(&request).map_err(not_run)?;
+    Talk { stream, seen: 0, stdin, tty: request.tty }.poll(cli)
+}
+
+/// What a refused stream is told as.
+fn not_run(status: crate::machinery::status::Status) -> Failure {
+    if status.message().starts_with("OCI runtime exec failed") || status.message().contains("failed to exec") {
+        return Failure::Message(format!("Internal error occurred: {}", status.message()));
+    }
+    Failure::Status(status)
+}
+
+/// Runs `kubectl attach`.
+pub(super) fn attach(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let [named] = cli.arguments() else {
+        let (expected, given) = ("at least 1 argument is required for attach", cli.arguments().len());
+        let more = format!("expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {given}");
+        return Err(cli.usage(if given == 0 { expected } else { &more }));
+    };
+    let named = named.clone();
+    let pod = pod(cli, Some(&named))?;
+    let phase = pod["status"]["phase"].as_str().unwrap_or("");
+    if matches!(phase, "Succeeded" | "Failed") {
+        return Err(Failure::Message(format!(
+            "cannot attach a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    let container = container(cli, &pod)?;
+    let (stdin, tty) = (cli.flags().is("stdin", false), cli.flags().is("tty", false));
+    if stdin && !cli.flags().is("quiet", false) {
+        cli.complain("If you don't see a command prompt, try pressing enter.");
+    }
+    let stream = cli.api.attach(&key_of(&pod), &container)?;
+    // What was written before is in the log, not here.
+    let seen = cli.api.stream_output(&stream, 0).seen;
+    Talk { stream, seen, stdin, tty: tty && stdin }.poll(cli)
+}
+
+/// The pod that is meant, or the first of an object's pods: `AttachablePodForObject`.
+fn pod(cli: &mut Cli<'_>, named: Option<&str>) -> Result<Value, Failure> {
+    let words: Vec<String> = named
+        .into_iter()
+        .map(|word| if word.contains('/') { word.to_owned() } else { format!("pods/{word}") })
+        .collect();
+    let mut infos = builder::find(cli, Query { selects: false, ..Query::new(&words) })?.all()?;
+    if infos.len() != 1 {
+        return Err(Failure::message("expected a resource"));
+    }
+    let info = infos.remove(0);
+    if info.kind == Kind::Pod {
+        return Ok(info.object);
+    }
+    let label_selector = logs::selector_of(&info)?;
+    let options = ListOptions { label_selector, ..ListOptions::default() };
+    let list = cli.list(Kind::Pod, &info.namespace, options)?.wire();
+    let mut pods: Vec<Value> = list["items"].as_array().cloned().unwrap_or_default();
+    logs::by_likelihood(&mut pods);
+    if pods.is_empty() {
+        return Err(Failure::Message(format!(
+            "timed out waiting for the condition after {}s: {}/{} has no pods",
+            POD_TIMEOUT.as_secs(),
+            info.kind.info().singular,
+            info.name
+        )));
+    }
+    Ok(pods.remove(0))
+}
+
+fn container(cli: &mut Cli<'_>, pod: &Value) -> Result<String, Failure> {
+    let wanted = cli.flags().text("container").to_owned();
+    if wanted.is_empty() {
+        return Ok(logs::default_container(cli, pod));
+    }
+    let all = ["initContainers", "containers", "ephemeralContainers"];
+    if all.iter().flat_map(|field| logs::names(pod, field)).any(|name| name == wanted) {
+        return Ok(wanted);
+    }
+    let name = pod["metadata"]["name"].as_str().unwrap_or("");
+    Err(Failure::Message(format!("container {wanted} not found in pod {name}")))
+}
+
+fn key_of(pod: &Value) -> ObjectKey {
+    let text = |field: &str| pod["metadata"][field].as_str().unwrap_or("");
+    ObjectKey::new(text("namespace"), text("name"))
+}
