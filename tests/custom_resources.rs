@@ -142,6 +142,16 @@ fn a_resource_is_served_in_each_version() {
     client.merge(&format!("{older}/a"), json!({ "spec": { "size": "large" } })).expect("it is patched");
     let found = client.get(&format!("{THINGS}/a")).expect("it is there");
     assert_eq!((&found["spec"]["size"], &found["metadata"]["generation"]), (&json!("large"), &json!(2)));
+    let path = format!("{THINGS}/a");
+    let unconditional = client.call("PUT", &path, "application/json", thing("a", json!({})));
+    assert_eq!(
+        unconditional.expect_err("it says no version").message(),
+        "things.case.example \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+    );
+    let mut known = found;
+    known["spec"] = json!({ "size": "tiny" });
+    let answer = client.call("PUT", &path, "application/json", known).expect("it is replaced");
+    assert_eq!(answer.response.wire()["spec"], json!({ "size": "tiny", "new": "new" }));
     let gone = client.get("/apis/case.example/v2/namespaces/default/things");
     assert_eq!(reason(gone), "the server could not find the requested resource");
 }

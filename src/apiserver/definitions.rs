@@ -29,7 +29,7 @@ const ACTOR: &str = "kube-apiserver";
 pub(super) struct Served(OrdMap<CustomKind, Arc<Resource>>);
 
 /// A resource that a definition declares.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Resource {
     /// The versions in which it is served, the preferred one first.
     versions: Vec<CustomKind>,
@@ -212,9 +212,10 @@ impl ApiServer {
             let commits = self.etcd.commits(seen);
             let about = |commit: &crate::etcd::Commit| match commit.kind() {
                 Kind::CustomResourceDefinition => Some(commit.key.name.clone()),
+                // What becomes of an object matters only to a definition that waits for its end.
                 Kind::Custom(kind) => {
-                    let info = kind.info();
-                    Some(Name::from(format!("{}.{}", info.plural, info.group)))
+                    let resource = self.served.get(kind).filter(|resource| resource.ends);
+                    resource.map(|_| Name::from(commit.kind().resource()))
                 }
                 _ => None,
             };
@@ -244,8 +245,8 @@ impl ApiServer {
         self.serve(name);
         let Some((_, group)) = name.split_once('.') else { return };
         for other in self.definitions_of(group) {
-            if other.key().name != *name && !other.is_deleting() {
-                self.judge_definition(now, &other);
+            let is_other = other.key().name != *name && !other.is_deleting();
+            if is_other && self.judge_definition(now, &other) {
                 self.serve(&other.key().name);
             }
         }
@@ -274,8 +275,8 @@ impl ApiServer {
         }
     }
 
-    /// Accepts a definition's names, and says so.
-    fn judge_definition(&mut self, now: Time, definition: &Object) {
+    /// Accepts a definition's names, and says so. Returns whether that changed anything.
+    fn judge_definition(&mut self, now: Time, definition: &Object) -> bool {
         let (spec, status) = (part(definition, "spec"), part(definition, "status"));
         let mut taken = Taken::default();
         let group = spec["group"].as_str().unwrap_or("");
@@ -297,7 +298,9 @@ impl ApiServer {
                 "The names of {} are in use already."
             };
             self.write_status(now, definition, new, why);
+            return true;
         }
+        false
     }
 
     /// Deletes the objects of a definition, and lets it go when there are none.

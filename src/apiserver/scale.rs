@@ -79,6 +79,18 @@ fn custom_parts(object: &Unstructured) -> Result<Parts, Status> {
     })
 }
 
+/// The scale of a custom resource that says no number cannot be read.
+#[inline(never)]
+fn check_replicas(object: &Unstructured) -> Result<(), Status> {
+    let scale = object.kind.custom().and_then(|kind| kind.definition().scale.as_ref());
+    let Some(path) = scale.map(|scale| &scale.spec_replicas) else { return Ok(()) };
+    let (first, rest) = path.trim_start_matches('.').split_once('.').unwrap_or((path, ""));
+    if object.fields.get(first).and_then(|value| nested(value, rest)).is_some() {
+        return Ok(());
+    }
+    Err(Status::internal(&format!("the spec replicas field {path:?} does not exist")))
+}
+
 #[inline(never)]
 fn set_custom(object: &mut Unstructured, replicas: i32) {
     let scale = object.kind.custom().and_then(|kind| kind.definition().scale.as_ref());
@@ -143,6 +155,9 @@ fn scale_of(object: &Object) -> Result<Value, Status> {
 impl ApiServer {
     pub(super) fn scale(&mut self, context: &mut Context<'_>, target: &Target, verb: Verb) -> Result<Response, Status> {
         let object = self.get(target)?;
+        if let (Object::Unstructured(object), Verb::Get) = (&object, &verb) {
+            check_replicas(object)?;
+        }
         let scale = scale_of(&object)?;
         let (wanted, options) = match verb {
             Verb::Get => return Ok(Response::Value(scale)),

@@ -112,6 +112,7 @@ impl ApiServer {
             }
             return Err(Self::not_found(target.kind, &target.key()));
         };
+        check_conditional(target.kind, &object)?;
         self.replace(context, target, &existing, object, options)
     }
 
@@ -314,6 +315,20 @@ fn check_same_uid(existing: &Object, object: &Object) -> Result<(), Status> {
     }
     let error = FieldError::invalid(&Path::new("metadata").child("uid"), new, "field is immutable");
     Err(invalid(object, &vec![error]))
+}
+
+/// Some kinds are updated only by who says which version of the object it was made of: `AllowUnconditionalUpdate`.
+fn check_conditional(kind: Kind, object: &Object) -> Result<(), Status> {
+    let metadata = object.metadata();
+    let is_said = !matches!(metadata.resource_version.as_deref(), None | Some("" | "0"));
+    if is_said || !matches!(kind, Kind::Custom(_) | Kind::CustomResourceDefinition) {
+        return Ok(());
+    }
+    let path = Path::new("metadata").child("resourceVersion");
+    let error = FieldError::invalid(&path, 0, "must be specified for an update");
+    // Upstream gives the resource in the place of the kind.
+    let info = kind.info();
+    Err(Status::invalid(info.group, info.plural, metadata.name.as_deref().unwrap_or(""), &vec![error]))
 }
 
 fn check_preconditions(kind: Kind, existing: &Object, object: &Object) -> Result<(), Status> {

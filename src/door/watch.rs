@@ -183,10 +183,6 @@ impl Watch {
     }
 
     fn collect(&mut self, cluster: &Cluster, piece: &mut String) -> bool {
-        // The watches of a kind end with its definition.
-        if !cluster.api().serves(self.target.kind) {
-            return false;
-        }
         let etcd = cluster.api().etcd();
         let Ok(commits) = etcd.watch(self.at) else {
             let message = format!("too old resource version: {} ({})", self.at, etcd.compacted());
@@ -203,7 +199,8 @@ impl Watch {
                 break;
             }
         }
-        true
+        // The watches of a kind end with its definition, once everything is told.
+        self.at < etcd.revision() || cluster.api().serves(self.target.kind)
     }
 
     /// What a change means to somebody who sees only what the selectors mean.

@@ -13,6 +13,7 @@ use std::ops::Bound;
 
 use crate::machinery::persistent::OrdMap;
 use imbl::Vector;
+use serde_json::Value;
 
 use crate::api::{Kind, KindMap, Name, Object, ObjectKey};
 use crate::machinery::time::Time;
@@ -104,7 +105,25 @@ fn kibibytes(commit: &Commit) -> usize {
         Some(Object::Secret(secret)) => {
             1 + secret.data.iter().flatten().map(|(_, bytes)| bytes.0.len()).sum::<usize>() / 1024
         }
+        // Definitions may be large, and so may what they declare.
+        Some(Object::Unstructured(object))
+            if matches!(object.kind, Kind::Custom(_) | Kind::CustomResourceDefinition) =>
+        {
+            1 + object.fields.values().map(json_bytes).sum::<usize>() / 1024
+        }
         _ => 1,
+    }
+}
+
+/// About how long a value is as JSON.
+fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(json_bytes).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + json_bytes(value) + 4).sum::<usize>() + 2
+        }
+        _ => 5,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod duration;
 pub mod field;
 pub mod fields;
 pub mod go_json;
+pub mod go_regex;
 pub mod intstr;
 pub mod ip;
 pub mod json;

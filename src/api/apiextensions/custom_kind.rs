@@ -184,6 +184,7 @@ impl Definition {
 }
 
 impl PartialEq for CustomKind {
+    #[inline(never)]
     fn eq(&self, other: &Self) -> bool {
         self.is_same(*other) || self.name() == other.name()
     }
@@ -198,6 +199,7 @@ impl PartialOrd for CustomKind {
 }
 
 impl Ord for CustomKind {
+    #[inline(never)]
     fn cmp(&self, other: &Self) -> Ordering {
         self.name().cmp(&other.name())
     }

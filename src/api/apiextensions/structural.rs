@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Step, below};
 use crate::machinery::field::{ErrorList, FieldError, Path};
-use crate::machinery::shell::regex::Regex;
+use crate::machinery::go_regex;
 use crate::machinery::structural::{Schema, prune, validate as by_schema};
 
 /// Where in a schema another one stands.
@@ -160,7 +160,7 @@ fn junctors(schema: &Value, path: &Path, errors: &mut ErrorList) {
         nested_value(&schema["not"], &path.child("not"), errors);
     }
     let pattern = text(schema, "pattern");
-    if let Some(why) = Regex::new(pattern, true, false).err().filter(|_| !pattern.is_empty()) {
+    if let Some(why) = go_regex::compile(pattern).err().filter(|_| !pattern.is_empty()) {
         let detail = format!("must be a valid regular expression, but isn't: error parsing regexp: {why}");
         errors.push(FieldError::invalid(&path.child("pattern"), pattern, detail));
     }

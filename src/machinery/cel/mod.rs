@@ -158,6 +158,12 @@ mod tests {
             ("object.?spec.?nothing.orValue(7) + object.?spec.replicas.orValue(0)", "10"),
             ("object.?metadata.?nothing.deep.hasValue()", "false"),
             ("-object.spec.replicas < 0 && type(1) == int", "true"),
+            ("[3, 1, 2].max() - [3, 1, 2].min() + object.spec.ports.sum()", "525"),
+            (
+                "'a1b22'.findAll('[0-9]+').join('-') + 'a1'.find('\\\\d') + [1, 2].reverse().map(n, string(n)).join()",
+                "1-22121",
+            ),
+            ("isIP('10.0.0.1') && !isCIDR('10.0.0.1') && [1, 1, 2].distinct().slice(0, 1).size() == 1", "true"),
         ];
         for (text, expected) in table {
             assert_eq!(evaluate(text), expected, "{text}");

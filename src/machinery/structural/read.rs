@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Additional, Bound, Checks, ListType, Pattern, Rule, Schema};
-use crate::machinery::shell::regex::Regex;
+use crate::machinery::go_regex;
 
 fn text(json: &Value, name: &str) -> String {
     json[name].as_str().unwrap_or("").to_owned()
@@ -73,7 +73,7 @@ fn checks(json: &Value) -> Checks {
         multiple_of: json["multipleOf"].as_f64(),
         max_length: size(json, "maxLength"),
         min_length: size(json, "minLength"),
-        pattern: pattern.map(|text| Pattern { text: text.to_owned(), regex: Regex::new(text, true, false).ok() }),
+        pattern: pattern.map(|text| Pattern { text: text.to_owned(), regex: go_regex::compile(text).ok().flatten() }),
         max_items: size(json, "maxItems"),
         min_items: size(json, "minItems"),
         unique_items: is(json, "uniqueItems"),
