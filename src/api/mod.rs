@@ -3,6 +3,7 @@
 
 mod admission_registration;
 pub(crate) mod api_registration;
+pub mod apiextensions;
 pub(crate) mod apps;
 mod autoscaling;
 pub(crate) mod batch;
@@ -16,6 +17,7 @@ pub(crate) mod flow_control;
 pub mod form;
 mod internal;
 mod kind;
+mod kind_map;
 pub mod managed_fields;
 mod meta;
 pub(crate) mod networking;
@@ -33,7 +35,9 @@ pub mod table;
 mod unstructured;
 mod versions;
 
+pub use apiextensions::CustomKind;
 pub use kind::{Kind, KindInfo, Subresource};
+pub use kind_map::KindMap;
 pub use object::{Name, Object, ObjectKey, Resource, controller_of};
 pub use parts::Parts;
 pub use unstructured::Unstructured;

@@ -21,8 +21,8 @@ use super::kind::Subresource;
 use super::object::Object;
 use super::unstructured::Unstructured;
 use super::{
-    admission_registration, api_registration, apps, autoscaling, batch, certificates, coordination, core, discovery,
-    flow_control, meta, networking, node, policy, rbac, resource, scheduling, storage,
+    admission_registration, api_registration, apiextensions, apps, autoscaling, batch, certificates, coordination, core,
+    discovery, flow_control, meta, networking, node, policy, rbac, resource, scheduling, storage,
 };
 use crate::machinery::time::Time;
 
@@ -75,6 +75,8 @@ fn default_unstructured(object: &mut Arc<Unstructured>) {
         Kind::APIService => api_registration::default(Arc::make_mut(object)),
         kind if flow_control::has(kind) => flow_control::default(Arc::make_mut(object)),
         kind if resource::has(kind) => resource::default(Arc::make_mut(object)),
+        Kind::CustomResourceDefinition => apiextensions::default(Arc::make_mut(object)),
+        Kind::Custom(custom) => apiextensions::custom::default(Arc::make_mut(object), custom),
         _ => {}
     }
 }
@@ -114,7 +116,13 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::IngressClass(object) => networking::ingress_class::prepare_for_create(Arc::make_mut(object)),
         Object::NetworkPolicy(object) => networking::network_policy::prepare_for_create(Arc::make_mut(object)),
         Object::PodTemplate(object) => core::pod_template::prepare_for_create(Arc::make_mut(object)),
-        Object::Unstructured(object) => Arc::make_mut(object).prepare_for_create(),
+        Object::Unstructured(object) => {
+            let object = Arc::make_mut(object);
+            object.prepare_for_create();
+            if object.kind == Kind::CustomResourceDefinition {
+                apiextensions::prepare_for_create(object);
+            }
+        }
         _ => {}
     }
 }
@@ -179,6 +187,8 @@ fn validate_unstructured(object: &Unstructured) -> ErrorList {
         Kind::APIService => api_registration::validate(object),
         Kind::CertificateSigningRequest => certificates::validate(object),
         Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::validate(object),
+        Kind::CustomResourceDefinition => apiextensions::validate(object),
+        Kind::Custom(custom) => apiextensions::custom::validate(object, None, custom),
         kind if flow_control::has(kind) => flow_control::validate(object),
         _ => ErrorList::new(),
     }
@@ -240,6 +250,10 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         Unstructured => |new, old| match new.kind {
             Kind::CSIDriver => storage::csi_driver::prepare_for_update(Arc::make_mut(new), old),
             Kind::CertificateSigningRequest => certificates::prepare_for_update(Arc::make_mut(new), old, subresource),
+            Kind::CustomResourceDefinition => {
+                apiextensions::prepare_for_update(Arc::make_mut(new), old, subresource);
+            }
+            Kind::Custom(_) => apiextensions::custom::prepare_for_update(Arc::make_mut(new), old, subresource),
             _ => Arc::make_mut(new).prepare_for_update(old, subresource),
         },
         HorizontalPodAutoscaler => |new, old| autoscaling::prepare_for_update(Arc::make_mut(new), old, subresource),
@@ -342,6 +356,8 @@ fn validate_unstructured_update(new: &Unstructured, old: &Unstructured, subresou
         Kind::CertificateSigningRequest => certificates::validate_update(new, old, subresource),
         Kind::APIService if subresource.is_none() => api_registration::validate(new),
         Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::validate_update(new, old),
+        Kind::CustomResourceDefinition => apiextensions::validate_update(new, old, subresource),
+        Kind::Custom(custom) => apiextensions::custom::validate(new, Some((old, subresource)), custom),
         kind if flow_control::has(kind) && subresource.is_none() => flow_control::validate(new),
         _ => ErrorList::new(),
     }
@@ -360,7 +376,12 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
         Object::PersistentVolume(new) => core::persistent_volume::warnings(new),
         Object::PersistentVolumeClaim(new) => core::claim::warnings(new),
         Object::StorageClass(new) => storage::class::warnings(new),
-        Object::Unstructured(new) if new.kind == Kind::CSIStorageCapacity => storage::capacity::warnings(new),
+        Object::Unstructured(new) => match new.kind {
+            Kind::CSIStorageCapacity => storage::capacity::warnings(new),
+            Kind::CustomResourceDefinition => apiextensions::warnings(new, old),
+            Kind::Custom(_) => apiextensions::custom::warnings(new, old),
+            _ => Vec::new(),
+        },
         Object::Pod(new) => {
             let old = old.and_then(Object::downcast).map(|old| &**old);
             core::pod::strategy::warnings(new, old)

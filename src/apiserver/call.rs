@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::address::{self, Query, unknown_address};
+use super::address::{Query, unknown_address};
 use super::{
-    Body, DeleteOptions, FieldValidation, ListOptions, Patch, Propagation, Request, Target, User, Verb, VersionMatch,
-    WriteOptions,
+    ApiServer, Body, DeleteOptions, FieldValidation, ListOptions, Patch, Propagation, Request, Target, User, Verb,
+    VersionMatch, WriteOptions,
 };
 use crate::api::{Kind, Name, Subresource};
 use crate::etcd::{Cause, Why};
@@ -80,8 +80,8 @@ impl Call {
     ///
     /// # Errors
     /// The refusal of a call that asks for nothing that there is.
-    pub fn request(&self) -> Result<Request, Status> {
-        let target = address::target(&self.path)?;
+    pub fn request(&self, api: &ApiServer) -> Result<Request, Status> {
+        let target = api.address(&self.path)?;
         let query = Query::of(&self.path);
         let verb = self.verb(&target, &query)?;
         let actor = if self.client.is_empty() { "unknown" } else { &self.client };

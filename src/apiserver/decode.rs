@@ -23,6 +23,9 @@ pub(super) fn object(
         }
         Body::Json(value) => value,
     };
+    if let Kind::Custom(custom) = kind {
+        return super::custom::decode(custom, value, validation, warnings);
+    }
     let info = kind.info();
     let version = kind.api_version();
     let value = match other_version(kind, &value) {
@@ -43,6 +46,9 @@ pub(super) fn patched(
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<Object, Status> {
+    if let Kind::Custom(custom) = kind {
+        return super::custom::decode(custom, value.clone(), validation, warnings);
+    }
     let refused = |error: &str| {
         let mut whole = value.clone();
         complete(&mut whole);
@@ -65,6 +71,10 @@ pub(super) fn patched(
 
 /// Decodes what server-side apply has merged; its fields are known to be those of the kind.
 pub(super) fn merged(kind: Kind, value: Value) -> Result<Object, String> {
+    if let Kind::Custom(custom) = kind {
+        let decoded = super::custom::decode(custom, value, FieldValidation::Ignore, &mut Vec::new());
+        return decoded.map_err(|status| status.message().to_owned());
+    }
     let why = std::cell::RefCell::new(String::new());
     let refused = |error: &str| {
         error.clone_into(&mut why.borrow_mut());

@@ -38,6 +38,9 @@ impl ApiServer {
             let why = "this is a system priority class and cannot be deleted";
             return Err(Status::forbidden(kind.info().group, kind.info().plural, &key.name, why));
         }
+        if kind == Kind::CustomResourceDefinition && !existing.is_deleting() {
+            return self.delete_definition(context, &existing, options.dry_run);
+        }
         if kind == Kind::Namespace {
             return self.delete_namespace(context, &existing, options);
         }

@@ -13,7 +13,9 @@ mod call;
 mod call_of_request;
 mod computed;
 mod continuation;
+mod custom;
 mod decode;
+mod definitions;
 mod delete;
 mod event_ttl;
 mod eviction;
@@ -37,6 +39,7 @@ use crate::machinery::time::Time;
 
 use allocator::Allocator;
 pub use call::{Call, Caller, media_type};
+use definitions::Served;
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
 pub use fields::selectable_fields;
@@ -59,6 +62,7 @@ pub struct ApiServer {
     metrics: Option<std::sync::Arc<metrics::Metrics>>,
     /// The revision at which the server was ready.
     started_at: crate::etcd::Revision,
+    served: Served,
 }
 
 impl Default for ApiServer {
@@ -91,6 +95,7 @@ impl ApiServer {
             event_leases: EventLeases::default(),
             metrics: None,
             started_at: 0,
+            served: Served::default(),
         }
     }
 
@@ -112,7 +117,10 @@ impl ApiServer {
     /// The refusal, as a client would receive it.
     pub fn handle(&mut self, now: Time, random: &mut Random, request: Request) -> Result<Answer, Status> {
         self.authorize_request(&request)?;
-        let Request { mut cause, target, verb, user } = request;
+        let Request { mut cause, mut target, verb, user } = request;
+        if let Kind::Custom(kind) = target.kind {
+            target.kind = Kind::Custom(self.served_kind(kind, authorization::is_component(&user))?);
+        }
         if let Some(subresource) = target.subresource
             && !target.kind.has(subresource)
         {
@@ -137,6 +145,10 @@ impl ApiServer {
         let before = self.etcd.revision();
         if target.kind == Kind::Endpoints {
             context.warnings.push(ENDPOINTS_DEPRECATED.to_owned());
+        }
+        if let Kind::Custom(kind) = target.kind {
+            let creates = matches!(verb, Verb::Create { .. });
+            self.admit_custom(kind, creates, &mut context.warnings)?;
         }
         let response = match (target.subresource, verb) {
             (None, Verb::Create { body, options }) if !target.kind.is_stored() && !target.kind.is_computed() => {
@@ -173,8 +185,11 @@ impl ApiServer {
             }
             _ => Err(Status::method_not_allowed()),
         };
+        if matches!(target.kind, Kind::Custom(_) | Kind::CustomResourceDefinition) {
+            self.settle_definitions(now, context.random, before);
+        }
         let response = match response {
-            Ok(response) => response,
+            Ok(response) => response.in_version(target.kind),
             Err(status) => return Err(status.with_warnings(context.warnings)),
         };
         if writes_event

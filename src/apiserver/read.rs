@@ -49,7 +49,8 @@ fn labels_of(object: &Object) -> std::collections::BTreeMap<String, String> {
 impl ApiServer {
     pub(super) fn get(&self, target: &Target) -> Result<Object, Status> {
         let key = target.key();
-        self.etcd.get(target.kind, &key).cloned().ok_or_else(|| Self::not_found(target.kind, &key))
+        let found = self.etcd.get(target.kind, &key).cloned().ok_or_else(|| Self::not_found(target.kind, &key))?;
+        Ok(found.in_version(target.kind))
     }
 
     pub(super) fn list(&self, target: &Target, options: &ListOptions) -> Result<List, Status> {

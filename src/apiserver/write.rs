@@ -16,6 +16,10 @@ use super::{
 /// `OptimisticLockErrorMsg` of `k8s.io/apiserver/pkg/registry/generic/registry`.
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
+/// How custom resources can be patched: nobody knows how their lists are merged.
+const CUSTOM_PATCHES: &str = "the body of the request was in an unknown format - accepted media types include: \
+                              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+
 /// How long the random end of a generated name is.
 const NAME_SUFFIX_LENGTH: usize = 5;
 /// The longest name that `generateName` makes.
@@ -59,7 +63,7 @@ impl ApiServer {
         self.note_address(context.now, None, Some(&object));
         let created = self
             .etcd
-            .create(context.now, object, context.cause.clone())
+            .create(context.now, self.in_storage_version(object), context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;
@@ -102,12 +106,14 @@ impl ApiServer {
         check_namespace(target, &mut object)?;
         check_name(target, &mut object)?;
         strategy::default(&mut object);
-        let Some(existing) = self.etcd.get(target.kind, &target.key()).cloned() else {
+        let existing = self.etcd.get(target.kind, &target.key()).cloned();
+        let Some(existing) = existing.map(|existing| existing.in_version(target.kind)) else {
             if allows_create_on_update(target.kind) && target.subresource.is_none() {
                 return self.create(context, target, Body::Object(object), options);
             }
             return Err(Self::not_found(target.kind, &target.key()));
         };
+        check_conditional(target.kind, &object)?;
         self.replace(context, target, &existing, object, options)
     }
 
@@ -164,7 +170,7 @@ impl ApiServer {
         self.note_address(context.now, Some(existing), Some(&object));
         let updated = self
             .etcd
-            .update(context.now, existing, object, context.cause.clone())
+            .update(context.now, existing, self.in_storage_version(object), context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;
@@ -190,6 +196,9 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         if let Patch::Apply(config) = patch {
             return self.apply(context, target, &config, options);
+        }
+        if matches!((&patch, target.kind), (Patch::Strategic(_), Kind::Custom(_))) {
+            return Err(Status::new(Reason::UnsupportedMediaType, CUSTOM_PATCHES));
         }
         let existing = self.get(target)?;
         let mut seen = existing.clone();
@@ -318,6 +327,20 @@ fn check_same_uid(existing: &Object, object: &Object) -> Result<(), Status> {
     }
     let error = FieldError::invalid(&Path::new("metadata").child("uid"), new, "field is immutable");
     Err(invalid(object, &vec![error]))
+}
+
+/// Some kinds are updated only by who says which version of the object it was made of: `AllowUnconditionalUpdate`.
+fn check_conditional(kind: Kind, object: &Object) -> Result<(), Status> {
+    let metadata = object.metadata();
+    let is_said = !matches!(metadata.resource_version.as_deref(), None | Some("" | "0"));
+    if is_said || !matches!(kind, Kind::Custom(_) | Kind::CustomResourceDefinition) {
+        return Ok(());
+    }
+    let path = Path::new("metadata").child("resourceVersion");
+    let error = FieldError::invalid(&path, 0, "must be specified for an update");
+    // Upstream gives the resource in the place of the kind.
+    let info = kind.info();
+    Err(Status::invalid(info.group, info.plural, metadata.name.as_deref().unwrap_or(""), &vec![error]))
 }
 
 fn check_preconditions(kind: Kind, existing: &Object, object: &Object) -> Result<(), Status> {

@@ -182,6 +182,18 @@ impl<'a> Client<'a> {
         self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.ready(count, self.now)).map_err(ClientError::Throttled)
     }
 
+    /// The kind that an `apiVersion` and a kind mean, if it is served: discovery, which clients keep in mind.
+    #[must_use]
+    pub fn kind_of(&self, api_version: &str, kind: &str) -> Option<Kind> {
+        self.api.kind_of(api_version, kind)
+    }
+
+    /// The custom kinds that are served.
+    #[must_use]
+    pub fn custom_kinds(&self) -> Vec<Kind> {
+        self.api.custom_kinds().collect()
+    }
+
     /// Puts another key into the queue of the controller that acts.
     pub fn enqueue(&mut self, key: QueueKey) {
         self.enqueue_after(key, Duration::ZERO);

@@ -201,7 +201,8 @@ impl Watch {
                 break;
             }
         }
-        true
+        // The watches of a kind end with its definition, once everything is told.
+        self.at < etcd.revision() || cluster.api().serves(self.target.kind)
     }
 
     /// What a change means to somebody who sees only what the selectors mean.
@@ -222,7 +223,7 @@ impl Watch {
     }
 
     fn event(&mut self, piece: &mut String, event: &str, object: &Object, cluster: &Cluster) {
-        let mut object = object.clone();
+        let mut object = object.clone().in_version(self.target.kind);
         if self.format.shape != Shape::Table(IncludeObject::None) {
             cluster.api().show_owners(&mut object);
         }

@@ -272,7 +272,7 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
             let verb = patch_verb(patch.clone());
             send(cluster, object, None, verb, why, "patched")
         }
-        Action::Request(call) => match call.request().and_then(|request| cluster.request(request)) {
+        Action::Request(call) => match call.request(cluster.api()).and_then(|request| cluster.request(request)) {
             Ok(answer) => Outcome { lines: answer.warnings, ..Outcome::default() },
             Err(status) => Outcome::refused(status),
         },
@@ -353,8 +353,10 @@ fn on_machine(cluster: &mut Cluster, action: &Action) -> (Result<(), MachineErro
     }
 }
 
-fn target(object: &ObjectName) -> Result<Target, Status> {
-    let kind = Kind::from_manifest(&object.api_version, &object.kind)
+fn target(cluster: &Cluster, object: &ObjectName) -> Result<Target, Status> {
+    let kind = cluster
+        .api()
+        .kind_of(&object.api_version, &object.kind)
         .ok_or_else(|| Status::bad_request(format!("the server doesn't have a resource type {:?}", object.kind)))?;
     Ok(Target::object(kind, &ObjectKey::new(object.namespace.as_str(), object.name.as_str())))
 }
@@ -372,7 +374,7 @@ fn send(
     why: Why,
     done: &str,
 ) -> Outcome {
-    let target = match target(object) {
+    let target = match target(cluster, object) {
         Ok(target) => Target { subresource, ..target },
         Err(status) => return Outcome::refused(format!("Error from server: {status}")),
     };

@@ -213,7 +213,7 @@ impl Cluster {
         hasher.number(self.random.state());
         hasher.number(self.network.chance());
         hasher.number(self.api.etcd().revision());
-        for &kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied().chain(self.api.etcd().custom_kinds()) {
             for (_, object) in self.api.etcd().range(kind, None) {
                 hasher.bytes(object.to_value().to_string().as_bytes());
             }
@@ -312,7 +312,7 @@ impl Cluster {
         let missed: Vec<(Kind, Revision)> = oldest
             .into_iter()
             .flat_map(|oldest| self.api.etcd().commits(oldest))
-            .map(|commit| (commit.kind(), commit.revision))
+            .map(|commit| (commit.kind().as_watched(), commit.revision))
             .filter(|(kind, revision)| sent.get(kind).is_some_and(|sent| revision > sent))
             .collect();
         for (kind, revision) in missed {
@@ -376,12 +376,14 @@ impl Cluster {
         }
         slot.sent.insert(kind, self.api.etcd().revision());
         self.subscriptions.add(id, kind, selector);
-        let listed: Vec<InformerEvent> = self
-            .api
-            .etcd()
-            .range(kind, None)
-            .filter(|(_, object)| selector.selects(object))
-            .map(|(key, object)| InformerEvent {
+        let etcd = self.api.etcd();
+        let is_any = kind.custom().is_some();
+        let kinds: Vec<Kind> = if is_any { etcd.custom_kinds().collect() } else { vec![kind] };
+        let objects =
+            kinds.iter().flat_map(|&kind| etcd.range(kind, None).map(move |(key, object)| (kind, key, object)));
+        let listed: Vec<InformerEvent> = objects
+            .filter(|(_, _, object)| selector.selects(object))
+            .map(|(kind, key, object)| InformerEvent {
                 kind,
                 key: key.clone(),
                 before: None,
@@ -397,7 +399,7 @@ impl Cluster {
     fn deliver(&mut self, id: &ProcessId, revision: Revision) -> Option<()> {
         let slot = self.processes.get_mut(id)?;
         let event = slot.view(self.api.etcd().commit_at(revision)?)?;
-        slot.sent.insert(event.kind, revision);
+        slot.sent.insert(event.kind.as_watched(), revision);
         self.activity.push(Activity { time: self.now, process: id.clone(), revision });
         self.act(id, Some(revision), |process, client| process.deliver(&event, client));
         Some(())
@@ -459,7 +461,8 @@ impl Cluster {
             let watchers = self.subscriptions.watchers(commit);
             if !watchers.is_empty() {
                 let background = is_heartbeat(commit);
-                concerned.extend(watchers.into_iter().map(|id| (commit.kind(), commit.revision, background, id)));
+                let kind = commit.kind().as_watched();
+                concerned.extend(watchers.into_iter().map(|id| (kind, commit.revision, background, id)));
             }
         }
         for (kind, revision, background, id) in concerned {

@@ -122,7 +122,7 @@ pub(super) struct Slot {
 impl Slot {
     /// How the process sees a commit through its watches.
     pub(super) fn view(&self, commit: &Commit) -> Option<crate::client::InformerEvent> {
-        let kind = commit.kind();
+        let kind = commit.kind().as_watched();
         self.watches.iter().filter(|spec| spec.kind == kind).find_map(|spec| spec.view(commit))
     }
 }
@@ -153,7 +153,7 @@ pub(super) struct Subscriptions {
 
 impl Default for Subscriptions {
     fn default() -> Self {
-        Self { kinds: vec![Watchers::default(); Kind::ALL.len()] }
+        Self { kinds: vec![Watchers::default(); Kind::PLACES] }
     }
 }
 

@@ -133,7 +133,9 @@ fn parameters(etcd: &Etcd, policy: &Json, binding: &Json, namespace: &str) -> Re
     }
     let text = |value: &Json| value.as_str().unwrap_or("").to_owned();
     let (version, name) = (text(&kind["apiVersion"]), text(&kind["kind"]));
-    let Some(kind) = Kind::from_manifest(&version, &name) else {
+    let is_meant = |kind: &Kind| kind.api_version() == version && kind.info().kind == name;
+    let custom = || etcd.custom_kinds().find(is_meant);
+    let Some(kind) = Kind::from_manifest(&version, &name).or_else(custom) else {
         return Err(format!("failed to find resource referenced by paramKind: '{version}, Kind={name}'"));
     };
     let given = text(&reference["namespace"]);

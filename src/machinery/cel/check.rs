@@ -1,164 +1,204 @@
-//! What can be said of an expression's types before there is an object: fields that its kind does not have, and values
-//! that cannot be compared.
+//! What can be said of an expression before it has a value: fields that there cannot be, operators that do not go with their
+//! operands.
 //!
-//! Follows cel-go's checker as far as `k8s.io/apiserver/pkg/admission/plugin/policy/validating/typechecking.go` makes use
-//! of it: `object` and `oldObject` are of the kind, everything else is of any type.
+//! Follows `github.com/google/cel-go/checker`, as far as types are known: what is not, fits everywhere.
 
-use super::functions;
 use super::parse::{Error, Expression, Node};
-use super::value::Value;
-use crate::machinery::schema::{Custom, Struct, Type};
+use super::{functions, type_of};
+use crate::machinery::schema::{self, Custom, Struct};
 
-/// The type of a part of an expression.
-#[derive(Clone, Copy, Debug)]
-enum Of {
-    /// Nothing is known of it.
-    Any,
-    /// A plain type of the language, by its name.
-    Plain(&'static str),
-    Struct(&'static Struct),
-    List(&'static Type),
-    Map(&'static Type),
+/// What is known of a value.
+#[derive(Clone)]
+pub enum Type<'a> {
+    /// Nothing.
+    Unknown,
+    /// A type without parts: `bool`, `int`, `double`, `string` and the like.
+    Named(&'static str),
+    /// A list of such values.
+    List(Box<Type<'a>>),
+    /// A map to such values.
+    Map(Box<Type<'a>>),
+    /// An object with these fields and no others.
+    Object(&'a dyn Fields),
 }
 
-impl Of {
-    fn declared(ty: &'static Type) -> Self {
-        match ty {
-            Type::Bool => Self::Plain("bool"),
-            Type::Int32 | Type::Int64 => Self::Plain("int"),
-            Type::Float64 => Self::Plain("double"),
-            Type::String(_) => Self::Plain("string"),
-            Type::Bytes => Self::Plain("bytes"),
-            Type::Custom(Custom::Time | Custom::MicroTime) => Self::Plain("timestamp"),
-            Type::Custom(_) => Self::Any,
-            Type::Pointer(inner) | Type::Named(_, _, inner) => Self::declared(inner),
-            Type::List(item) => Self::List(item),
-            Type::Map(_, item) => Self::Map(item),
-            Type::Struct(reference) => Self::Struct(reference.get()),
+/// The fields of an object.
+pub trait Fields {
+    /// The type of a field; nothing when there is none of the name.
+    fn field(&self, name: &str) -> Option<Type<'_>>;
+}
+
+/// A kind's fields, by the table of types.
+impl Fields for Struct {
+    fn field(&self, name: &str) -> Option<Type<'_>> {
+        match Self::field(self, name) {
+            Some(field) => Some(declared(&field.ty)),
+            None if matches!(name, "apiVersion" | "kind") => Some(Type::Named("string")),
+            None => None,
         }
     }
+}
 
-    fn name(self) -> &'static str {
+fn declared(ty: &schema::Type) -> Type<'_> {
+    match ty {
+        schema::Type::Bool => Type::Named("bool"),
+        schema::Type::Int32 | schema::Type::Int64 => Type::Named("int"),
+        schema::Type::Float64 => Type::Named("double"),
+        schema::Type::String(_) => Type::Named("string"),
+        schema::Type::Bytes => Type::Named("bytes"),
+        schema::Type::Custom(Custom::Time | Custom::MicroTime) => Type::Named("timestamp"),
+        schema::Type::Custom(_) => Type::Unknown,
+        schema::Type::Pointer(inner) | schema::Type::Named(_, _, inner) => declared(inner),
+        schema::Type::List(item) => Type::List(Box::new(declared(item))),
+        schema::Type::Map(_, item) => Type::Map(Box::new(declared(item))),
+        schema::Type::Struct(reference) => Type::Object(reference.get()),
+    }
+}
+
+impl Type<'_> {
+    /// The name of the type; nothing when it is not known.
+    #[must_use]
+    pub const fn name(&self) -> Option<&'static str> {
         match self {
-            Self::Any => "dyn",
-            Self::Plain(name) => name,
-            Self::Struct(_) => "object",
-            Self::List(_) => "list",
-            Self::Map(_) => "map",
+            Self::Unknown => None,
+            Self::Named(name) => Some(name),
+            Self::List(_) => Some("list"),
+            Self::Map(_) | Self::Object(_) => Some("map"),
+        }
+    }
+
+    /// The name, where two values of different names can never be one.
+    const fn simple(&self) -> Option<&'static str> {
+        match self {
+            Self::Named(name) => Some(name),
+            _ => None,
         }
     }
 }
 
-/// What is wrong with the types of an expression about objects of a kind.
-pub(super) fn check(expression: &Expression, kind: &'static Struct) -> Result<(), Error> {
-    Checker { kind, bound: Vec::new() }.infer(expression).map(|_| ())
-}
+type Checked<'a> = Result<Type<'a>, Error>;
 
-struct Checker<'a> {
-    kind: &'static Struct,
+struct Checker<'a, 'v> {
+    outer: &'v dyn Fn(&str) -> Option<Type<'a>>,
     /// The variables of comprehensions, innermost last.
-    bound: Vec<(&'a str, Of)>,
+    bound: Vec<(String, Type<'a>)>,
 }
 
-impl<'a> Checker<'a> {
-    fn infer(&mut self, expression: &'a Expression) -> Result<Of, Error> {
-        let at = expression.at;
-        Ok(match &expression.node {
-            Node::Literal(value) => literal(value),
-            Node::Name(name) => self.name(name),
-            Node::Select(of, field) => self.select(at, of, field)?,
-            Node::Has(of, field) => {
-                self.select(at, of, field)?;
-                Of::Plain("bool")
+pub(super) fn check<'a>(root: &Expression, variable: &dyn Fn(&str) -> Option<Type<'a>>) -> Checked<'a> {
+    Checker { outer: variable, bound: Vec::new() }.check(root)
+}
+
+impl<'a> Checker<'a, '_> {
+    fn check(&mut self, expression: &Expression) -> Checked<'a> {
+        match &expression.node {
+            Node::Name(name) => {
+                let bound = self.bound.iter().rev().find(|(known, _)| known == name).map(|(_, ty)| ty.clone());
+                Ok(bound.or_else(|| (self.outer)(name)).unwrap_or(Type::Unknown))
             }
+            Node::Select(of, field) => self.select(expression, of, field),
+            Node::Has(of, field) => self.select(expression, of, field).map(|_| Type::Named("bool")),
             Node::Index(of, index) => {
-                self.infer(index)?;
-                match self.infer(of)? {
-                    Of::List(item) | Of::Map(item) => Of::declared(item),
-                    _ => Of::Any,
-                }
-            }
-            Node::Binary(operator, left, right) => {
-                let (left, right) = (self.infer(left)?, self.infer(right)?);
-                self.binary(at, operator, left, right)?
+                self.check(index)?;
+                Ok(match self.check(of)? {
+                    Type::List(item) | Type::Map(item) => *item,
+                    _ => Type::Unknown,
+                })
             }
             Node::Not(of) => {
-                self.infer(of)?;
-                Of::Plain("bool")
+                let found = self.check(of)?;
+                expect(&found, "bool", expression.at, "!_", &[&found])?;
+                Ok(Type::Named("bool"))
             }
-            Node::Negate(of) => self.infer(of)?,
+            Node::Binary(operator, left, right) => self.binary(expression.at, operator, left, right),
             Node::Conditional(condition, yes, no) => {
-                self.infer(condition)?;
-                self.infer(no)?;
-                self.infer(yes)?
-            }
-            Node::Call(name, receiver, arguments) => {
-                for part in receiver.iter().map(|one| &**one).chain(arguments) {
-                    self.infer(part)?;
-                }
-                functions::result_type(name, receiver.is_some()).map_or(Of::Any, Of::Plain)
+                let (condition, yes, no) = (self.check(condition)?, self.check(yes)?, self.check(no)?);
+                expect(&condition, "bool", expression.at, "_?_:_", &[&condition, &yes, &no])?;
+                Ok(if yes.name() == no.name() { yes } else { Type::Unknown })
             }
             Node::Comprehension { macro_name, of, variable, body, result } => {
-                let item = match self.infer(of)? {
-                    Of::List(item) => Of::declared(item),
-                    Of::Map(_) => Of::Plain("string"),
-                    _ => Of::Any,
+                let item = match self.check(of)? {
+                    Type::List(item) => *item,
+                    Type::Map(_) | Type::Object(_) => Type::Named("string"),
+                    _ => Type::Unknown,
                 };
-                self.bound.push((variable, item));
-                let checked = std::iter::once(body).chain(result).try_for_each(|part| self.infer(part).map(|_| ()));
+                self.bound.push((variable.clone(), item.clone()));
+                let body = self.check(body);
+                let made = result.as_ref().map(|result| self.check(result)).transpose();
                 self.bound.pop();
-                checked?;
-                if matches!(*macro_name, "map" | "filter") { Of::Any } else { Of::Plain("bool") }
+                let (body, made) = (body?, made?);
+                Ok(match *macro_name {
+                    "map" => Type::List(Box::new(made.unwrap_or(body))),
+                    "filter" => Type::List(Box::new(item)),
+                    _ => Type::Named("bool"),
+                })
             }
-            Node::List(_) | Node::Map(_) | Node::OptionalSelect(..) => {
-                for child in expression.children() {
-                    self.infer(child)?;
+            Node::Call(name, receiver, arguments) => {
+                let receiver = receiver.as_ref().map(|receiver| self.check(receiver)).transpose()?;
+                for argument in arguments {
+                    self.check(argument)?;
                 }
-                Of::Any
+                Ok(functions::result_type(name, receiver.is_some()).map_or(Type::Unknown, Type::Named))
             }
-        })
-    }
-
-    fn name(&self, name: &str) -> Of {
-        let bound = self.bound.iter().rev().find(|(known, _)| *known == name).map(|(_, of)| *of);
-        bound.unwrap_or(if matches!(name, "object" | "oldObject") { Of::Struct(self.kind) } else { Of::Any })
-    }
-
-    fn select(&mut self, at: usize, of: &'a Expression, field: &str) -> Result<Of, Error> {
-        match self.infer(of)? {
-            Of::Struct(fields) => match fields.field(field) {
-                Some(field) => Ok(Of::declared(&field.ty)),
-                None if matches!(field, "apiVersion" | "kind") => Ok(Of::Plain("string")),
-                None => Err(Error::at(at, format!("undefined field '{field}'"))),
-            },
-            Of::Map(item) => Ok(Of::declared(item)),
-            Of::Any => Ok(Of::Any),
-            other => Err(Error::at(at, format!("type '{}' does not support field selection", other.name()))),
+            Node::Negate(of) => self.check(of),
+            _ => {
+                for child in expression.children() {
+                    self.check(child)?;
+                }
+                Ok(type_of(expression)
+                    .filter(|name| !matches!(*name, "list" | "map"))
+                    .map_or(Type::Unknown, Type::Named))
+            }
         }
     }
 
-    fn binary(&self, at: usize, operator: &str, left: Of, right: Of) -> Result<Of, Error> {
-        let differ = match (left, right) {
-            (Of::Plain(left), Of::Plain(right)) => left != right && left != "null_type" && right != "null_type",
-            _ => false,
-        };
-        let compares = matches!(operator, "==" | "!=" | "<" | "<=" | ">" | ">=");
-        let computes = matches!(operator, "+" | "-" | "*" | "/" | "%");
-        let mixed_numbers = matches!((left.name(), right.name()), ("int", "double") | ("double", "int"));
-        if differ && (computes || (compares && !mixed_numbers)) {
-            let types = format!("({}, {})", left.name(), right.name());
-            let why = format!("found no matching overload for '_{operator}_' applied to '{types}'");
-            return Err(Error::at(at, why));
+    fn select(&mut self, expression: &Expression, of: &Expression, field: &str) -> Checked<'a> {
+        match self.check(of)? {
+            Type::Object(fields) => {
+                fields.field(field).ok_or_else(|| Error::at(expression.at, format!("undefined field '{field}'")))
+            }
+            Type::Map(item) => Ok(*item),
+            Type::Named(name @ ("bool" | "int" | "double" | "string")) => {
+                Err(Error::at(expression.at, format!("type '{name}' does not support field selection")))
+            }
+            _ => Ok(Type::Unknown),
         }
-        Ok(if computes { left } else { Of::Plain("bool") })
+    }
+
+    fn binary(&mut self, at: usize, operator: &'static str, left: &Expression, right: &Expression) -> Checked<'a> {
+        let (left, right) = (self.check(left)?, self.check(right)?);
+        let is_number = |ty: &Type<'_>| matches!(ty.simple(), Some("int" | "double"));
+        let differ = matches!((left.simple(), right.simple()), (Some(left), Some(right)) if left != right);
+        let function = format!("_{operator}_");
+        match operator {
+            "&&" | "||" => {
+                expect(&left, "bool", at, &function, &[&left, &right])?;
+                expect(&right, "bool", at, &function, &[&left, &right])?;
+                Ok(Type::Named("bool"))
+            }
+            "==" | "!=" | "<" | "<=" | ">" | ">=" => {
+                // Numbers of both sorts are ordered, but never equal by their types.
+                let are_ordered = operator.starts_with(['<', '>']) && is_number(&left) && is_number(&right);
+                if differ && !are_ordered {
+                    return Err(no_overload(at, &function, &[&left, &right]));
+                }
+                Ok(Type::Named("bool"))
+            }
+            "in" => Ok(Type::Named("bool")),
+            _ if differ => Err(no_overload(at, &function, &[&left, &right])),
+            _ => Ok(left.simple().or_else(|| right.simple()).map_or(Type::Unknown, Type::Named)),
+        }
     }
 }
 
-fn literal(value: &Value) -> Of {
-    match value {
-        Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Text(_) | Value::Null => {
-            Of::Plain(value.type_name())
-        }
-        _ => Of::Any,
+/// The type must be this one, if it is known.
+fn expect(found: &Type<'_>, wanted: &str, at: usize, function: &str, operands: &[&Type<'_>]) -> Result<(), Error> {
+    match found.name() {
+        Some(name) if name != wanted => Err(no_overload(at, function, operands)),
+        _ => Ok(()),
     }
+}
+
+fn no_overload(at: usize, function: &str, operands: &[&Type<'_>]) -> Error {
+    let types: Vec<&str> = operands.iter().map(|ty| ty.name().unwrap_or("dyn")).collect();
+    Error::at(at, format!("found no matching overload for '{function}' applied to '({})'", types.join(", ")))
 }

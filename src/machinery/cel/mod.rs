@@ -3,7 +3,7 @@
 //! Follows `github.com/google/cel-spec` and the libraries of `k8s.io/apiserver/pkg/cel`: operators, comprehension macros,
 //! functions on texts and lists, quantities. Values are those of JSON, so that there is one sort of whole number and a
 //! map's keys are texts. Not there: bytes, durations, timestamps, addresses, `authorizer`, and static types
-//! beyond those of literals and operators. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps.
+//! beyond what [`Type`] tells. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps.
 
 mod check;
 mod evaluate;
@@ -12,6 +12,7 @@ mod parse;
 mod value;
 
 use super::schema::Struct;
+pub use check::{Fields, Type};
 use parse::{Expression, Node};
 pub use value::Value;
 
@@ -39,12 +40,27 @@ impl Program {
         type_of(&self.root)
     }
 
+    /// The type of the expression, as far as that can be told from the types of its variables; `text` is what it was made of.
+    ///
+    /// # Errors
+    /// What can never have a value, with its place, as cel-go's checker says it.
+    pub fn check<'a>(&self, text: &str, variable: &dyn Fn(&str) -> Option<Type<'a>>) -> Result<Type<'a>, String> {
+        check::check(&self.root, variable).map_err(|error| error.show(text))
+    }
+
     /// What is wrong with the types of the expression when it is about objects of a kind, as cel-go's checker says it.
     ///
     /// # Errors
     /// The first thing that is wrong, with its place in `text`.
     pub fn check_types(&self, text: &str, kind: &'static Struct) -> Result<(), String> {
-        check::check(&self.root, kind).map_err(|error| error.show(text))
+        let of_kind = |name: &str| matches!(name, "object" | "oldObject").then_some(Type::Object(kind));
+        self.check(text, &of_kind).map(|_| ())
+    }
+
+    /// Whether the expression speaks of a variable.
+    #[must_use]
+    pub fn refers_to(&self, variable: &str) -> bool {
+        refers_to(&self.root, variable)
     }
 
     /// Evaluates the expression; `variable` tells what a name means.
@@ -70,6 +86,16 @@ fn check_references<'a>(expression: &'a Expression, known: &mut Vec<&'a str>) ->
             checked
         }
         _ => expression.children().into_iter().try_for_each(|child| check_references(child, known)),
+    }
+}
+
+fn refers_to(expression: &Expression, wanted: &str) -> bool {
+    match &expression.node {
+        Node::Name(name) => name == wanted,
+        Node::Comprehension { of, body, result, .. } => {
+            [of, body].into_iter().chain(result).any(|part| refers_to(part, wanted))
+        }
+        _ => expression.children().into_iter().any(|child| refers_to(child, wanted)),
     }
 }
 
@@ -188,6 +214,12 @@ mod tests {
             ("object.?spec.?nothing.orValue(7) + object.?spec.replicas.orValue(0)", "10"),
             ("object.?metadata.?nothing.deep.hasValue()", "false"),
             ("-object.spec.replicas < 0 && type(1) == int", "true"),
+            ("[3, 1, 2].max() - [3, 1, 2].min() + object.spec.ports.sum()", "525"),
+            (
+                "'a1b22'.findAll('[0-9]+').join('-') + 'a1'.find('\\\\d') + [1, 2].reverse().map(n, string(n)).join()",
+                "1-22121",
+            ),
+            ("isIP('10.0.0.1') && !isCIDR('10.0.0.1') && [1, 1, 2].distinct().slice(0, 1).size() == 1", "true"),
         ];
         for (text, expected) in table {
             assert_eq!(evaluate(text), expected, "{text}");

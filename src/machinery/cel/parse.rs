@@ -100,6 +100,10 @@ const SYMBOLS: [&str; 26] = [
 const LEVELS: [&[&str]; 5] =
     [&["||"], &["&&"], &["==", "!=", "<=", ">=", "<", ">", "in"], &["+", "-"], &["*", "/", "%"]];
 
+/// What an operand may begin with, as the grammar names it.
+const OPERANDS: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, \
+                        IDENTIFIER}";
+
 /// The macros over lists and maps.
 const MACROS: [&str; 5] = ["all", "exists", "exists_one", "map", "filter"];
 
@@ -321,6 +325,9 @@ impl Parser {
             Token::Symbol("{") => {
                 self.next += 1;
                 Node::Map(self.entries()?)
+            }
+            Token::End => {
+                return Err(Error::at(at, format!("Syntax error: mismatched input '<EOF>' expecting {OPERANDS}")));
             }
             _ => return Err(self.unexpected()),
         };

@@ -53,7 +53,7 @@ impl Cluster {
             user: Some(Caller::of(&user)),
             ..Call::default()
         };
-        let answer = self.request(call.request()?)?;
+        let answer = self.request(call.request(self.api())?)?;
         Ok(Page::Value(if answer.created { 201 } else { 200 }, answer.response.wire()))
     }
 }
