@@ -229,6 +229,7 @@ fn arithmetic(operator: &str, left: &Value, right: &Value) -> Outcome {
         (Value::List(left), Value::List(right)) if operator == "+" => {
             Ok(Value::List(left.iter().chain(right).cloned().collect()))
         }
-        _ => Err(no_overload(&format!("_{operator}_"), &[left, right])),
+        _ => super::time::arithmetic(operator, left, right)
+            .unwrap_or_else(|| Err(no_overload(&format!("_{operator}_"), &[left, right]))),
     }
 }

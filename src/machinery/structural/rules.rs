@@ -167,11 +167,37 @@ pub fn has_any(schema: &Schema) -> bool {
     !schema.rules.is_empty() || below.chain(&schema.checks.all_of).any(has_any)
 }
 
+/// A value as rules see it: times and spans of time are no texts to them.
+fn to_cel(value: &Value, schema: &Schema) -> Cel {
+    match value {
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| {
+                let schema = schema.field(name);
+                (name.clone(), schema.map_or_else(|| Cel::from_json(value), |schema| to_cel(value, schema)))
+            };
+            Cel::Map(fields.iter().map(field).collect())
+        }
+        Value::Array(items) => {
+            let item =
+                |item| schema.items.as_deref().map_or_else(|| Cel::from_json(item), |schema| to_cel(item, schema));
+            Cel::List(items.iter().map(item).collect())
+        }
+        Value::String(text) => match schema.format.as_str() {
+            "date-time" | "date" => Cel::timestamp(text),
+            "duration" => Cel::duration(text),
+            _ => None,
+        }
+        .unwrap_or_else(|| Cel::from_json(value)),
+        _ if schema.ty == "number" => value.as_f64().map_or_else(|| Cel::from_json(value), Cel::Double),
+        _ => Cel::from_json(value),
+    }
+}
+
 fn judge(path: &Path, value: &Value, old: Option<&Value>, schema: &Schema, errors: &mut ErrorList) {
     if schema.rules.is_empty() {
         return;
     }
-    let (now, before) = (Cel::from_json(value), old.map(Cel::from_json));
+    let (now, before) = (to_cel(value, schema), old.map(|old| to_cel(old, schema)));
     for rule in &schema.rules {
         let Some(program) = &rule.program else { continue };
         let is_transition = program.refers_to("oldSelf");

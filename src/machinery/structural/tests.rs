@@ -244,3 +244,33 @@ fn rules_see_what_a_value_was() {
         ]
     );
 }
+
+#[test]
+fn times_are_no_texts_to_rules() {
+    let schema = Schema::read(&json!({
+        "type": "object",
+        "x-kubernetes-validations": [
+            { "rule": "self.every >= duration('1m')", "message": "too often" },
+            { "rule": "self.from < self.to", "message": "it ends before it begins" },
+            { "rule": "self.share * 2.0 < 1.5", "message": "too much" },
+        ],
+        "properties": {
+            "every": { "type": "string", "format": "duration" },
+            "from": { "type": "string", "format": "date-time" },
+            "to": { "type": "string", "format": "date" },
+            "share": { "type": "number" },
+        },
+    }));
+    let judge = |value: Value| {
+        let mut errors = ErrorList::new();
+        rules::validate(&Path::root(), &value, None, &schema, &mut errors);
+        texts(&errors)
+    };
+    let good = json!({ "every": "90s", "from": "2026-01-01T10:00:00+02:00", "to": "2026-01-02", "share": 0 });
+    assert_eq!(judge(good), [""; 0]);
+    let bad = json!({ "every": "9s", "from": "2026-01-03T00:00:00Z", "to": "2026-01-02", "share": 1 });
+    assert_eq!(
+        judge(bad),
+        ["too often", "it ends before it begins", "too much"].map(|why| format!("<nil>: Invalid value: {why}"))
+    );
+}
