@@ -208,7 +208,14 @@ fn judge(path: &Path, value: &Value, old: Option<&Value>, schema: &Schema, error
             "self" => Some(Ok(now.clone())),
             "oldSelf" if rule.optional_old_self => Some(Ok(Cel::Optional(before.clone().map(Box::new)))),
             "oldSelf" => before.clone().map(Ok),
-            _ => None,
+            // A field is asked for by its whole name first, lest all of the value be copied for it.
+            _ => match (name.split_once('.')?, &now, &before) {
+                (("self", field), Cel::Map(now), _) => now.get(field).cloned().map(Ok),
+                (("oldSelf", field), _, Some(Cel::Map(before))) if !rule.optional_old_self => {
+                    before.get(field).cloned().map(Ok)
+                }
+                _ => None,
+            },
         };
         match program.evaluate(&variable) {
             Ok(Cel::Bool(true)) => {}
@@ -216,8 +223,17 @@ fn judge(path: &Path, value: &Value, old: Option<&Value>, schema: &Schema, error
             Ok(_) if !is_transition && old == Some(value) => {}
             Ok(_) => errors.push(broken(path, rule, schema, &variable)),
             Err(why) => {
-                let detail = format!("{why} evaluating rule: {}", rule.name());
+                let is_endless = why.starts_with("operation cancelled");
+                let detail = if is_endless {
+                    let limit = "no further validation rules will be run due to call cost exceeds limit for rule";
+                    format!("'{why}': {limit}: {}", rule.name())
+                } else {
+                    format!("{why} evaluating rule: {}", rule.name())
+                };
                 errors.push(FieldError::invalid_as_a_whole(path, detail));
+                if is_endless {
+                    return;
+                }
             }
         }
     }

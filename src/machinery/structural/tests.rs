@@ -246,6 +246,25 @@ fn rules_see_what_a_value_was() {
 }
 
 #[test]
+fn rules_come_to_an_end() {
+    let schema = Schema::read(&json!({
+        "type": "object",
+        "x-kubernetes-validations": [{ "rule": "self.a.all(x, self.a.all(y, self.a.all(z, x + y + z >= 0)))" }],
+        "properties": { "a": { "type": "array", "items": { "type": "integer" } } },
+    }));
+    let mut errors = ErrorList::new();
+    let value = json!({ "a": (0..200).collect::<Vec<i32>>() });
+    rules::validate(&Path::root(), &value, None, &schema, &mut errors);
+    assert_eq!(
+        texts(&errors),
+        [
+            "<nil>: Invalid value: 'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to \
+          call cost exceeds limit for rule: self.a.all(x, self.a.all(y, self.a.all(z, x + y + z >= 0)))"
+        ]
+    );
+}
+
+#[test]
 fn times_are_no_texts_to_rules() {
     let schema = Schema::read(&json!({
         "type": "object",
