@@ -1,7 +1,7 @@
 //! `x-kubernetes-validations`: rules in the Common Expression Language, of which each sees its own value as `self`.
 //!
-//! Follows `k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/validation.go`. Not there: the budget of costs, and
-//! the escaping of names that are words of the language.
+//! Follows `k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/validation.go`. Not there: the estimate of costs at
+//! which upstream refuses a schema.
 
 use serde_json::{Map, Value};
 
@@ -111,7 +111,10 @@ impl Fields for Schema {
         match name {
             // Every resource has these, and whether it is one, the schema does not say.
             "apiVersion" | "kind" | "metadata" => Some(Type::Unknown),
-            name => self.properties.get(name).map(type_of),
+            name => {
+                let property = || self.properties.iter().find(|(known, _)| escaped(known) == name);
+                self.properties.get(name).or_else(|| property().map(|(_, schema)| schema)).map(type_of)
+            }
         }
     }
 }
@@ -167,13 +170,52 @@ pub fn has_any(schema: &Schema) -> bool {
     !schema.rules.is_empty() || below.chain(&schema.checks.all_of).any(has_any)
 }
 
-/// A value as rules see it: times and spans of time are no texts to them.
+/// Words of the language, which are no names of fields.
+const WORDS: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
+/// The name by which rules speak of a field: `cel.Escape`.
+fn escaped(name: &str) -> String {
+    if WORDS.contains(&name) {
+        return format!("__{name}__");
+    }
+    if !name.contains(['.', '-', '/']) && !name.contains("__") {
+        return name.to_owned();
+    }
+    let name = name.replace("__", "__underscores__");
+    name.replace('.', "__dot__").replace('-', "__dash__").replace('/', "__slash__")
+}
+
+/// A value as rules see it: fields go by other names where theirs mean something else, and times and spans of time are no
+/// texts.
 fn to_cel(value: &Value, schema: &Schema) -> Cel {
     match value {
         Value::Object(fields) => {
             let field = |(name, value): (&String, &Value)| {
+                let shown = if schema.properties.contains_key(name) { escaped(name) } else { name.clone() };
                 let schema = schema.field(name);
-                (name.clone(), schema.map_or_else(|| Cel::from_json(value), |schema| to_cel(value, schema)))
+                (shown, schema.map_or_else(|| Cel::from_json(value), |schema| to_cel(value, schema)))
             };
             Cel::Map(fields.iter().map(field).collect())
         }

@@ -246,6 +246,54 @@ fn rules_see_what_a_value_was() {
 }
 
 #[test]
+fn rules_that_people_write_are_understood() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "namespace": { "type": "string" },
+            "max-size": { "type": "integer" },
+            "type": { "type": "string" },
+            "value": { "type": "string" },
+            "listeners": { "type": "array", "items": { "type": "object", "properties": {
+                "name": { "type": "string" }, "port": { "type": "integer" }, "protocol": { "type": "string" },
+                "tls": { "type": "object", "properties": { "mode": { "type": "string" } } },
+            } } },
+            "labels": { "type": "object", "additionalProperties": { "type": "string" } },
+        },
+    });
+    let value = json!({
+        "namespace": "a", "max-size": 3, "type": "Exact", "value": "/a%20b",
+        "listeners": [
+            { "name": "x", "port": 80, "protocol": "HTTP" },
+            { "name": "y", "port": 443, "protocol": "HTTPS", "tls": { "mode": "Terminate" } },
+        ],
+        "labels": { "a-b": "c" },
+    });
+    for rule in [
+        "has(self.__namespace__) && self.__namespace__ != ''",
+        "self.max__dash__size > 2 && self.max__dash__size < 3.5",
+        "self.listeners.all(l, l.protocol in ['HTTP', 'TCP', 'UDP'] ? !has(l.tls) : true)",
+        "self.listeners.all(l1, self.listeners.exists_one(l2, l1.name == l2.name && l1.port == l2.port))",
+        "self.listeners.filter(l, l.protocol == 'HTTPS').size() <= 1 && size(self.listeners) <= 64",
+        r#"(self.type) in ['Exact','PathPrefix'] ? self.value.matches(r"""^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$""") : true"#,
+        "self.labels.all(k, k.startsWith('a') && self.labels[k].size() == 1) && 'a-b' in self.labels",
+        "self.listeners.map(l, l.port).exists(p, p == 443) && !self.listeners.exists(l, l.port > 65535)",
+        "self.value.split('/').size() == 2 && self.value.lowerAscii().indexOf('b') > 0",
+        "self.?type.orValue('x') == 'Exact' && self.?value.hasValue()",
+        "(has(self.type) && self.type == 'Exact') ? has(self.value) : !has(self.value)",
+        "[1, 2, 3].exists(i, i == 2) && {'a': 1}['a'] == 1 && dyn(self.value) == '/a%20b'",
+    ] {
+        let mut schema = schema.clone();
+        schema["x-kubernetes-validations"] = json!([{ "rule": rule }]);
+        let schema = Schema::read(&schema);
+        assert_eq!(super::Rule::compile(rule, "bool", &schema).err(), None, "{rule}");
+        let mut errors = ErrorList::new();
+        rules::validate(&Path::root(), &value, None, &schema, &mut errors);
+        assert_eq!(texts(&errors), [""; 0], "{rule}");
+    }
+}
+
+#[test]
 fn rules_come_to_an_end() {
     let schema = Schema::read(&json!({
         "type": "object",
