@@ -139,6 +139,7 @@ impl ApiServer {
 
     /// The kind as it is served now; a client may have an older definition in mind. A component that only knows how the
     /// object was stored speaks of the preferred version.
+    #[inline(never)]
     pub(super) fn served_kind(&self, kind: CustomKind, by_component: bool) -> Result<CustomKind, Status> {
         let resource = self.served.get(kind).ok_or_else(no_such_resource)?;
         let version = kind.info().version;
@@ -175,6 +176,7 @@ impl ApiServer {
     }
 
     /// Marks a definition for deletion; its objects go first.
+    #[inline(never)]
     pub(super) fn delete_definition(
         &mut self,
         context: &mut Context<'_>,

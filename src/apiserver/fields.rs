@@ -46,6 +46,7 @@ pub const fn selectable_fields(kind: Kind) -> &'static [&'static str] {
 }
 
 /// Whether lists of a custom kind can be selected by a field.
+#[inline(never)]
 fn is_selectable(kind: Kind, field: &str) -> bool {
     kind.custom().is_some_and(|custom| custom.definition().selectable_fields.iter().any(|known| known == field))
 }

@@ -189,7 +189,8 @@ impl ApiServer {
             self.settle_definitions(now, context.random, before);
         }
         let response = match response {
-            Ok(response) => response.in_version(target.kind),
+            Ok(response) if target.kind.custom().is_some() => response.in_version(target.kind),
+            Ok(response) => response,
             Err(status) => return Err(status.with_warnings(context.warnings)),
         };
         if writes_event

@@ -306,6 +306,7 @@ pub enum Response {
 impl Response {
     /// The answer in the version of a custom kind that was asked for.
     #[must_use]
+    #[inline(never)]
     pub(super) fn in_version(self, kind: Kind) -> Self {
         match (self, kind) {
             (Self::Object(object), Kind::Custom(_)) if object.kind() == kind => Self::Object(object.in_version(kind)),

@@ -330,6 +330,7 @@ fn check_same_uid(existing: &Object, object: &Object) -> Result<(), Status> {
 }
 
 /// Some kinds are updated only by who says which version of the object it was made of: `AllowUnconditionalUpdate`.
+#[inline(never)]
 fn check_conditional(kind: Kind, object: &Object) -> Result<(), Status> {
     let metadata = object.metadata();
     let is_said = !matches!(metadata.resource_version.as_deref(), None | Some("" | "0"));

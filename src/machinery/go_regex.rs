@@ -15,7 +15,7 @@ pub fn compile(pattern: &str) -> Result<Option<Regex>, String> {
     let mut rewriter =
         Rewriter { text: pattern.chars().collect(), at: 0, out: String::new(), depth: 0, ignore_case: false };
     rewriter.rewrite().map_err(|(why, from)| {
-        let rest: String = rewriter.text[from..].iter().collect();
+        let rest: String = rewriter.text.iter().skip(from).collect();
         format!("{why}: `{rest}`")
     })?;
     Ok(Regex::new(&rewriter.out, true, rewriter.ignore_case).ok())

@@ -93,6 +93,7 @@ fn parse(path: &str) -> Option<JsonPath> {
 }
 
 /// The cells of an object, behind that of its name.
+#[inline(never)]
 pub(crate) fn row(columns: &[Column], object: &Object, now: Time) -> Vec<Value> {
     let value = object.to_value();
     let name = object.metadata().name.clone().unwrap_or_default();

@@ -16,6 +16,7 @@ use crate::machinery::names;
 use crate::machinery::structural::{fill, lists, nested, prune, rules, validate as by_schema};
 
 /// Fills in the defaults of the schema, also for what is null and may not be.
+#[inline(never)]
 pub(crate) fn default(object: &mut Unstructured, kind: CustomKind) {
     let schema = &kind.definition().schema;
     prune::drop_nulls_of_fields(&mut object.fields, schema);
@@ -25,6 +26,7 @@ pub(crate) fn default(object: &mut Unstructured, kind: CustomKind) {
 /// The object as another version of its kind has it, or its own after the definition changed: what is not known there is
 /// gone, and what is missing has its default.
 #[must_use]
+#[inline(never)]
 pub fn in_version(object: Arc<Unstructured>, wanted: CustomKind) -> Arc<Unstructured> {
     if object.kind.custom().is_none_or(|own| own.is_same(wanted)) {
         return object;
@@ -37,6 +39,7 @@ pub fn in_version(object: Arc<Unstructured>, wanted: CustomKind) -> Arc<Unstruct
 }
 
 /// `PrepareForUpdate`: a write below `status` changes nothing else, any other leaves it, and counts what it changes.
+#[inline(never)]
 pub(crate) fn prepare_for_update(new: &mut Unstructured, old: &Unstructured, subresource: Option<Subresource>) {
     if subresource == Some(Subresource::Status) {
         let status = new.fields.shift_remove("status");
@@ -66,6 +69,7 @@ fn set_status(object: &mut Unstructured, status: Option<Value>) {
 }
 
 /// Everything that is wrong with a new object, or with one that takes the place of another by a write of this sort.
+#[inline(never)]
 pub(crate) fn validate(
     new: &Unstructured,
     old: Option<(&Unstructured, Option<Subresource>)>,
@@ -154,6 +158,7 @@ fn validate_replicas(value: &Value, path: &str, errors: &mut ErrorList) {
 }
 
 /// Finalizers that are new and could be another's: `validateKubeFinalizerName`.
+#[inline(never)]
 pub(crate) fn warnings(new: &Unstructured, old: Option<&Object>) -> Vec<String> {
     let mut added: Vec<&String> = new.metadata.finalizers.iter().flatten().collect();
     added.retain(|name| {

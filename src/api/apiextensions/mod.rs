@@ -44,12 +44,14 @@ pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io"
 pub(crate) const COLUMNS: &[ColumnDefinition] = &[NAME, ColumnDefinition::CREATED_AT];
 
 /// The cells of a CustomResourceDefinition.
+#[inline(never)]
 pub(crate) fn definition_row(metadata: &ObjectMeta) -> Vec<Value> {
     let created = metadata.creation_timestamp.as_ref().map(super::check::json);
     vec![metadata.name.clone().into(), created.unwrap_or_default()]
 }
 
 /// `SetDefaults_CustomResourceDefinitionSpec`.
+#[inline(never)]
 pub(crate) fn default(definition: &mut Unstructured) {
     let Some(Value::Object(spec)) = definition.fields.get_mut("spec") else { return };
     if let Some(Value::Object(names)) = spec.get_mut("names") {
@@ -95,12 +97,14 @@ fn note_stored_version(definition: &mut Unstructured) {
 }
 
 /// `PrepareForCreate`: the status is the server's.
+#[inline(never)]
 pub(crate) fn prepare_for_create(definition: &mut Unstructured) {
     definition.fields.insert("status".to_owned(), Value::Object(Map::new()));
     note_stored_version(definition);
 }
 
 /// `PrepareForUpdate`.
+#[inline(never)]
 pub(crate) fn prepare_for_update(new: &mut Unstructured, old: &Unstructured, subresource: Option<Subresource>) {
     new.prepare_for_update(old, subresource);
     if subresource.is_none() {
@@ -109,6 +113,7 @@ pub(crate) fn prepare_for_update(new: &mut Unstructured, old: &Unstructured, sub
 }
 
 /// Formats that mean nothing, which the old definition does not have.
+#[inline(never)]
 pub(crate) fn warnings(new: &Unstructured, old: Option<&Object>) -> Vec<String> {
     let known = match old {
         Some(Object::Unstructured(old)) => unknown_formats(old).into_iter().collect(),

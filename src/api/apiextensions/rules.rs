@@ -185,9 +185,11 @@ fn validate_keys(schema: &Value, keys: &[Value], path: &Path, errors: &mut Error
 }
 
 fn validate_rules(schema: &Value, path: &Path, changing: Option<&Path>, errors: &mut ErrorList) {
-    let read = Schema::read(schema);
-    let path = path.child("x-kubernetes-validations");
     let list = schema["x-kubernetes-validations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if list.is_empty() {
+        return;
+    }
+    let (read, path) = (Schema::read(schema), path.child("x-kubernetes-validations"));
     for (index, rule) in list.iter().enumerate() {
         validate_rule(rule, schema, &path.index(index), errors);
     }

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::conditions::{Taken, accept_names};
-use crate::api::{Kind, Object, strategy};
+use crate::api::{CustomKind, Kind, Object, strategy, table};
+use crate::machinery::random::Random;
 use crate::machinery::time::Time;
 
 fn definition(spec: Value) -> Object {
@@ -222,4 +223,106 @@ fn names_are_given_once_in_a_group() {
     );
     assert_eq!(second["acceptedNames"]["plural"], "things");
     assert!(second["acceptedNames"].get("shortNames").is_none());
+}
+
+/// A value of any shape, made of words that schemas know.
+fn any_value(random: &mut Random, depth: u32) -> Value {
+    const WORDS: [&str; 16] = [
+        "object",
+        "array",
+        "string",
+        "integer",
+        "a",
+        "b",
+        "^[a-z",
+        "(",
+        "self.a > 1",
+        "date-time",
+        "duration",
+        "1h",
+        "map",
+        "set",
+        "",
+        "x-kubernetes",
+    ];
+    const NAMES: [&str; 34] = [
+        "type",
+        "properties",
+        "items",
+        "additionalProperties",
+        "default",
+        "nullable",
+        "required",
+        "enum",
+        "minimum",
+        "maximum",
+        "multipleOf",
+        "pattern",
+        "format",
+        "maxLength",
+        "minItems",
+        "anyOf",
+        "allOf",
+        "oneOf",
+        "not",
+        "a",
+        "b",
+        "c",
+        "metadata",
+        "x-kubernetes-validations",
+        "rule",
+        "messageExpression",
+        "fieldPath",
+        "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-preserve-unknown-fields",
+        "x-kubernetes-embedded-resource",
+        "x-kubernetes-int-or-string",
+        "optionalOldSelf",
+        "x-kubernetes-map-type",
+    ];
+    let pick = |random: &mut Random, of: &[&str]| {
+        let at = usize::try_from(random.below(of.len() as u64)).unwrap_or(0);
+        of[at].to_owned()
+    };
+    match random.below(if depth == 0 { 6 } else { 12 }) {
+        0 => Value::Null,
+        1 => (random.below(2) == 0).into(),
+        2 => (i64::try_from(random.below(9)).unwrap_or(0) - 3).into(),
+        3 => json!(0.5),
+        4 | 5 => pick(random, &WORDS).into(),
+        6 | 7 => (0..random.below(4)).map(|_| any_value(random, depth - 1)).collect(),
+        _ => {
+            let field = |random: &mut Random| (pick(random, &NAMES), any_value(random, depth - 1));
+            (0..random.below(6)).map(|_| field(random)).collect()
+        }
+    }
+}
+
+#[test]
+fn no_schema_and_no_value_makes_the_server_panic() {
+    let mut random = Random::new(7);
+    for _ in 0..3000 {
+        let mut schema = any_value(&mut random, 5);
+        if let Value::Object(fields) = &mut schema {
+            fields.insert("type".to_owned(), "object".into());
+        }
+        // What the decoder would refuse comes here too.
+        let _ = wrong(&definition(spec(schema.clone())));
+        let names = json!({ "plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList" });
+        let version = json!({ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": schema } });
+        let kind = Kind::Custom(CustomKind::define(&spec(Value::Null), &names, &version));
+        let mut value = json!({ "metadata": { "name": "a", "namespace": "default" } });
+        for field in ["spec", "status", "a"] {
+            value[field] = any_value(&mut random, 4);
+        }
+        let Ok(mut object) = Object::from_value(kind, &value) else { continue };
+        strategy::default(&mut object);
+        strategy::prepare_for_create(&mut object);
+        let mut other = object.clone();
+        let _ = strategy::validate(&object);
+        strategy::prepare_for_update(&mut other, &object, None);
+        let _ = strategy::validate_update(&other, &object, None);
+        let _ = table::table(kind, &[object], table::IncludeObject::Object, Time::DEFAULT_START);
+    }
 }

@@ -32,6 +32,7 @@ fn part<'a>(definition: &'a Unstructured, name: &str) -> &'a Value {
 }
 
 /// Everything that is wrong with a new definition.
+#[inline(never)]
 pub(crate) fn validate(definition: &Unstructured) -> ErrorList {
     let spec = part(definition, "spec");
     let mut errors =
@@ -55,6 +56,7 @@ pub(crate) fn validate(definition: &Unstructured) -> ErrorList {
 }
 
 /// Everything that is wrong with an update.
+#[inline(never)]
 pub(crate) fn validate_update(new: &Unstructured, old: &Unstructured, subresource: Option<Subresource>) -> ErrorList {
     let mut errors = ErrorList::new();
     let (spec, status) = (part(new, "spec"), part(new, "status"));

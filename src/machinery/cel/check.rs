@@ -68,9 +68,9 @@ impl Type<'_> {
     }
 
     /// The name, where two values of different names can never be one.
-    const fn simple(&self) -> Option<&'static str> {
+    fn simple(&self) -> Option<&'static str> {
         match self {
-            Self::Named(name) => Some(name),
+            Self::Named(name @ ("bool" | "int" | "double" | "string")) => Some(name),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! The functions of the language and of Kubernetes's libraries.
 
 use super::evaluate::no_overload;
+use super::time;
 use super::value::Value;
 use crate::machinery::go_regex;
 use crate::machinery::ip::{self, Cidr};
@@ -14,6 +15,8 @@ pub(super) fn result_type(name: &str, is_method: bool) -> Option<&'static str> {
         ("size" | "int" | "indexOf" | "lastIndexOf" | "compareTo", _) => Some("int"),
         ("string", false) => Some("string"),
         ("double", false) => Some("double"),
+        ("timestamp", false) => Some("timestamp"),
+        ("duration", false) => Some("duration"),
         ("bool" | "isQuantity" | "isIP" | "isCIDR", false) => Some("bool"),
         ("startsWith" | "endsWith" | "contains" | "matches" | "isGreaterThan" | "isLessThan" | "isSorted", true) => {
             Some("bool")
@@ -34,6 +37,7 @@ pub(super) fn call(name: &str, receiver: Option<&Value>, arguments: &[Value]) ->
         Some(Value::List(items)) => of_list(name, items, arguments),
         Some(Value::Map(map)) if name == "size" => Some(int(map.len())),
         Some(Value::Quantity(quantity)) => of_quantity(name, *quantity, arguments),
+        Some(value @ (Value::Timestamp(_) | Value::Duration(_))) => time::of_time(name, value, arguments),
         Some(Value::Optional(value)) => of_optional(name, value.as_deref(), arguments),
         Some(_) => None,
     };
@@ -69,6 +73,10 @@ fn global(name: &str, arguments: &[Value]) -> Option<Outcome> {
             _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
         },
         ("jsonpatch.escapeKey", Value::Text(key)) => Ok(Value::Text(key.replace('~', "~0").replace('/', "~1"))),
+        ("timestamp", Value::Text(text)) => time::timestamp(text),
+        ("duration", Value::Text(text)) => time::duration(text),
+        ("timestamp", Value::Timestamp(_)) | ("duration", Value::Duration(_)) => Ok(argument.clone()),
+        ("string", value @ (Value::Timestamp(_) | Value::Duration(_))) => Ok(Value::Text(value.show())),
         ("type", value) => Ok(Value::Type(value.type_name())),
         ("dyn", value) => Ok(value.clone()),
         ("quantity", Value::Text(text)) => {

@@ -2,13 +2,14 @@
 //!
 //! Follows `github.com/google/cel-spec` and the libraries of `k8s.io/apiserver/pkg/cel`: operators, comprehension macros,
 //! functions on texts and lists, quantities. Values are those of JSON, so that there is one sort of whole number and a
-//! map's keys are texts. Not there: bytes, durations, timestamps, addresses, `authorizer`, and static types
+//! map's keys are texts. Not there: bytes, addresses as values, time zones, `authorizer`, and static types
 //! beyond what [`Type`] tells. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps.
 
 mod check;
 mod evaluate;
 mod functions;
 mod parse;
+mod time;
 mod value;
 
 use super::schema::Struct;
@@ -214,6 +215,11 @@ mod tests {
             ("object.?spec.?nothing.orValue(7) + object.?spec.replicas.orValue(0)", "10"),
             ("object.?metadata.?nothing.deep.hasValue()", "false"),
             ("-object.spec.replicas < 0 && type(1) == int", "true"),
+            ("duration('1h30m') > duration('89m') && duration('90s').getMinutes() == 1", "true"),
+            ("string(timestamp('2026-01-01T00:00:00Z') + duration('36h'))", "2026-01-02T12:00:00Z"),
+            ("timestamp('2026-02-03T04:05:06Z').getFullYear() + timestamp('2026-02-03T04:05:06Z').getHours()", "2030"),
+            ("(timestamp('2026-01-02T00:00:00Z') - timestamp('2026-01-01T00:00:00Z')).getHours()", "24"),
+            ("duration('soon')", "error: time: invalid duration \"soon\""),
             ("[3, 1, 2].max() - [3, 1, 2].min() + object.spec.ports.sum()", "525"),
             (
                 "'a1b22'.findAll('[0-9]+').join('-') + 'a1'.find('\\\\d') + [1, 2].reverse().map(n, string(n)).join()",

@@ -1,7 +1,7 @@
 //! `x-kubernetes-validations`: rules in the Common Expression Language, of which each sees its own value as `self`.
 //!
-//! Follows `k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/validation.go`. Not there: the budget of costs, and
-//! the escaping of names that are words of the language.
+//! Follows `k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/validation.go`. Not there: the estimate of costs at
+//! which upstream refuses a schema.
 
 use serde_json::{Map, Value};
 
@@ -111,7 +111,10 @@ impl Fields for Schema {
         match name {
             // Every resource has these, and whether it is one, the schema does not say.
             "apiVersion" | "kind" | "metadata" => Some(Type::Unknown),
-            name => self.properties.get(name).map(type_of),
+            name => {
+                let property = || self.properties.iter().find(|(known, _)| escaped(known) == name);
+                self.properties.get(name).or_else(|| property().map(|(_, schema)| schema)).map(type_of)
+            }
         }
     }
 }
@@ -167,11 +170,76 @@ pub fn has_any(schema: &Schema) -> bool {
     !schema.rules.is_empty() || below.chain(&schema.checks.all_of).any(has_any)
 }
 
+/// Words of the language, which are no names of fields.
+const WORDS: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
+/// The name by which rules speak of a field: `cel.Escape`.
+fn escaped(name: &str) -> String {
+    if WORDS.contains(&name) {
+        return format!("__{name}__");
+    }
+    if !name.contains(['.', '-', '/']) && !name.contains("__") {
+        return name.to_owned();
+    }
+    let name = name.replace("__", "__underscores__");
+    name.replace('.', "__dot__").replace('-', "__dash__").replace('/', "__slash__")
+}
+
+/// A value as rules see it: fields go by other names where theirs mean something else, and times and spans of time are no
+/// texts.
+fn to_cel(value: &Value, schema: &Schema) -> Cel {
+    match value {
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| {
+                let shown = if schema.properties.contains_key(name) { escaped(name) } else { name.clone() };
+                let schema = schema.field(name);
+                (shown, schema.map_or_else(|| Cel::from_json(value), |schema| to_cel(value, schema)))
+            };
+            Cel::Map(fields.iter().map(field).collect())
+        }
+        Value::Array(items) => {
+            let item =
+                |item| schema.items.as_deref().map_or_else(|| Cel::from_json(item), |schema| to_cel(item, schema));
+            Cel::List(items.iter().map(item).collect())
+        }
+        Value::String(text) => match schema.format.as_str() {
+            "date-time" | "date" => Cel::timestamp(text),
+            "duration" => Cel::duration(text),
+            _ => None,
+        }
+        .unwrap_or_else(|| Cel::from_json(value)),
+        _ if schema.ty == "number" => value.as_f64().map_or_else(|| Cel::from_json(value), Cel::Double),
+        _ => Cel::from_json(value),
+    }
+}
+
 fn judge(path: &Path, value: &Value, old: Option<&Value>, schema: &Schema, errors: &mut ErrorList) {
     if schema.rules.is_empty() {
         return;
     }
-    let (now, before) = (Cel::from_json(value), old.map(Cel::from_json));
+    let (now, before) = (to_cel(value, schema), old.map(|old| to_cel(old, schema)));
     for rule in &schema.rules {
         let Some(program) = &rule.program else { continue };
         let is_transition = program.refers_to("oldSelf");
@@ -182,7 +250,14 @@ fn judge(path: &Path, value: &Value, old: Option<&Value>, schema: &Schema, error
             "self" => Some(Ok(now.clone())),
             "oldSelf" if rule.optional_old_self => Some(Ok(Cel::Optional(before.clone().map(Box::new)))),
             "oldSelf" => before.clone().map(Ok),
-            _ => None,
+            // A field is asked for by its whole name first, lest all of the value be copied for it.
+            _ => match (name.split_once('.')?, &now, &before) {
+                (("self", field), Cel::Map(now), _) => now.get(field).cloned().map(Ok),
+                (("oldSelf", field), _, Some(Cel::Map(before))) if !rule.optional_old_self => {
+                    before.get(field).cloned().map(Ok)
+                }
+                _ => None,
+            },
         };
         match program.evaluate(&variable) {
             Ok(Cel::Bool(true)) => {}
@@ -190,8 +265,17 @@ fn judge(path: &Path, value: &Value, old: Option<&Value>, schema: &Schema, error
             Ok(_) if !is_transition && old == Some(value) => {}
             Ok(_) => errors.push(broken(path, rule, schema, &variable)),
             Err(why) => {
-                let detail = format!("{why} evaluating rule: {}", rule.name());
+                let is_endless = why.starts_with("operation cancelled");
+                let detail = if is_endless {
+                    let limit = "no further validation rules will be run due to call cost exceeds limit for rule";
+                    format!("'{why}': {limit}: {}", rule.name())
+                } else {
+                    format!("{why} evaluating rule: {}", rule.name())
+                };
                 errors.push(FieldError::invalid_as_a_whole(path, detail));
+                if is_endless {
+                    return;
+                }
             }
         }
     }

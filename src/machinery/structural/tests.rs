@@ -244,3 +244,100 @@ fn rules_see_what_a_value_was() {
         ]
     );
 }
+
+#[test]
+fn rules_that_people_write_are_understood() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "namespace": { "type": "string" },
+            "max-size": { "type": "integer" },
+            "type": { "type": "string" },
+            "value": { "type": "string" },
+            "listeners": { "type": "array", "items": { "type": "object", "properties": {
+                "name": { "type": "string" }, "port": { "type": "integer" }, "protocol": { "type": "string" },
+                "tls": { "type": "object", "properties": { "mode": { "type": "string" } } },
+            } } },
+            "labels": { "type": "object", "additionalProperties": { "type": "string" } },
+        },
+    });
+    let value = json!({
+        "namespace": "a", "max-size": 3, "type": "Exact", "value": "/a%20b",
+        "listeners": [
+            { "name": "x", "port": 80, "protocol": "HTTP" },
+            { "name": "y", "port": 443, "protocol": "HTTPS", "tls": { "mode": "Terminate" } },
+        ],
+        "labels": { "a-b": "c" },
+    });
+    for rule in [
+        "has(self.__namespace__) && self.__namespace__ != ''",
+        "self.max__dash__size > 2 && self.max__dash__size < 3.5",
+        "self.listeners.all(l, l.protocol in ['HTTP', 'TCP', 'UDP'] ? !has(l.tls) : true)",
+        "self.listeners.all(l1, self.listeners.exists_one(l2, l1.name == l2.name && l1.port == l2.port))",
+        "self.listeners.filter(l, l.protocol == 'HTTPS').size() <= 1 && size(self.listeners) <= 64",
+        r#"(self.type) in ['Exact','PathPrefix'] ? self.value.matches(r"""^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$""") : true"#,
+        "self.labels.all(k, k.startsWith('a') && self.labels[k].size() == 1) && 'a-b' in self.labels",
+        "self.listeners.map(l, l.port).exists(p, p == 443) && !self.listeners.exists(l, l.port > 65535)",
+        "self.value.split('/').size() == 2 && self.value.lowerAscii().indexOf('b') > 0",
+        "self.?type.orValue('x') == 'Exact' && self.?value.hasValue()",
+        "(has(self.type) && self.type == 'Exact') ? has(self.value) : !has(self.value)",
+        "[1, 2, 3].exists(i, i == 2) && {'a': 1}['a'] == 1 && dyn(self.value) == '/a%20b'",
+    ] {
+        let mut schema = schema.clone();
+        schema["x-kubernetes-validations"] = json!([{ "rule": rule }]);
+        let schema = Schema::read(&schema);
+        assert_eq!(super::Rule::compile(rule, "bool", &schema).err(), None, "{rule}");
+        let mut errors = ErrorList::new();
+        rules::validate(&Path::root(), &value, None, &schema, &mut errors);
+        assert_eq!(texts(&errors), [""; 0], "{rule}");
+    }
+}
+
+#[test]
+fn rules_come_to_an_end() {
+    let schema = Schema::read(&json!({
+        "type": "object",
+        "x-kubernetes-validations": [{ "rule": "self.a.all(x, self.a.all(y, self.a.all(z, x + y + z >= 0)))" }],
+        "properties": { "a": { "type": "array", "items": { "type": "integer" } } },
+    }));
+    let mut errors = ErrorList::new();
+    let value = json!({ "a": (0..200).collect::<Vec<i32>>() });
+    rules::validate(&Path::root(), &value, None, &schema, &mut errors);
+    assert_eq!(
+        texts(&errors),
+        [
+            "<nil>: Invalid value: 'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to \
+          call cost exceeds limit for rule: self.a.all(x, self.a.all(y, self.a.all(z, x + y + z >= 0)))"
+        ]
+    );
+}
+
+#[test]
+fn times_are_no_texts_to_rules() {
+    let schema = Schema::read(&json!({
+        "type": "object",
+        "x-kubernetes-validations": [
+            { "rule": "self.every >= duration('1m')", "message": "too often" },
+            { "rule": "self.from < self.to", "message": "it ends before it begins" },
+            { "rule": "self.share * 2.0 < 1.5", "message": "too much" },
+        ],
+        "properties": {
+            "every": { "type": "string", "format": "duration" },
+            "from": { "type": "string", "format": "date-time" },
+            "to": { "type": "string", "format": "date" },
+            "share": { "type": "number" },
+        },
+    }));
+    let judge = |value: Value| {
+        let mut errors = ErrorList::new();
+        rules::validate(&Path::root(), &value, None, &schema, &mut errors);
+        texts(&errors)
+    };
+    let good = json!({ "every": "90s", "from": "2026-01-01T10:00:00+02:00", "to": "2026-01-02", "share": 0 });
+    assert_eq!(judge(good), [""; 0]);
+    let bad = json!({ "every": "9s", "from": "2026-01-03T00:00:00Z", "to": "2026-01-02", "share": 1 });
+    assert_eq!(
+        judge(bad),
+        ["too often", "it ends before it begins", "too much"].map(|why| format!("<nil>: Invalid value: {why}"))
+    );
+}

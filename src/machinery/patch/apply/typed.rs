@@ -75,6 +75,7 @@ impl Fields {
 const TEXT: &Type = &Type::String(None);
 
 /// The fields that every resource has, whatever its schema says.
+#[inline(never)]
 fn of_every_resource(name: &str) -> Option<TypeRef> {
     match name {
         "apiVersion" | "kind" => Some(TypeRef::Field(TEXT, UNSAID)),
