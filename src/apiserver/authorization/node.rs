@@ -72,7 +72,10 @@ pub(super) fn decide(etcd: &Etcd, user: &User, attributes: &Attributes<'_>) -> O
             return refused(format!("node '{node}' cannot read '{name}', only its own Node object"));
         }
         ("", "pods", "") if *verb == "get" && !is_here(etcd, node, namespace, name) => return refused(unrelated()),
-        _ => rules().iter().any(|rule| rbac::allows(rule, attributes)),
+        _ => {
+            let allowed = rules().iter().any(|rule| rbac::allows(rule, attributes));
+            return Some(Decision { allowed, reason: String::new() });
+        }
     };
     let reason = if allowed { String::new() } else { unrelated() };
     Some(Decision { allowed, reason })
