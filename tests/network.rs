@@ -203,6 +203,21 @@ fn a_server_that_ends_cuts_the_connections_that_it_has() {
     assert!(report.succeeded > 10, "{report:?}");
 }
 
+#[test]
+fn a_cluster_in_which_pods_only_ask_again_and_again_is_idle() {
+    let (_, mut session) = play(include_str!("cases/network/loop.txt"));
+    let limit = session.now() + Duration::from_secs(600);
+    assert!(session.run_until_idle(limit), "nothing is left but what goes on for ever");
+    assert!(session.now() < limit);
+    let log = |session: &Session| {
+        let options = kubetab::sim::PodLogOptions::default();
+        session.cluster().pod_logs("default", "loop", &options).expect("it runs").len()
+    };
+    let before = log(&session);
+    pass(&mut session, Duration::from_secs(30));
+    assert!(log(&session) >= before + 25, "it goes on");
+}
+
 /// A test for each transcript, which also plays the last session's log again.
 macro_rules! transcripts {
     ($($name:ident),* $(,)?) => {
