@@ -27,7 +27,7 @@ const NO_ROUTE_TIME: Duration = Duration::from_secs(3);
 /// The address of whoever is outside of the cluster.
 pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// How many answers to single requests from outside are kept.
-const OUTSIDE_MAX: usize = 64;
+const OUTSIDE_MAX: usize = 1_024;
 /// How many proxies may pass a request on.
 const FORWARDS_MAX: u8 = 5;
 
@@ -56,6 +56,21 @@ impl Cluster {
 
     /// Sends a request from outside of the cluster, to an address. Answers its number, by which its answer is asked for.
     pub fn send_from_outside(&mut self, request: NetworkRequest) -> u64 {
+        let aim = Aim::Address(request.address().to_owned());
+        self.begin(Source { node: None, pod: None, address: OUTSIDE }, request, 0, aim)
+    }
+
+    /// Carries on what a proxy in a pod passes on of a request that was brought to the pod.
+    pub(in crate::sim) fn pass_on(&mut self, node: &Name, pod: LocalPod, onward: &HttpRequest) -> u64 {
+        let request = NetworkRequest::Http(onward.clone());
+        let aim = self.machine_at(node).map(|kubelet| kubelet.aim_of(&pod, &request));
+        let address = pod.address.parse().unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let aim = aim.unwrap_or_else(|| Aim::Address(String::new()));
+        self.begin(Source { node: Some(node.clone()), pod: Some(pod), address }, request, 1, aim)
+    }
+
+    /// Sends a single request whose answer is kept.
+    fn begin(&mut self, source: Source, request: NetworkRequest, forwards: u8, aim: Aim) -> u64 {
         self.network.generators += 1;
         let number = self.network.generators;
         self.network.outside.insert(number, None);
@@ -64,17 +79,16 @@ impl Cluster {
         }
         let flow = Flow {
             requester: Requester::Outside(number),
-            source: Source { node: None, pod: None, address: OUTSIDE },
+            source,
             request,
             address: None,
-            forwards: 0,
+            forwards,
             others: Vec::new(),
             server: None,
             sent: self.now,
             travelled: Duration::ZERO,
             background: false,
         };
-        let aim = Aim::Address(flow.request.address().to_owned());
         self.emit(flow, aim);
         number
     }
