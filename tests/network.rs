@@ -15,9 +15,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use kubetab::machinery::shell::Output;
-use kubetab::session::{Action, ExecCommand, File, Session, SessionConfig, SessionLog};
-use kubetab::sim::TrafficSpec;
+use kubetab::machinery::shell::{NetworkAnswer, Output};
+use kubetab::session::{Action, ExecCommand, File, PodRequest, Session, SessionConfig, SessionLog};
+use kubetab::sim::{PodAnswer, TrafficSpec};
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -201,6 +201,43 @@ fn a_server_that_ends_cuts_the_connections_that_it_has() {
     let (_, report) = session.cluster().traffic().next().expect("there is a client");
     assert!(report.failures["Connection reset by peer"] >= 1, "{:?}", report.failures);
     assert!(report.succeeded > 10, "{report:?}");
+}
+
+#[test]
+fn a_forwarded_port_reaches_through_a_proxy() {
+    let (_, mut session) = play(include_str!("cases/network/frontend.txt"));
+    let request = PodRequest {
+        namespace: "default".to_owned(),
+        pod: "frontend".to_owned(),
+        port: 80,
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        headers: Vec::new(),
+        body: None,
+    };
+    let PodAnswer::UnderWay(number) = session.pod_request(&request).expect("it is brought there") else {
+        panic!("the frontend has nothing of its own")
+    };
+    pass(&mut session, Duration::from_secs(1));
+    let Some(NetworkAnswer::Http(answer)) = session.cluster().outside_answer(number) else { panic!("no answer") };
+    assert_eq!(String::from_utf8_lossy(&answer.body), "{\"message\":\"Hello\"}\n");
+    let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
+    assert_eq!(Session::from_log(log).hash(), session.hash(), "played again");
+}
+
+#[test]
+fn a_cluster_in_which_pods_only_ask_again_and_again_is_idle() {
+    let (_, mut session) = play(include_str!("cases/network/loop.txt"));
+    let limit = session.now() + Duration::from_secs(600);
+    assert!(session.run_until_idle(limit), "nothing is left but what goes on for ever");
+    assert!(session.now() < limit);
+    let log = |session: &Session| {
+        let options = kubetab::sim::PodLogOptions::default();
+        session.cluster().pod_logs("default", "loop", &options).expect("it runs").len()
+    };
+    let before = log(&session);
+    pass(&mut session, Duration::from_secs(30));
+    assert!(log(&session) >= before + 25, "it goes on");
 }
 
 /// A test for each transcript, which also plays the last session's log again.

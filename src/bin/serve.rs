@@ -111,7 +111,8 @@ impl Options {
         Ok(options)
     }
 
-    /// A cluster as those were that the recorded cases come from, at the time that a watch on the wall shows.
+    /// A cluster as those were that the recorded cases come from, but with a network, at the time that a watch on the wall
+    /// shows.
     fn config(&self, start: Time) -> SessionConfig {
         let profile = Profile {
             start: start - HEAD_START,
@@ -119,6 +120,10 @@ impl Options {
             node_prefix: "worker-".to_owned(),
             runtime: self.runtime.clone(),
             metrics: self.metrics,
+            // What makes a network of it leaves no trace in the API.
+            kube_proxy: true,
+            cluster_dns: true,
+            network_policies: true,
             ..Profile::bare()
         };
         SessionConfig { seed: self.seed, profile, ..SessionConfig::default() }

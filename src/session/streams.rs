@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Name, ObjectKey};
-use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest};
+use crate::machinery::shell::{HttpRequest, NetworkRequest};
 use crate::machinery::status::Status;
 use crate::node::runtime::{ExecOptions, StreamInput};
-use crate::sim::{AttachStream, Cluster, ExecStream};
+use crate::sim::{AttachStream, Cluster, ExecStream, PodAnswer};
 
 use super::action::Action;
 use super::play::Session;
@@ -190,7 +190,7 @@ impl AttachInput {
 }
 
 impl PodRequest {
-    pub(super) fn send(&self, cluster: &mut Cluster) -> Result<NetworkAnswer, Status> {
+    pub(super) fn send(&self, cluster: &mut Cluster) -> Result<PodAnswer, Status> {
         let request = HttpRequest {
             method: self.method.clone(),
             host: "localhost".to_owned(),
@@ -227,7 +227,7 @@ impl Session {
     ///
     /// # Errors
     /// The API server's or the kubelet's refusal, or `ServiceUnavailable` when the session can take no more.
-    pub fn pod_request(&mut self, request: &PodRequest) -> Result<NetworkAnswer, Status> {
+    pub fn pod_request(&mut self, request: &PodRequest) -> Result<PodAnswer, Status> {
         self.attempt(Action::PodRequest(request.clone()), |cluster| request.send(cluster))
     }
 }
@@ -237,6 +237,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::machinery::shell::NetworkAnswer;
     use crate::session::{File, SessionConfig, SessionLog};
 
     const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  \
@@ -297,7 +298,7 @@ mod tests {
             body: None,
         };
         let answer = session.pod_request(&request).expect("it is brought there");
-        let NetworkAnswer::Http(answer) = answer else { panic!("an answer: {answer:?}") };
+        let PodAnswer::Answered(NetworkAnswer::Http(answer)) = answer else { panic!("an answer: {answer:?}") };
         assert_eq!((answer.status, String::from_utf8_lossy(&answer.body).as_ref()), (200, "<h1>hi</h1>\n"));
         // The container ends by what is done in it, and the kubelet starts another.
         session.exec(&command(&["sh", "-c", "kill 1"])).expect("it runs");

@@ -23,7 +23,7 @@ pub use machines::{MachineError, NodeSpec, NodeTaint};
 pub use network::{TrafficError, TrafficReport, TrafficSource, TrafficSpec};
 pub use processes::{ProcessId, ProcessState};
 pub use profile::{Latencies, Profile};
-pub use streams::{AttachStream, ExecStream, PodLogOptions, StreamOutput};
+pub use streams::{AttachStream, ExecStream, PodAnswer, PodLogOptions, StreamOutput};
 
 #[cfg(test)]
 mod tests {

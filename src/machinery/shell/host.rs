@@ -39,7 +39,7 @@ pub trait Host {
     }
     /// What `nproc` and `free` show.
     fn machine(&self) -> Machine {
-        Machine { processors: 4, memory_bytes: 8 << 30 }
+        Machine { processors: 4, processor_millis: 4_000, memory_bytes: 8 << 30 }
     }
 }
 
@@ -67,6 +67,8 @@ impl User {
 pub struct Machine {
     /// Processors.
     pub processors: u32,
+    /// How much of them processes may use, in thousandths of one.
+    pub processor_millis: u32,
     /// Memory in bytes.
     pub memory_bytes: u64,
 }

@@ -143,7 +143,7 @@ impl KubeRuntime {
 
 impl KubeRuntime {
     /// Brings a request to a sandbox: an answer, or `Forward` when a proxy there passes it on to another pod.
-    fn serve(&mut self, sandbox: &Id, request: &NetworkRequest, source: &str, now: Time) -> NetworkAnswer {
+    pub(super) fn serve(&mut self, sandbox: &Id, request: &NetworkRequest, source: &str, now: Time) -> NetworkAnswer {
         let mut http = match request {
             NetworkRequest::Http(request) => HttpRequest { client: source.to_owned(), ..request.clone() },
             NetworkRequest::Connect { port, .. } => return self.cri.connect(sandbox, *port, now),

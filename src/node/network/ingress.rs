@@ -4,8 +4,8 @@
 //! last event that reached the controller, and that Ingresses tell its address. Watches Ingresses, IngressClasses,
 //! Services and EndpointSlices. Follows ingress-nginx as kind installs it: class `nginx`, and Ingresses without a class.
 //!
-//! Not simulated: the pods that it runs in, TLS, the time of a reload, most annotations. Of these there are `canary` with
-//! its weight and header, and `rewrite-target`.
+//! Not simulated: the pods that it runs in, certificates, the time of a reload, most annotations. Of these there are
+//! `canary` with its weight and header, `rewrite-target`, `use-regex`, `ssl-redirect` and `force-ssl-redirect`.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub enum Routed {
     Endpoints(Vec<(Ipv4Addr, u16)>, String),
     /// Nowhere: this is the answer.
     Status(u16),
+    /// To the same place by https.
+    Redirect(String),
 }
 
 /// How well a rule fits.
@@ -144,6 +146,9 @@ impl IngressController {
         let Some(candidate) = canary.filter(|_| best.is_some()).or(best).or_else(fallback) else {
             return Routed::Status(404);
         };
+        if !request.secure && is_redirected(candidate.ingress, host) {
+            return Routed::Redirect(format!("https://{host}{}", request.path));
+        }
         let endpoints = self.endpoints(candidate.ingress.namespace(), candidate.backend);
         if endpoints.is_empty() {
             Routed::Status(503)
@@ -236,6 +241,16 @@ impl IngressController {
             client.wake_at(at, STATUS);
         }
     }
+}
+
+/// Whether plain requests for a host are sent to https, as they are for hosts that have a certificate.
+fn is_redirected(ingress: &Ingress, host: &str) -> bool {
+    if annotation(ingress, "force-ssl-redirect") == Some("true") {
+        return true;
+    }
+    let certificates = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
+    let mut hosts = certificates.flat_map(|certificate| certificate.hosts.iter().flatten());
+    annotation(ingress, "ssl-redirect") != Some("false") && hosts.any(|one| host_fit(one, host).is_some())
 }
 
 /// Whether a canary is chosen for a request: by a header, or by chance.

@@ -20,6 +20,9 @@ use crate::client::{Client, Identity, InformerEvent, Informers, Process, Token, 
 use crate::machinery::ip::Cidr;
 use crate::machinery::labels::Selector;
 
+/// `LabelMetadataName`: the label that every namespace has.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
 /// The agent that knows the policies.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyAgent {
@@ -172,7 +175,9 @@ impl PolicyAgent {
             None => pod.namespace() == namespace,
             Some(selector) => {
                 let found = self.informers.get::<Namespace>(&ObjectKey::new("", pod.namespace()));
-                let labels = found.and_then(|found| found.metadata.labels.clone()).unwrap_or_default();
+                // The namespaces of add-ons that have no pods here are not there either.
+                let add_on = || Some([(NAMESPACE_NAME.to_owned(), pod.namespace().to_owned())].into());
+                let labels = found.map_or_else(add_on, |found| found.metadata.labels.clone()).unwrap_or_default();
                 selects(Some(selector), &labels)
             }
         };

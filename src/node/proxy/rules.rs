@@ -11,6 +11,7 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 
 use crate::api::ObjectKey;
 use crate::api::core::service::{is_headless, needs_cluster_ip};
+use crate::machinery::ip::Cidr;
 use crate::machinery::persistent::OrdMap;
 
 /// Where something is sent to.
@@ -57,6 +58,8 @@ pub struct Rule {
     /// Whether endpoints see the client's own address: otherwise the node stands for it, so that answers come back
     /// through it.
     pub keeps_source: bool,
+    /// The blocks of addresses that may come to it; all may when there are none.
+    pub source_ranges: Vec<String>,
     /// For how many seconds a client stays with the endpoint that it got, if it does.
     pub affinity_seconds: Option<i32>,
 }
@@ -170,13 +173,27 @@ impl Reachable {
     }
 }
 
-/// The addresses outside of the cluster's network at which the Service is served: of its load balancer, unless that
-/// only passes on, and those that it names.
-fn external_ips<'a>(service: &'a Service, spec: &'a ServiceSpec) -> impl Iterator<Item = &'a String> {
+/// The addresses of a Service's load balancer, unless that only passes on.
+fn balancer_ips(service: &Service) -> Vec<&String> {
     let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
     let ingress = balancer.into_iter().flat_map(|balancer| balancer.ingress.iter().flatten());
     let virtual_ips = ingress.filter(|ingress| ingress.ip_mode.as_deref() != Some("Proxy"));
-    virtual_ips.filter_map(|ingress| ingress.ip.as_ref()).chain(spec.external_ips.iter().flatten())
+    virtual_ips.filter_map(|ingress| ingress.ip.as_ref()).collect()
+}
+
+/// The addresses outside of the cluster's network at which the Service is served: of its load balancer, and those that
+/// it names.
+fn external_ips<'a>(service: &'a Service, spec: &'a ServiceSpec) -> impl Iterator<Item = &'a String> {
+    balancer_ips(service).into_iter().chain(spec.external_ips.iter().flatten())
+}
+
+impl Rule {
+    /// Whether what comes from an address is let in.
+    #[must_use]
+    pub fn admits(&self, source: Ipv4Addr) -> bool {
+        let contains = |block: &String| Cidr::parse(block.trim()).is_some_and(|block| block.contains(source.into()));
+        self.source_ranges.is_empty() || self.source_ranges.iter().any(contains)
+    }
 }
 
 impl Rules {
@@ -215,7 +232,10 @@ impl Rules {
         for port in spec.ports.iter().flatten() {
             let found = reachable(port, slices, place);
             let is_outside_local = is_local(&spec.external_traffic_policy);
+            let balancers = balancer_ips(service);
+            let ranges = spec.load_balancer_source_ranges.clone().unwrap_or_default();
             let mut serve = |ip: Option<&String>, number: i32, verdict: Verdict, is_inside: bool| {
+                let is_balancer = ip.is_some_and(|ip| balancers.contains(&ip));
                 let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
                 let rule = Rule {
                     service: key.clone(),
@@ -223,6 +243,7 @@ impl Rules {
                     verdict,
                     from_own_pods: (!is_inside && is_outside_local).then(|| found.verdict(false)),
                     keeps_source: is_inside || is_outside_local,
+                    source_ranges: if is_balancer { ranges.clone() } else { Vec::new() },
                     affinity_seconds: affinity,
                 };
                 self.rules.insert(Destination { ip: ip.cloned(), port: number, protocol }, rule);
@@ -271,6 +292,45 @@ mod tests {
             text.push_str(&format!("{ip}:{} {:?}\n", destination.port, rule.verdict));
         }
         expected.assert_eq(&text);
+    }
+
+    /// What the rules of the node `here` in zone `a` say of the Service's address, for endpoints with their hints.
+    fn hinted(hints: [Value; 2]) -> Verdict {
+        let [first, second] = hints;
+        let with = |ip: &str, node: &str, hints: Value| {
+            let mut endpoint = endpoint(ip, node, READY);
+            endpoint["hints"] = hints;
+            endpoint
+        };
+        let endpoints = json!([with("10.0.0.1", "here", first), with("10.0.0.2", "there", second)]);
+        let spec = json!({ "type": "ClusterIP", "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"],
+            "ports": [{ "port": 80 }] });
+        let service = json!({ "metadata": {}, "spec": spec });
+        let service: Service = serde_json::from_value(service).expect("the Service is written out");
+        let mut rules = Rules::default();
+        let place = Place { node: "here", zone: Some("a") };
+        rules.replace(&ObjectKey::new("default", "a"), Some(&service), &[&slice(endpoints)], &place);
+        let destination = Destination::tcp(Some(Ipv4Addr::new(10, 96, 0, 9)), 80);
+        rules.get(&destination).expect("there is a rule").verdict.clone()
+    }
+
+    #[test]
+    fn hints_are_followed_when_all_endpoints_have_them() {
+        let zone = |name: &str| json!({ "forZones": [{ "name": name }] });
+        let node = |name: &str| json!({ "forNodes": [{ "name": name }], "forZones": [{ "name": "b" }] });
+        let (first, second, both) = (vec![1], vec![2], vec![1, 2]);
+        for (hints, expected) in [
+            ([json!(null), json!(null)], &both),
+            ([zone("a"), zone("b")], &first),
+            ([zone("b"), zone("a")], &second),
+            ([zone("b"), zone("b")], &both),
+            ([zone("a"), json!(null)], &both),
+            ([node("here"), node("there")], &first),
+            ([node("there"), node("there")], &both),
+        ] {
+            let expected = expected.iter().map(|host| format!("10.0.0.{host}:8080")).collect();
+            assert_eq!(hinted(hints.clone()), Verdict::Endpoints(expected), "{hints:?}");
+        }
     }
 
     const READY: [bool; 3] = [true, true, false];

@@ -47,6 +47,10 @@ impl Runtime {
             ports_are_shared: self.profile.answers_everywhere,
             machine: Machine {
                 processors: self.profile.processors,
+                processor_millis: container
+                    .processor_limit
+                    .unwrap_or(u32::MAX)
+                    .min(self.profile.processors.saturating_mul(1000)),
                 memory_bytes: container.memory_limit.unwrap_or(self.profile.memory_bytes),
             },
             written: Vec::new(),

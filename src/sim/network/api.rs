@@ -3,20 +3,38 @@
 //! Who a request is from is told by its token, or nobody. What is asked goes the way of every request. Not simulated here:
 //! watches, discovery beyond its first page, tables, and TLS, which is neither needed nor checked.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::apiserver::{Call, Caller, User};
 use crate::machinery::go_json;
 use crate::machinery::order::Order as _;
-use crate::machinery::shell::{HttpAnswer, HttpRequest};
+use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest};
 use crate::machinery::status::Status;
 
 use super::super::bootstrap::{API_SERVER, API_SERVER_PORT};
 use super::super::cluster::Cluster;
+use super::packet::Flow;
+
+/// How long the API server thinks.
+const API_TIME: Duration = Duration::from_millis(2);
 
 impl Cluster {
+    /// A request reaches the API server.
+    pub(super) fn arrive_at_api_server(&mut self, flow: Flow) {
+        let answer = match &flow.request {
+            NetworkRequest::Http(request) => {
+                let request = request.clone();
+                NetworkAnswer::Http(self.answer_as_api_server(&request))
+            }
+            _ => NetworkAnswer::Connected { address: String::new() },
+        };
+        self.finish(flow, answer, API_TIME);
+    }
+
     /// The API server answers a request that reached it over the network.
-    pub(super) fn answer_as_api_server(&mut self, request: &HttpRequest) -> HttpAnswer {
+    fn answer_as_api_server(&mut self, request: &HttpRequest) -> HttpAnswer {
         if !request.secure {
             return HttpAnswer::text(400, "Client sent an HTTP request to an HTTPS server.\n");
         }

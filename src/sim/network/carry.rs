@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use crate::api::Name;
 use crate::client::Client;
-use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, RecordKind};
+use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest};
 use crate::node::kubelet::Kubelet;
-use crate::node::network::{
-    Aim, ClusterDns, DNS_ADDRESS, Found, INGRESS_ADDRESS, LocalPod, Lookup, Outgoing, Party, PolicyAgent, Routed,
-};
+use crate::node::network::{Aim, INGRESS_ADDRESS, LocalPod, Outgoing, PolicyAgent};
 use crate::node::proxy::{Destination, Rule, Verdict};
 
 use super::super::bootstrap::{API_SERVER, API_SERVER_PORT};
@@ -24,22 +22,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 const PROXY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the ingress controller tries to connect: `proxy-connect-timeout`.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many endpoints it tries: `proxy-next-upstream-tries`.
-const UPSTREAM_TRIES: usize = 3;
-/// How long a program waits for a name: two attempts of five seconds.
-const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the kernel looks for a neighbour that is not there.
 const NO_ROUTE_TIME: Duration = Duration::from_secs(3);
-/// How long the API server thinks.
-const API_TIME: Duration = Duration::from_millis(2);
-/// How long the DNS server thinks.
-const DNS_TIME: Duration = Duration::from_micros(100);
-/// The resolver that machines have from their surroundings. It knows no name.
-const NODE_RESOLVER: &str = "10.0.0.2";
 /// The address of whoever is outside of the cluster.
 pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// How many answers to single requests from outside are kept.
-const OUTSIDE_MAX: usize = 64;
+const OUTSIDE_MAX: usize = 1_024;
 /// How many proxies may pass a request on.
 const FORWARDS_MAX: u8 = 5;
 
@@ -68,6 +56,21 @@ impl Cluster {
 
     /// Sends a request from outside of the cluster, to an address. Answers its number, by which its answer is asked for.
     pub fn send_from_outside(&mut self, request: NetworkRequest) -> u64 {
+        let aim = Aim::Address(request.address().to_owned());
+        self.begin(Source { node: None, pod: None, address: OUTSIDE }, request, 0, aim)
+    }
+
+    /// Carries on what a proxy in a pod passes on of a request that was brought to the pod.
+    pub(in crate::sim) fn pass_on(&mut self, node: &Name, pod: LocalPod, onward: &HttpRequest) -> u64 {
+        let request = NetworkRequest::Http(onward.clone());
+        let aim = self.machine_at(node).map(|kubelet| kubelet.aim_of(&pod, &request));
+        let address = pod.address.parse().unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let aim = aim.unwrap_or_else(|| Aim::Address(String::new()));
+        self.begin(Source { node: Some(node.clone()), pod: Some(pod), address }, request, 1, aim)
+    }
+
+    /// Sends a single request whose answer is kept.
+    fn begin(&mut self, source: Source, request: NetworkRequest, forwards: u8, aim: Aim) -> u64 {
         self.network.generators += 1;
         let number = self.network.generators;
         self.network.outside.insert(number, None);
@@ -76,17 +79,16 @@ impl Cluster {
         }
         let flow = Flow {
             requester: Requester::Outside(number),
-            source: Source { node: None, pod: None, address: OUTSIDE },
+            source,
             request,
             address: None,
-            forwards: 0,
+            forwards,
             others: Vec::new(),
             server: None,
             sent: self.now,
             travelled: Duration::ZERO,
             background: false,
         };
-        let aim = Aim::Address(flow.request.address().to_owned());
         self.emit(flow, aim);
         number
     }
@@ -135,7 +137,7 @@ impl Cluster {
         }
     }
 
-    fn post(&mut self, after: Duration, packet: Packet, background: bool) {
+    pub(super) fn post(&mut self, after: Duration, packet: Packet, background: bool) {
         self.queue.push(self.now + after, Event::Packet(Box::new(packet)), background);
     }
 
@@ -147,80 +149,6 @@ impl Cluster {
                 Err(_) => self.lose(flow),
             },
             Aim::Lookup(lookup) => self.ask(flow, lookup),
-        }
-    }
-
-    /// Asks the DNS server for an address.
-    fn ask(&mut self, flow: Flow, lookup: Lookup) {
-        let latency = self.profile.latencies.packet();
-        let is_there = self.processes.contains_key(&ProcessId::ClusterDns);
-        if !is_there || lookup.server == NODE_RESOLVER {
-            let answer = NetworkAnswer::NameUnknown { server: format!("{}:53", lookup.server) };
-            return self.finish(flow, answer, latency);
-        }
-        let target = Party { pod: Some(&self.network.dns_pod), address: Ipv4Addr::UNSPECIFIED };
-        let is_allowed =
-            self.policies().is_none_or(|agent| agent.allows(&flow.source.party(), &target, Some(53), "UDP"));
-        let is_reached = self.is_reachable(flow.source.node.as_ref());
-        if lookup.server != DNS_ADDRESS || !is_allowed || !is_reached || !self.is_running(&ProcessId::ClusterDns) {
-            let answer = match flow.request {
-                NetworkRequest::Resolve(_) => NetworkAnswer::TimedOut { address: lookup.server },
-                _ => NetworkAnswer::NameUnknown { server: format!("{}:53", lookup.server) },
-            };
-            return self.finish(flow, answer, NAME_TIMEOUT);
-        }
-        let background = flow.background;
-        self.post(latency, Packet::Query(flow, lookup), background);
-    }
-
-    /// The DNS server answers. A program asks for one name after another; the time that takes is added up.
-    fn arrive_query(&mut self, flow: Flow, lookup: &Lookup) {
-        let latency = self.profile.latencies.packet();
-        let server = format!("{DNS_ADDRESS}:53");
-        let Some(dns) = self.dns() else { return self.lose(flow) };
-        let (mut asked, mut is_known, mut records) = (0, false, Vec::new());
-        for name in &lookup.names {
-            asked += 1;
-            if let Found::Records(found) = dns.find(name, lookup.kind) {
-                is_known = true;
-                records = found;
-            }
-            if !records.is_empty() {
-                break;
-            }
-        }
-        // The server's `loadbalance` shuffles addresses.
-        let aliases = records.iter().take_while(|record| record.kind == RecordKind::Cname).count();
-        let addresses = &mut records[aliases..];
-        if addresses.len() > 1 {
-            let by = self.network.random.below(addresses.len() as u64);
-            addresses.rotate_left(usize::try_from(by).unwrap_or(0));
-        }
-        let answer = match is_known {
-            true => NetworkAnswer::Resolved { server, records },
-            false => NetworkAnswer::NameUnknown { server },
-        };
-        let takes = (latency + DNS_TIME) * (2 * asked).max(1) - latency;
-        let background = flow.background;
-        match flow.request {
-            NetworkRequest::Resolve(_) => self.post(takes, Packet::Answer(flow, answer), background),
-            _ => self.post(takes, Packet::Resolved(flow, answer), background),
-        }
-    }
-
-    /// A request goes on, now that its address is known.
-    fn arrive_resolved(&mut self, flow: Flow, answer: NetworkAnswer) {
-        let address = match &answer {
-            NetworkAnswer::Resolved { records, .. } => {
-                records.iter().find(|record| record.kind == RecordKind::A).and_then(|record| record.data.parse().ok())
-            }
-            _ => None,
-        };
-        match address {
-            Some(address) => self.depart(flow, address),
-            None => {
-                self.finish(flow, NetworkAnswer::NameUnknown { server: format!("{DNS_ADDRESS}:53") }, Duration::ZERO)
-            }
         }
     }
 
@@ -242,6 +170,9 @@ impl Cluster {
 
     /// A request does what a node's rule says.
     fn follow(&mut self, mut flow: Flow, node: &Name, rule: Rule) {
+        if !rule.admits(flow.source.address) {
+            return self.lose(flow);
+        }
         let picked = self.network.pick(&rule, node, flow.source.address, self.now);
         let own_address = self.machine_at(node).and_then(|kubelet| kubelet.config().internal_ip.parse().ok());
         if let Some(address) = own_address.filter(|_| !rule.keeps_source) {
@@ -292,7 +223,7 @@ impl Cluster {
     }
 
     /// A request goes to the machine that has an address.
-    fn travel(&mut self, mut flow: Flow, address: Ipv4Addr, port: u16) {
+    pub(super) fn travel(&mut self, mut flow: Flow, address: Ipv4Addr, port: u16) {
         if address == API_SERVER {
             let target = party(None, address);
             let is_allowed =
@@ -363,53 +294,6 @@ impl Cluster {
         self.finish(flow, answer, Duration::ZERO);
     }
 
-    /// A request reaches the API server.
-    fn arrive_at_api_server(&mut self, flow: Flow) {
-        let answer = match &flow.request {
-            NetworkRequest::Http(request) => {
-                let request = request.clone();
-                NetworkAnswer::Http(self.answer_as_api_server(&request))
-            }
-            _ => NetworkAnswer::Connected { address: String::new() },
-        };
-        self.finish(flow, answer, API_TIME);
-    }
-
-    /// A request reaches the ingress controller, which sends it on to an endpoint.
-    fn arrive_ingress(&mut self, mut flow: Flow) {
-        let NetworkRequest::Http(request) = &flow.request else {
-            return self.finish(flow, NetworkAnswer::Connected { address: String::new() }, Duration::ZERO);
-        };
-        let routed = match self.processes.get(&ProcessId::IngressController).map(|slot| &slot.program) {
-            Some(Program::IngressController(program)) => program.route(request, &mut self.network.random),
-            _ => Routed::Status(502),
-        };
-        let (mut endpoints, path) = match routed {
-            Routed::Endpoints(endpoints, path) => (endpoints, path),
-            Routed::Status(status) => {
-                return self.finish(flow, NetworkAnswer::Http(nginx_error(status)), Duration::ZERO);
-            }
-        };
-        let from = self.network.random.below(endpoints.len() as u64);
-        endpoints.rotate_left(usize::try_from(from).unwrap_or(0));
-        endpoints.truncate(UPSTREAM_TRIES);
-        endpoints.reverse();
-        let host = request.header("host").unwrap_or(&request.host).to_owned();
-        let mut onward = HttpRequest { host, path, secure: false, ..request.clone() };
-        for name in ["X-Real-IP", "X-Forwarded-For"] {
-            onward.headers.push((name.to_owned(), flow.source.address.to_string()));
-        }
-        flow.request = NetworkRequest::Http(onward);
-        flow.forwards += 1;
-        flow.source = Source { node: None, pod: Some(self.network.ingress_pod.clone()), address: INGRESS_POD };
-        let first = endpoints.pop();
-        flow.others = endpoints;
-        match first {
-            Some((address, port)) => self.travel(flow, address, port),
-            None => self.lose(flow),
-        }
-    }
-
     /// A request reaches a pod, if the policies let it.
     fn reach(&mut self, mut flow: Flow, node: &Name, pod: &LocalPod, port: u16) {
         let Ok(address) = pod.address.parse() else { return self.lose(flow) };
@@ -446,7 +330,7 @@ impl Cluster {
     }
 
     /// Puts an answer on its way back. The ingress controller tries another endpoint first, if one does not answer.
-    fn finish(&mut self, mut flow: Flow, answer: NetworkAnswer, after: Duration) {
+    pub(super) fn finish(&mut self, mut flow: Flow, answer: NetworkAnswer, after: Duration) {
         let is_failure = matches!(answer, NetworkAnswer::Refused { .. } | NetworkAnswer::Unreachable { .. });
         if is_failure && let Some((address, port)) = flow.others.pop() {
             let background = flow.background;
@@ -510,12 +394,12 @@ impl Cluster {
     }
 
     /// Whether a machine runs and is on the network; the world outside always is.
-    fn is_reachable(&self, node: Option<&Name>) -> bool {
+    pub(super) fn is_reachable(&self, node: Option<&Name>) -> bool {
         let state = |node: &Name| self.process_state(&ProcessId::Kubelet(node.clone()));
         node.is_none_or(|node| state(node).is_some_and(|state| state.running && state.connected))
     }
 
-    fn is_running(&self, id: &ProcessId) -> bool {
+    pub(super) fn is_running(&self, id: &ProcessId) -> bool {
         self.process_state(id).is_some_and(|state| state.running)
     }
 
@@ -547,14 +431,7 @@ impl Cluster {
         self.proxy_rules(node)?.get(destination).cloned()
     }
 
-    fn dns(&self) -> Option<&ClusterDns> {
-        match &self.processes.get(&ProcessId::ClusterDns)?.program {
-            Program::ClusterDns(program) => Some(program),
-            _ => None,
-        }
-    }
-
-    fn policies(&self) -> Option<&PolicyAgent> {
+    pub(super) fn policies(&self) -> Option<&PolicyAgent> {
         match &self.processes.get(&ProcessId::PolicyAgent)?.program {
             Program::PolicyAgent(program) => Some(program),
             _ => None,
@@ -564,21 +441,6 @@ impl Cluster {
 
 fn of_node(node: Option<&Name>) -> ProcessId {
     node.map_or(ProcessId::Outside, |node| ProcessId::Kubelet(node.clone()))
-}
-
-/// nginx's own page for a status.
-fn nginx_error(status: u16) -> HttpAnswer {
-    let reason = match status {
-        503 => "Service Temporarily Unavailable",
-        _ => HttpAnswer::text(status, "").reason(),
-    };
-    HttpAnswer::text(
-        status,
-        format!(
-            "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n<center><h1>{status} {reason}</h1>\
-             </center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
-        ),
-    )
 }
 
 /// A request at the port that its address was exchanged for.

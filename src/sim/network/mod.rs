@@ -10,6 +10,8 @@
 
 mod api;
 mod carry;
+mod ingress;
+mod names;
 mod packet;
 mod traffic;
 
