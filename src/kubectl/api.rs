@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::api::{Kind, Object, form};
+use crate::api::{Kind, Object, ObjectKey, form};
 use crate::apiserver::{Answer, Request, Response};
 use crate::etcd::Revision;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
-use crate::node::runtime::LogLine;
-use crate::sim::{Cluster, PodLogOptions};
+use crate::node::runtime::{ExecOptions, LogLine, StreamInput};
+use crate::sim::{Cluster, ExecStream, PodLogOptions, StreamOutput};
 
 /// A change of an object, as a watch tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,24 @@ pub trait Api {
     /// # Errors
     /// The API server's or the kubelet's refusal.
     fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status>;
+
+    /// Runs a command in a container of a pod.
+    ///
+    /// # Errors
+    /// The API server's or the kubelet's refusal.
+    fn exec(
+        &mut self,
+        pod: &ObjectKey,
+        container: &str,
+        command: &[String],
+        options: ExecOptions,
+    ) -> Result<ExecStream, Status>;
+
+    /// What the command wrote after the first `seen` pieces.
+    fn exec_output(&self, stream: &ExecStream, seen: u64) -> StreamOutput;
+
+    /// Passes on to the command what it is to read.
+    fn exec_input(&mut self, stream: &ExecStream, input: &StreamInput);
 }
 
 impl Api for Cluster {
@@ -79,6 +97,24 @@ impl Api for Cluster {
 
     fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status> {
         self.pod_logs(namespace, pod, options)
+    }
+
+    fn exec(
+        &mut self,
+        pod: &ObjectKey,
+        container: &str,
+        command: &[String],
+        options: ExecOptions,
+    ) -> Result<ExecStream, Status> {
+        Self::exec(self, pod, container, command, options)
+    }
+
+    fn exec_output(&self, stream: &ExecStream, seen: u64) -> StreamOutput {
+        Self::exec_output(self, stream, seen)
+    }
+
+    fn exec_input(&mut self, stream: &ExecStream, input: &StreamInput) {
+        Self::exec_input(self, stream, input);
     }
 
     fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status> {

@@ -14,8 +14,8 @@ use crate::api::Kind;
 use crate::apiserver::WriteOptions;
 
 /// Runs `kubectl auth` without a command.
-pub(super) fn help(_cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    Ok(Step::Done)
+pub(super) fn help(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    super::help::show(cli)
 }
 
 /// Runs `kubectl auth can-i`.

@@ -6,12 +6,13 @@ use super::api::Api;
 use super::command::Parsed;
 use super::failure::Failure;
 use super::flags::Flags;
-use super::{delete, drain, get, logs, replace, rollout_status, wait};
+use super::{copy, delete, drain, events, exec, get, logs, replace, rollout_status, wait};
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{
     Body, DeleteOptions, FieldValidation, ListOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
 };
 use crate::etcd::{Cause, Why};
+use crate::machinery::shell::Stream;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
@@ -38,6 +39,12 @@ pub trait Files {
 
     /// The names in a directory, in order; nothing when it is none.
     fn list(&mut self, path: &str) -> Option<Vec<String>>;
+
+    /// Makes a file, or writes it anew, with the directories that it is in.
+    ///
+    /// # Errors
+    /// As the operating system says it.
+    fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), String>;
 }
 
 /// How far a command came.
@@ -53,7 +60,10 @@ pub(super) enum Step {
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
     Deletion(delete::Deletion),
+    Copy(copy::Copy),
     Drain(drain::Drain),
+    Events(events::Events),
+    Exec(exec::Exec),
     Logs(logs::Logs),
     Replacement(replace::Replacement),
     Rollout(rollout_status::Rollout),
@@ -65,7 +75,10 @@ impl Waiting {
     pub(super) fn poll(self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
         match self {
             Self::Deletion(waiting) => waiting.poll(cli),
+            Self::Copy(waiting) => waiting.poll(cli),
             Self::Drain(waiting) => waiting.poll(cli),
+            Self::Events(waiting) => waiting.poll(cli),
+            Self::Exec(waiting) => waiting.poll(cli),
             Self::Logs(waiting) => waiting.poll(cli),
             Self::Replacement(waiting) => waiting.poll(cli),
             Self::Rollout(waiting) => waiting.poll(cli),
@@ -103,8 +116,10 @@ pub(super) struct Cli<'a> {
     pub began: Time,
     pub api: &'a mut dyn Api,
     pub files: &'a mut dyn Files,
+    /// What was written to standard output last.
     pub out: String,
-    pub err: String,
+    /// What was written before that, where, and in which order.
+    pub written: Vec<(Stream, String)>,
 }
 
 impl<'a> Cli<'a> {
@@ -116,7 +131,7 @@ impl<'a> Cli<'a> {
         api: &'a mut dyn Api,
         files: &'a mut dyn Files,
     ) -> Self {
-        Self { parsed, config, stdin, began, api, files, out: String::new(), err: String::new() }
+        Self { parsed, config, stdin, began, api, files, out: String::new(), written: Vec::new() }
     }
 
     pub(super) fn flags(&self) -> &'a Flags {
@@ -141,8 +156,15 @@ impl<'a> Cli<'a> {
 
     /// Writes a line to standard error.
     pub(super) fn complain(&mut self, line: &str) {
-        self.err.push_str(line);
-        self.err.push('\n');
+        self.flush();
+        self.written.push((Stream::Error, format!("{line}\n")));
+    }
+
+    /// Keeps what was written to standard output before what comes next.
+    pub(super) fn flush(&mut self) {
+        if !self.out.is_empty() {
+            self.written.push((Stream::Out, std::mem::take(&mut self.out)));
+        }
     }
 
     /// A failure that points at the command's help.

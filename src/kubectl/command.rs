@@ -3,9 +3,9 @@
 //! Follows `github.com/spf13/cobra` as `k8s.io/kubectl/pkg/cmd/cmd.go` sets it up.
 
 use super::cli::{Cli, Step};
+use super::commands::{GLOBAL, ROOT};
 use super::failure::Failure;
 use super::flags::{self, Flag, Flags};
-use super::commands::{GLOBAL, ROOT};
 
 /// A command, or a group of them.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl Command {
         self.flags.iter().flat_map(|group| group.iter()).chain(GLOBAL).copied().collect()
     }
 
-    fn child(&self, name: &str) -> Option<&'static Self> {
+    /// The command below it of a name.
+    pub(super) fn child(&self, name: &str) -> Option<&'static Self> {
         self.commands.iter().find(|command| command.name == name || command.aliases.contains(&name))
     }
 }

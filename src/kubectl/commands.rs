@@ -1,11 +1,12 @@
 //! The commands with their flags.
 
-use super::cli::Step;
 use super::command::Command;
 use super::flags::Flag;
 use super::{
-    apply, auth, config, create, delete, describe, drain, environment, expose, generate, generate_access, generate_jobs,
-    generate_policy, get, history, label, logs, patch, replace, rollout, rollout_status, scale, set, taint, wait,
+    apply, auth, autoscale, certificate, config, copy, create, debug, delete, describe, diff, discovery, drain,
+    environment, events, exec, explain, expose, generate, generate_access, generate_ingress, generate_jobs,
+    generate_policy, generate_secrets, get, help, history, kustomize, label, logs, patch, reconcile, replace, rollout,
+    rollout_status, scale, set, taint, top, wait,
 };
 
 /// The flags of every command that mean something here, and those that are taken without meaning.
@@ -21,6 +22,7 @@ pub(super) const GLOBAL: &[Flag] = &[
     Flag::text("as"),
     Flag::text("as-uid"),
     Flag::text("as-group"),
+    Flag::switch("help").short('h'),
 ];
 
 const FILENAME: &[Flag] =
@@ -85,7 +87,7 @@ const DRAIN: &[Flag] = &[
 ];
 
 /// kubectl itself.
-pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).commands(&[
+pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&[
     Command::new("annotate", label::annotate).flags(LABEL),
     Command::new("apply", apply::run)
         .flags(&[
@@ -114,19 +116,65 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
                 &[Flag::switch("create-annotation")],
             ]),
         ]),
+    Command::new("api-resources", discovery::resources).flags(&[&[
+        Flag::text("output").short('o'),
+        Flag::text("sort-by"),
+        Flag::text("api-group"),
+        Flag::switch("namespaced"),
+        Flag::texts("verbs"),
+        Flag::texts("categories"),
+        Flag::switch("no-headers"),
+    ]]),
+    Command::new("api-versions", discovery::versions),
     Command::new("auth", auth::help).commands(&[
         Command::new("can-i", auth::can_i).flags(&[
             ALL_NAMESPACES,
             SUBRESOURCE,
             &[Flag::switch("list"), Flag::switch("quiet").short('q'), Flag::switch("no-headers")],
         ]),
+        Command::new("reconcile", reconcile::run).flags(&[
+            FILENAME,
+            PRINT,
+            DRY_RUN,
+            &[Flag::switch("remove-extra-permissions"), Flag::switch("remove-extra-subjects")],
+        ]),
         Command::new("whoami", auth::whoami).flags(&[PRINT]),
     ]),
+    Command::new("autoscale", autoscale::run).flags(&[
+        FILENAME,
+        PRINT,
+        DRY_RUN,
+        MANAGER,
+        &[
+            Flag::integer("min"),
+            Flag::integer("max"),
+            Flag::integer("cpu-percent"),
+            Flag::text("cpu"),
+            Flag::text("memory"),
+            Flag::text("name"),
+            Flag::switch("save-config"),
+        ],
+    ]),
+    Command::new("certificate", config::help).commands(&[
+        Command::new("approve", certificate::approve).flags(&[FILENAME, PRINT, &[Flag::switch("force")]]),
+        Command::new("deny", certificate::deny).flags(&[FILENAME, PRINT, &[Flag::switch("force")]]),
+    ]),
+    Command::new("cluster-info", discovery::cluster_info),
+    Command::new("completion", help::completion),
     Command::new("config", config::help).commands(&[
-        Command::new("view", config::view).flags(&[PRINT, &[Flag::switch("minify"), Flag::switch("raw")]]),
         Command::new("current-context", config::current_context),
+        Command::new("delete-context", config::delete_context),
+        Command::new("get-clusters", config::get_clusters),
+        Command::new("get-contexts", config::get_contexts)
+            .flags(&[&[Flag::text("output").short('o'), Flag::switch("no-headers")]]),
+        Command::new("get-users", config::get_users),
+        Command::new("rename-context", config::rename_context),
+        Command::new("set-context", config::set_context).flags(&[&[Flag::switch("current"), Flag::text("user")]]),
+        Command::new("use-context", config::use_context).aliases(&["use"]),
+        Command::new("view", config::view).flags(&[PRINT, &[Flag::switch("minify"), Flag::switch("raw")]]),
     ]),
     Command::new("cordon", drain::cordon).flags(&[SELECTOR, DRY_RUN]),
+    Command::new("cp", copy::run).flags(&[&[Flag::text("container").short('c')]]),
     Command::new("create", create::run)
         .flags(&[
             FILENAME,
@@ -148,7 +196,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
             ]),
             Command::new("clusterrolebinding", generate_access::cluster_role_binding)
                 .flags(&[PRINT, DRY_RUN, MANAGER, VALIDATE, SUBJECTS]),
-            Command::new("configmap", generate::config_map).aliases(&["cm"]).flags(&[
+            Command::new("configmap", generate_secrets::config_map).aliases(&["cm"]).flags(&[
                 PRINT,
                 DRY_RUN,
                 MANAGER,
@@ -229,8 +277,36 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
                 SUBJECTS,
                 &[Flag::text("role")],
             ]),
-            Command::new("secret", generate::secret).commands(&[Command::new("generic", generate::secret_generic)
-                .flags(&[
+            Command::new("ingress", generate_ingress::run).aliases(&["ing"]).flags(&[
+                PRINT,
+                DRY_RUN,
+                MANAGER,
+                VALIDATE,
+                &[
+                    Flag::text("class"),
+                    Flag::text("rule"),
+                    Flag::text("default-backend"),
+                    Flag::text("annotation"),
+                    Flag::switch("save-config"),
+                ],
+            ]),
+            Command::new("secret", generate_secrets::without_sort).commands(&[
+                Command::new("docker-registry", generate_secrets::docker_registry).flags(&[
+                    PRINT,
+                    DRY_RUN,
+                    MANAGER,
+                    VALIDATE,
+                    &[
+                        Flag::text("docker-username"),
+                        Flag::text("docker-password"),
+                        Flag::text("docker-email"),
+                        Flag::text("docker-server"),
+                        Flag::text("from-file"),
+                        Flag::switch("append-hash"),
+                        Flag::switch("save-config"),
+                    ],
+                ]),
+                Command::new("generic", generate_secrets::generic).flags(&[
                     PRINT,
                     DRY_RUN,
                     MANAGER,
@@ -243,8 +319,16 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
                         Flag::switch("append-hash"),
                         Flag::switch("save-config"),
                     ],
-                ])]),
-            Command::new("service", generate::service).aliases(&["svc"]).commands(&[
+                ]),
+                Command::new("tls", generate_secrets::tls).flags(&[
+                    PRINT,
+                    DRY_RUN,
+                    MANAGER,
+                    VALIDATE,
+                    &[Flag::text("cert"), Flag::text("key"), Flag::switch("append-hash"), Flag::switch("save-config")],
+                ]),
+            ]),
+            Command::new("service", generate_secrets::without_sort).aliases(&["svc"]).commands(&[
                 Command::new("clusterip", generate::service_cluster_ip).flags(SERVICE),
                 Command::new("nodeport", generate::service_node_port).flags(SERVICE),
                 Command::new("loadbalancer", generate::service_load_balancer).flags(SERVICE),
@@ -254,6 +338,26 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
             Command::new("token", generate_access::token)
                 .flags(&[PRINT, &[Flag::text("audience"), Flag::text("duration"), Flag::text("bound-object-name")]]),
         ]),
+    Command::new("debug", debug::run).flags(&[
+        FILENAME,
+        &[
+            Flag::switch("arguments-only"),
+            Flag::text("container").short('c'),
+            Flag::text("copy-to"),
+            Flag::text("env"),
+            Flag::text("image"),
+            Flag::text("image-pull-policy"),
+            Flag::switch("keep-labels"),
+            Flag::switch("quiet").short('q'),
+            Flag::switch("replace"),
+            Flag::switch("same-node"),
+            Flag::texts("set-image"),
+            Flag::switch("share-processes"),
+            Flag::switch("stdin").short('i'),
+            Flag::text("target"),
+            Flag::switch("tty").short('t'),
+        ],
+    ]),
     Command::new("delete", delete::run).flags(&[
         FILENAME,
         DRY_RUN,
@@ -270,7 +374,39 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
         ALL_NAMESPACES,
         &[Flag::switch("show-events"), Flag::integer("chunk-size")],
     ]),
+    Command::new("diff", diff::run).flags(&[
+        FILENAME,
+        MANAGER,
+        SELECTOR,
+        &[Flag::switch("server-side"), Flag::switch("force-conflicts"), Flag::switch("show-managed-fields")],
+    ]),
     Command::new("drain", drain::drain).flags(&[DRAIN, SELECTOR, DRY_RUN]),
+    Command::new("events", events::run).flags(&[
+        PRINT,
+        ALL_NAMESPACES,
+        &[
+            Flag::text("for"),
+            Flag::texts("types"),
+            Flag::switch("watch").short('w'),
+            Flag::switch("no-headers"),
+            Flag::integer("chunk-size"),
+        ],
+    ]),
+    Command::new("exec", exec::run).flags(&[
+        FILENAME,
+        &[
+            Flag::text("container").short('c'),
+            Flag::duration("pod-running-timeout"),
+            Flag::switch("quiet").short('q'),
+            Flag::switch("stdin").short('i'),
+            Flag::switch("tty").short('t'),
+        ],
+    ]),
+    Command::new("explain", explain::run).flags(&[&[
+        Flag::switch("recursive"),
+        Flag::text("api-version"),
+        Flag::text("output").short('o'),
+    ]]),
     Command::new("expose", expose::run).aliases(&["svc"]).flags(&[
         FILENAME,
         PRINT,
@@ -314,6 +450,8 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
             Flag::switch("server-print"),
         ],
     ]),
+    Command::new("help", help::run),
+    Command::new("kustomize", kustomize::run),
     Command::new("label", label::label).flags(LABEL),
     Command::new("logs", logs::run).flags(&[
         SELECTOR,
@@ -334,6 +472,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
             Flag::duration("pod-running-timeout"),
         ],
     ]),
+    Command::new("options", help::options),
     Command::new("patch", patch::run).flags(&[
         FILENAME,
         PRINT,
@@ -342,6 +481,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
         SUBRESOURCE,
         &[Flag::text("patch").short('p'), Flag::text("patch-file"), Flag::text("type"), Flag::switch("local")],
     ]),
+    Command::new("plugin", config::help).commands(&[Command::new("list", help::plugins)]),
     Command::new("replace", replace::run).flags(&[
         FILENAME,
         PRINT,
@@ -389,6 +529,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
             Flag::text("env"),
             Flag::text("annotations"),
             Flag::switch("command"),
+            Flag::switch("expose"),
             Flag::switch("privileged"),
             Flag::text("overrides"),
             Flag::switch("save-config"),
@@ -447,6 +588,16 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
             &[Flag::switch("local"), Flag::text("resource-version")],
         ]),
         Command::new("serviceaccount", set::service_account).aliases(&["sa"]).flags(SET),
+        Command::new("subject", set::subject).flags(&[
+            FILENAME,
+            PRINT,
+            DRY_RUN,
+            MANAGER,
+            SELECTOR,
+            ALL,
+            LOCAL,
+            &[Flag::text("user"), Flag::text("group"), Flag::text("serviceaccount")],
+        ]),
     ]),
     Command::new("taint", taint::run).flags(&[
         PRINT,
@@ -457,7 +608,19 @@ pub(super) static ROOT: Command = Command::new("kubectl", |_| Ok(Step::Done)).co
         ALL,
         &[Flag::switch("overwrite")],
     ]),
+    Command::new("top", top::help).commands(&[
+        Command::new("node", top::node)
+            .aliases(&["nodes", "no"])
+            .flags(&[SELECTOR, &[Flag::text("sort-by"), Flag::switch("no-headers"), Flag::switch("show-capacity")]]),
+        Command::new("pod", top::pod).aliases(&["pods", "po"]).flags(&[
+            SELECTOR,
+            FIELD_SELECTOR,
+            ALL_NAMESPACES,
+            &[Flag::text("sort-by"), Flag::switch("no-headers"), Flag::switch("containers"), Flag::switch("sum")],
+        ]),
+    ]),
     Command::new("uncordon", drain::uncordon).flags(&[SELECTOR, DRY_RUN]),
+    Command::new("version", discovery::version).flags(&[&[Flag::switch("client"), Flag::text("output").short('o')]]),
     Command::new("wait", wait::run).flags(&[
         FILENAME,
         PRINT,
@@ -482,4 +645,3 @@ const SERVICE: &[&[Flag]] = &[
         Flag::switch("save-config"),
     ],
 ];
-

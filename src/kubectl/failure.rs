@@ -19,6 +19,8 @@ pub(super) enum Failure {
     Silent,
     /// Several of these.
     Many(Vec<Self>),
+    /// One of these, with an exit code of its own.
+    Code(i32, Box<Self>),
 }
 
 impl Failure {
@@ -35,6 +37,11 @@ impl Failure {
         }
     }
 
+    /// The exit code: `DefaultErrorExitCode` unless it has its own.
+    pub(super) fn code(&self) -> i32 {
+        if let Self::Code(code, _) = self { *code } else { 1 }
+    }
+
     /// A hint at the command's help under an error of usage: `UsageErrorf`.
     pub(super) fn usage(path: &str, text: &str) -> Self {
         Self::Message(format!("{text}\nSee '{path} -h' for help and examples"))
@@ -44,6 +51,7 @@ impl Failure {
     pub(super) fn is_not_found(&self) -> bool {
         match self {
             Self::Status(status) | Self::FromSource(status, ..) => status.is_not_found(),
+            Self::Code(_, failure) => failure.is_not_found(),
             _ => false,
         }
     }
@@ -51,6 +59,7 @@ impl Failure {
     /// What is printed to standard error: `checkErr`.
     pub(super) fn text(&self) -> String {
         let mut text = match self {
+            Self::Code(_, failure) => return failure.text(),
             Self::Many(failures) => {
                 let mut lines: Vec<String> = Vec::new();
                 for line in failures.iter().map(Self::line_among_others) {
@@ -83,6 +92,7 @@ impl Failure {
             Self::Message(text) => format!("error: {text}"),
             Self::Plain(text) => text.clone(),
             Self::Silent => String::new(),
+            Self::Code(_, failure) => failure.line(),
             Self::Many(failures) => failures.iter().map(Self::line_among_others).collect::<Vec<_>>().join("\n"),
         }
     }
@@ -99,6 +109,7 @@ impl Failure {
             Self::FromSource(status, verb, source) => format!("error when {verb} {source:?}: {}", status.message()),
             Self::Message(text) | Self::Plain(text) => text.clone(),
             Self::Silent => String::new(),
+            Self::Code(_, failure) => failure.bare(),
             Self::Many(failures) => {
                 let texts: Vec<String> = failures.iter().map(Self::bare).collect();
                 if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) }

@@ -138,7 +138,7 @@ fn options(cli: &Cli<'_>, container: String) -> Result<PodLogOptions, Failure> {
 }
 
 /// The pods of an object, as a selector: `SelectorsForObject`.
-fn selector_of(info: &Info) -> Result<String, Failure> {
+pub(super) fn selector_of(info: &Info) -> Result<String, Failure> {
     let selector = &info.object["spec"]["selector"];
     let refused = |why: String| Failure::Message(format!("cannot get the logs from *v1.{}: {why}", info.kind));
     match info.kind {
@@ -195,7 +195,7 @@ fn find_pods(cli: &mut Cli<'_>, info: Box<Info>, selector: String) -> Result<Ste
 }
 
 /// The sooner, the likelier a pod has something to say: `podutils.ByLogging`.
-fn rank(pod: &Value) -> (bool, u8, bool, String, Reverse<i64>, String) {
+pub(super) fn rank(pod: &Value) -> (bool, u8, bool, String, Reverse<i64>, String) {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let phase = match pod["status"]["phase"].as_str() {
         Some("Unknown") => 1,
@@ -245,7 +245,7 @@ fn sources_of_pod(cli: &mut Cli<'_>, pod: &Value, options: &PodLogOptions) -> Re
 }
 
 /// The container that the pod names as the one to look at, or the first; which one is told when there are others.
-fn default_container(cli: &mut Cli<'_>, pod: &Value) -> String {
+pub(super) fn default_container(cli: &mut Cli<'_>, pod: &Value) -> String {
     let named = pod["metadata"]["annotations"][DEFAULT_CONTAINER].as_str();
     if let Some(named) = named.filter(|named| names(pod, "containers").any(|name| name == *named)) {
         return named.to_owned();

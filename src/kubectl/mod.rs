@@ -7,12 +7,28 @@
 //! command that waits (`rollout status`, `wait`, `delete`) looks at what has changed since it was polled last. Verbs
 //! are a file each; [`command`] lists them with their flags.
 //!
-//! Not there yet: `describe`, `edit`, `explain`, `logs`, `exec` and their like, `auth`, `diff`, and
-//! the generators of kinds that the API server does not serve.
+//! Not there: `edit`, `attach`, `port-forward` and terminals in containers, which need somebody who types.
 
 pub mod apply;
 
 mod api;
+mod top;
+mod kustomize;
+mod help;
+mod explain;
+mod exec;
+mod events;
+mod discovery;
+mod debug;
+mod copy;
+mod certificate;
+mod reconcile;
+mod kyaml;
+mod hash;
+mod generate_secrets;
+mod generate_ingress;
+mod diff;
+mod autoscale;
 mod auth;
 mod builder;
 mod cli;
@@ -57,6 +73,7 @@ pub use api::{Api, Change};
 pub use cli::{Config, Files};
 pub use program::Program;
 
+use crate::machinery::shell::Stream;
 use crate::machinery::time::Time;
 use cli::{Cli, Step, Waiting};
 use command::Parsed;
@@ -85,12 +102,18 @@ enum State {
 /// What a poll of kubectl brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Polled {
-    /// What was written to standard output.
-    pub out: String,
-    /// What was written to standard error.
-    pub error: String,
+    /// What was written where, in order.
+    pub written: Vec<(Stream, String)>,
     /// The exit code, once it ended; without one it waits for the cluster and is to be polled again.
     pub exit: Option<i32>,
+}
+
+impl Polled {
+    /// All that was written to one of the two.
+    #[must_use]
+    pub fn text(&self, stream: Stream) -> String {
+        self.written.iter().filter(|(known, _)| *known == stream).map(|(_, text)| text.as_str()).collect()
+    }
 }
 
 impl Kubectl {
@@ -107,7 +130,14 @@ impl Kubectl {
         let separate = |(flag, value): (&String, &String)| {
             value == "-" && matches!(flag.as_str(), "-f" | "--filename" | "--patch-file")
         };
-        pairs.into_iter().any(separate)
+        // A command in a container reads it where it is asked to.
+        let in_container = matches!(arguments.first().map(String::as_str), Some("exec"))
+            && arguments.iter().take_while(|word| *word != "--").any(|word| {
+                matches!(word.as_str(), "--stdin" | "--stdin=true")
+                    || word.starts_with('-') && !word.starts_with("--") && word.contains('i')
+            });
+        in_container
+            || pairs.into_iter().any(separate)
             || arguments.iter().any(|word| matches!(word.as_str(), "-f-" | "-f=-" | "--filename=-" | "-"))
     }
 
@@ -118,7 +148,7 @@ impl Kubectl {
         self.state = match state {
             State::New(arguments) => {
                 self.began = api.now();
-                match command::parse(&arguments) {
+                match command::parse(&arguments).and_then(|parsed| self.configured(parsed, files)) {
                     Ok(parsed) => self.run(parsed, None, api, files, &mut polled),
                     Err(failure) => fail(&failure, &mut polled),
                 }
@@ -135,6 +165,14 @@ impl Kubectl {
         polled
     }
 
+    /// Takes the namespace from the kubeconfig, where there is one.
+    fn configured(&mut self, parsed: Parsed, files: &mut dyn Files) -> Result<Parsed, Failure> {
+        if let Some(namespace) = config::namespace(files, parsed.flags.text("context"))? {
+            self.config.namespace = namespace;
+        }
+        Ok(parsed)
+    }
+
     fn run(
         &self,
         parsed: Parsed,
@@ -145,11 +183,12 @@ impl Kubectl {
     ) -> State {
         let mut cli = Cli::new(&parsed, &self.config, &self.stdin, self.began, api, files);
         let result = match waiting {
+            None if parsed.flags.is("help", false) => help::show(&mut cli),
             None => (parsed.command.run)(&mut cli),
             Some(waiting) => waiting.poll(&mut cli),
         };
-        polled.out = std::mem::take(&mut cli.out);
-        polled.error = std::mem::take(&mut cli.err);
+        cli.flush();
+        polled.written = std::mem::take(&mut cli.written);
         match result {
             Ok(Step::Done) => State::Exited(0),
             Ok(Step::Wait(waiting)) => State::Waiting(Box::new((parsed, waiting))),
@@ -158,10 +197,9 @@ impl Kubectl {
     }
 }
 
-/// Every error ends with 1: `DefaultErrorExitCode`.
 fn fail(failure: &Failure, polled: &mut Polled) -> State {
-    polled.error.push_str(&failure.text());
-    State::Exited(1)
+    polled.written.push((Stream::Error, failure.text()));
+    State::Exited(failure.code())
 }
 
 #[cfg(test)]

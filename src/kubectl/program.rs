@@ -9,15 +9,15 @@ use std::time::Duration;
 use super::api::{Api, Change};
 use super::cli::{Config, Files};
 use super::{Kubectl, Polled};
-use crate::api::Kind;
+use crate::api::{Kind, ObjectKey};
 use crate::apiserver::{Answer, Request, Response};
 use crate::etcd::Revision;
-use crate::machinery::shell::files::normalise;
-use crate::machinery::shell::{CommandIo, CommandPoll, CommandRun, Host, Input};
+use crate::machinery::shell::files::{WriteAt, normalise, parent};
+use crate::machinery::shell::{CommandIo, CommandPoll, CommandRun, Host, Input, Stream};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
-use crate::node::runtime::LogLine;
-use crate::sim::{Cluster, PodLogOptions};
+use crate::node::runtime::{ExecOptions, LogLine, StreamInput};
+use crate::sim::{Cluster, ExecStream, PodLogOptions, StreamOutput};
 
 /// How often a command that waits looks at the cluster.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
@@ -80,8 +80,9 @@ impl Program {
             io.complain("there is no cluster here");
             return CommandPoll::Exited(1);
         };
-        io.write(1, polled.out.as_bytes());
-        io.write(2, polled.error.as_bytes());
+        for (stream, text) in &polled.written {
+            io.write(if *stream == Stream::Out { 1 } else { 2 }, text.as_bytes());
+        }
         if let Some(code) = polled.exit {
             return CommandPoll::Exited(code);
         }
@@ -155,6 +156,25 @@ impl Api for HostApi<'_, '_> {
     fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status> {
         self.with(Err(absent()), |cluster| cluster.pod_logs(namespace, pod, options))
     }
+
+    fn exec(
+        &mut self,
+        pod: &ObjectKey,
+        container: &str,
+        command: &[String],
+        options: ExecOptions,
+    ) -> Result<ExecStream, Status> {
+        self.with(Err(absent()), |cluster| cluster.exec(pod, container, command, options))
+    }
+
+    fn exec_output(&self, stream: &ExecStream, seen: u64) -> StreamOutput {
+        let ended = StreamOutput { ended: true, ..StreamOutput::default() };
+        self.with(ended, |cluster| cluster.exec_output(stream, seen))
+    }
+
+    fn exec_input(&mut self, stream: &ExecStream, input: &StreamInput) {
+        self.with((), |cluster| cluster.exec_input(stream, input));
+    }
 }
 
 /// The host's files, as a process in a directory sees them.
@@ -180,6 +200,23 @@ impl Files for HostFiles<'_, '_> {
         self.host.borrow_mut().with_files(&mut |files| {
             let is_directory = files.stat(&path, true).is_ok_and(|entry| entry.is_directory());
             result = if is_directory { files.list(&path).ok() } else { None };
+        });
+        result
+    }
+
+    fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), String> {
+        let path = normalise(path, self.directory);
+        let mut result = Err(String::new());
+        self.host.borrow_mut().with_files(&mut |files| {
+            let mut missing = Vec::new();
+            let mut directory = parent(&path);
+            while directory != "/" && files.stat(directory, true).is_err() {
+                missing.push(directory);
+                directory = parent(directory);
+            }
+            let made = missing.iter().rev().try_for_each(|directory| files.make_directory(directory));
+            let written = made.and_then(|()| files.write(&path, bytes, WriteAt::Start));
+            result = written.map_err(|error| error.to_string().to_lowercase());
         });
         result
     }

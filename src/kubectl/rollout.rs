@@ -33,7 +33,7 @@ const ANNOTATIONS_TO_SKIP: [&str; 6] = [
 /// Runs `kubectl rollout` with a word that is no command.
 pub(super) fn unknown(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     match cli.arguments() {
-        [] => Ok(Step::Done),
+        [] => super::help::show(cli),
         words => Err(cli.usage(&format!("unknown command {:?}", words.join(" ")))),
     }
 }
@@ -52,7 +52,7 @@ fn update(
     operation: &str,
     change: impl Fn(&Cli<'_>, &Info, &mut Value) -> Result<(), String>,
 ) -> Result<Step, Failure> {
-    let printer = Printer::of(cli, operation)?;
+    let mut printer = Printer::of(cli, operation)?;
     let dry_run = cli.dry_run()?;
     let found = find(cli)?;
     found.each(cli, |cli, info| {

@@ -2,7 +2,7 @@
 //!
 //! Follows `k8s.io/kubectl/pkg/util/rbac`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::machinery::order::Order as _;
 
@@ -36,9 +36,9 @@ impl Rule {
         let resource = self.resources.first().map_or("", String::as_str);
         let group = self.groups.first().filter(|group| !group.is_empty());
         let group = group.map_or_else(String::new, |group| format!(".{group}"));
-        let (resource, below) = resource.split_once('/').map_or((resource, String::new()), |(resource, below)| {
-            (resource, format!("/{below}"))
-        });
+        let (resource, below) = resource
+            .split_once('/')
+            .map_or((resource, String::new()), |(resource, below)| (resource, format!("/{below}")));
         let [urls, names, verbs] = [&self.urls, &self.names, &self.verbs].map(|items| items.join(" "));
         format!("{resource}{group}{below}\t[{urls}]\t[{names}]\t[{verbs}]")
     }
@@ -87,4 +87,57 @@ pub(super) fn compacted(rules: &[Value]) -> Vec<Rule> {
     }
     compacted.order_by_key(Rule::text);
     compacted
+}
+
+/// What of the wanted rules those that are held do not cover, taken apart: `validation.Covers`.
+pub(super) fn uncovered(held: &[Value], wanted: &[Value]) -> Vec<Value> {
+    let list = |rule: &Value, field: &str| rule[field].as_array().cloned().unwrap_or_default();
+    let mut missing = Vec::new();
+    for rule in wanted {
+        let mut parts = Vec::new();
+        let names = list(rule, "resourceNames");
+        let names: Vec<Option<Value>> =
+            if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
+        for group in list(rule, "apiGroups") {
+            for resource in list(rule, "resources") {
+                for verb in list(rule, "verbs") {
+                    for name in &names {
+                        let mut part = json!({ "verbs": [verb], "apiGroups": [group], "resources": [resource] });
+                        if let Some(name) = name {
+                            part["resourceNames"] = json!([name]);
+                        }
+                        parts.push(part);
+                    }
+                }
+            }
+        }
+        for url in list(rule, "nonResourceURLs") {
+            for verb in list(rule, "verbs") {
+                parts.push(json!({ "verbs": [verb], "nonResourceURLs": [url] }));
+            }
+        }
+        missing.extend(parts.into_iter().filter(|part| !held.iter().any(|rule| covers(rule, part))));
+    }
+    missing
+}
+
+/// `ruleCovers`: the part has one of each.
+fn covers(rule: &Value, part: &Value) -> bool {
+    let first = |field: &str| part[field][0].as_str();
+    let any = |field: &str, fits: &dyn Fn(&str) -> bool| {
+        rule[field].as_array().into_iter().flatten().filter_map(Value::as_str).any(fits)
+    };
+    let has = |field: &str| first(field).is_none_or(|wanted| any(field, &|known| known == "*" || known == wanted));
+    let resource = first("resources").is_none_or(|wanted| {
+        let below = wanted.split_once('/').map(|(_, below)| format!("*/{below}"));
+        any("resources", &|known| known == "*" || known == wanted || Some(known) == below.as_deref())
+    });
+    let url = first("nonResourceURLs").is_none_or(|wanted| {
+        any("nonResourceURLs", &|known| {
+            known == wanted || known.strip_suffix('*').is_some_and(|begin| wanted.starts_with(begin))
+        })
+    });
+    let is_named = rule["resourceNames"].as_array().is_some_and(|names| !names.is_empty());
+    let name = !is_named || first("resourceNames").is_some_and(|wanted| any("resourceNames", &|known| known == wanted));
+    has("verbs") && has("apiGroups") && resource && url && name
 }

@@ -28,7 +28,8 @@ pub(super) fn describe(writer: &mut Writer, object: &Value) -> Result<(), Failur
     }
     writer.field(0, "Status", &status(&object["status"]));
     writer.line(0, "Subject:");
-    let of = |part: u8| request.subject.iter().filter(move |(known, _)| *known == part).map(|(_, value)| value.as_str());
+    let of =
+        |part: u8| request.subject.iter().filter(move |(known, _)| *known == part).map(|(_, value)| value.as_str());
     writer.line(0, &format!("\tCommon Name:\t{}", of(3).last().unwrap_or("")));
     writer.line(0, &format!("\tSerial Number:\t{}", of(5).last().unwrap_or("")));
     for (label, part) in [
@@ -161,7 +162,8 @@ impl Request {
             let Some((_, content)) = content else { continue };
             for (tag, name) in values(inside(content, SEQUENCE)?)? {
                 let kind = tag & 0x1f;
-                let name = if kind == 7 { address(name)?.to_string() } else { String::from_utf8_lossy(name).into_owned() };
+                let name =
+                    if kind == 7 { address(name)?.to_string() } else { String::from_utf8_lossy(name).into_owned() };
                 self.alternatives.push((kind, name));
             }
         }

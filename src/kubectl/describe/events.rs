@@ -75,7 +75,7 @@ pub(super) fn describe(cli: &Cli<'_>, writer: &mut Writer, events: Option<Vec<Va
 }
 
 /// When it happened, and how often over which time.
-fn interval(event: &Value, now: Time) -> String {
+pub(in super::super) fn interval(event: &Value, now: Time) -> String {
     let first = if event["eventTime"].is_string() { &event["eventTime"] } else { &event["firstTimestamp"] };
     let first = since(first, now);
     let series = &event["series"];

@@ -19,6 +19,7 @@ mod volumes;
 mod workloads;
 mod writer;
 
+pub(super) use events::interval;
 use writer::Writer;
 
 use serde_json::Value;
@@ -124,6 +125,11 @@ pub(super) fn template_in_words(template: &Value) -> String {
     writer.raw()
 }
 
+/// All objects of a kind that fields select, whatever their labels.
+pub(super) fn list_all(cli: &mut Cli<'_>, kind: Kind, namespace: &str, fields: &str) -> Result<Vec<Value>, Status> {
+    list(cli, kind, namespace, ("", fields), Settings { show_events: false, chunk: CHUNK })
+}
+
 /// All objects of a kind that labels and fields select, asked for in chunks.
 fn list(
     cli: &mut Cli<'_>,
@@ -150,13 +156,7 @@ fn list(
 }
 
 /// One object in words.
-fn describe(
-    cli: &mut Cli<'_>,
-    kind: Kind,
-    namespace: &str,
-    name: &str,
-    settings: Settings,
-) -> Result<String, Failure> {
+fn describe(cli: &mut Cli<'_>, kind: Kind, namespace: &str, name: &str, settings: Settings) -> Result<String, Failure> {
     let object = cli.get(kind, namespace, name)?;
     let mut writer = Writer::default();
     let w = &mut writer;

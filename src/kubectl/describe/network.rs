@@ -24,8 +24,7 @@ fn slices_of(cli: &mut Cli<'_>, namespace: &str, service: &str, settings: Settin
 /// Writes a Service: `describeService`.
 pub(super) fn service(cli: &mut Cli<'_>, writer: &mut Writer, service: &Value, settings: Settings) {
     let (metadata, spec) = (&service["metadata"], &service["spec"]);
-    let slices =
-        slices_of(cli, text(&metadata["namespace"]), text(&metadata["name"]), settings).unwrap_or_default();
+    let slices = slices_of(cli, text(&metadata["namespace"]), text(&metadata["name"]), settings).unwrap_or_default();
     writer.name_and_namespace(service);
     writer.labels_and_annotations(service);
     writer.field(0, "Selector", &on_one_line(&spec["selector"]));
@@ -284,7 +283,8 @@ mod tests {
     fn only_the_first_ready_endpoints_of_the_port_are_shown() {
         let endpoint = |last: u8, ready: bool| json!({ "addresses": [format!("10.0.0.{last}")], "conditions": { "ready": ready } });
         let endpoints: Vec<_> = (1..=6).map(|last| endpoint(last, last != 2)).collect();
-        let slice = json!({ "ports": [{ "name": "a", "port": 80 }, { "name": "b", "port": 81 }], "endpoints": endpoints });
+        let slice =
+            json!({ "ports": [{ "name": "a", "port": 80 }, { "name": "b", "port": 81 }], "endpoints": endpoints });
         assert_eq!(endpoints_in(&[slice], "b"), "10.0.0.1:81,10.0.0.3:81,10.0.0.4:81 + 2 more...");
         assert_eq!(endpoints_in(&[json!({ "ports": [{ "name": "", "port": 80 }] })], ""), "");
         assert_eq!(endpoints_in(&[], ""), "<none>");

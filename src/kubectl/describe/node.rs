@@ -142,7 +142,8 @@ fn system(writer: &mut Writer, info: &Value) {
 
 /// Writes the pods of a node and what they take together: `describeNodeResource`.
 fn pods_and_resources(cli: &Cli<'_>, writer: &mut Writer, pods: &[Value], status: &Value) {
-    let allocatable = if sorted(&status["allocatable"]).is_empty() { &status["capacity"] } else { &status["allocatable"] };
+    let allocatable =
+        if sorted(&status["allocatable"]).is_empty() { &status["capacity"] } else { &status["allocatable"] };
     let allocatable: Amounts = sorted(allocatable)
         .into_iter()
         .map(|(name, amount)| (name.clone(), Quantity::parse(text(amount)).unwrap_or(Quantity::ZERO)))

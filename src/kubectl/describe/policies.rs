@@ -30,10 +30,9 @@ pub(super) fn network_policy(writer: &mut Writer, policy: &Value) {
         },
     );
     let types = texts(&spec["policyTypes"]);
-    for (kind, direction, peers, title, where_from) in [
-        ("Ingress", "ingress", "from", "From", "source"),
-        ("Egress", "egress", "to", "To", "destination"),
-    ] {
+    for (kind, direction, peers, title, where_from) in
+        [("Ingress", "ingress", "from", "From", "source"), ("Egress", "egress", "to", "To", "destination")]
+    {
         if !types.contains(&kind) {
             writer.line(1, &format!("Not affecting {direction} traffic"));
             continue;
@@ -100,8 +99,7 @@ pub(super) fn budget(writer: &mut Writer, budget: &Value) {
     } else if !spec["maxUnavailable"].is_null() {
         writer.field(0, "Max unavailable", &int_or_text(&spec["maxUnavailable"]));
     }
-    let selected =
-        if spec["selector"].is_object() { selector(&spec["selector"]) } else { "<unset>".to_owned() };
+    let selected = if spec["selector"].is_object() { selector(&spec["selector"]) } else { "<unset>".to_owned() };
     writer.field(0, "Selector", &selected);
     writer.line(0, "Status:");
     for (label, field) in [

@@ -28,14 +28,9 @@ pub(super) fn class_of_claim(claim: &Value) -> &str {
 /// `RWO,ROX`: `GetAccessModesAsString`.
 fn access_modes(modes: &Value) -> String {
     let modes = texts(modes);
-    let known = [
-        ("ReadWriteOnce", "RWO"),
-        ("ReadOnlyMany", "ROX"),
-        ("ReadWriteMany", "RWX"),
-        ("ReadWriteOncePod", "RWOP"),
-    ];
-    let short: Vec<&str> =
-        known.iter().filter(|(mode, _)| modes.contains(mode)).map(|(_, short)| *short).collect();
+    let known =
+        [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
+    let short: Vec<&str> = known.iter().filter(|(mode, _)| modes.contains(mode)).map(|(_, short)| *short).collect();
     short.join(",")
 }
 

@@ -54,7 +54,8 @@ const SECRET: Row = ("SecretRef:", "secretRef", Reference);
 const ENDPOINTS: Row = ("EndpointsName:", "endpoints", Text);
 const DRIVER: Row = ("Driver:", "driver", Text);
 
-const ISCSI: &str = "ISCSI (an ISCSI Disk resource that is attached to a kubelet's host machine and then exposed to the pod)";
+const ISCSI: &str =
+    "ISCSI (an ISCSI Disk resource that is attached to a kubelet's host machine and then exposed to the pod)";
 const GLUSTERFS: &str = "Glusterfs (a Glusterfs mount on the host that shares a pod's lifetime)";
 const SCALE_IO: &str = "ScaleIO (a persistent volume backed by a block device in ScaleIO)";
 const AZURE_FILE: &str = "AzureFile (an Azure File Service mount on the host and bind mount to the pod)";
@@ -105,11 +106,7 @@ const OF_PODS: &[Source] = &[
 
 /// What only PersistentVolumes are, or show in their own way.
 const PERSISTENT: &[Source] = &[
-    (
-        "glusterfs",
-        GLUSTERFS,
-        &[ENDPOINTS, ("EndpointsNamespace:", "endpointsNamespace", TextOrUnset), PATH, READ_ONLY],
-    ),
+    ("glusterfs", GLUSTERFS, &[ENDPOINTS, ("EndpointsNamespace:", "endpointsNamespace", TextOrUnset), PATH, READ_ONLY]),
     (
         "scaleIO",
         SCALE_IO,

@@ -71,11 +71,7 @@ pub(super) fn deployment(
 }
 
 /// The ReplicaSets of a Deployment, old ones and the new one, oldest first: `GetAllReplicaSetsInChunks`.
-fn replica_sets(
-    cli: &mut Cli<'_>,
-    deployment: &Value,
-    settings: Settings,
-) -> Result<(Vec<Value>, Vec<Value>), Status> {
+fn replica_sets(cli: &mut Cli<'_>, deployment: &Value, settings: Settings) -> Result<(Vec<Value>, Vec<Value>), Status> {
     let (metadata, spec) = (&deployment["metadata"], &deployment["spec"]);
     let mut sets =
         list(cli, Kind::ReplicaSet, text(&metadata["namespace"]), (&asked(&spec["selector"]), ""), settings)?;
