@@ -36,6 +36,9 @@ pub struct Call {
     /// The client's name, such as `kubectl`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client: String,
+    /// The command line that it comes from, where that is known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub line: String,
     /// Who sends it; the administrator when that is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<Caller>,
@@ -84,6 +87,7 @@ impl Call {
         let actor = if self.client.is_empty() { "unknown" } else { &self.client };
         let object = [target.kind.to_string(), self.object_name(&target)];
         let why = match verb {
+            _ if !self.line.is_empty() => Why::new("You ran {}.", [self.line.clone()]),
             Verb::Delete(_) | Verb::DeleteCollection(..) => Why::new("You deleted {} {}.", object),
             _ => Why::new("You changed {} {}.", object),
         };

@@ -10,6 +10,7 @@ mod allocator;
 mod apply;
 pub(crate) mod authorization;
 mod call;
+mod call_of_request;
 mod continuation;
 mod decode;
 mod delete;

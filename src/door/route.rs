@@ -194,6 +194,7 @@ fn resource(
         content_type: request.content_type.clone(),
         body: Value::Null,
         client: request.client().to_owned(),
+        line: String::new(),
         user: caller,
     };
     // Where there is no such way, nobody looks at the body.

@@ -8,7 +8,7 @@ use crate::etcd::Revision;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 use crate::node::runtime::{ExecOptions, LogLine, StreamInput};
-use crate::sim::{Cluster, ExecStream, PodLogOptions, StreamOutput};
+use crate::sim::{AttachStream, Cluster, ExecStream, PodLogOptions, StreamOutput};
 
 /// A change of an object, as a watch tells it.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,30 @@ impl Change {
     pub fn value(&self) -> Value {
         form::encode(&self.object)
     }
+}
+
+/// A command that is to run in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// The pod.
+    pub pod: ObjectKey,
+    /// The container.
+    pub container: String,
+    /// The command with its arguments.
+    pub command: Vec<String>,
+    /// Whether something may be typed into it.
+    pub stdin: bool,
+    /// Whether it has a terminal.
+    pub tty: bool,
+}
+
+/// A talk with what runs in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// With a command that was begun for it.
+    Exec(ExecStream),
+    /// With the container's own program.
+    Attached(AttachStream),
 }
 
 /// An API server, as a client in another process sees it.
@@ -59,23 +83,23 @@ pub trait Api {
     /// The API server's or the kubelet's refusal.
     fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status>;
 
-    /// Runs a command in a container of a pod.
+    /// Begins a command in a container.
     ///
     /// # Errors
     /// The API server's or the kubelet's refusal.
-    fn exec(
-        &mut self,
-        pod: &ObjectKey,
-        container: &str,
-        command: &[String],
-        options: ExecOptions,
-    ) -> Result<ExecStream, Status>;
+    fn exec(&mut self, request: &ExecRequest) -> Result<Stream, Status>;
 
-    /// What the command wrote after the first `seen` pieces.
-    fn exec_output(&self, stream: &ExecStream, seen: u64) -> StreamOutput;
+    /// Attaches to a container's own program.
+    ///
+    /// # Errors
+    /// The API server's or the kubelet's refusal.
+    fn attach(&self, pod: &ObjectKey, container: &str) -> Result<Stream, Status>;
 
-    /// Passes on to the command what it is to read.
-    fn exec_input(&mut self, stream: &ExecStream, input: &StreamInput);
+    /// What was written after the first `seen` pieces.
+    fn stream_output(&self, stream: &Stream, seen: u64) -> StreamOutput;
+
+    /// Passes on what is typed.
+    fn stream_input(&mut self, stream: &Stream, input: StreamInput);
 }
 
 impl Api for Cluster {
@@ -99,22 +123,27 @@ impl Api for Cluster {
         self.pod_logs(namespace, pod, options)
     }
 
-    fn exec(
-        &mut self,
-        pod: &ObjectKey,
-        container: &str,
-        command: &[String],
-        options: ExecOptions,
-    ) -> Result<ExecStream, Status> {
-        Self::exec(self, pod, container, command, options)
+    fn exec(&mut self, request: &ExecRequest) -> Result<Stream, Status> {
+        let options = ExecOptions { stdin: request.stdin, terminal: request.tty };
+        Self::exec(self, &request.pod, &request.container, &request.command, options).map(Stream::Exec)
     }
 
-    fn exec_output(&self, stream: &ExecStream, seen: u64) -> StreamOutput {
-        Self::exec_output(self, stream, seen)
+    fn attach(&self, pod: &ObjectKey, container: &str) -> Result<Stream, Status> {
+        Self::attach(self, pod, container).map(Stream::Attached)
     }
 
-    fn exec_input(&mut self, stream: &ExecStream, input: &StreamInput) {
-        Self::exec_input(self, stream, input);
+    fn stream_output(&self, stream: &Stream, seen: u64) -> StreamOutput {
+        match stream {
+            Stream::Exec(stream) => self.exec_output(stream, seen),
+            Stream::Attached(stream) => self.attached_output(stream, seen),
+        }
+    }
+
+    fn stream_input(&mut self, stream: &Stream, input: StreamInput) {
+        match stream {
+            Stream::Exec(stream) => self.exec_input(stream, &input),
+            Stream::Attached(stream) => self.attached_input(stream, &input),
+        }
     }
 
     fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status> {

@@ -15,17 +15,20 @@ use crate::etcd::{Cause, Why};
 use crate::machinery::shell::Stream;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
+use crate::node::runtime::StreamInput;
 
 /// What stands in the user's kubeconfig.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The namespace of the current context.
     pub namespace: String,
+    /// Where the kubeconfig is written to when it changes; empty where it cannot change.
+    pub file: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { namespace: "default".to_owned() }
+        Self { namespace: "default".to_owned(), file: String::new() }
     }
 }
 
@@ -63,10 +66,10 @@ pub(super) enum Waiting {
     Copy(copy::Copy),
     Drain(drain::Drain),
     Events(events::Events),
-    Exec(exec::Exec),
     Logs(logs::Logs),
     Replacement(replace::Replacement),
     Rollout(rollout_status::Rollout),
+    Talk(exec::Talk),
     Wait(wait::Wait),
     Watch(get::Watch),
 }
@@ -78,10 +81,10 @@ impl Waiting {
             Self::Copy(waiting) => waiting.poll(cli),
             Self::Drain(waiting) => waiting.poll(cli),
             Self::Events(waiting) => waiting.poll(cli),
-            Self::Exec(waiting) => waiting.poll(cli),
             Self::Logs(waiting) => waiting.poll(cli),
             Self::Replacement(waiting) => waiting.poll(cli),
             Self::Rollout(waiting) => waiting.poll(cli),
+            Self::Talk(waiting) => waiting.poll(cli),
             Self::Wait(waiting) => waiting.poll(cli),
             Self::Watch(waiting) => waiting.poll(cli),
         }
@@ -116,6 +119,8 @@ pub(super) struct Cli<'a> {
     pub began: Time,
     pub api: &'a mut dyn Api,
     pub files: &'a mut dyn Files,
+    /// What was typed since the last poll.
+    pub typed: Vec<StreamInput>,
     /// What was written to standard output last.
     pub out: String,
     /// What was written before that, where, and in which order.
@@ -131,7 +136,7 @@ impl<'a> Cli<'a> {
         api: &'a mut dyn Api,
         files: &'a mut dyn Files,
     ) -> Self {
-        Self { parsed, config, stdin, began, api, files, out: String::new(), written: Vec::new() }
+        Self { parsed, config, stdin, began, api, files, typed: Vec::new(), out: String::new(), written: Vec::new() }
     }
 
     pub(super) fn flags(&self) -> &'a Flags {

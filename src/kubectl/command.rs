@@ -89,6 +89,23 @@ pub(super) fn parse(words: &[String]) -> Result<Parsed, Failure> {
     Ok(Parsed { command, path, line, flags, arguments, dash })
 }
 
+/// The command that a line has come to, and the words that are left for it.
+pub(super) fn deepest(words: &[String]) -> (&'static Command, Vec<String>) {
+    let mut words = words.to_vec();
+    let mut command = &ROOT;
+    while let Some(at) = first_argument(&words, &command.all_flags()) {
+        let Some(child) = command.child(&words[at]) else { break };
+        words.remove(at);
+        command = child;
+    }
+    (command, words)
+}
+
+/// The names of a command's flags.
+pub(super) fn flag_names(command: &Command) -> impl Iterator<Item = &'static str> {
+    command.all_flags().into_iter().map(|flag| flag.name)
+}
+
 /// Where the first word stands that is neither a flag nor a flag's value.
 fn first_argument(words: &[String], known: &[Flag]) -> Option<usize> {
     let mut skip = false;

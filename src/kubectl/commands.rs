@@ -25,6 +25,13 @@ pub(super) const GLOBAL: &[Flag] = &[
     Flag::switch("help").short('h'),
 ];
 
+const TALK: &[Flag] = &[
+    Flag::text("container").short('c'),
+    Flag::duration("pod-running-timeout"),
+    Flag::switch("quiet").short('q'),
+    Flag::switch("stdin").short('i'),
+    Flag::switch("tty").short('t'),
+];
 const FILENAME: &[Flag] =
     &[Flag::texts("filename").short('f'), Flag::text("kustomize").short('k'), Flag::switch("recursive").short('R')];
 const PRINT: &[Flag] = &[
@@ -126,6 +133,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         Flag::switch("no-headers"),
     ]]),
     Command::new("api-versions", discovery::versions),
+    Command::new("attach", exec::attach).flags(&[TALK]),
     Command::new("auth", auth::help).commands(&[
         Command::new("can-i", auth::can_i).flags(&[
             ALL_NAMESPACES,
@@ -392,16 +400,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             Flag::integer("chunk-size"),
         ],
     ]),
-    Command::new("exec", exec::run).flags(&[
-        FILENAME,
-        &[
-            Flag::text("container").short('c'),
-            Flag::duration("pod-running-timeout"),
-            Flag::switch("quiet").short('q'),
-            Flag::switch("stdin").short('i'),
-            Flag::switch("tty").short('t'),
-        ],
-    ]),
+    Command::new("exec", exec::exec).flags(&[FILENAME, TALK]),
     Command::new("explain", explain::run).flags(&[&[
         Flag::switch("recursive"),
         Flag::text("api-version"),

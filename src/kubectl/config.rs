@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::cli::{Cli, Files, Step};
+use super::cli::{Cli, Config, Files, Step};
 use super::discovery::SERVER;
 use super::failure::Failure;
 use super::printer::{Formats, Printer};
@@ -15,14 +15,17 @@ use crate::machinery::yaml;
 /// The name of the only cluster, user and context.
 const NAME: &str = "kubetab";
 const USER: &str = "kubernetes-admin";
-/// Where the file is.
-pub(super) const PATH: &str = "/root/.kube/config";
+
+/// A kubeconfig's text as a value.
+fn read(text: &str) -> Option<Value> {
+    let config = yaml::read_one(text).ok()?.value;
+    config["contexts"].is_array().then_some(config)
+}
 
 /// The kubeconfig, from its file where there is one.
-fn load(files: &mut dyn Files, namespace: &str) -> Value {
-    let text = files.read(PATH).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let read = text.and_then(|text| yaml::read_one(&text).ok()).map(|document| document.value);
-    read.filter(|config| config["contexts"].is_array()).unwrap_or_else(|| {
+fn load(files: &mut dyn Files, file: &str, namespace: &str) -> Value {
+    let bytes = if file.is_empty() { None } else { files.read(file).ok() };
+    bytes.and_then(|bytes| read(&String::from_utf8_lossy(&bytes))).unwrap_or_else(|| {
         let mut context = json!({ "cluster": NAME, "user": USER });
         if !namespace.is_empty() && namespace != "default" {
             context["namespace"] = namespace.into();
@@ -42,27 +45,37 @@ fn context<'a>(config: &'a Value, name: &str) -> Option<&'a Value> {
     config["contexts"].as_array()?.iter().find(|entry| entry["name"] == name).map(|entry| &entry["context"])
 }
 
-/// The namespace of a context, the current one unless another is named; nothing when there is no file.
-pub(super) fn namespace(files: &mut dyn Files, wanted: &str) -> Result<Option<String>, Failure> {
-    if files.read(PATH).is_err() {
+/// The namespace of the current context in a kubeconfig.
+#[must_use]
+pub fn namespace_of_config(text: &str) -> Option<String> {
+    let config = read(text)?;
+    let context = context(&config, config["current-context"].as_str()?)?;
+    context["namespace"].as_str().map(str::to_owned)
+}
+
+/// The namespace of the context that `--context` names; nothing when none is named.
+pub(super) fn namespace(files: &mut dyn Files, config: &Config, wanted: &str) -> Result<Option<String>, Failure> {
+    if wanted.is_empty() || config.file.is_empty() {
         return Ok(None);
     }
-    let config = load(files, "");
-    let name = if wanted.is_empty() { config["current-context"].as_str().unwrap_or("") } else { wanted };
-    match context(&config, name) {
+    let config = load(files, &config.file, &config.namespace);
+    match context(&config, wanted) {
         Some(context) => Ok(Some(context["namespace"].as_str().unwrap_or("default").to_owned())),
-        None if wanted.is_empty() => Ok(Some("default".to_owned())),
         None => Err(Failure::Message(format!("context {wanted:?} does not exist"))),
     }
 }
 
 fn current(cli: &mut Cli<'_>) -> Value {
-    load(cli.files, &cli.config.namespace)
+    load(cli.files, &cli.config.file, &cli.config.namespace)
 }
 
 fn store(cli: &mut Cli<'_>, config: &Value) -> Result<(), Failure> {
-    let written = cli.files.write(PATH, yaml::print(config).as_bytes());
-    written.map_err(|why| Failure::Message(format!("open {PATH}: {why}")))
+    let file = &cli.config.file;
+    if file.is_empty() {
+        return Err(Failure::message("the configuration cannot be changed here"));
+    }
+    let written = cli.files.write(file, yaml::print(config).as_bytes());
+    written.map_err(|why| Failure::Message(format!("open {file}: {why}")))
 }
 
 /// Runs `kubectl config` without a command.
@@ -202,10 +215,11 @@ pub(super) fn set_context(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 
 /// Runs `kubectl config delete-context`.
 pub(super) fn delete_context(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let file = &cli.config.file;
     let name = argument(cli)?;
     let mut config = current(cli);
     if context(&config, name).is_none() {
-        return Err(Failure::Message(format!("cannot delete context {name}, not in {PATH}")));
+        return Err(Failure::Message(format!("cannot delete context {name}, not in {file}")));
     }
     if config["current-context"] == name {
         cli.complain(
@@ -216,22 +230,23 @@ pub(super) fn delete_context(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         contexts.retain(|entry| entry["name"] != name);
     }
     store(cli, &config)?;
-    cli.say(&format!("deleted context {name} from {PATH}"));
+    cli.say(&format!("deleted context {name} from {file}"));
     Ok(Step::Done)
 }
 
 /// Runs `kubectl config rename-context`.
 pub(super) fn rename_context(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let file = &cli.config.file;
     let [old, new] = cli.arguments() else {
         return Err(cli.usage(&format!("unexpected args: [{}]", cli.arguments().join(" "))));
     };
     let mut config = current(cli);
     if context(&config, old).is_none() {
-        return Err(Failure::Message(format!("cannot rename the context {old:?}, it's not in {PATH}")));
+        return Err(Failure::Message(format!("cannot rename the context {old:?}, it's not in {file}")));
     }
     if context(&config, new).is_some() {
         return Err(Failure::Message(format!(
-            "cannot rename the context {old:?}, the context {new:?} already exists in {PATH}"
+            "cannot rename the context {old:?}, the context {new:?} already exists in {file}"
         )));
     }
     for entry in config["contexts"].as_array_mut().into_iter().flatten() {

@@ -2,10 +2,12 @@
 //!
 //! Follows `k8s.io/kubectl/pkg/cmd/cp`.
 
+use super::api::{ExecRequest, Stream};
 use super::cli::{Cli, Step, Waiting};
-use super::exec::{self, Exec};
+use super::exec;
 use super::failure::Failure;
-use crate::machinery::shell::Stream;
+use crate::machinery::shell;
+use crate::node::runtime::StreamInput;
 
 /// What archives are made of.
 const BLOCK: usize = 512;
@@ -38,7 +40,9 @@ impl Place {
 /// Files on their way.
 #[derive(Clone, Debug)]
 pub(super) struct Copy {
-    exec: Exec,
+    stream: Stream,
+    /// How many pieces of its output have been seen.
+    seen: u64,
     /// What came from the container so far, and where it goes: the path there and the path here.
     back: Option<(Vec<u8>, String, String)>,
     complaint: String,
@@ -62,39 +66,45 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let remote = if from.pod.is_empty() { &to } else { &from };
     let namespace = remote.namespace.clone().unwrap_or_else(|| cli.namespace());
     let pod = cli.get(crate::api::Kind::Pod, &namespace, &remote.pod)?;
-    let container = exec::container(cli, &pod);
+    let container = exec::container(cli, &pod)?;
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let request = |command, stdin| ExecRequest { pod: exec::key_of(&pod), container, command, stdin, tty: false };
     let copy = if from.pod.is_empty() {
         let (archive, directory) = packed(cli, &from.path, &to.path)?;
         let mut command = words(&["tar", "-xmf", "-"]);
         if !directory.is_empty() {
             command.extend(words(&["-C", &directory]));
         }
-        let exec = Exec::begin(cli, &pod, &container, &command, Some(&archive))?;
-        Copy { exec, back: None, complaint: String::new() }
+        let stream = cli.api.exec(&request(command, true)).map_err(exec::not_run)?;
+        cli.api.stream_input(&stream, StreamInput::of_bytes(&archive));
+        cli.api.stream_input(&stream, StreamInput::End);
+        Copy { stream, seen: 0, back: None, complaint: String::new() }
     } else {
         let command = words(&["tar", "cf", "-", &from.path]);
-        let exec = Exec::begin(cli, &pod, &container, &command, None)?;
-        Copy { exec, back: Some((Vec::new(), from.path, to.path)), complaint: String::new() }
+        let stream = cli.api.exec(&request(command, false)).map_err(exec::not_run)?;
+        Copy { stream, seen: 0, back: Some((Vec::new(), from.path, to.path)), complaint: String::new() }
     };
     copy.poll(cli)
 }
 
 impl Copy {
     pub(super) fn poll(mut self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
-        let (pieces, code) = self.exec.next(cli);
-        for (stream, bytes) in pieces {
-            match (&mut self.back, stream) {
-                (Some((archive, ..)), Stream::Out) => archive.extend(bytes),
-                _ => self.complaint.push_str(&String::from_utf8_lossy(&bytes)),
+        let said = cli.api.stream_output(&self.stream, self.seen);
+        self.seen = said.seen;
+        for piece in said.output {
+            match (&mut self.back, piece.stream) {
+                (Some((archive, ..)), shell::Stream::Out) => archive.extend(piece.bytes),
+                _ => self.complaint.push_str(&String::from_utf8_lossy(&piece.bytes)),
             }
         }
-        let Some(code) = code else { return Ok(Step::Wait(Waiting::Copy(self))) };
+        if !said.ended {
+            return Ok(Step::Wait(Waiting::Copy(self)));
+        }
         for line in self.complaint.lines() {
             cli.complain(line);
         }
-        if code != 0 {
-            return Err(exec::terminated(code));
+        if let Some(code) = said.exit_code.filter(|code| *code != 0) {
+            return Err(Failure::Command(code));
         }
         if let Some((archive, from, to)) = self.back {
             unpack(cli, &archive, &from, &to)?;

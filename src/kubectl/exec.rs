@@ -1,141 +1,170 @@
-//! `kubectl exec`, without a terminal: what the command reads is known when it begins.
+//! `kubectl exec` and `kubectl attach`.
 //!
-//! Follows `k8s.io/kubectl/pkg/cmd/exec/exec.go`.
+//! Follows `k8s.io/kubectl/pkg/cmd/exec` and `pkg/cmd/attach`.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::builder::{self, Info, Query};
+use super::api::{ExecRequest, Stream};
+use super::builder::{self, Query};
 use super::cli::{Cli, Step, Waiting};
 use super::failure::Failure;
 use super::logs;
 use crate::api::{Kind, ObjectKey};
 use crate::apiserver::ListOptions;
-use crate::machinery::order::Order as _;
-use crate::machinery::shell::Stream;
-use crate::machinery::status::{Reason, Status};
-use crate::node::runtime::{ExecOptions, StreamInput};
-use crate::sim::ExecStream;
+use crate::machinery::shell;
 
-/// A command that runs in a container.
+/// `--pod-running-timeout`: so long the pods of an object may take to appear.
+const POD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A talk with a program in a container.
 #[derive(Clone, Debug)]
-pub(super) struct Exec {
-    stream: ExecStream,
+pub(super) struct Talk {
+    stream: Stream,
+    /// How many pieces of its output have been seen.
     seen: u64,
+    stdin: bool,
+    tty: bool,
+}
+
+impl Talk {
+    /// Whether it takes what is typed.
+    pub(super) const fn reads(&self) -> bool {
+        self.stdin
+    }
+
+    /// Whether it stands for a terminal.
+    pub(super) const fn has_terminal(&self) -> bool {
+        self.stdin && self.tty
+    }
+
+    /// Passes on what was typed, and shows what was said.
+    pub(super) fn poll(self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
+        for input in std::mem::take(&mut cli.typed) {
+            cli.api.stream_input(&self.stream, input);
+        }
+        let said = cli.api.stream_output(&self.stream, self.seen);
+        cli.flush();
+        for piece in &said.output {
+            // A terminal is one stream.
+            let stream = if self.tty { shell::Stream::Out } else { piece.stream };
+            cli.written.push((stream, String::from_utf8_lossy(&piece.bytes).into_owned()));
+        }
+        match (said.ended, said.exit_code) {
+            (false, _) => Ok(Step::Wait(Waiting::Talk(Self { seen: said.seen, ..self }))),
+            (true, None | Some(0)) => Ok(Step::Done),
+            (true, Some(code)) => Err(Failure::Command(code)),
+        }
+    }
 }
 
 /// Runs `kubectl exec`.
-pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    let words = cli.arguments();
+pub(super) fn exec(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let dash = cli.parsed.dash;
-    let before = &words[..dash.unwrap_or(words.len())];
-    let from_file = cli.flags().has("filename");
-    if dash.is_none() && (words.len() > 1 || !words.is_empty() && from_file) {
+    let (named, command) = cli.arguments().split_at(dash.unwrap_or(cli.arguments().len()).min(cli.arguments().len()));
+    if dash.is_none() && named.len() > 1 {
         return Err(cli.usage("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"));
     }
-    if before.is_empty() && !from_file {
+    if named.is_empty() && !cli.flags().has("filename") {
         return Err(Failure::message("pod, type/name or --filename must be specified"));
     }
-    let command = &words[dash.unwrap_or(words.len())..];
     if command.is_empty() {
         return Err(Failure::message("you must specify at least one command for the container"));
     }
-    let pod = pod(cli, before)?;
+    let command = command.to_vec();
+    let pod = pod(cli, named.first().map(String::as_str))?;
     let phase = pod["status"]["phase"].as_str().unwrap_or("");
     if matches!(phase, "Succeeded" | "Failed") {
         return Err(Failure::Message(format!(
             "cannot exec into a container in a completed pod; current phase is {phase}"
         )));
     }
-    let container = container(cli, &pod);
-    let reads = cli.flags().is("stdin", false);
-    let stdin = cli.stdin.as_bytes();
-    let exec = Exec::begin(cli, &pod, &container, command, reads.then_some(stdin))?;
-    exec.poll(cli)
+    let container = container(cli, &pod)?;
+    let (stdin, tty) = (cli.flags().is("stdin", false), cli.flags().is("tty", false));
+    let request = ExecRequest { pod: key_of(&pod), container, command, stdin, tty: tty && stdin };
+    let stream = cli.api.exec(&request).map_err(not_run)?;
+    Talk { stream, seen: 0, stdin, tty: request.tty }.poll(cli)
 }
 
-/// The pod that is meant: one by name, or the likeliest of a workload's.
-pub(super) fn pod(cli: &mut Cli<'_>, words: &[String]) -> Result<Value, Failure> {
-    let named: Vec<String> =
-        words.iter().map(|word| if word.contains('/') { word.clone() } else { format!("pods/{word}") }).collect();
-    let infos = builder::find(cli, Query { selects: false, ..Query::new(&named) })?.all()?;
-    let [info] = infos.as_slice() else { return Err(Failure::message("expected a resource")) };
-    pod_of(cli, info)
+/// What a refused stream is told as.
+pub(super) fn not_run(status: crate::machinery::status::Status) -> Failure {
+    if status.message().starts_with("OCI runtime exec failed") || status.message().contains("failed to exec") {
+        return Failure::Message(format!("Internal error occurred: {}", status.message()));
+    }
+    Failure::Status(status)
 }
 
-/// A pod, or the likeliest of the pods of a workload: `AttachablePodForObject`.
-fn pod_of(cli: &mut Cli<'_>, info: &Info) -> Result<Value, Failure> {
+/// Runs `kubectl attach`.
+pub(super) fn attach(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let [named] = cli.arguments() else {
+        let (expected, given) = ("at least 1 argument is required for attach", cli.arguments().len());
+        let more = format!("expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {given}");
+        return Err(cli.usage(if given == 0 { expected } else { &more }));
+    };
+    let named = named.clone();
+    let pod = pod(cli, Some(&named))?;
+    let phase = pod["status"]["phase"].as_str().unwrap_or("");
+    if matches!(phase, "Succeeded" | "Failed") {
+        return Err(Failure::Message(format!(
+            "cannot attach a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    let container = container(cli, &pod)?;
+    let (stdin, tty) = (cli.flags().is("stdin", false), cli.flags().is("tty", false));
+    if stdin && !cli.flags().is("quiet", false) {
+        cli.complain("If you don't see a command prompt, try pressing enter.");
+    }
+    let stream = cli.api.attach(&key_of(&pod), &container)?;
+    // What was written before is in the log, not here.
+    let seen = cli.api.stream_output(&stream, 0).seen;
+    Talk { stream, seen, stdin, tty: tty && stdin }.poll(cli)
+}
+
+/// The pod that is meant, or the first of an object's pods: `AttachablePodForObject`.
+pub(super) fn pod(cli: &mut Cli<'_>, named: Option<&str>) -> Result<Value, Failure> {
+    let words: Vec<String> = named
+        .into_iter()
+        .map(|word| if word.contains('/') { word.to_owned() } else { format!("pods/{word}") })
+        .collect();
+    let mut infos = builder::find(cli, Query { selects: false, ..Query::new(&words) })?.all()?;
+    if infos.len() != 1 {
+        return Err(Failure::message("expected a resource"));
+    }
+    let info = infos.remove(0);
     if info.kind == Kind::Pod {
-        return Ok(info.object.clone());
+        return Ok(info.object);
     }
-    let refused = |why: String| Failure::Message(format!("cannot attach to *v1.{}: {why}", info.kind));
-    let selector =
-        logs::selector_of(info).map_err(|_| refused(format!("selector for *v1.{} not implemented", info.kind)))?;
-    let options = ListOptions { label_selector: selector, ..ListOptions::default() };
-    let mut list = cli.list(Kind::Pod, &info.namespace, options)?.wire();
-    let mut pods = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
-    pods.order_by(|a, b| logs::rank(a).cmp(&logs::rank(b)));
-    pods.into_iter().next().ok_or_else(|| Failure::message("timed out waiting for the condition"))
+    let label_selector = logs::selector_of(&info)?;
+    let options = ListOptions { label_selector, ..ListOptions::default() };
+    let list = cli.list(Kind::Pod, &info.namespace, options)?.wire();
+    let mut pods: Vec<Value> = list["items"].as_array().cloned().unwrap_or_default();
+    logs::by_likelihood(&mut pods);
+    if pods.is_empty() {
+        return Err(Failure::Message(format!(
+            "timed out waiting for the condition after {}s: {}/{} has no pods",
+            POD_TIMEOUT.as_secs(),
+            info.kind.info().singular,
+            info.name
+        )));
+    }
+    Ok(pods.remove(0))
 }
 
-/// The container that `--container` names, or the pod's own choice.
-pub(super) fn container(cli: &mut Cli<'_>, pod: &Value) -> String {
-    match cli.flags().text("container") {
-        "" => logs::default_container(cli, pod),
-        given => given.to_owned(),
+pub(super) fn container(cli: &mut Cli<'_>, pod: &Value) -> Result<String, Failure> {
+    let wanted = cli.flags().text("container").to_owned();
+    if wanted.is_empty() {
+        return Ok(logs::default_container(cli, pod));
     }
+    let all = ["initContainers", "containers", "ephemeralContainers"];
+    if all.iter().flat_map(|field| logs::names(pod, field)).any(|name| name == wanted) {
+        return Ok(wanted);
+    }
+    let name = pod["metadata"]["name"].as_str().unwrap_or("");
+    Err(Failure::Message(format!("container {wanted} not found in pod {name}")))
 }
 
-impl Exec {
-    /// Begins a command, which reads what it is given to the end.
-    pub(super) fn begin(
-        cli: &mut Cli<'_>,
-        pod: &Value,
-        container: &str,
-        command: &[String],
-        stdin: Option<&[u8]>,
-    ) -> Result<Self, Failure> {
-        let text = |field: &str| pod["metadata"][field].as_str().unwrap_or("");
-        let key = ObjectKey::new(text("namespace"), text("name"));
-        let options = ExecOptions { stdin: stdin.is_some(), terminal: false };
-        let stream = cli.api.exec(&key, container, command, options).map_err(refusal)?;
-        if let Some(bytes) = stdin {
-            cli.api.exec_input(&stream, &StreamInput::of_bytes(bytes));
-            cli.api.exec_input(&stream, &StreamInput::End);
-        }
-        Ok(Self { stream, seen: 0 })
-    }
-
-    /// What was written since the last look, and the exit code once there is one.
-    pub(super) fn next(&mut self, cli: &Cli<'_>) -> (Vec<(Stream, Vec<u8>)>, Option<i32>) {
-        let output = cli.api.exec_output(&self.stream, self.seen);
-        self.seen = output.seen;
-        let pieces = output.output.into_iter().map(|piece| (piece.stream, piece.bytes)).collect();
-        (pieces, output.ended.then_some(output.exit_code.unwrap_or(0)))
-    }
-
-    pub(super) fn poll(mut self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
-        let (pieces, code) = self.next(cli);
-        for (stream, bytes) in pieces {
-            cli.flush();
-            cli.written.push((stream, String::from_utf8_lossy(&bytes).into_owned()));
-        }
-        match code {
-            None => Ok(Step::Wait(Waiting::Exec(self))),
-            Some(0) => Ok(Step::Done),
-            Some(code) => Err(terminated(code)),
-        }
-    }
-}
-
-/// What is said of a command that failed; kubectl ends as it did.
-pub(super) fn terminated(code: i32) -> Failure {
-    Failure::Code(code, Box::new(Failure::Plain(format!("command terminated with exit code {code}"))))
-}
-
-/// A refusal of the kubelet comes without the API server's name before it.
-fn refusal(status: Status) -> Failure {
-    match status.reason() {
-        Reason::InternalError | Reason::Unknown => Failure::Message(status.message().to_owned()),
-        _ => Failure::Status(status),
-    }
+pub(super) fn key_of(pod: &Value) -> ObjectKey {
+    let text = |field: &str| pod["metadata"][field].as_str().unwrap_or("");
+    ObjectKey::new(text("namespace"), text("name"))
 }

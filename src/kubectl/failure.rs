@@ -17,6 +17,8 @@ pub(super) enum Failure {
     Plain(String),
     /// There is nothing to say: the answer was printed, and only the exit code tells that it is no.
     Silent,
+    /// A command in a container ended with this code, which becomes kubectl's own.
+    Command(i32),
     /// Several of these.
     Many(Vec<Self>),
     /// One of these, with an exit code of its own.
@@ -37,11 +39,6 @@ impl Failure {
         }
     }
 
-    /// The exit code: `DefaultErrorExitCode` unless it has its own.
-    pub(super) fn code(&self) -> i32 {
-        if let Self::Code(code, _) = self { *code } else { 1 }
-    }
-
     /// A hint at the command's help under an error of usage: `UsageErrorf`.
     pub(super) fn usage(path: &str, text: &str) -> Self {
         Self::Message(format!("{text}\nSee '{path} -h' for help and examples"))
@@ -53,6 +50,14 @@ impl Failure {
             Self::Status(status) | Self::FromSource(status, ..) => status.is_not_found(),
             Self::Code(_, failure) => failure.is_not_found(),
             _ => false,
+        }
+    }
+
+    /// The exit code: `DefaultErrorExitCode`, unless it or a command in a container has its own.
+    pub(super) const fn exit_code(&self) -> i32 {
+        match self {
+            Self::Command(code) | Self::Code(code, _) => *code,
+            _ => 1,
         }
     }
 
@@ -93,6 +98,7 @@ impl Failure {
             Self::Plain(text) => text.clone(),
             Self::Silent => String::new(),
             Self::Code(_, failure) => failure.line(),
+            Self::Command(code) => format!("command terminated with exit code {code}"),
             Self::Many(failures) => failures.iter().map(Self::line_among_others).collect::<Vec<_>>().join("\n"),
         }
     }
@@ -110,6 +116,7 @@ impl Failure {
             Self::Message(text) | Self::Plain(text) => text.clone(),
             Self::Silent => String::new(),
             Self::Code(_, failure) => failure.bare(),
+            Self::Command(_) => self.line(),
             Self::Many(failures) => {
                 let texts: Vec<String> = failures.iter().map(Self::bare).collect();
                 if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) }

@@ -168,7 +168,7 @@ fn find_pods(cli: &mut Cli<'_>, info: Box<Info>, selector: String) -> Result<Ste
     let options = ListOptions { label_selector: selector.clone(), ..ListOptions::default() };
     let mut list = cli.list(Kind::Pod, &info.namespace, options)?.wire();
     let mut pods = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
-    pods.order_by(|a, b| rank(a).cmp(&rank(b)));
+    by_likelihood(&mut pods);
     let flags = cli.flags();
     let Some(first) = pods.first() else {
         let timeout = flags.duration("pod-running-timeout").unwrap_or(POD_TIMEOUT);
@@ -194,6 +194,11 @@ fn find_pods(cli: &mut Cli<'_>, info: Box<Info>, selector: String) -> Result<Ste
     read(cli, sources)
 }
 
+/// Puts pods first that are likelier to have something to say.
+pub(super) fn by_likelihood(pods: &mut [Value]) {
+    pods.order_by(|a, b| rank(a).cmp(&rank(b)));
+}
+
 /// The sooner, the likelier a pod has something to say: `podutils.ByLogging`.
 pub(super) fn rank(pod: &Value) -> (bool, u8, bool, String, Reverse<i64>, String) {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
@@ -212,7 +217,7 @@ pub(super) fn rank(pod: &Value) -> (bool, u8, bool, String, Reverse<i64>, String
 }
 
 /// The names of a pod's containers of one sort.
-fn names<'a>(pod: &'a Value, field: &str) -> impl Iterator<Item = &'a str> {
+pub(super) fn names<'a>(pod: &'a Value, field: &str) -> impl Iterator<Item = &'a str> {
     let containers = pod["spec"][field].as_array().into_iter().flatten();
     containers.filter_map(|container| container["name"].as_str())
 }

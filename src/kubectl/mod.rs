@@ -7,48 +7,47 @@
 //! command that waits (`rollout status`, `wait`, `delete`) looks at what has changed since it was polled last. Verbs
 //! are a file each; [`command`] lists them with their flags.
 //!
-//! Not there: `edit`, `attach`, `port-forward` and terminals in containers, which need somebody who types.
+//! Not there: `edit`, `port-forward` and `proxy`. What `debug` begins is attached to by `attach`.
 
 pub mod apply;
 
 mod api;
-mod top;
-mod kustomize;
-mod help;
-mod explain;
-mod exec;
-mod events;
-mod discovery;
-mod debug;
-mod copy;
-mod certificate;
-mod reconcile;
-mod kyaml;
-mod hash;
-mod generate_secrets;
-mod generate_ingress;
-mod diff;
-mod autoscale;
 mod auth;
+mod autoscale;
 mod builder;
+mod certificate;
 mod cli;
 mod command;
 mod commands;
+mod complete;
 mod config;
+mod copy;
 mod create;
+mod debug;
 mod delete;
 mod describe;
+mod diff;
+mod discovery;
 mod drain;
 mod environment;
+mod events;
+mod exec;
+mod explain;
 mod expose;
 mod failure;
 mod flags;
 mod generate;
 mod generate_access;
+mod generate_ingress;
 mod generate_jobs;
 mod generate_policy;
+mod generate_secrets;
 mod get;
+mod hash;
+mod help;
 mod history;
+mod kustomize;
+mod kyaml;
 mod label;
 mod logs;
 mod manifest;
@@ -56,6 +55,7 @@ mod patch;
 mod printer;
 mod program;
 mod raw;
+mod reconcile;
 mod replace;
 mod resource;
 mod rollout;
@@ -67,14 +67,18 @@ mod set;
 mod tabwriter;
 mod taint;
 mod template;
+mod top;
 mod wait;
 
-pub use api::{Api, Change};
+pub use api::{Api, Change, ExecRequest, Stream};
 pub use cli::{Config, Files};
+pub use complete::complete;
+pub use config::namespace_of_config;
 pub use program::Program;
 
-use crate::machinery::shell::Stream;
+use crate::machinery::shell;
 use crate::machinery::time::Time;
+use crate::node::runtime::StreamInput;
 use cli::{Cli, Step, Waiting};
 use command::Parsed;
 use failure::Failure;
@@ -87,6 +91,8 @@ pub struct Kubectl {
     state: State,
     /// When the command began to wait, from which its `--timeout` counts.
     began: Time,
+    /// What was typed into a talk since the last poll.
+    typed: Vec<StreamInput>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,7 +109,7 @@ enum State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Polled {
     /// What was written where, in order.
-    pub written: Vec<(Stream, String)>,
+    pub written: Vec<(shell::Stream, String)>,
     /// The exit code, once it ended; without one it waits for the cluster and is to be polled again.
     pub exit: Option<i32>,
 }
@@ -111,7 +117,7 @@ pub struct Polled {
 impl Polled {
     /// All that was written to one of the two.
     #[must_use]
-    pub fn text(&self, stream: Stream) -> String {
+    pub fn text(&self, stream: shell::Stream) -> String {
         self.written.iter().filter(|(known, _)| *known == stream).map(|(_, text)| text.as_str()).collect()
     }
 }
@@ -120,7 +126,7 @@ impl Kubectl {
     /// A run with these arguments (without the program's name), whose standard input holds `stdin`.
     #[must_use]
     pub fn new(arguments: Vec<String>, config: Config, stdin: String) -> Self {
-        Self { config, stdin, state: State::New(arguments), began: Time::DEFAULT_START }
+        Self { config, stdin, state: State::New(arguments), began: Time::DEFAULT_START, typed: Vec::new() }
     }
 
     /// Whether a command line reads its standard input: `-f -` and its like.
@@ -130,15 +136,35 @@ impl Kubectl {
         let separate = |(flag, value): (&String, &String)| {
             value == "-" && matches!(flag.as_str(), "-f" | "--filename" | "--patch-file")
         };
-        // A command in a container reads it where it is asked to.
-        let in_container = matches!(arguments.first().map(String::as_str), Some("exec"))
-            && arguments.iter().take_while(|word| *word != "--").any(|word| {
-                matches!(word.as_str(), "--stdin" | "--stdin=true")
-                    || word.starts_with('-') && !word.starts_with("--") && word.contains('i')
-            });
-        in_container
-            || pairs.into_iter().any(separate)
+        pairs.into_iter().any(separate)
             || arguments.iter().any(|word| matches!(word.as_str(), "-f-" | "-f=-" | "--filename=-" | "-"))
+    }
+
+    /// Whether it talks with a program in a container that reads what is typed.
+    #[must_use]
+    pub fn is_talking(&self) -> bool {
+        self.talk().is_some_and(exec::Talk::reads)
+    }
+
+    /// Whether it stands for a terminal in a container.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.talk().is_some_and(exec::Talk::has_terminal)
+    }
+
+    fn talk(&self) -> Option<&exec::Talk> {
+        match &self.state {
+            State::Waiting(waiting) => match &waiting.1 {
+                Waiting::Talk(talk) => Some(talk),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Takes what was typed, for the next poll.
+    pub fn typed(&mut self, input: StreamInput) {
+        self.typed.push(input);
     }
 
     /// Goes on as far as it can at this moment.
@@ -167,14 +193,14 @@ impl Kubectl {
 
     /// Takes the namespace from the kubeconfig, where there is one.
     fn configured(&mut self, parsed: Parsed, files: &mut dyn Files) -> Result<Parsed, Failure> {
-        if let Some(namespace) = config::namespace(files, parsed.flags.text("context"))? {
+        if let Some(namespace) = config::namespace(files, &self.config, parsed.flags.text("context"))? {
             self.config.namespace = namespace;
         }
         Ok(parsed)
     }
 
     fn run(
-        &self,
+        &mut self,
         parsed: Parsed,
         waiting: Option<Waiting>,
         api: &mut dyn Api,
@@ -182,6 +208,7 @@ impl Kubectl {
         polled: &mut Polled,
     ) -> State {
         let mut cli = Cli::new(&parsed, &self.config, &self.stdin, self.began, api, files);
+        cli.typed = std::mem::take(&mut self.typed);
         let result = match waiting {
             None if parsed.flags.is("help", false) => help::show(&mut cli),
             None => (parsed.command.run)(&mut cli),
@@ -198,8 +225,8 @@ impl Kubectl {
 }
 
 fn fail(failure: &Failure, polled: &mut Polled) -> State {
-    polled.written.push((Stream::Error, failure.text()));
-    State::Exited(failure.code())
+    polled.written.push((shell::Stream::Error, failure.text()));
+    State::Exited(failure.exit_code())
 }
 
 #[cfg(test)]

@@ -4,20 +4,22 @@
 //! sleeps for as long as a watch event takes to reach a client.
 
 use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::api::{Api, Change};
+use super::api::{Api, Change, ExecRequest, Stream};
 use super::cli::{Config, Files};
 use super::{Kubectl, Polled};
 use crate::api::{Kind, ObjectKey};
 use crate::apiserver::{Answer, Request, Response};
 use crate::etcd::Revision;
-use crate::machinery::shell::files::{WriteAt, normalise, parent};
-use crate::machinery::shell::{CommandIo, CommandPoll, CommandRun, Host, Input, Stream};
+use crate::machinery::shell::files::{WriteAt, normalise};
+use crate::machinery::shell::{self, CommandIo, CommandPoll, CommandRun, Host, Input, Signal, SignalAction};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
-use crate::node::runtime::{ExecOptions, LogLine, StreamInput};
-use crate::sim::{Cluster, ExecStream, PodLogOptions, StreamOutput};
+use crate::node::runtime::{LogLine, StreamInput};
+use crate::sim::{PodLogOptions, StreamOutput};
 
 /// How often a command that waits looks at the cluster.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
@@ -26,13 +28,27 @@ const READ_BYTES_MAX: usize = 1 << 16;
 /// How much of standard input is read at all: the API server takes no more in a request.
 const STDIN_BYTES_MAX: usize = 3 << 20;
 
-/// A running kubectl.
-#[derive(Clone, Debug)]
-pub struct Program {
+/// A running kubectl, whose host has a `W` as its world.
+pub struct Program<W> {
     config: Config,
     /// How long it takes to start and to find out what the API server serves.
     start: Duration,
     state: State,
+    /// Whether Ctrl-C is to be passed on to whom it talks with.
+    interrupted: bool,
+    world: PhantomData<fn() -> W>,
+}
+
+impl<W> Clone for Program<W> {
+    fn clone(&self) -> Self {
+        Self { config: self.config.clone(), state: self.state.clone(), world: PhantomData, ..*self }
+    }
+}
+
+impl<W> fmt::Debug for Program<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("config", &self.config).field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -45,11 +61,11 @@ enum State {
     Runs(Kubectl),
 }
 
-impl Program {
+impl<W: Api + 'static> Program<W> {
     /// kubectl with this configuration, which takes `start` before it does anything.
     #[must_use]
     pub const fn new(config: Config, start: Duration) -> Self {
-        Self { config, start, state: State::New }
+        Self { config, start, state: State::New, interrupted: false, world: PhantomData }
     }
 
     fn read(&mut self, io: &mut CommandIo<'_>, mut held: Vec<u8>) -> CommandPoll {
@@ -75,23 +91,42 @@ impl Program {
     }
 
     fn run(&mut self, io: &mut CommandIo<'_>, mut kubectl: Kubectl) -> CommandPoll {
+        if std::mem::take(&mut self.interrupted) {
+            kubectl.typed(StreamInput::Interrupt);
+        }
+        if kubectl.is_talking() {
+            type_into(io, &mut kubectl);
+        }
         let directory = io.process.directory.clone();
-        let Some(polled) = poll(io.host, &mut kubectl, &directory) else {
+        let Some(polled) = poll::<W>(io.host, &mut kubectl, &directory) else {
             io.complain("there is no cluster here");
             return CommandPoll::Exited(1);
         };
         for (stream, text) in &polled.written {
-            io.write(if *stream == Stream::Out { 1 } else { 2 }, text.as_bytes());
+            io.write(if *stream == shell::Stream::Out { 1 } else { 2 }, text.as_bytes());
         }
         if let Some(code) = polled.exit {
             return CommandPoll::Exited(code);
         }
+        let next = io.now() + WATCH_INTERVAL;
+        let reads = kubectl.is_talking();
         self.state = State::Runs(kubectl);
-        CommandPoll::Until(io.now() + WATCH_INTERVAL)
+        if reads { CommandPoll::ReadableUntil(0, next) } else { CommandPoll::Until(next) }
     }
 }
 
-impl CommandRun for Program {
+/// Passes on what stands in standard input.
+fn type_into(io: &mut CommandIo<'_>, kubectl: &mut Kubectl) {
+    loop {
+        match io.read(0, READ_BYTES_MAX) {
+            Input::Data(bytes) => kubectl.typed(StreamInput::of_bytes(&bytes)),
+            Input::Pending => return,
+            Input::End => return kubectl.typed(StreamInput::End),
+        }
+    }
+}
+
+impl<W: Api + 'static> CommandRun for Program<W> {
     fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
         match std::mem::replace(&mut self.state, State::New) {
             State::New if Kubectl::reads_stdin(&io.arguments()) => self.read(io, Vec::new()),
@@ -101,28 +136,46 @@ impl CommandRun for Program {
         }
     }
 
+    fn has_terminal(&self) -> bool {
+        matches!(&self.state, State::Runs(kubectl) if kubectl.has_terminal())
+    }
+
+    /// Ctrl-C ends kubectl, unless it stands for a terminal in a container: then it is meant for what runs there.
+    fn signal(&mut self, signal: Signal) -> SignalAction {
+        if signal == Signal::Interrupt && self.has_terminal() {
+            self.interrupted = true;
+            return SignalAction::Wake;
+        }
+        SignalAction::Default
+    }
+
     fn clone_box(&self) -> Box<dyn CommandRun> {
         Box::new(self.clone())
     }
 }
 
 /// Polls kubectl with the host's cluster and files; nothing when the host has no cluster.
-fn poll(host: &mut dyn Host, kubectl: &mut Kubectl, directory: &str) -> Option<Polled> {
-    host.world()?.downcast_mut::<Cluster>()?;
+fn poll<W: Api + 'static>(host: &mut dyn Host, kubectl: &mut Kubectl, directory: &str) -> Option<Polled> {
+    host.world()?.downcast_mut::<W>()?;
     // Cluster and files are both the host's; each call borrows it for as long as it lasts.
     let host = RefCell::new(host);
     let mut files = HostFiles { host: &host, directory };
-    Some(kubectl.poll(&mut HostApi(&host), &mut files))
+    let mut api = HostApi { host: &host, world: |host| Some(host.world()?.downcast_mut::<W>()? as &mut dyn Api) };
+    Some(kubectl.poll(&mut api, &mut files))
 }
 
 /// The API server of the host's cluster.
-struct HostApi<'a, 'h>(&'a RefCell<&'h mut dyn Host>);
+struct HostApi<'a, 'h> {
+    host: &'a RefCell<&'h mut dyn Host>,
+    /// The cluster that is the host's world.
+    world: for<'w> fn(&'w mut dyn Host) -> Option<&'w mut dyn Api>,
+}
 
 impl HostApi<'_, '_> {
-    fn with<R>(&self, absent: R, work: impl FnOnce(&mut Cluster) -> R) -> R {
-        let mut host = self.0.borrow_mut();
-        match host.world().and_then(|world| world.downcast_mut::<Cluster>()) {
-            Some(cluster) => work(cluster),
+    fn with<R>(&self, absent: R, work: impl FnOnce(&mut dyn Api) -> R) -> R {
+        let mut host = self.host.borrow_mut();
+        match (self.world)(&mut **host) {
+            Some(api) => work(api),
             None => absent,
         }
     }
@@ -134,46 +187,43 @@ fn absent() -> Status {
 
 impl Api for HostApi<'_, '_> {
     fn now(&self) -> Time {
-        self.0.borrow().now()
+        self.host.borrow().now()
     }
 
     fn request(&mut self, request: Request) -> Result<Answer, Status> {
-        self.with(Err(absent()), |cluster| cluster.request(request))
+        self.with(Err(absent()), |api| api.request(request))
     }
 
     fn show_managed_fields(&self, response: &mut Response) {
-        self.with((), |cluster| Api::show_managed_fields(cluster, response));
+        self.with((), |api| api.show_managed_fields(response));
     }
 
     fn revision(&self) -> Revision {
-        self.with(0, |cluster| Api::revision(cluster))
+        self.with(0, |api| api.revision())
     }
 
     fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status> {
-        self.with(Err(absent()), |cluster| cluster.changes(kind, after))
+        self.with(Err(absent()), |api| api.changes(kind, after))
     }
 
     fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status> {
-        self.with(Err(absent()), |cluster| cluster.pod_logs(namespace, pod, options))
+        self.with(Err(absent()), |api| api.logs(namespace, pod, options))
     }
 
-    fn exec(
-        &mut self,
-        pod: &ObjectKey,
-        container: &str,
-        command: &[String],
-        options: ExecOptions,
-    ) -> Result<ExecStream, Status> {
-        self.with(Err(absent()), |cluster| cluster.exec(pod, container, command, options))
+    fn exec(&mut self, request: &ExecRequest) -> Result<Stream, Status> {
+        self.with(Err(absent()), |api| api.exec(request))
     }
 
-    fn exec_output(&self, stream: &ExecStream, seen: u64) -> StreamOutput {
-        let ended = StreamOutput { ended: true, ..StreamOutput::default() };
-        self.with(ended, |cluster| cluster.exec_output(stream, seen))
+    fn attach(&self, pod: &ObjectKey, container: &str) -> Result<Stream, Status> {
+        self.with(Err(absent()), |api| api.attach(pod, container))
     }
 
-    fn exec_input(&mut self, stream: &ExecStream, input: &StreamInput) {
-        self.with((), |cluster| cluster.exec_input(stream, input));
+    fn stream_output(&self, stream: &Stream, seen: u64) -> StreamOutput {
+        self.with(StreamOutput::default(), |api| api.stream_output(stream, seen))
+    }
+
+    fn stream_input(&mut self, stream: &Stream, input: StreamInput) {
+        self.with((), |api| api.stream_input(stream, input));
     }
 }
 
@@ -208,14 +258,11 @@ impl Files for HostFiles<'_, '_> {
         let path = normalise(path, self.directory);
         let mut result = Err(String::new());
         self.host.borrow_mut().with_files(&mut |files| {
-            let mut missing = Vec::new();
-            let mut directory = parent(&path);
-            while directory != "/" && files.stat(directory, true).is_err() {
-                missing.push(directory);
-                directory = parent(directory);
+            for (at, _) in path.match_indices('/').skip(1) {
+                // A folder that is there already is what is wanted.
+                let _ = files.make_directory(&path[..at]);
             }
-            let made = missing.iter().rev().try_for_each(|directory| files.make_directory(directory));
-            let written = made.and_then(|()| files.write(&path, bytes, WriteAt::Start));
+            let written = files.write(&path, bytes, WriteAt::Start);
             result = written.map_err(|error| error.to_string().to_lowercase());
         });
         result

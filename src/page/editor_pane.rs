@@ -26,6 +26,11 @@ pub(super) fn EditorPane(app: App) -> impl IntoView {
         let name = (1..).map(|number| format!("file-{number}.yaml")).find(|name| !names.get_untracked().contains(name));
         app.put_files(name.map(|name| File { name, text: String::new() }).into_iter().collect());
     };
+    // Only when it is not where everybody expects it.
+    let into_namespace = move || {
+        let namespace = app.filter.with(|filter| filter.namespace.clone()).filter(|namespace| namespace != "default");
+        namespace.map(|namespace| app.fill(key!("editor.into"), &[&namespace]))
+    };
     view! {
         <section class="editor-pane" data-room="editor" aria-label=t!(app, "editor.title")>
             <div class="file-tabs" role="group" aria-label=t!(app, "editor.files")>
@@ -39,6 +44,7 @@ pub(super) fn EditorPane(app: App) -> impl IntoView {
             <div class="editor-buttons">
                 <button id="apply" class="pill on" on:click=hear(move |_| app.apply(None))>{t!(app, "editor.apply")}<kbd>{apply_keys()}</kbd></button>
                 <button id="dry-run" class="pill" on:click=hear(move |_| app.dry_run())>{t!(app, "editor.dry-run")}</button>
+                <span class="soft" aria-live="polite">{into_namespace}</span>
             </div>
         </section>
     }

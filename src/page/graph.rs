@@ -26,7 +26,9 @@ use super::state::App;
 use camera::{Camera, Stage as CameraStage};
 
 pub(super) use drawing::Drawing;
+pub(super) use node::state_word;
 pub(super) use part::{name as part_name, purpose as part_purpose};
+pub(super) use workload::{count, progress_word};
 
 /// What the items of the graph share.
 #[derive(Clone, Copy)]

@@ -229,7 +229,7 @@ fn editable(app: App) -> Option<File> {
 
 fn buttons(app: App, details: &ObjectDetails) -> AnyView {
     let (name, replicas) = (name_of(details), details.replicas);
-    let restart = (name.kind == "Deployment").then(|| {
+    let restart = matches!(name.kind.as_str(), "DaemonSet" | "Deployment" | "StatefulSet").then(|| {
         let object = name.clone();
         let restart = move |_| app.restart(object.clone());
         view! { <button id="restart" class="pill" on:click=hear(restart)>{icon(Icon::Restart)}{t!(app, "inspector.restart")}</button> }.into_any()

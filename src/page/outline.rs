@@ -8,6 +8,7 @@ use crate::view::node::{bytes, cores};
 use crate::view::words::Key;
 
 use super::erase::{hear, t};
+use super::graph::{count, progress_word, state_word};
 use super::state::{App, Room};
 
 #[component]
@@ -30,7 +31,7 @@ pub(super) fn Outline(app: App) -> impl IntoView {
             <h3>{t!(app, "outline.nodes")}</h3>
             <table><thead><tr>{heads(&[key!("outline.name"), key!("outline.state"), key!("node.cpu"), key!("node.memory"), key!("outline.pods")])}</tr></thead><tbody>
                 {move || app.cluster.scene.with(|scene| scene.nodes.values().map(|node| view! {
-                    <tr><td>{link(Subject::new("Node", "", &*node.name))}</td><td>{node.ready.clone()}</td>
+                    <tr><td>{link(Subject::new("Node", "", &*node.name))}</td><td>{app.text(state_word(node))}</td>
                     <td>{format!("{} / {}", cores(node.cpu.requested), cores(node.cpu.allocatable))}</td>
                     <td>{format!("{} / {}", bytes(node.memory.requested), bytes(node.memory.allocatable))}</td>
                     <td>{format!("{} / {}", node.pods.requested, node.pods.allocatable)}</td></tr>
@@ -40,7 +41,7 @@ pub(super) fn Outline(app: App) -> impl IntoView {
             <table><thead><tr>{heads(&[key!("outline.name"), key!("outline.kind"), key!("outline.state"), key!("outline.ready")])}</tr></thead><tbody>
                 {move || app.cluster.scene.with(|scene| scene.workloads.values().map(|workload| view! {
                     <tr><td>{link(Subject::new(&*workload.kind, &*workload.namespace, &*workload.name))}</td><td>{workload.kind.clone()}</td>
-                    <td>{workload.progress.id()}</td><td>{format!("{}/{}", workload.ready, workload.desired)}</td></tr>
+                    <td>{app.text(progress_word(workload.progress))}</td><td>{count(app, workload)}</td></tr>
                 }).collect_view())}
                 {move || app.cluster.scene.with(|scene| scene.workloads.is_empty()).then(none)}
             </tbody></table>

@@ -348,7 +348,7 @@ impl App {
         self.send(&Command::Act { id, action });
     }
 
-    /// Replaces a Deployment's pods by new ones.
+    /// Replaces a workload's pods by new ones.
     pub(super) fn restart(self, object: ObjectName) {
         let id = self.expect(Purpose::Other);
         self.send(&Command::Restart { id, object });

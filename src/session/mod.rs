@@ -4,6 +4,7 @@
 //! reports and recovery from a crash of the engine are all this log.
 
 mod action;
+mod client;
 pub mod link;
 mod log;
 mod play;

@@ -128,6 +128,12 @@ impl Session {
         &self.entries
     }
 
+    /// How much was done up to now.
+    #[must_use]
+    pub const fn log_length(&self) -> usize {
+        self.done
+    }
+
     /// The cluster, to be read.
     #[must_use]
     pub const fn cluster(&self) -> &Cluster {
@@ -393,6 +399,7 @@ mod tests {
             content_type: "application/json".to_owned(),
             body: serde_json::json!({"metadata": {"generateName": "b-"}}),
             client: "curl".to_owned(),
+            line: String::new(),
             user: None,
         };
         session.request(&call).expect("it is written");

@@ -21,6 +21,7 @@ use super::actions::describe;
 use super::inspect::Details;
 use super::protocol::{Answer, Clock, Command, Counts, Frame, Problem, Report, Start};
 use super::scene::{Filter, Scene, SceneChanges};
+use super::terminal::{Terminal, TerminalInput};
 use super::timeline::{Mark, MarkKind, mark_of};
 use super::{Selection, decision, events, hints, inspect, logs, why};
 
@@ -62,6 +63,7 @@ struct Shown {
 pub struct Host {
     session: Session,
     running: Running,
+    terminal: Terminal,
     /// What the steps of the lesson do, when one is taken.
     lesson: Vec<LessonStep>,
     filter: Filter,
@@ -93,6 +95,7 @@ impl Host {
         Self {
             session: Session::new(SessionConfig::default()),
             running: Running::default(),
+            terminal: Terminal::default(),
             lesson: Vec::new(),
             filter: Filter::default(),
             selection: None,
@@ -165,6 +168,7 @@ impl Host {
             Command::Drawn(number) => self.drawn = number,
             Command::Export => self.reports.push(Report::Exported(self.session.log().to_json())),
             Command::Gallery => self.reports.push(Report::Gallery(scenario::gallery())),
+            Command::Terminal(input) => self.hear(input),
         }
     }
 
@@ -176,6 +180,7 @@ impl Host {
                 return;
             }
         };
+        self.with_terminal(Terminal::stop);
         self.session = session;
         self.running = Running::default();
         self.running.play(play);
@@ -224,17 +229,37 @@ impl Host {
 
     /// Whoever acts in the past gives up what lay ahead; the page gets it as text.
     fn leave_the_future(&mut self) {
-        if !self.session.is_in_the_past() {
+        if self.session.is_in_the_past() {
+            self.reports.push(abandoned(&self.session));
+        }
+    }
+
+    /// Hears what is typed in the terminal.
+    #[inline(never)]
+    fn hear(&mut self, input: TerminalInput) {
+        if let TerminalInput::Complete { line, files } = &input {
+            let completion = self.terminal.complete(line, files, &mut self.session);
+            self.reports.push(Report::Completed(completion));
             return;
         }
-        let log = SessionLog {
-            config: self.session.config().clone(),
-            entries: self.session.entries().to_vec(),
-            now: self.session.end(),
-            steps: 0,
-        };
-        let text = link::pack(&log.to_json());
-        self.reports.push(Report::Abandoned { text, end: log.now, at: self.session.now() });
+        self.with_terminal(|terminal, session| terminal.hear(input, session));
+    }
+
+    /// Lets the terminal work on the session. What it did is marked, and saved.
+    #[inline(never)]
+    fn with_terminal(&mut self, work: impl FnOnce(&mut Terminal, &mut Session)) {
+        let past = self.session.is_in_the_past().then(|| self.session.clone());
+        let done = self.session.log_length();
+        work(&mut self.terminal, &mut self.session);
+        if let Some(past) = past.filter(|_| !self.session.is_in_the_past()) {
+            self.reports.push(abandoned(&past));
+        }
+        let new = self.session.entries().get(done..).unwrap_or_default();
+        if !new.is_empty() && !self.session.is_in_the_past() {
+            self.marks.extend(new.iter().map(|entry| mark_of_action(entry.at, &entry.action)));
+            self.save();
+        }
+        self.reports.extend(self.terminal.take_output().map(Report::Terminal));
     }
 
     fn fork(&mut self) {
@@ -249,6 +274,7 @@ impl Host {
         let start = self.session.config().profile.start;
         let time = time.max(start);
         if time < self.session.now() {
+            self.with_terminal(Terminal::stop);
             self.session.rewind_to(time);
             self.running.arrive();
             // What was drawn of the future is void; nothing that is passed again on the way is drawn twice.
@@ -292,10 +318,29 @@ impl Host {
     /// Lets `elapsed_seconds` of real time pass, as long as `time_left` says that there is some, and makes the next
     /// frame when the page is ready for it.
     pub fn tick(&mut self, elapsed_seconds: f64, time_left: &mut dyn FnMut() -> bool) {
-        self.running.advance(&mut self.session, elapsed_seconds, time_left);
+        self.advance(elapsed_seconds, time_left);
         self.save_now_and_then(elapsed_seconds);
         if self.drawn == self.frame {
             self.make_frame();
+        }
+    }
+
+    /// Moves time on. A command of the terminal that waits has its turn at each moment that it waits for.
+    fn advance(&mut self, elapsed_seconds: f64, time_left: &mut dyn FnMut() -> bool) {
+        if self.terminal.is_running() {
+            self.with_terminal(Terminal::step);
+        }
+        self.running.begin(&self.session, elapsed_seconds);
+        loop {
+            let stop = self.terminal.wake();
+            let arrived = self.running.advance(&mut self.session, stop, time_left);
+            if stop.is_none_or(|stop| stop > self.session.now()) {
+                return;
+            }
+            self.with_terminal(Terminal::step);
+            if arrived || !time_left() {
+                return;
+            }
         }
     }
 
@@ -411,7 +456,7 @@ impl Host {
         let details = self.selection.as_ref().map(|selection| match selection {
             Selection::Part(actor) => inspect::part(cluster.api().etcd(), actor),
             Selection::Object(subject) => {
-                let mut details = inspect::object(cluster.api().etcd(), subject);
+                let mut details = inspect::object(cluster.api().etcd(), subject, cluster.now());
                 if let Details::Object(object) = &mut details
                     && subject.known_kind() == Some(Kind::Pod)
                 {
@@ -430,6 +475,17 @@ impl Host {
             self.reports.push(Report::Details(details));
         }
     }
+}
+
+/// What lies ahead of a session, as text.
+fn abandoned(session: &Session) -> Report {
+    let log = SessionLog {
+        config: session.config().clone(),
+        entries: session.entries().to_vec(),
+        now: session.end(),
+        steps: 0,
+    };
+    Report::Abandoned { text: link::pack(&log.to_json()), end: log.now, at: session.now() }
 }
 
 type Begun = (Session, Option<(String, Scenario)>);

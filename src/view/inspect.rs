@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::{Kind, Object, Resource as _, Subresource};
+use crate::api::{Kind, Object, Resource as _, Subresource, table};
 use crate::etcd::Etcd;
 use crate::machinery::labels::{format_label_selector, format_labels};
 use crate::machinery::time::Time;
@@ -162,7 +162,7 @@ pub struct PartDetails {
 
 /// Looks at an object.
 #[must_use]
-pub fn object(etcd: &Etcd, subject: &Subject) -> Details {
+pub fn object(etcd: &Etcd, subject: &Subject, now: Time) -> Details {
     let Some(kind) = subject.known_kind() else { return Details::Gone(subject.clone(), Vec::new()) };
     let key = subject.key();
     let Some(object) = etcd.get(kind, &key) else {
@@ -173,7 +173,7 @@ pub fn object(etcd: &Etcd, subject: &Subject) -> Details {
     let mut value = object.to_value();
     let changes = why::changes(etcd, kind, subject);
     let metadata = object.metadata();
-    let mut facts = own_facts(etcd, object);
+    let mut facts = own_facts(etcd, object, now);
     facts.extend(common_facts(subject, metadata));
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("managedFields");
@@ -249,15 +249,27 @@ fn common_facts(subject: &Subject, metadata: &ObjectMeta) -> Vec<Fact> {
 }
 
 /// What there is to say about a kind in particular.
-fn own_facts(etcd: &Etcd, object: &Object) -> Vec<Fact> {
+fn own_facts(etcd: &Etcd, object: &Object, now: Time) -> Vec<Fact> {
     match object {
         Object::Pod(pod) => pod_facts(pod),
         Object::Node(node) => node_facts(etcd, node),
         Object::Deployment(deployment) => deployment_facts(deployment),
         Object::ReplicaSet(set) => replica_set_facts(set),
         Object::Service(service) => service_facts(service),
-        _ => Vec::new(),
+        _ => printed_facts(object, now),
     }
+}
+
+/// What `kubectl get -o wide` prints of a kind of which nothing else is said here.
+#[inline(never)]
+fn printed_facts(object: &Object, now: Time) -> Vec<Fact> {
+    let cells = table::columns(object.kind()).iter().zip(table::row(object, now));
+    let told = cells.filter(|(column, _)| !matches!(column.name, "Name" | "Age" | "Created At"));
+    told.filter_map(|(column, cell)| {
+        let text = cell.as_str().map_or_else(|| cell.to_string(), str::to_owned);
+        (!text.is_empty() && text != "<none>").then(|| fact(column.name, text))
+    })
+    .collect()
 }
 
 fn pod_facts(pod: &Pod) -> Vec<Fact> {
@@ -459,7 +471,8 @@ mod tests {
             "containerStatuses": [{"name": "web", "image": "nginx", "imageID": "", "ready": false, "restartCount": 2,
                                    "state": {"waiting": {"reason": "CrashLoopBackOff"}}}],
         }})]);
-        let Details::Object(details) = object(&etcd, &Subject::new("Pod", "default", "web-a")) else {
+        let Details::Object(details) = object(&etcd, &Subject::new("Pod", "default", "web-a"), Time::DEFAULT_START)
+        else {
             panic!("the pod is there")
         };
         let facts: Vec<_> = details.facts.iter().map(|fact| format!("{}: {}", fact.label, fact.value)).collect();
@@ -482,6 +495,26 @@ mod tests {
     #[test]
     fn an_object_that_is_gone_says_so() {
         let subject = Subject::new("Pod", "default", "web-a");
-        assert_eq!(object(&store(&[]), &subject), Details::Gone(subject, Vec::new()));
+        assert_eq!(object(&store(&[]), &subject, Time::DEFAULT_START), Details::Gone(subject, Vec::new()));
+    }
+
+    #[test]
+    fn other_kinds_say_what_kubectl_prints_of_them() {
+        let etcd = store(&[json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {
+            "name": "pi", "namespace": "default", "uid": "1",
+        }, "spec": {"completions": 5, "parallelism": 2, "template": {"spec": {"containers": [
+            {"name": "pi", "image": "perl:5.34"},
+        ]}}}, "status": {"succeeded": 2}})]);
+        let Details::Object(details) = object(&etcd, &Subject::new("Job", "default", "pi"), Time::DEFAULT_START) else {
+            panic!("the Job is there")
+        };
+        let facts: Vec<_> = details.facts.iter().map(|fact| format!("{}: {}", fact.label, fact.value)).collect();
+        expect![[r#"
+            Status: Running
+            Completions: 2/5
+            Containers: pi
+            Images: perl:5.34
+            Namespace: default"#]]
+        .assert_eq(&facts.join("\n"));
     }
 }

@@ -18,6 +18,7 @@ pub mod scene;
 pub mod sentence;
 pub mod service;
 pub mod subject;
+pub mod terminal;
 pub mod timeline;
 pub mod why;
 pub mod words;

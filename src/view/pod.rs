@@ -134,7 +134,7 @@ pub fn view(pod: &Pod, revisions: &Revisions, nodes: &BTreeMap<String, NodeView>
     let lost = node.as_ref().is_some_and(|name| nodes.get(name).is_none_or(|node| !node.answers));
     let printed = print(pod);
     let owner = controller_of(&pod.metadata).map(|owner| owner.uid.clone());
-    let place = owner.as_deref().and_then(|uid| revisions.place(uid));
+    let place = revisions.place_of(pod);
     PodView {
         namespace: pod.namespace().to_owned(),
         name: pod.name().to_owned(),
@@ -146,7 +146,7 @@ pub fn view(pod: &Pod, revisions: &Revisions, nodes: &BTreeMap<String, NodeView>
         containers: printed.containers,
         restarts: printed.restarts,
         generation: place.as_ref().map_or(Generation::Only, |place| place.generation),
-        workload: place.map(|place| place.workload.clone()).or_else(|| owner.clone()),
+        workload: place.map(|place| place.workload),
         owner,
         images: spec.map_or_else(Vec::new, |spec| {
             spec.containers.iter().map(|container| container.image.clone().unwrap_or_default()).collect()

@@ -14,6 +14,7 @@ use crate::session::{Action, File, ObjectName};
 use super::events::EventRow;
 use super::inspect::Details;
 use super::scene::{Filter, SceneChanges};
+use super::terminal::{Completion, TerminalInput, TerminalOutput};
 use super::timeline::Mark;
 use super::why::Link;
 use super::{Actor, Selection, Sentence};
@@ -81,11 +82,11 @@ pub enum Command {
         /// What to try.
         action: Action,
     },
-    /// Replace a Deployment's pods by new ones, as `kubectl rollout restart` does.
+    /// Replace a workload's pods by new ones, as `kubectl rollout restart` does.
     Restart {
         /// Comes back with the outcome.
         id: u32,
-        /// The Deployment.
+        /// The Deployment, StatefulSet or DaemonSet.
         object: ObjectName,
     },
     /// Show the lesson of a scenario again, after a reload.
@@ -127,6 +128,8 @@ pub enum Command {
     Export,
     /// Say what can be opened.
     Gallery,
+    /// Something for the terminal.
+    Terminal(TerminalInput),
 }
 
 /// Something wrong with a file, at its exact place. Lines and columns count from 1.
@@ -227,6 +230,10 @@ pub enum Report {
     },
     /// The session as a file.
     Exported(String),
+    /// What was written in the terminal.
+    Terminal(TerminalOutput),
+    /// How a line of the terminal can go on.
+    Completed(Completion),
 }
 
 /// How time stands.

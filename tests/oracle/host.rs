@@ -133,8 +133,8 @@ impl Host for World {
         match name.rsplit('/').next().unwrap_or_default() {
             "bash" | "sh" => Lookup::Shell(Flavor::Bash),
             "kubectl" => {
-                let config = Config { namespace: self.namespace.clone() };
-                Lookup::Run(Box::new(Program::new(config, KUBECTL_START)))
+                let config = Config { namespace: self.namespace.clone(), ..Config::default() };
+                Lookup::Run(Box::new(Program::<Cluster>::new(config, KUBECTL_START)))
             }
             "python3" => observe::find(argv, &self.namespace).map_or(Lookup::Missing, Lookup::Run),
             other => match tools::find(other) {

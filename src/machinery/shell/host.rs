@@ -107,6 +107,10 @@ pub trait CommandRun: fmt::Debug + Send + Sync {
     fn signal(&mut self, _signal: Signal) -> SignalAction {
         SignalAction::Default
     }
+    /// Whether it stands for a terminal elsewhere, so that Ctrl-C is meant for that.
+    fn has_terminal(&self) -> bool {
+        false
+    }
     /// Memory in use, in bytes.
     fn memory(&self, _now: Time) -> u64 {
         512 << 10
@@ -144,6 +148,8 @@ pub enum CommandPoll {
     Again,
     /// It goes on when there is something to read on this descriptor.
     Readable(u32),
+    /// It goes on when there is something to read on this descriptor, and at this time whether or not there is.
+    ReadableUntil(u32, Time),
     /// It goes on when there is room to write on this descriptor.
     Writable(u32),
     /// It goes on at this time.

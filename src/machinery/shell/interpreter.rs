@@ -269,6 +269,9 @@ fn read_commands(shell: &mut Shell, io: &mut CommandIo<'_>, mut text: String, mu
 }
 
 fn prompt(shell: &Shell, io: &mut CommandIo<'_>) -> String {
+    if let Some(given) = io.process.variables.get("PS1") {
+        return given.value.clone();
+    }
     let user = io.host.user();
     let sign = if user.id == 0 { '#' } else { '$' };
     let directory = io.process.directory.clone();

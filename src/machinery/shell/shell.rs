@@ -249,6 +249,11 @@ impl Shell {
         shell
     }
 
+    /// Whether it does nothing but wait for its next line.
+    pub(super) fn waits_for_a_line(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame::Reader { .. }))
+    }
+
     pub(super) fn saved_descriptors(&self) -> Vec<&Descriptor> {
         let saved = self.frames.iter().filter_map(|frame| match frame {
             Frame::Restore { descriptors } => Some(descriptors.values()),
@@ -297,6 +302,7 @@ impl Shell {
     pub(super) fn prefix(&self, builtin: Option<&str>) -> String {
         let builtin = builtin.map(|name| format!("{name}: ")).unwrap_or_default();
         match self.flavor {
+            Flavor::Bash if self.interactive => format!("{}: {builtin}", self.name),
             Flavor::Bash => format!("{}: line {}: {builtin}", self.name, self.line),
             Flavor::Dash => format!("{}: {}: {builtin}", self.name, self.line),
             Flavor::Ash if self.is_file => format!("{}: {builtin}line {}: ", self.name, self.line),

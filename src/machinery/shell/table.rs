@@ -406,6 +406,26 @@ impl ProcessTable {
         self.signal_from_inside(pid, signal);
     }
 
+    /// Ctrl-C in the terminal of a root process: it goes to the program that stands for a terminal elsewhere, if there
+    /// is one, and to the root otherwise, which ends what it does.
+    pub fn interrupt(&mut self, root: Pid) {
+        let stands_in = |task: &Task| match &task.body {
+            Body::Program(program) => task.process.root == root && program.has_terminal(),
+            Body::Shell(_) => false,
+        };
+        let found = self.tasks.iter().find(|(_, task)| stands_in(task)).map(|(pid, _)| *pid);
+        self.signal(found.unwrap_or(root), Signal::Interrupt);
+    }
+
+    /// Sends a signal to all processes that a root process started, but not to itself.
+    pub fn signal_descendants(&mut self, root: Pid, signal: Signal) {
+        for (pid, task) in &mut self.tasks {
+            if task.process.root == root && *pid != root {
+                task.process.pending.push(signal);
+            }
+        }
+    }
+
     /// Sends a signal to every process.
     pub fn signal_all(&mut self, signal: Signal) {
         for task in self.tasks.values_mut() {
@@ -423,6 +443,27 @@ impl ProcessTable {
     #[must_use]
     pub fn is_alive(&self, pid: Pid) -> bool {
         self.tasks.contains_key(&pid)
+    }
+
+    /// Whether a root process is a shell that waits for the next line.
+    #[must_use]
+    pub fn waits_for_a_line(&self, pid: Pid) -> bool {
+        self.tasks.get(&pid).is_some_and(|task| match &task.body {
+            Body::Shell(shell) => matches!(task.wait, Wait::Readable(0, _)) && shell.waits_for_a_line(),
+            Body::Program(_) => false,
+        })
+    }
+
+    /// The working directory of a process.
+    #[must_use]
+    pub fn directory(&self, pid: Pid) -> Option<&str> {
+        self.tasks.get(&pid).map(|task| task.process.directory.as_str())
+    }
+
+    /// Whether some process has an answer from the network that it has not seen yet.
+    #[must_use]
+    pub fn has_answers(&self) -> bool {
+        self.tasks.values().any(|task| task.process.answer.is_some())
     }
 
     /// The exit code of a root process that ended.

@@ -90,7 +90,7 @@ fn state(node: &NodeView) -> &'static str {
     }
 }
 
-fn state_word(node: &NodeView) -> crate::view::words::Key {
+pub(in crate::page) fn state_word(node: &NodeView) -> crate::view::words::Key {
     match state(node) {
         "ready" => key!("node.ready"),
         "cordoned" => key!("node.cordoned"),

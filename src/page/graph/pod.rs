@@ -115,10 +115,10 @@ fn full(stage: Stage, pod: &PodView, width: f64, drawing: Drawing) -> Drawing {
     let middle = width / 2.0 + 2.0;
     let word = short_word(stage, pod);
     // A long word reaches to the right edge, away from the sign.
-    let (x, anchor) = if word.len() > 4 { (width - 5.0, Anchor::End) } else { (middle + 6.0, Anchor::Middle) };
+    let (x, anchor) = if word.len() > 4 { (width - 4.0, Anchor::End) } else { (middle + 6.0, Anchor::Middle) };
     drawing
         .words("name", middle, 17.0, Anchor::Middle, &short)
-        .sign(pod.sign.id(), 11.0, 25.0, 10.5)
+        .sign(pod.sign.id(), 9.5, 25.0, 10.5)
         .words("word", x, 34.0, anchor, &word)
 }
 

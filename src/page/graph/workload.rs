@@ -9,7 +9,9 @@ use crate::view::layout::Rect;
 use crate::view::pod::Generation;
 use crate::view::service::ServiceView;
 use crate::view::words::Key;
-use crate::view::workload::{Bounds, Progress, WorkloadView};
+use crate::view::workload::{Bounds, Goal, Progress, WorkloadView};
+
+use crate::page::state::App;
 
 use super::drawing::{Anchor, Drawing};
 use super::{Item, Stage, each, object};
@@ -51,9 +53,8 @@ fn card(stage: Stage, uid: String) -> AnyView {
     let small = Memo::new(move |_| stage.layout.with(|layout| layout.small_cards));
     let label = Signal::derive(move || {
         let workload = workload.get();
-        let (ready, desired) = (workload.ready.to_string(), workload.desired.to_string());
         let state = app.text(progress_word(workload.progress));
-        app.fill(key!("workload.label"), &[&workload.kind, &workload.name, state, &ready, &desired])
+        app.fill(key!("workload.label"), &[&workload.kind, &workload.name, state, &count(app, &workload)])
     });
     view! {
         <Item
@@ -84,20 +85,25 @@ fn card(stage: Stage, uid: String) -> AnyView {
     .into_any()
 }
 
-const fn progress_word(progress: Progress) -> Key {
+pub(in crate::page) const fn progress_word(progress: Progress) -> Key {
     match progress {
         Progress::Steady => key!("progress.steady"),
         Progress::Rolling => key!("progress.rolling"),
         Progress::Scaling => key!("progress.scaling"),
         Progress::Stuck => key!("progress.stuck"),
         Progress::Paused => key!("progress.paused"),
+        Progress::Running => key!("progress.running"),
+        Progress::Complete => key!("progress.complete"),
+        Progress::Failed => key!("progress.failed"),
     }
 }
 
 const fn progress_sign(progress: Progress) -> &'static str {
     match progress {
         Progress::Steady => "ready",
-        Progress::Rolling | Progress::Scaling => "starting",
+        Progress::Rolling | Progress::Scaling | Progress::Running => "starting",
+        Progress::Complete => "done",
+        Progress::Failed => "failed",
         Progress::Stuck => "trouble",
         Progress::Paused => "terminating",
     }
@@ -126,12 +132,21 @@ fn small_words(stage: Stage, workload: &WorkloadView, place: Rect, drawing: Draw
     let right = place.width - 12.0;
     drawing
         .words("title", 12.0, 24.0, Anchor::Start, &title(workload, 10))
-        .words("state", right - 17.0, 24.0, Anchor::End, &count(stage, workload))
+        .words("state", right - 17.0, 24.0, Anchor::End, &count(stage.app, workload))
         .sign(progress_sign(workload.progress), right - 12.0, 13.5, 12.0)
 }
 
-fn count(stage: Stage, workload: &WorkloadView) -> String {
-    stage.app.fill(key!("workload.count"), &[&workload.ready.to_string(), &workload.desired.to_string()])
+/// How far it is from what it is after.
+pub(in crate::page) fn count(app: App, workload: &WorkloadView) -> String {
+    match &workload.goal {
+        Goal::Replicas => {
+            app.fill(key!("workload.count"), &[&workload.ready.to_string(), &workload.desired.to_string()])
+        }
+        Goal::Completions { succeeded, wanted } => {
+            app.fill(key!("workload.done"), &[&succeeded.to_string(), &wanted.to_string()])
+        }
+        Goal::Schedule { active, .. } => app.fill(key!("workload.active"), &[&active.to_string()]),
+    }
 }
 
 /// Old and new pods, each with its own look; or how many there are, when all are alike.
@@ -141,7 +156,7 @@ fn revisions(stage: Stage, workload: &WorkloadView, right: f64, drawing: Drawing
     let old: i32 = workload.revisions.iter().filter(|set| is_old(set.generation)).map(|set| set.current).sum();
     let any_old = workload.revisions.iter().any(|set| is_old(set.generation));
     if !any_old {
-        return drawing.words("soft", right, 39.0, Anchor::End, &count(stage, workload));
+        return drawing.words("soft", right, 39.0, Anchor::End, &count(stage.app, workload));
     }
     let old = app.fill(key!("workload.old"), &[&old.to_string()]);
     let new = app.fill(key!("workload.new"), &[&workload.updated.to_string()]);
@@ -156,8 +171,13 @@ fn revisions(stage: Stage, workload: &WorkloadView, right: f64, drawing: Drawing
 fn bounds(stage: Stage, workload: &WorkloadView, drawing: Drawing) -> Drawing {
     let app = stage.app;
     let Some(Bounds { total_max, available_min, .. }) = workload.bounds else {
-        let image = workload.images.first().cloned().unwrap_or_default();
-        let text = if workload.strategy == "Recreate" { app.text(key!("workload.recreate")).to_owned() } else { image };
+        let image = || workload.images.first().cloned().unwrap_or_default();
+        let text = match (&workload.goal, workload.strategy.as_str()) {
+            (Goal::Schedule { schedule, .. }, _) => schedule.clone(),
+            (_, "Recreate") => app.text(key!("workload.recreate")).to_owned(),
+            (_, "OnDelete") => app.text(key!("workload.on-delete")).to_owned(),
+            _ => image(),
+        };
         return drawing.words("soft", 14.0, 59.0, Anchor::Start, &text);
     };
     // A Deployment counts what its ReplicaSets are told to have. While they still delete, there may be more for a moment.

@@ -40,11 +40,23 @@ pub(super) struct Running {
     goal: Goal,
     /// Simulated time that is due but less than a microsecond, in seconds.
     rest: f64,
+    /// How far it is to come in this moment of real time.
+    due: Time,
+    /// Whether a command that waits has yet to see that nothing is left to do.
+    looks_once_more: bool,
 }
 
 impl Default for Running {
     fn default() -> Self {
-        Self { playing: false, speed: 1.0, behind: false, goal: Goal::None, rest: 0.0 }
+        Self {
+            playing: false,
+            speed: 1.0,
+            behind: false,
+            goal: Goal::None,
+            rest: 0.0,
+            due: Time::DEFAULT_START,
+            looks_once_more: false,
+        }
     }
 }
 
@@ -62,6 +74,7 @@ impl Running {
     }
 
     pub(super) fn until_idle(&mut self, now: Time) {
+        self.looks_once_more = true;
         self.goal = Goal::Idle(now + IDLE_LIMIT);
     }
 
@@ -95,32 +108,66 @@ impl Running {
         }
     }
 
-    /// Moves a session on for a moment of real time.
-    pub(super) fn advance(&mut self, session: &mut Session, elapsed: f64, time_left: &mut dyn FnMut() -> bool) {
-        match self.goal {
-            Goal::Moment(time) => {
-                if run(session, time, time_left) {
-                    self.goal = Goal::None;
-                }
-            }
-            Goal::Idle(limit) => {
-                if run_until_idle(session, limit, time_left) {
-                    self.goal = Goal::None;
-                }
-            }
-            Goal::None if self.playing => self.play_on(session, elapsed, time_left),
-            Goal::None => self.behind = false,
+    /// A moment of real time passes: how far the session is to come, if it plays.
+    pub(super) fn begin(&mut self, session: &Session, elapsed: f64) {
+        if self.goal != Goal::None || !self.playing {
+            self.due = session.now();
+            return;
         }
-    }
-
-    fn play_on(&mut self, session: &mut Session, elapsed: f64, time_left: &mut dyn FnMut() -> bool) {
         self.rest += elapsed.clamp(0.0, ELAPSED_SECONDS_MAX) * self.speed;
         let due = Duration::from_secs_f64(self.rest);
         let due = Duration::from_micros(u64::try_from(due.as_micros()).unwrap_or(0));
         self.rest = (self.rest - due.as_secs_f64()).max(0.0);
-        // What cannot be done in time is not made up for: the cluster is slower than was asked, and says so.
-        self.behind = !run(session, session.now() + due, time_left);
+        self.due = session.now() + due;
     }
+
+    /// Moves a session on as far as it is to come in this moment of real time, or to `stop`, where somebody waits.
+    /// Says whether it came all the way.
+    pub(super) fn advance(
+        &mut self,
+        session: &mut Session,
+        stop: Option<Time>,
+        time_left: &mut dyn FnMut() -> bool,
+    ) -> bool {
+        let stopped = |session: &Session| stop.is_some_and(|stop| session.now() >= stop);
+        match self.goal {
+            Goal::Moment(time) => {
+                let came = run(session, earlier(time, stop), time_left);
+                let arrived = came && session.now() >= time;
+                if arrived {
+                    self.goal = Goal::None;
+                }
+                arrived || !came
+            }
+            Goal::Idle(limit) => {
+                let came = run_until_idle(session, limit, stop, time_left);
+                // Who waits for the last thing that happened looks once more.
+                let last_look = session.cluster().is_idle() && std::mem::take(&mut self.looks_once_more);
+                if let Some(stop) = stop.filter(|_| came && last_look) {
+                    session.run_until(stop);
+                }
+                if came && !stopped(session) {
+                    self.goal = Goal::None;
+                    return true;
+                }
+                !came
+            }
+            // What cannot be done in time is not made up for: the cluster is slower than was asked, and says so.
+            Goal::None if self.playing => {
+                let came = run(session, earlier(self.due, stop), time_left);
+                self.behind = !came;
+                !came || session.now() >= self.due
+            }
+            Goal::None => {
+                self.behind = false;
+                true
+            }
+        }
+    }
+}
+
+fn earlier(time: Time, stop: Option<Time>) -> Time {
+    stop.map_or(time, |stop| stop.min(time))
 }
 
 fn run(session: &mut Session, until: Time, time_left: &mut dyn FnMut() -> bool) -> bool {
@@ -134,13 +181,17 @@ fn run(session: &mut Session, until: Time, time_left: &mut dyn FnMut() -> bool) 
     }
 }
 
-/// Whether it is done: idle, or at the limit.
-fn run_until_idle(session: &mut Session, limit: Time, time_left: &mut dyn FnMut() -> bool) -> bool {
+/// Whether it is done: idle, at the limit, or where somebody waits.
+fn run_until_idle(session: &mut Session, limit: Time, stop: Option<Time>, time_left: &mut dyn FnMut() -> bool) -> bool {
     loop {
         for _ in 0..STEPS_PER_SLICE {
             let redone = session.is_in_the_past();
             let next = session.cluster().next_step_at();
             if (session.cluster().is_idle() && !redone) || next.is_none_or(|next| next > limit) {
+                return true;
+            }
+            if let Some(stop) = stop.filter(|stop| next.is_some_and(|next| next > *stop)) {
+                session.run_until(stop);
                 return true;
             }
             session.step();

@@ -52,6 +52,15 @@ impl FileEntry {
         matches!(self.kind, FileKind::Directory)
     }
 
+    /// The bytes of a regular file that are kept; zeros that are only counted are not among them.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&Arc<Vec<u8>>> {
+        match &self.kind {
+            FileKind::File(bytes, _) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Whether this is a regular file.
     #[must_use]
     pub fn is_file(&self) -> bool {

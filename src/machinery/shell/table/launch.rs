@@ -13,6 +13,7 @@ pub(super) fn after_program(poll: CommandPoll, io: &mut CommandIo<'_>) -> Step {
         CommandPoll::Exited(code) => return Step::Exited(code.max(i32::from(io.process.write_failed))),
         CommandPoll::Again => Wait::Ready,
         CommandPoll::Readable(descriptor) => Wait::Readable(descriptor, None),
+        CommandPoll::ReadableUntil(descriptor, time) => Wait::Readable(descriptor, Some(time)),
         CommandPoll::Writable(descriptor) => Wait::Writable(descriptor),
         CommandPoll::Until(time) => Wait::Until(time),
         CommandPoll::Files => Wait::Files(io.table.files_generation()),

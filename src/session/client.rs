@@ -1,0 +1,78 @@
+//! A session as the API server that kubectl in the page talks to.
+//!
+//! What kubectl writes and what it does in containers are actions in the log; what it reads leaves no trace.
+
+use crate::api::{Kind, ObjectKey};
+use crate::apiserver::{Answer, Call, Request, Response};
+use crate::etcd::Revision;
+use crate::kubectl::{Api, Change, ExecRequest, Stream};
+use crate::machinery::status::Status;
+use crate::machinery::time::Time;
+use crate::node::runtime::{LogLine, StreamInput};
+use crate::sim::{PodLogOptions, StreamOutput};
+
+use super::action::Action;
+use super::play::Session;
+use super::streams::{AttachInput, ExecCommand, ExecInput};
+
+impl Api for Session {
+    fn now(&self) -> Time {
+        Self::now(self)
+    }
+
+    fn request(&mut self, request: Request) -> Result<Answer, Status> {
+        let line = request.cause.why.values.first().cloned().unwrap_or_default();
+        Self::request(self, &Call::of_request(&request, &line))
+    }
+
+    fn show_managed_fields(&self, response: &mut Response) {
+        self.cluster().api().show_managed_fields(response);
+    }
+
+    fn revision(&self) -> Revision {
+        Api::revision(self.cluster())
+    }
+
+    fn changes(&self, kind: Kind, after: Revision) -> Result<Vec<Change>, Status> {
+        self.cluster().changes(kind, after)
+    }
+
+    fn logs(&self, namespace: &str, pod: &str, options: &PodLogOptions) -> Result<Vec<LogLine>, Status> {
+        self.cluster().pod_logs(namespace, pod, options)
+    }
+
+    fn exec(&mut self, request: &ExecRequest) -> Result<Stream, Status> {
+        let command = ExecCommand {
+            namespace: request.pod.namespace.to_string(),
+            pod: request.pod.name.to_string(),
+            container: request.container.clone(),
+            command: request.command.clone(),
+            stdin: String::new(),
+            open: request.stdin,
+            tty: request.tty,
+        };
+        Self::exec(self, &command).map(Stream::Exec)
+    }
+
+    fn attach(&self, pod: &ObjectKey, container: &str) -> Result<Stream, Status> {
+        self.cluster().attach(pod, container).map(Stream::Attached)
+    }
+
+    fn stream_output(&self, stream: &Stream, seen: u64) -> StreamOutput {
+        self.cluster().stream_output(stream, seen)
+    }
+
+    fn stream_input(&mut self, stream: &Stream, input: StreamInput) {
+        let action = match stream {
+            Stream::Exec(stream) => {
+                Action::ExecInput(ExecInput { node: stream.node.to_string(), exec: stream.exec, input })
+            }
+            Stream::Attached(stream) => {
+                let (node, container) = (stream.node.to_string(), stream.container.to_string());
+                Action::AttachInput(AttachInput { node, container, input })
+            }
+        };
+        // A session whose log is full says so at the next request.
+        let _ = self.act(action);
+    }
+}
