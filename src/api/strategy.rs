@@ -21,8 +21,8 @@ use super::kind::Subresource;
 use super::object::Object;
 use super::unstructured::Unstructured;
 use super::{
-    admission_registration, api_registration, apiextensions, apps, autoscaling, batch, certificates, coordination, core,
-    discovery, flow_control, meta, networking, node, policy, rbac, resource, scheduling, storage,
+    admission_registration, api_registration, apiextensions, apps, autoscaling, batch, certificates, coordination,
+    core, discovery, flow_control, meta, networking, node, policy, rbac, resource, scheduling, storage,
 };
 use crate::machinery::time::Time;
 

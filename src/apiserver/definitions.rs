@@ -348,8 +348,16 @@ impl ApiServer {
     fn delete_objects(&mut self, now: Time, random: &mut Random, kind: Kind) {
         let user = User::component(ACTOR, &["system:masters"]);
         let cause = cause("{} is being deleted with all its objects.", &Name::from(kind.resource()));
-        let mut context =
-            Context { now, random, user, subresource: None, cause, warnings: Vec::new(), created: false, touches: false };
+        let mut context = Context {
+            now,
+            random,
+            user,
+            subresource: None,
+            cause,
+            warnings: Vec::new(),
+            created: false,
+            touches: false,
+        };
         let options = DeleteOptions::default();
         // What cannot be deleted now, waits for its finalizers.
         let _ = self.delete_collection(&mut context, &Target::collection(kind, ""), &options, &ListOptions::default());

@@ -193,7 +193,7 @@ fn as_patch(kind: Kind, changes: Value) -> Patch {
 }
 
 /// The patch that brings `current` to `modified`, given what `current` remembers of the last time.
-fn three_way(kind: Kind, modified: &Value, current: &Value) -> std::result::Result<Value, Status> {
+pub(super) fn three_way(kind: Kind, modified: &Value, current: &Value) -> std::result::Result<Value, Status> {
     let original = current["metadata"]["annotations"][LAST_APPLIED].as_str();
     let original: Option<Value> = original.and_then(|text| serde_json::from_str(text).ok());
     let empty = Map::new();
@@ -229,19 +229,41 @@ pub(super) fn run(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
     if found.infos.is_empty() {
         return Err(Failure::message("no objects passed to apply"));
     }
-    found.each(cli, |cli, info| {
-        if on_server { server_side::apply(cli, info, validation) } else { apply_info(cli, info, validation, dry_run) }
-    })?;
-    Ok(Step::Done)
+    let mut applied = Vec::new();
+    let result = found.each(cli, |cli, info| {
+        let (operation, object) = if on_server {
+            server_side::apply(cli, info, validation)?
+        } else {
+            apply_info(cli, info, validation, dry_run)?
+        };
+        if prints_objects(cli) {
+            applied.push(object);
+            return Ok(());
+        }
+        Printer::of(cli, operation)?.print(cli, &object)
+    });
+    if !applied.is_empty() {
+        let object = match applied.len() {
+            1 => applied.remove(0),
+            _ => serde_json::json!({ "apiVersion": "v1", "items": applied, "kind": "List", "metadata": {} }),
+        };
+        Printer::of(cli, "")?.print(cli, &object)?;
+    }
+    result.map(|()| Step::Done)
 }
 
-/// Applies one object of a file and says what became of it.
+/// Whether the objects themselves are printed, all together at the end: `shouldPrintObject`.
+fn prints_objects(cli: &Cli<'_>) -> bool {
+    !matches!(cli.flags().text("output"), "" | "name")
+}
+
+/// Applies one object of a file; what became of it, and the object.
 fn apply_info(
     cli: &mut Cli<'_>,
     mut info: Info,
     validation: FieldValidation,
     dry_run: DryRun,
-) -> std::result::Result<(), Failure> {
+) -> std::result::Result<(&'static str, Value), Failure> {
     remember_applied(&mut info.object);
     let mut options = cli.write_options("kubectl-client-side-apply");
     options.field_validation = validation;
@@ -254,7 +276,7 @@ fn apply_info(
                     .create(info.kind, &info.namespace, created, options)
                     .map_err(|status| Failure::FromSource(status, "creating", info.source.clone()))?;
             }
-            return Printer::of(cli, "created")?.print(cli, &created);
+            return Ok(("created", created));
         }
         Err(status) => {
             let message = format!("retrieving current configuration of:\n{}\nfrom server for", info.printed());
@@ -267,7 +289,7 @@ fn apply_info(
     }
     let changes = three_way(info.kind, &info.object, &current)?;
     if changes.as_object().is_none_or(Map::is_empty) {
-        return Printer::of(cli, "unchanged")?.print(cli, &current);
+        return Ok(("unchanged", current));
     }
     let mut after = current.clone();
     if dry_run == DryRun::Client && info.kind.custom().is_some() {
@@ -281,8 +303,7 @@ fn apply_info(
             .patch(info.target(), as_patch(info.kind, changes.clone()), options)
             .map_err(|status| patch_failure(&info, &changes, &status))?;
     }
-    let operation = if after == current { "unchanged" } else { "configured" };
-    Printer::of(cli, operation)?.print(cli, &after)
+    Ok((if after == current { "unchanged" } else { "configured" }, after))
 }
 
 /// A refusal of a patch, with the patch and what it was meant for.
@@ -328,7 +349,7 @@ pub(super) fn view_last_applied(cli: &mut Cli<'_>) -> std::result::Result<Step, 
 
 /// Runs `kubectl apply set-last-applied`.
 pub(super) fn set_last_applied(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
-    let printer = Printer::of(cli, "configured")?;
+    let mut printer = Printer::of(cli, "configured")?;
     let dry_run = cli.dry_run()?;
     let found = builder::find(cli, Query { latest: false, ..Query::new(&[]) })?;
     found.each(cli, |cli, info| {

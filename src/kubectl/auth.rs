@@ -8,14 +8,14 @@ use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::resource::kind_of;
+use super::rules;
 use super::tabwriter::TabWriter;
 use crate::api::Kind;
 use crate::apiserver::WriteOptions;
-use crate::machinery::order::Order;
 
 /// Runs `kubectl auth` without a command.
-pub(super) fn help(_cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    Ok(Step::Done)
+pub(super) fn help(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    super::help::show(cli)
 }
 
 /// Runs `kubectl auth can-i`.
@@ -96,32 +96,6 @@ fn resource(cli: &mut Cli<'_>, word: &str, everywhere: bool) -> (&'static str, S
     }
 }
 
-/// A rule as the list of them shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Rule {
-    verbs: Vec<String>,
-    groups: Vec<String>,
-    resources: Vec<String>,
-    names: Vec<String>,
-    urls: Vec<String>,
-}
-
-impl Rule {
-    /// `PolicyRule.String`, by which rules are sorted.
-    fn text(&self) -> String {
-        let list = |items: &[String]| format!("[{}]", items.join(" "));
-        let Self { verbs, groups, resources, names, urls } = self;
-        format!(
-            "&PolicyRule{{Verbs:{},APIGroups:{},Resources:{},ResourceNames:{},NonResourceURLs:{},}}",
-            list(verbs),
-            list(groups),
-            list(resources),
-            list(names),
-            list(urls)
-        )
-    }
-}
-
 fn list(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let namespace = cli.namespace();
     let review = json!({
@@ -131,73 +105,19 @@ fn list(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         "spec": { "namespace": namespace },
     });
     let answer = cli.create(Kind::SelfSubjectRulesReview, "", review, WriteOptions::default())?;
-    let mut rules = compacted(&answer["status"]);
-    rules.order_by_key(Rule::text);
+    let rules = |field: &str| answer["status"][field].as_array().cloned().unwrap_or_default();
+    let rules = [rules("resourceRules"), rules("nonResourceRules")].concat();
     let mut text = String::new();
     if !cli.flags().is("no-headers", false) {
         text.push_str("Resources\tNon-Resource URLs\tResource Names\tVerbs\n");
     }
-    for rule in rules {
-        let resources: Vec<String> =
-            rule.resources
-                .iter()
-                .flat_map(|resource| {
-                    rule.groups.iter().map(move |group| {
-                        if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") }
-                    })
-                })
-                .collect();
-        text.push_str(&format!(
-            "{}\t[{}]\t[{}]\t[{}]\n",
-            resources.join(","),
-            rule.urls.join(" "),
-            rule.names.join(" "),
-            rule.verbs.join(" ")
-        ));
+    for rule in rules::compacted(&rules) {
+        text.push_str(&rule.row());
+        text.push('\n');
     }
     let table = TabWriter::TABLE.format(&text);
     cli.out.push_str(&table);
     Ok(Step::Done)
-}
-
-/// The rules, each taken apart and those of one resource put together again: `BreakdownRule`, `CompactRules`.
-fn compacted(status: &Value) -> Vec<Rule> {
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    let mut rules: Vec<Rule> = Vec::new();
-    for entry in status["resourceRules"].as_array().into_iter().flatten() {
-        let names = texts(&entry["resourceNames"]);
-        for group in texts(&entry["apiGroups"]) {
-            for resource in texts(&entry["resources"]) {
-                let verbs = texts(&entry["verbs"]);
-                let same = rules.iter_mut().find(|rule| {
-                    names.is_empty()
-                        && rule.names.is_empty()
-                        && rule.groups == [group.as_str()]
-                        && rule.resources == [resource.as_str()]
-                });
-                match same {
-                    Some(rule) => rule.verbs.extend(verbs),
-                    None => rules.push(Rule {
-                        verbs,
-                        groups: vec![group.clone()],
-                        resources: vec![resource],
-                        names: names.clone(),
-                        urls: Vec::new(),
-                    }),
-                }
-            }
-        }
-    }
-    for entry in status["nonResourceRules"].as_array().into_iter().flatten() {
-        for url in texts(&entry["nonResourceURLs"]) {
-            for verb in texts(&entry["verbs"]) {
-                rules.push(Rule { verbs: vec![verb], urls: vec![url.clone()], ..Rule::default() });
-            }
-        }
-    }
-    rules
 }
 
 /// Runs `kubectl auth whoami`.

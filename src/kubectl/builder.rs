@@ -105,6 +105,8 @@ pub(super) struct Query<'a> {
     pub go_on: bool,
     /// Whether files are validated as `--validate` asks.
     pub validate: bool,
+    /// Whether objects from files stay as they are written there, also without a namespace: `Local`.
+    pub local: bool,
     /// Whether tables are asked for, and what their rows hold of the objects.
     pub table: Option<IncludeObject>,
     /// What below the objects is meant.
@@ -122,6 +124,7 @@ impl<'a> Query<'a> {
             latest: true,
             go_on: true,
             validate: false,
+            local: false,
             table: None,
             subresource: None,
         }
@@ -214,7 +217,7 @@ pub(super) fn find(cli: &mut Cli<'_>, query: Query<'_>) -> Result<Found, Failure
     let fields = flags.text("field-selector").to_owned();
     let (all, everywhere) = (flags.is("all", false), flags.is("all-namespaces", false));
     let selects = !labels.is_empty() || !fields.is_empty();
-    if flags.has("filename") {
+    if flags.has("filename") || flags.has("kustomize") {
         if !query.words.is_empty() {
             return Err(Failure::message(
                 "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
@@ -309,7 +312,7 @@ fn by_name(cli: &mut Cli<'_>, pairs: &[(Kind, String)], query: Query<'_>) -> Res
 }
 
 fn from_files(cli: &mut Cli<'_>, query: Query<'_>) -> Result<Found, Failure> {
-    let mut infos = manifest::read(cli, query.validate);
+    let mut infos = manifest::read(cli, query);
     if query.latest {
         for info in &mut infos {
             if let Ok(known) = info {

@@ -6,12 +6,13 @@ use super::api::Api;
 use super::command::Parsed;
 use super::failure::Failure;
 use super::flags::Flags;
-use super::{delete, drain, exec, get, logs, replace, rollout_status, wait};
+use super::{copy, delete, drain, events, exec, get, logs, replace, rollout_status, wait};
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{
     Body, DeleteOptions, FieldValidation, ListOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
 };
 use crate::etcd::{Cause, Why};
+use crate::machinery::shell::Stream;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 use crate::node::runtime::StreamInput;
@@ -42,7 +43,7 @@ pub trait Files {
     /// The names in a directory, in order; nothing when it is none.
     fn list(&mut self, path: &str) -> Option<Vec<String>>;
 
-    /// Writes a file and the folders above it.
+    /// Makes a file, or writes it anew, with the directories that it is in.
     ///
     /// # Errors
     /// As the operating system says it.
@@ -62,7 +63,9 @@ pub(super) enum Step {
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
     Deletion(delete::Deletion),
+    Copy(copy::Copy),
     Drain(drain::Drain),
+    Events(events::Events),
     Logs(logs::Logs),
     Replacement(replace::Replacement),
     Rollout(rollout_status::Rollout),
@@ -75,7 +78,9 @@ impl Waiting {
     pub(super) fn poll(self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
         match self {
             Self::Deletion(waiting) => waiting.poll(cli),
+            Self::Copy(waiting) => waiting.poll(cli),
             Self::Drain(waiting) => waiting.poll(cli),
+            Self::Events(waiting) => waiting.poll(cli),
             Self::Logs(waiting) => waiting.poll(cli),
             Self::Replacement(waiting) => waiting.poll(cli),
             Self::Rollout(waiting) => waiting.poll(cli),
@@ -116,8 +121,10 @@ pub(super) struct Cli<'a> {
     pub files: &'a mut dyn Files,
     /// What was typed since the last poll.
     pub typed: Vec<StreamInput>,
+    /// What was written to standard output last.
     pub out: String,
-    pub err: String,
+    /// What was written before that, where, and in which order.
+    pub written: Vec<(Stream, String)>,
 }
 
 impl<'a> Cli<'a> {
@@ -129,7 +136,7 @@ impl<'a> Cli<'a> {
         api: &'a mut dyn Api,
         files: &'a mut dyn Files,
     ) -> Self {
-        Self { parsed, config, stdin, began, api, files, typed: Vec::new(), out: String::new(), err: String::new() }
+        Self { parsed, config, stdin, began, api, files, typed: Vec::new(), out: String::new(), written: Vec::new() }
     }
 
     pub(super) fn flags(&self) -> &'a Flags {
@@ -154,8 +161,15 @@ impl<'a> Cli<'a> {
 
     /// Writes a line to standard error.
     pub(super) fn complain(&mut self, line: &str) {
-        self.err.push_str(line);
-        self.err.push('\n');
+        self.flush();
+        self.written.push((Stream::Error, format!("{line}\n")));
+    }
+
+    /// Keeps what was written to standard output before what comes next.
+    pub(super) fn flush(&mut self) {
+        if !self.out.is_empty() {
+            self.written.push((Stream::Out, std::mem::take(&mut self.out)));
+        }
     }
 
     /// A failure that points at the command's help.

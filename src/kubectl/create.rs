@@ -28,7 +28,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return raw::create(cli, path).map(|()| Step::Done);
     }
     let validation = cli.validation()?;
-    let printer = Printer::of(cli, "created")?;
+    let mut printer = Printer::of(cli, "created")?;
     let query = Query { latest: false, validate: true, ..Query::new(&[]) };
     let found = builder::find(cli, query)?;
     let dry_run = cli.dry_run()?;
@@ -50,7 +50,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 
 /// Creates an object that a generator made, or only shows it.
 pub(super) fn create_object(cli: &mut Cli<'_>, kind: Kind, mut object: Value, what: &str) -> Result<Step, Failure> {
-    let printer = Printer::of(cli, "created")?;
+    let mut printer = Printer::of(cli, "created")?;
     let namespace = if kind.info().namespaced { cli.namespace() } else { String::new() };
     if kind.info().namespaced && (cli.flags().has("namespace") || cli.dry_run()? != DryRun::Client) {
         object["metadata"]["namespace"] = namespace.clone().into();
@@ -64,6 +64,7 @@ pub(super) fn create_object(cli: &mut Cli<'_>, kind: Kind, mut object: Value, wh
         object = cli.create(kind, &namespace, object, options).map_err(|status| match kind {
             // Of a namespace the refusal is told as it came.
             Kind::Namespace => status.into(),
+            Kind::Secret => Failure::Message(format!("failed to create secret {}", status.message())),
             _ => Failure::Message(format!("failed to create {what}: {}", status.message())),
         })?;
     }

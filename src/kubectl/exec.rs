@@ -45,13 +45,11 @@ impl Talk {
             cli.api.stream_input(&self.stream, input);
         }
         let said = cli.api.stream_output(&self.stream, self.seen);
+        cli.flush();
         for piece in &said.output {
-            let text = String::from_utf8_lossy(&piece.bytes);
-            match piece.stream {
-                // A terminal is one stream.
-                shell::Stream::Error if !self.tty => cli.err.push_str(&text),
-                _ => cli.out.push_str(&text),
-            }
+            // A terminal is one stream.
+            let stream = if self.tty { shell::Stream::Out } else { piece.stream };
+            cli.written.push((stream, String::from_utf8_lossy(&piece.bytes).into_owned()));
         }
         match (said.ended, said.exit_code) {
             (false, _) => Ok(Step::Wait(Waiting::Talk(Self { seen: said.seen, ..self }))),
@@ -90,7 +88,7 @@ pub(super) fn exec(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 }
 
 /// What a refused stream is told as.
-fn not_run(status: crate::machinery::status::Status) -> Failure {
+pub(super) fn not_run(status: crate::machinery::status::Status) -> Failure {
     if status.message().starts_with("OCI runtime exec failed") || status.message().contains("failed to exec") {
         return Failure::Message(format!("Internal error occurred: {}", status.message()));
     }
@@ -124,7 +122,7 @@ pub(super) fn attach(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 }
 
 /// The pod that is meant, or the first of an object's pods: `AttachablePodForObject`.
-fn pod(cli: &mut Cli<'_>, named: Option<&str>) -> Result<Value, Failure> {
+pub(super) fn pod(cli: &mut Cli<'_>, named: Option<&str>) -> Result<Value, Failure> {
     let words: Vec<String> = named
         .into_iter()
         .map(|word| if word.contains('/') { word.to_owned() } else { format!("pods/{word}") })
@@ -153,7 +151,7 @@ fn pod(cli: &mut Cli<'_>, named: Option<&str>) -> Result<Value, Failure> {
     Ok(pods.remove(0))
 }
 
-fn container(cli: &mut Cli<'_>, pod: &Value) -> Result<String, Failure> {
+pub(super) fn container(cli: &mut Cli<'_>, pod: &Value) -> Result<String, Failure> {
     let wanted = cli.flags().text("container").to_owned();
     if wanted.is_empty() {
         return Ok(logs::default_container(cli, pod));
@@ -166,7 +164,7 @@ fn container(cli: &mut Cli<'_>, pod: &Value) -> Result<String, Failure> {
     Err(Failure::Message(format!("container {wanted} not found in pod {name}")))
 }
 
-fn key_of(pod: &Value) -> ObjectKey {
+pub(super) fn key_of(pod: &Value) -> ObjectKey {
     let text = |field: &str| pod["metadata"][field].as_str().unwrap_or("");
     ObjectKey::new(text("namespace"), text("name"))
 }

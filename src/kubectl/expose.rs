@@ -15,7 +15,7 @@ use crate::machinery::labels;
 /// Runs `kubectl expose`.
 pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let found = builder::find(cli, Query { selects: false, ..Query::new(cli.arguments()) })?;
-    let printer = Printer::of(cli, "exposed")?;
+    let mut printer = Printer::of(cli, "exposed")?;
     let dry_run = cli.dry_run()?;
     found.each(cli, |cli, info| {
         let service = service(cli, &info)?;

@@ -21,6 +21,8 @@ pub(super) enum Failure {
     Command(i32),
     /// Several of these.
     Many(Vec<Self>),
+    /// One of these, with an exit code of its own.
+    Code(i32, Box<Self>),
 }
 
 impl Failure {
@@ -46,14 +48,15 @@ impl Failure {
     pub(super) fn is_not_found(&self) -> bool {
         match self {
             Self::Status(status) | Self::FromSource(status, ..) => status.is_not_found(),
+            Self::Code(_, failure) => failure.is_not_found(),
             _ => false,
         }
     }
 
-    /// The exit code: `DefaultErrorExitCode`, unless a command in a container had its own.
+    /// The exit code: `DefaultErrorExitCode`, unless it or a command in a container has its own.
     pub(super) const fn exit_code(&self) -> i32 {
         match self {
-            Self::Command(code) => *code,
+            Self::Command(code) | Self::Code(code, _) => *code,
             _ => 1,
         }
     }
@@ -61,6 +64,7 @@ impl Failure {
     /// What is printed to standard error: `checkErr`.
     pub(super) fn text(&self) -> String {
         let mut text = match self {
+            Self::Code(_, failure) => return failure.text(),
             Self::Many(failures) => {
                 let mut lines: Vec<String> = Vec::new();
                 for line in failures.iter().map(Self::line_among_others) {
@@ -93,6 +97,7 @@ impl Failure {
             Self::Message(text) => format!("error: {text}"),
             Self::Plain(text) => text.clone(),
             Self::Silent => String::new(),
+            Self::Code(_, failure) => failure.line(),
             Self::Command(code) => format!("command terminated with exit code {code}"),
             Self::Many(failures) => failures.iter().map(Self::line_among_others).collect::<Vec<_>>().join("\n"),
         }
@@ -110,6 +115,7 @@ impl Failure {
             Self::FromSource(status, verb, source) => format!("error when {verb} {source:?}: {}", status.message()),
             Self::Message(text) | Self::Plain(text) => text.clone(),
             Self::Silent => String::new(),
+            Self::Code(_, failure) => failure.bare(),
             Self::Command(_) => self.line(),
             Self::Many(failures) => {
                 let texts: Vec<String> = failures.iter().map(Self::bare).collect();

@@ -4,13 +4,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::apply::remember_applied;
 use super::cli::{Cli, DryRun, Step};
 use super::create::create_object;
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::api::core::pod::image::is_reference;
 use crate::api::{Kind, Object, form};
-use crate::machinery::{base64, labels, names, patch, yaml};
+use crate::machinery::{labels, patch, yaml};
 
 /// The value as its type has it: fields that Go writes even when they are empty are there.
 pub(super) fn typed(kind: Kind, mut value: Value) -> Result<Value, Failure> {
@@ -67,131 +68,6 @@ pub(super) fn service_account(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     make(cli, Kind::ServiceAccount, value)
 }
 
-/// Runs `kubectl create configmap`.
-pub(super) fn config_map(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    let name = name(cli)?;
-    let mut value = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } });
-    let (mut texts, mut binary) = (Map::new(), Map::new());
-    for (key, bytes) in entries(cli, "ConfigMap", name)? {
-        match String::from_utf8(bytes) {
-            Ok(text) => texts.insert(key, text.into()),
-            Err(error) => binary.insert(key, base64::encode(error.as_bytes()).into()),
-        };
-    }
-    for (field, map) in [("data", texts), ("binaryData", binary)] {
-        if !map.is_empty() {
-            value[field] = map.into();
-        }
-    }
-    make(cli, Kind::ConfigMap, value)
-}
-
-/// Runs `kubectl create secret` without a sort of secret.
-pub(super) fn secret(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    match cli.arguments() {
-        [] => Ok(Step::Done),
-        words => Err(cli.usage(&format!("unknown command {:?}", words.join(" ")))),
-    }
-}
-
-/// Runs `kubectl create secret generic`.
-pub(super) fn secret_generic(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    let name = name(cli)?;
-    let mut value = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name } });
-    let data: Map<String, Value> =
-        entries(cli, "Secret", name)?.into_iter().map(|(key, bytes)| (key, base64::encode(&bytes).into())).collect();
-    if !data.is_empty() {
-        value["data"] = data.into();
-    }
-    if cli.flags().has("type") {
-        value["type"] = cli.flags().text("type").into();
-    }
-    make(cli, Kind::Secret, value)
-}
-
-/// The entries that `--from-literal`, `--from-file` and `--from-env-file` give, in that order.
-fn entries(cli: &mut Cli<'_>, kind: &str, of: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
-    let flags = cli.flags();
-    if flags.has("from-env-file") && (flags.has("from-file") || flags.has("from-literal")) {
-        return Err(Failure::message("from-env-file cannot be combined with from-file or from-literal"));
-    }
-    let mut found = Vec::new();
-    for source in flags.all("from-file") {
-        from_file(cli, source, &mut found)?;
-    }
-    for source in flags.all("from-literal") {
-        let Some((key, value)) = source.split_once('=') else {
-            return Err(Failure::Message(format!("invalid literal source {source}, expected key=value")));
-        };
-        found.push((key.to_owned(), value.trim_matches(['"', '\'']).as_bytes().to_vec()));
-    }
-    for path in flags.all("from-env-file") {
-        from_env_file(cli, path, &mut found)?;
-    }
-    for (at, (key, _)) in found.iter().enumerate() {
-        let errors = names::is_config_map_key(key);
-        if !errors.is_empty() {
-            return Err(Failure::Message(format!(
-                "{key:?} is not a valid key name for a {kind}: {}",
-                errors.join(",")
-            )));
-        }
-        if found[..at].iter().any(|(known, _)| known == key) {
-            return Err(Failure::Message(format!(
-                "cannot add key {key:?}, another key by that name already exists in Data for {kind} {of:?}"
-            )));
-        }
-    }
-    Ok(found)
-}
-
-fn from_file(cli: &mut Cli<'_>, source: &str, found: &mut Vec<(String, Vec<u8>)>) -> Result<(), Failure> {
-    let parts: Vec<&str> = source.split('=').collect();
-    let (key, path) = match parts.as_slice() {
-        [path] => (path.rsplit('/').next().unwrap_or(path), *path),
-        ["", _] => {
-            let path = source.trim_start_matches('=');
-            return Err(Failure::Message(format!("key name for file path {path} missing")));
-        }
-        [_, ""] => {
-            return Err(Failure::Message(format!("file path for key name {} missing", source.trim_end_matches('='))));
-        }
-        [key, path] => (*key, *path),
-        _ => return Err(Failure::message("key names or file paths cannot contain '='")),
-    };
-    if let Some(names) = cli.files.list(path) {
-        for name in names {
-            let bytes = read(cli, &format!("{path}/{name}"))?;
-            found.push((name, bytes));
-        }
-        return Ok(());
-    }
-    let bytes = read(cli, path)?;
-    found.push((key.to_owned(), bytes));
-    Ok(())
-}
-
-fn read(cli: &mut Cli<'_>, path: &str) -> Result<Vec<u8>, Failure> {
-    cli.files.read(path).map_err(|why| Failure::Message(format!("error reading {path}: {why}")))
-}
-
-fn from_env_file(cli: &mut Cli<'_>, path: &str, found: &mut Vec<(String, Vec<u8>)>) -> Result<(), Failure> {
-    let text = String::from_utf8_lossy(&read(cli, path)?).into_owned();
-    for line in text.lines() {
-        let line = line.trim_start();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let (key, value) = line.split_once('=').unwrap_or((line, ""));
-        let errors = names::is_env_var_name(key);
-        if !errors.is_empty() {
-            return Err(Failure::Message(format!("{key:?} is not a valid key name: {}", errors.join(";"))));
-        }
-        found.push((key.to_owned(), value.as_bytes().to_vec()));
-    }
-    Ok(())
-}
-
 /// Runs `kubectl create deployment`.
 pub(super) fn deployment(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let flags = cli.flags();
@@ -244,11 +120,6 @@ fn container_name(image: &str, images: &[String]) -> String {
     let name = plain(image);
     let same = images.iter().take_while(|other| *other != image).filter(|other| plain(other) == name).count();
     if same == 0 { name } else { format!("{name}-{same}") }
-}
-
-/// Runs `kubectl create service` without a sort of service.
-pub(super) fn service(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    secret(cli)
 }
 
 /// Runs `kubectl create service clusterip`.
@@ -330,11 +201,17 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if !is_reference(image) {
         return Err(Failure::Message(format!("Invalid image name {image:?}: invalid reference format")));
     }
+    if flags.is("expose", false) && flags.text("port").is_empty() {
+        return Err(Failure::message("--port must be set when exposing a service"));
+    }
     let restart = match flags.text("restart") {
         "" => "Always",
         known @ ("Always" | "OnFailure" | "Never") => known,
         other => return Err(cli.usage(&format!("invalid restart policy: {other}"))),
     };
+    if !matches!(flags.text("image-pull-policy"), "" | "Always" | "IfNotPresent" | "Never") {
+        return Err(Failure::Message(format!("invalid image pull policy: {}", flags.text("image-pull-policy"))));
+    }
     let mut container = json!({ "name": name, "image": image, "resources": {} });
     if !words.is_empty() {
         container[if flags.is("command", false) { "command" } else { "args" }] = words.into();
@@ -369,20 +246,51 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let mut pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": { "name": name, "labels": labels },
+        "metadata": { "name": name, "labels": labels.clone() },
         "spec": { "containers": [container], "dnsPolicy": "ClusterFirst", "restartPolicy": restart },
     });
     for pair in flags.all("annotations") {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         pod["metadata"]["annotations"][key] = value.into();
     }
-    let mut object = typed(Kind::Pod, overridden(cli, pod)?)?;
-    let printer = Printer::of(cli, "created")?;
-    let namespace = cli.namespace();
-    if cli.dry_run()? != DryRun::Client {
-        let options = cli.write_options("kubectl-run");
-        object = cli.create(Kind::Pod, &namespace, object, options)?;
+    let object = typed(Kind::Pod, overridden(cli, pod)?)?;
+    let mut printer = Printer::of(cli, "created")?;
+    let object = run_object(cli, Kind::Pod, object)?;
+    if cli.flags().is("expose", false) {
+        let service = service_of(cli, name, &labels)?;
+        let service = run_object(cli, Kind::Service, service)?;
+        printer.print(cli, &service)?;
+        if cli.flags().text("output") == "yaml" {
+            cli.say("---");
+        }
     }
     printer.print(cli, &object)?;
     Ok(Step::Done)
+}
+
+fn run_object(cli: &mut Cli<'_>, kind: Kind, mut object: Value) -> Result<Value, Failure> {
+    if cli.flags().is("save-config", false) {
+        remember_applied(&mut object);
+    }
+    if cli.dry_run()? == DryRun::Client {
+        return Ok(object);
+    }
+    let (namespace, options) = (cli.namespace(), cli.write_options("kubectl-run"));
+    Ok(cli.create(kind, &namespace, object, options)?)
+}
+
+/// The Service of `--expose`, which selects the pod by its labels: `generateService`.
+fn service_of(cli: &Cli<'_>, name: &str, labels: &Map<String, Value>) -> Result<Value, Failure> {
+    let mut metadata = json!({ "name": name });
+    if cli.flags().has("labels") {
+        metadata["labels"] = labels.clone().into();
+    }
+    let port: i64 = cli.flags().text("port").parse().map_err(|_| Failure::message("invalid port"))?;
+    let value = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": { "ports": [{ "port": port, "protocol": "TCP", "targetPort": port }], "selector": labels },
+    });
+    typed(Kind::Service, value)
 }

@@ -101,13 +101,6 @@ fn rules(resources: &[Resource], names: &[String], verbs: &[String]) -> Vec<Valu
     groups.iter().map(rule).collect()
 }
 
-fn check_names(resources: &[Resource], names: &[String]) -> Result<(), Failure> {
-    if !names.is_empty() && resources.len() > 1 {
-        return Err(Failure::message("resourceName(s) can not be applied to multiple resources"));
-    }
-    Ok(())
-}
-
 /// Runs `kubectl create role`.
 pub(super) fn role(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let name = name(cli)?.to_owned();
@@ -120,7 +113,6 @@ pub(super) fn role(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(Failure::message("at least one resource must be specified"));
     }
     let names = cli.flags().texts("resource-name");
-    check_names(&resources, &names)?;
     let value = json!({
         "apiVersion": format!("{GROUP}/v1"),
         "kind": "Role",
@@ -158,13 +150,30 @@ pub(super) fn cluster_role(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if resources.is_empty() && urls.is_empty() {
         return Err(Failure::message("one of resource or nonResourceURL must be specified"));
     }
-    check_names(&resources, &names)?;
     let mut all = rules(&resources, &names, &verbs);
     if !urls.is_empty() {
+        check_urls(&urls, &verbs)?;
         all.push(json!({ "verbs": verbs, "nonResourceURLs": urls }));
     }
     value["rules"] = all.into();
     make(cli, Kind::ClusterRole, value)
+}
+
+/// What may stand in a rule about paths: `validateNonResourceURLs` and its verbs.
+fn check_urls(urls: &[String], verbs: &[String]) -> Result<(), Failure> {
+    const VERBS: [&str; 8] = ["*", "get", "post", "put", "delete", "patch", "head", "options"];
+    if let Some(verb) = verbs.iter().find(|verb| !VERBS.contains(&verb.as_str())) {
+        return Err(Failure::Message(format!("invalid verb: '{verb}' for nonResourceURL")));
+    }
+    for url in urls.iter().filter(|url| *url != "*") {
+        if !url.starts_with('/') {
+            return Err(Failure::message("nonResourceURL should start with /"));
+        }
+        if url[..url.len() - 1].contains('*') {
+            return Err(Failure::message("nonResourceURL only supports wildcard matches when '*' is at the end"));
+        }
+    }
+    Ok(())
 }
 
 /// `--user`, `--group` and `--serviceaccount`, in this order.

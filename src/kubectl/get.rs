@@ -27,7 +27,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         let path = flags.text("raw");
         return raw::get(cli, path).map(|()| Step::Done);
     }
-    if cli.arguments().is_empty() && !flags.has("filename") {
+    if cli.arguments().is_empty() && !flags.has("filename") && !flags.has("kustomize") {
         cli.complain(
             "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported \
              resources.\n",
@@ -62,13 +62,13 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     match printer {
         None => print_tables(cli, found),
-        Some(printer) => print_all(cli, found, &printer),
+        Some(mut printer) => print_all(cli, found, &mut printer),
     }?;
     Ok(Step::Done)
 }
 
 /// Prints what was found as one object, or as a list.
-fn print_all(cli: &mut Cli<'_>, found: Found, printer: &Printer) -> Result<(), Failure> {
+fn print_all(cli: &mut Cli<'_>, found: Found, printer: &mut Printer) -> Result<(), Failure> {
     let single = found.single;
     let (infos, failures): (Vec<_>, Vec<_>) = found.infos.into_iter().partition(Result::is_ok);
     let mut objects: Vec<Value> = infos.into_iter().flatten().map(|info| info.object).collect();
@@ -298,7 +298,7 @@ impl Watch {
 
     fn show(&mut self, cli: &mut Cli<'_>, event: &str, info: Info) -> Result<(), Failure> {
         let with_events = cli.flags().is("output-watch-events", false);
-        match &self.printer {
+        match &mut self.printer {
             Some(printer) if with_events => {
                 let event = json!({ "type": event, "object": info.object });
                 printer.print(cli, &event)

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::builder::{self, Info, Query};
 use super::cli::{Cli, Step};
+use super::describe::template_in_words;
 use super::failure::Failure;
-use super::pod_template::pod_template;
 use super::printer::Printer;
 use super::tabwriter::TabWriter;
 use crate::api::Kind;
@@ -48,7 +48,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
                 }
                 template["metadata"]["annotations"][CHANGE_CAUSE] = cause.as_str().into();
             }
-            let operation = format!("with revision #{revision}\n{}", pod_template(&template));
+            let operation = format!("with revision #{revision}\n{}", template_in_words(&template));
             return Printer::of(cli, &operation)?.print(cli, &info.object);
         }
         Printer::of(cli, &revisions(&sets, |set| revision_of(set).unwrap_or(0)))?.print(cli, &info.object)
@@ -78,7 +78,7 @@ fn view_controller_revisions(cli: &mut Cli<'_>, info: &Info, revision: i64) -> R
     let operation = if revision > 0 && !history.is_empty() {
         let wanted = history.iter().find(|known| number(known) == revision);
         let wanted = wanted.ok_or_else(|| Failure::Message(format!("unable to find revision {revision}")))?;
-        format!("with revision #{revision}\n{}", pod_template(&template_of_revision(wanted)))
+        format!("with revision #{revision}\n{}", template_in_words(&template_of_revision(wanted)))
     } else {
         revisions(&history, number)
     };

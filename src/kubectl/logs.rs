@@ -200,7 +200,7 @@ pub(super) fn by_likelihood(pods: &mut [Value]) {
 }
 
 /// The sooner, the likelier a pod has something to say: `podutils.ByLogging`.
-fn rank(pod: &Value) -> (bool, u8, bool, String, Reverse<i64>, String) {
+pub(super) fn rank(pod: &Value) -> (bool, u8, bool, String, Reverse<i64>, String) {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let phase = match pod["status"]["phase"].as_str() {
         Some("Unknown") => 1,

@@ -5,21 +5,30 @@
 use serde_json::Value;
 
 use super::api::Api;
-use super::builder::Info;
+use super::builder::{Info, Query};
 use super::cli::Cli;
 use super::failure::Failure;
+use super::kustomize;
 use crate::api::{Kind, OtherVersion};
 use crate::machinery::{manifest, strict};
 
 /// The objects of all files of the command line, in order. What cannot be read stands in its place.
-pub(super) fn read(cli: &mut Cli<'_>, strictly: bool) -> Vec<Result<Info, Failure>> {
+pub(super) fn read(cli: &mut Cli<'_>, query: Query<'_>) -> Vec<Result<Info, Failure>> {
     let mut found = Vec::new();
+    if cli.flags().has("kustomize") {
+        if cli.flags().has("filename") {
+            found.push(Err(Failure::message("only one of -f or -k can be specified")));
+            return found;
+        }
+        let directory = cli.flags().text("kustomize").trim_end_matches('/').to_owned();
+        return kustomize::infos(cli, &directory, query);
+    }
     for path in cli.flags().texts("filename") {
         match texts(cli, &path) {
             Err(failure) => found.push(Err(failure)),
             Ok(texts) => {
                 for (source, text) in texts {
-                    objects(cli, &source, &text, strictly, &mut found);
+                    objects(cli, &source, &text, query, &mut found);
                 }
             }
         }
@@ -56,7 +65,7 @@ fn texts(cli: &mut Cli<'_>, path: &str) -> Result<Vec<(String, String)>, Failure
     Ok(texts)
 }
 
-fn objects(cli: &mut Cli<'_>, source: &str, text: &str, strictly: bool, found: &mut Vec<Result<Info, Failure>>) {
+fn objects(cli: &mut Cli<'_>, source: &str, text: &str, query: Query<'_>, found: &mut Vec<Result<Info, Failure>>) {
     let manifests = manifest::read(text);
     let (objects, error) = manifests.until_error();
     if objects.is_empty() && error.is_none() {
@@ -65,22 +74,28 @@ fn objects(cli: &mut Cli<'_>, source: &str, text: &str, strictly: bool, found: &
     let default = cli.namespace();
     let enforced = cli.flags().has("namespace");
     for object in objects {
-        found.push(object_info(cli.api, source, &object.value, &default, enforced, strictly));
+        found.push(object_info(cli.api, source, &object.value, (&default, enforced), query));
     }
     if let Some(error) = error {
         found.push(Err(Failure::Message(format!("error parsing {source}: {}", error.message))));
     }
 }
 
+/// An object that does not come from a file of its own.
+pub(super) fn info(cli: &Cli<'_>, source: &str, value: &Value, query: Query<'_>) -> Result<Info, Failure> {
+    object_info(cli.api, source, value, (&cli.namespace(), cli.flags().has("namespace")), query)
+}
+
 fn object_info(
     api: &dyn Api,
     source: &str,
     value: &Value,
-    default: &str,
-    enforced: bool,
-    strictly: bool,
+    (default, enforced): (&str, bool),
+    query: Query<'_>,
 ) -> Result<Info, Failure> {
-    if strictly && let Err(why) = strict::validate(value) {
+    if query.validate
+        && let Err(why) = strict::validate(value)
+    {
         return Err(Failure::Message(format!(
             "error validating {source:?}: error validating data: {why}; if you choose to ignore these errors, turn \
              validation off with --validate=false"
@@ -104,7 +119,9 @@ fn object_info(
         if !object["metadata"].is_object() {
             object["metadata"] = Value::Object(serde_json::Map::new());
         }
-        object["metadata"]["namespace"] = namespace.clone().into();
+        if !query.local {
+            object["metadata"]["namespace"] = namespace.clone().into();
+        }
     }
     let name = value["metadata"]["name"].as_str().unwrap_or("").to_owned();
     Ok(Info { kind, namespace, name, source: source.to_owned(), object, row: None })

@@ -7,50 +7,67 @@
 //! command that waits (`rollout status`, `wait`, `delete`) looks at what has changed since it was polled last. Verbs
 //! are a file each; [`command`] lists them with their flags.
 //!
-//! Not there yet: `describe`, `edit`, `explain`, `logs`, `exec` and their like, `auth`, `diff`, and
-//! the generators of kinds that the API server does not serve.
+//! Not there: `edit`, `port-forward` and `proxy`. What `debug` begins is attached to by `attach`.
 
 pub mod apply;
 
 mod api;
 mod auth;
+mod autoscale;
 mod builder;
+mod certificate;
 mod cli;
 mod command;
+mod commands;
 mod complete;
 mod config;
+mod copy;
 mod create;
+mod debug;
 mod delete;
+mod describe;
+mod diff;
+mod discovery;
 mod drain;
 mod environment;
+mod events;
 mod exec;
+mod explain;
 mod expose;
 mod failure;
 mod flags;
 mod generate;
 mod generate_access;
+mod generate_ingress;
 mod generate_jobs;
 mod generate_policy;
+mod generate_secrets;
 mod get;
+mod hash;
+mod help;
 mod history;
+mod kustomize;
+mod kyaml;
 mod label;
 mod logs;
 mod manifest;
 mod patch;
-mod pod_template;
 mod printer;
 mod program;
 mod raw;
+mod reconcile;
 mod replace;
 mod resource;
 mod rollout;
 mod rollout_status;
+mod rules;
 mod scale;
 mod server_side;
 mod set;
 mod tabwriter;
 mod taint;
 mod template;
+mod top;
 mod wait;
 
 pub use api::{Api, Change, ExecRequest, Stream};
@@ -59,6 +76,7 @@ pub use complete::complete;
 pub use config::namespace_of_config;
 pub use program::Program;
 
+use crate::machinery::shell;
 use crate::machinery::time::Time;
 use crate::node::runtime::StreamInput;
 use cli::{Cli, Step, Waiting};
@@ -90,12 +108,18 @@ enum State {
 /// What a poll of kubectl brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Polled {
-    /// What was written to standard output.
-    pub out: String,
-    /// What was written to standard error.
-    pub error: String,
+    /// What was written where, in order.
+    pub written: Vec<(shell::Stream, String)>,
     /// The exit code, once it ended; without one it waits for the cluster and is to be polled again.
     pub exit: Option<i32>,
+}
+
+impl Polled {
+    /// All that was written to one of the two.
+    #[must_use]
+    pub fn text(&self, stream: shell::Stream) -> String {
+        self.written.iter().filter(|(known, _)| *known == stream).map(|(_, text)| text.as_str()).collect()
+    }
 }
 
 impl Kubectl {
@@ -150,7 +174,7 @@ impl Kubectl {
         self.state = match state {
             State::New(arguments) => {
                 self.began = api.now();
-                match command::parse(&arguments) {
+                match command::parse(&arguments).and_then(|parsed| self.configured(parsed, files)) {
                     Ok(parsed) => self.run(parsed, None, api, files, &mut polled),
                     Err(failure) => fail(&failure, &mut polled),
                 }
@@ -167,6 +191,14 @@ impl Kubectl {
         polled
     }
 
+    /// Takes the namespace from the kubeconfig, where there is one.
+    fn configured(&mut self, parsed: Parsed, files: &mut dyn Files) -> Result<Parsed, Failure> {
+        if let Some(namespace) = config::namespace(files, &self.config, parsed.flags.text("context"))? {
+            self.config.namespace = namespace;
+        }
+        Ok(parsed)
+    }
+
     fn run(
         &mut self,
         parsed: Parsed,
@@ -178,11 +210,12 @@ impl Kubectl {
         let mut cli = Cli::new(&parsed, &self.config, &self.stdin, self.began, api, files);
         cli.typed = std::mem::take(&mut self.typed);
         let result = match waiting {
+            None if parsed.flags.is("help", false) => help::show(&mut cli),
             None => (parsed.command.run)(&mut cli),
             Some(waiting) => waiting.poll(&mut cli),
         };
-        polled.out = std::mem::take(&mut cli.out);
-        polled.error = std::mem::take(&mut cli.err);
+        cli.flush();
+        polled.written = std::mem::take(&mut cli.written);
         match result {
             Ok(Step::Done) => State::Exited(0),
             Ok(Step::Wait(waiting)) => State::Waiting(Box::new((parsed, waiting))),
@@ -192,7 +225,7 @@ impl Kubectl {
 }
 
 fn fail(failure: &Failure, polled: &mut Polled) -> State {
-    polled.error.push_str(&failure.text());
+    polled.written.push((shell::Stream::Error, failure.text()));
     State::Exited(failure.exit_code())
 }
 

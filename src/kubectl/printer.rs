@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::cli::Cli;
 use super::failure::Failure;
+use super::kyaml;
 use super::tabwriter::TabWriter;
 use super::template::Template;
 use crate::machinery::jsonpath::{self, JsonPath};
@@ -19,7 +20,10 @@ pub(super) enum Printer {
         operation: String,
     },
     Json,
-    Yaml,
+    /// It parts documents: whether one was printed before.
+    Yaml(bool),
+    /// The same in KYAML.
+    Kyaml,
     JsonPath(String, JsonPath),
     JsonPathAsJson(String, JsonPath),
     Template(Template),
@@ -80,7 +84,8 @@ impl Printer {
         let missing = |what: &str| Failure::Message(format!("template format specified but no {what} given"));
         match name {
             "json" => Ok(Self::Json),
-            "yaml" | "kyaml" => Ok(Self::Yaml),
+            "yaml" => Ok(Self::Yaml(false)),
+            "kyaml" => Ok(Self::Kyaml),
             "name" => Ok(Self::Name { operation: String::new() }),
             "jsonpath" | "jsonpath-as-json" => {
                 if argument.is_empty() {
@@ -115,9 +120,10 @@ impl Printer {
     }
 
     /// Prints an object.
-    pub(super) fn print(&self, cli: &mut Cli<'_>, object: &Value) -> Result<(), Failure> {
+    pub(super) fn print(&mut self, cli: &mut Cli<'_>, object: &Value) -> Result<(), Failure> {
         // `OmitManagedFieldsPrinter`: only whole objects are shown without their owners.
-        let hides = matches!(self, Self::Json | Self::Yaml) && !cli.flags().is("show-managed-fields", false);
+        let hides =
+            matches!(self, Self::Json | Self::Yaml(_) | Self::Kyaml) && !cli.flags().is("show-managed-fields", false);
         let shown = if hides { without_managed(object) } else { object.clone() };
         match self {
             Self::Name { operation } => {
@@ -129,7 +135,13 @@ impl Printer {
                 }
             }
             Self::Json => cli.say(&go_json::marshal_indent(&shown, "    ")),
-            Self::Yaml => cli.out.push_str(&yaml::print(&shown)),
+            Self::Yaml(printed) => {
+                if std::mem::replace(printed, true) {
+                    cli.say("---");
+                }
+                cli.out.push_str(&yaml::print(&shown));
+            }
+            Self::Kyaml => cli.out.push_str(&kyaml::print(&shown)),
             Self::JsonPath(text, path) => {
                 let printed = path.execute(&shown).map_err(|why| jsonpath_failed(text, &why, &shown))?;
                 cli.out.push_str(&printed);

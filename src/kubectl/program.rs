@@ -15,7 +15,7 @@ use crate::api::{Kind, ObjectKey};
 use crate::apiserver::{Answer, Request, Response, Target};
 use crate::etcd::Revision;
 use crate::machinery::shell::files::{WriteAt, normalise};
-use crate::machinery::shell::{CommandIo, CommandPoll, CommandRun, Host, Input, Signal, SignalAction};
+use crate::machinery::shell::{self, CommandIo, CommandPoll, CommandRun, Host, Input, Signal, SignalAction};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::node::runtime::{LogLine, StreamInput};
@@ -102,8 +102,9 @@ impl<W: Api + 'static> Program<W> {
             io.complain("there is no cluster here");
             return CommandPoll::Exited(1);
         };
-        io.write(1, polled.out.as_bytes());
-        io.write(2, polled.error.as_bytes());
+        for (stream, text) in &polled.written {
+            io.write(if *stream == shell::Stream::Out { 1 } else { 2 }, text.as_bytes());
+        }
         if let Some(code) = polled.exit {
             return CommandPoll::Exited(code);
         }

@@ -31,7 +31,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if force {
         return replace_by_force(cli, found);
     }
-    let printer = Printer::of(cli, "replaced")?;
+    let mut printer = Printer::of(cli, "replaced")?;
     let subresource = cli.subresource()?;
     let dry_run = cli.dry_run()?;
     found.each(cli, |cli, mut info| {
@@ -74,7 +74,7 @@ impl Replacement {
             }
             return Ok(Step::Wait(Waiting::Replacement(self)));
         }
-        let printer = Printer::of(cli, "replaced")?;
+        let mut printer = Printer::of(cli, "replaced")?;
         for mut info in self.infos {
             let mut options = cli.write_options("kubectl-replace");
             options.field_validation = cli.validation()?;

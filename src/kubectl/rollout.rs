@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use super::apply::LAST_APPLIED;
 use super::builder::{self, Info, Query};
 use super::cli::{Cli, DryRun, Step};
+use super::describe::template_in_words;
 use super::failure::Failure;
 use super::history::{controller_revisions, replica_sets, revision_of, template_of_revision};
-use super::pod_template::pod_template;
 use super::printer::Printer;
 use super::resource;
 use super::set::changes;
@@ -33,7 +33,7 @@ const ANNOTATIONS_TO_SKIP: [&str; 6] = [
 /// Runs `kubectl rollout` with a word that is no command.
 pub(super) fn unknown(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     match cli.arguments() {
-        [] => Ok(Step::Done),
+        [] => super::help::show(cli),
         words => Err(cli.usage(&format!("unknown command {:?}", words.join(" ")))),
     }
 }
@@ -52,7 +52,7 @@ fn update(
     operation: &str,
     change: impl Fn(&Cli<'_>, &Info, &mut Value) -> Result<(), String>,
 ) -> Result<Step, Failure> {
-    let printer = Printer::of(cli, operation)?;
+    let mut printer = Printer::of(cli, operation)?;
     let dry_run = cli.dry_run()?;
     let found = find(cli)?;
     found.each(cli, |cli, info| {
@@ -144,7 +144,7 @@ fn roll_back(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Result<String, Fa
     let set = set_of_revision(cli, info, revision)?;
     let dry_run = cli.dry_run()?;
     if dry_run == DryRun::Client {
-        return Ok(pod_template(&set["spec"]["template"]));
+        return Ok(template_in_words(&set["spec"]["template"]));
     }
     if info.object["spec"]["paused"] == true {
         return Err(Failure::message(
@@ -197,7 +197,7 @@ fn roll_back_to_revision(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Resul
     })?;
     let template = template_of_revision(target);
     if cli.dry_run()? == DryRun::Client {
-        return Ok(pod_template(&template));
+        return Ok(template_in_words(&template));
     }
     if template == info.object["spec"]["template"] {
         return Ok(format!("skipped rollback (current template already matches revision {revision})"));

@@ -21,7 +21,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
         ));
     }
-    let printer = Printer::of(cli, "scaled")?;
+    let mut printer = Printer::of(cli, "scaled")?;
     let dry_run = cli.dry_run()?;
     let found = builder::find(cli, Query { latest: false, ..Query::new(cli.arguments()) })?;
     if found.infos.is_empty() {

@@ -9,7 +9,6 @@ use super::apply::LAST_APPLIED;
 use super::builder::Info;
 use super::cli::{Cli, DryRun};
 use super::failure::Failure;
-use super::printer::Printer;
 use crate::apiserver::{FieldValidation, Patch, Target, WriteOptions};
 use crate::machinery::patch::apply::Set;
 use crate::machinery::status::Status;
@@ -59,8 +58,12 @@ struct Apply {
     options: WriteOptions,
 }
 
-/// Applies one object of a file and says what became of it.
-pub(super) fn apply(cli: &mut Cli<'_>, info: Info, validation: FieldValidation) -> Result<(), Failure> {
+/// Applies one object of a file; what became of it, and the object.
+pub(super) fn apply(
+    cli: &mut Cli<'_>,
+    info: Info,
+    validation: FieldValidation,
+) -> Result<(&'static str, Value), Failure> {
     let mut options = cli.write_options(MANAGER);
     options.field_validation = validation;
     options.force = cli.flags().is("force-conflicts", false);
@@ -73,7 +76,7 @@ pub(super) fn apply(cli: &mut Cli<'_>, info: Info, validation: FieldValidation) 
     } else {
         apply.migrate(cli, &mut applied);
     }
-    Printer::of(cli, "serverside-applied")?.print(cli, &applied)
+    Ok(("serverside-applied", applied))
 }
 
 /// A conflict, with what can be done about it.

@@ -1,4 +1,4 @@
-//! `kubectl set image`, `resources`, `selector` and `serviceaccount`.
+//! `kubectl set image`, `resources`, `selector`, `serviceaccount` and `subject`.
 //!
 //! Follows `k8s.io/kubectl/pkg/cmd/set`.
 
@@ -15,10 +15,13 @@ use crate::machinery::labels::parse_to_label_selector;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::{patch, schema};
 
+/// The group of roles and bindings.
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 /// Runs `kubectl set` without a command.
 pub(super) fn help(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     match cli.arguments() {
-        [] => Ok(Step::Done),
+        [] => super::help::show(cli),
         words => Err(Failure::Message(format!(
             "unknown command {:?}\nSee '{} -h' for help and examples",
             words.join(" "),
@@ -76,7 +79,7 @@ pub(super) fn update(
     operation: &str,
     mut change: impl FnMut(&mut Cli<'_>, &Info, &mut Value) -> Result<(), Failure>,
 ) -> Result<Step, Failure> {
-    let printer = Printer::of(cli, operation)?;
+    let mut printer = Printer::of(cli, operation)?;
     let local = cli.flags().is("local", false);
     let dry_run = cli.dry_run()?;
     let found = builder::find(cli, Query { latest: !local, ..Query::new(words) })?;
@@ -201,7 +204,7 @@ pub(super) fn selector(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         ));
     };
     let selector = parse_to_label_selector(text).map_err(Failure::Message)?;
-    let printer = Printer::of(cli, "selector updated")?;
+    let mut printer = Printer::of(cli, "selector updated")?;
     let dry_run = cli.dry_run()?;
     let found = builder::find(cli, Query::new(words))?;
     found.each(cli, |cli, info| {
@@ -217,6 +220,55 @@ pub(super) fn selector(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             let patch = json!([{ "op": "add", "path": "/spec/selector", "value": labels }]);
             let options = cli.write_options("kubectl-set");
             after = cli.patch(info.target(), Patch::Json(patch), options)?;
+        }
+        printer.print(cli, &after)
+    })?;
+    Ok(Step::Done)
+}
+
+/// Runs `kubectl set subject`.
+pub(super) fn subject(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let flags = cli.flags();
+    let [users, groups, accounts] = ["user", "group", "serviceaccount"].map(|flag| {
+        let mut names = flags.all(flag).to_vec();
+        names.sort();
+        names.dedup();
+        names
+    });
+    if users.is_empty() && groups.is_empty() && accounts.is_empty() {
+        return Err(Failure::message("you must specify at least one value of user, group or serviceaccount"));
+    }
+    let of = |kind: &'static str, names: Vec<String>| {
+        names.into_iter().map(move |name| json!({ "kind": kind, "apiGroup": RBAC, "name": name }))
+    };
+    let mut subjects: Vec<Value> = of("User", users).chain(of("Group", groups)).collect();
+    for account in accounts {
+        let (namespace, name) = match account.split(':').collect::<Vec<_>>()[..] {
+            [namespace, name] if !name.is_empty() => (namespace.to_owned(), name.to_owned()),
+            _ => return Err(Failure::message("serviceaccount must be <namespace>:<name>")),
+        };
+        let namespace = if namespace.is_empty() { cli.namespace() } else { namespace };
+        subjects.push(json!({ "kind": "ServiceAccount", "name": name, "namespace": namespace }));
+    }
+    let mut printer = Printer::of(cli, "subjects updated")?;
+    let (local, dry_run) = (flags.is("local", false), cli.dry_run()?);
+    let found = builder::find(cli, Query { latest: !local, ..Query::new(cli.arguments()) })?;
+    found.each(cli, |cli, info| {
+        if !matches!(info.kind, Kind::RoleBinding | Kind::ClusterRoleBinding) {
+            let why = "setting subjects is only supported for RoleBinding/ClusterRoleBinding";
+            return Err(Failure::Message(format!("error: {} {why}\n", info.printed())));
+        }
+        let mut after = info.object.clone();
+        let mut all = after["subjects"].as_array().cloned().unwrap_or_default();
+        let known = all.clone();
+        all.extend(subjects.iter().filter(|subject| !known.contains(subject)).cloned());
+        after["subjects"] = all.into();
+        let Some(patch) = changes(info.kind, &info.object, &after)? else { return Ok(()) };
+        if !local && dry_run != DryRun::Client {
+            let options = cli.write_options("kubectl-set");
+            after = cli.patch(info.target(), Patch::Strategic(patch), options).map_err(|status| {
+                Failure::Message(format!("failed to patch subjects to rolebinding: {}", status.message()))
+            })?;
         }
         printer.print(cli, &after)
     })?;

@@ -50,8 +50,7 @@ impl TabWriter {
             }
             let end = (line..to).find(|&line| !has_cell(line)).unwrap_or(to);
             let longest = (line..end).map(|line| lines[line][column].chars().count()).max().unwrap_or(0);
-            // A column of empty cells has no width.
-            let width = if longest == 0 { 0 } else { (longest + self.padding).max(self.width_min) };
+            let width = (longest + self.padding).max(self.width_min);
             for widths in &mut widths[line..end] {
                 widths.push(width);
             }

@@ -38,8 +38,7 @@ fn kubectl(cluster: &mut Cluster, line: &str, stdin: &str) -> String {
     let mut text = String::new();
     for _ in 0..10_000 {
         let polled = run.poll(cluster, &mut NoFiles);
-        text.push_str(&polled.out);
-        text.push_str(&polled.error);
+        polled.written.iter().for_each(|(_, piece)| text.push_str(piece));
         if let Some(code) = polled.exit {
             if code != 0 {
                 text.push_str(&format!("exit {code}\n"));

@@ -58,6 +58,7 @@ impl Value {
             Self::Double(value) => (*value).into(),
             Self::Text(text) => text.as_str().into(),
             Self::Quantity(quantity) => quantity.to_string().into(),
+            Self::Timestamp(_) | Self::Duration(_) => self.show().into(),
             Self::Optional(Some(value)) => value.to_json(),
             Self::List(items) => items.iter().map(Self::to_json).collect(),
             Self::Map(map) => map.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),

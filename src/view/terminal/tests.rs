@@ -218,7 +218,7 @@ fn tab_completes() {
         "kubectl rollout " history pause restart resume status undo
         "kubectl get nodes " 
         "kubectl get nodes node-" node-1 node-2 node-3
-        "kubectl describe node/node-1" 
+        "kubectl describe node/node-1 " 
         "kubectl -n kube-system " 
         "kubectl get pods -n kube-" kube-node-lease kube-public kube-system
         "kubectl apply -f web.yaml " 

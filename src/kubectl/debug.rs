@@ -1,0 +1,227 @@
+//! `kubectl debug`: an ephemeral container in a pod, a copy of a pod, or a pod that looks at a node.
+//!
+//! Follows `k8s.io/kubectl/pkg/cmd/debug`. What is made is made as upstream makes it; nobody is attached to it afterwards.
+
+use serde_json::{Value, json};
+
+use super::builder::{self, Info, Query};
+use super::cli::{Cli, Step};
+use super::failure::Failure;
+use super::generate::command;
+use crate::api::{Kind, Subresource};
+use crate::apiserver::Patch;
+
+/// Where a node's files are in a pod that looks at it.
+const HOST: &str = "/host";
+
+/// Runs `kubectl debug`.
+pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let flags = cli.flags();
+    let before = cli.parsed.dash.unwrap_or(cli.arguments().len());
+    let words = &cli.arguments()[..before];
+    if words.is_empty() && !flags.has("filename") {
+        return Err(Failure::message("NAME is required for debug"));
+    }
+    let copies = flags.has("copy-to");
+    if !flags.has("image") && !copies && !flags.has("set-image") {
+        return Err(Failure::message("you must specify --image, --copy-to or --set-image"));
+    }
+    if flags.has("set-image") && !copies {
+        return Err(Failure::message("--set-image is only valid with --copy-to"));
+    }
+    if flags.has("target") && copies {
+        return Err(Failure::message("--target is incompatible with --copy-to. Use --share-processes instead."));
+    }
+    if flags.is("tty", false) && !flags.is("stdin", false) {
+        return Err(Failure::message("-i/--stdin is required for containers with -t/--tty=true"));
+    }
+    let named: Vec<String> =
+        words.iter().map(|word| if word.contains('/') { word.clone() } else { format!("pods/{word}") }).collect();
+    let found = builder::find(cli, Query { selects: false, ..Query::new(&named) })?;
+    found.each(cli, |cli, info| match info.kind {
+        Kind::Node => on_node(cli, &info),
+        Kind::Pod if cli.flags().has("copy-to") => copy(cli, &info),
+        Kind::Pod => in_pod(cli, &info),
+        other => Err(Failure::Message(format!("{:?} not supported by debug", other.info().kind.to_lowercase()))),
+    })?;
+    Ok(Step::Done)
+}
+
+/// Five letters that nobody has used yet, from the time and the name.
+fn suffix(cli: &Cli<'_>, name: &str) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let seed = format!("{}{name}{}", cli.api.now().to_rfc3339_micro(), cli.api.revision());
+    let mut hash = seed
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut letters = String::new();
+    for _ in 0..5 {
+        letters.push(char::from(LETTERS[(hash % LETTERS.len() as u64) as usize]));
+        hash /= LETTERS.len() as u64;
+    }
+    letters
+}
+
+/// The container that looks, under the name that was given or one of its own.
+fn debugger(cli: &mut Cli<'_>, of: &str) -> Value {
+    let flags = cli.flags();
+    let mut name = flags.text("container").to_owned();
+    if name.is_empty() {
+        name = format!("debugger-{}", suffix(cli, of));
+        if !flags.is("quiet", false) {
+            cli.complain(&format!("Defaulting debug container name to {name}."));
+        }
+    }
+    looking(cli, &name)
+}
+
+fn looking(cli: &Cli<'_>, name: &str) -> Value {
+    let flags = cli.flags();
+    let mut container = json!({
+        "name": name,
+        "image": flags.text("image"),
+        "terminationMessagePolicy": "File",
+        "resources": {},
+    });
+    for (flag, field) in [("stdin", "stdin"), ("tty", "tty")] {
+        if flags.is(flag, false) {
+            container[field] = true.into();
+        }
+    }
+    if !flags.text("image-pull-policy").is_empty() {
+        container["imagePullPolicy"] = flags.text("image-pull-policy").into();
+    }
+    let command = command(cli);
+    if !command.is_empty() {
+        container[if flags.is("arguments-only", false) { "args" } else { "command" }] = command.into();
+    }
+    let env: Vec<Value> = flags
+        .all("env")
+        .iter()
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
+    if !env.is_empty() {
+        container["env"] = env.into();
+    }
+    container
+}
+
+/// An ephemeral container in a pod that runs: `debugByEphemeralContainer`.
+fn in_pod(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
+    let mut container = debugger(cli, &info.name);
+    let target = cli.flags().text("target");
+    if !target.is_empty() {
+        container["targetContainerName"] = target.into();
+        if !cli.flags().is("quiet", false) {
+            cli.complain(&format!(
+                "Targeting container {target:?}. If you don't see processes from this container it may be because the \
+                 container runtime doesn't support this feature."
+            ));
+        }
+    }
+    let mut pod = info.object.clone();
+    let mut all = pod["spec"]["ephemeralContainers"].as_array().cloned().unwrap_or_default();
+    all.push(container);
+    pod["spec"]["ephemeralContainers"] = all.into();
+    let changes = super::set::changes(Kind::Pod, &info.object, &pod)?.unwrap_or_default();
+    let options = cli.write_options("kubectl-debug");
+    let target = info.target().below(Subresource::EphemeralContainers);
+    cli.patch(target, Patch::Strategic(changes), options)?;
+    Ok(())
+}
+
+/// A copy of a pod with a container more, or with other images: `debugByCopy`.
+fn copy(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
+    let flags = cli.flags();
+    let metadata = &info.object["metadata"];
+    let mut pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": flags.text("copy-to"), "namespace": info.namespace },
+        "spec": info.object["spec"],
+    });
+    if !metadata["annotations"].is_null() {
+        pod["metadata"]["annotations"] = metadata["annotations"].clone();
+    }
+    if flags.is("keep-labels", false) && !metadata["labels"].is_null() {
+        pod["metadata"]["labels"] = metadata["labels"].clone();
+    }
+    if let Some(spec) = pod["spec"].as_object_mut() {
+        spec.shift_remove("ephemeralContainers");
+        if !flags.is("same-node", false) {
+            spec.shift_remove("nodeName");
+        }
+    }
+    if flags.is("share-processes", true) {
+        pod["spec"]["shareProcessNamespace"] = true.into();
+    }
+    for pair in flags.texts("set-image") {
+        let (wanted, image) = pair.split_once('=').unwrap_or((&pair, ""));
+        for container in pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut).into_iter().flatten() {
+            if wanted == "*" || container["name"] == wanted {
+                container["image"] = image.into();
+            }
+        }
+    }
+    for container in pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(fields) = container.as_object_mut() {
+            // Who looks does not want to be restarted.
+            for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+                fields.shift_remove(probe);
+            }
+        }
+    }
+    if flags.has("image") {
+        let wanted = flags.text("container").to_owned();
+        let containers = pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
+        let known = containers.and_then(|list| list.iter_mut().find(|known| known["name"] == *wanted));
+        if let Some(known) = known {
+            known["image"] = flags.text("image").into();
+            let command = command(cli);
+            if !command.is_empty() {
+                known["command"] = command.into();
+            }
+        } else {
+            let added = debugger(cli, &info.name);
+            if let Some(list) = pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut) {
+                list.push(added);
+            }
+        }
+    }
+    let options = cli.write_options("kubectl-debug");
+    cli.create(Kind::Pod, &info.namespace, pod, options)?;
+    if flags.is("replace", false) {
+        cli.delete(Kind::Pod, &info.namespace, &info.name, crate::apiserver::DeleteOptions::default())?;
+    }
+    Ok(())
+}
+
+/// A pod on a node that sees the node's files, network and processes: `generateNodeDebugPod`.
+fn on_node(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
+    let name = format!("node-debugger-{}-{}", info.name, suffix(cli, &info.name));
+    if !cli.flags().is("quiet", false) {
+        cli.complain(&format!("Creating debugging pod {name} with container debugger on node {}.", info.name));
+    }
+    let mut container = looking(cli, "debugger");
+    container["volumeMounts"] = json!([{ "mountPath": HOST, "name": "host-root" }]);
+    let namespace = cli.namespace();
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name, "labels": { "app.kubernetes.io/managed-by": "kubectl-debug" } },
+        "spec": {
+            "containers": [container],
+            "hostIPC": true,
+            "hostNetwork": true,
+            "hostPID": true,
+            "nodeName": info.name,
+            "restartPolicy": "Never",
+            "tolerations": [{ "operator": "Exists" }],
+            "volumes": [{ "hostPath": { "path": "/" }, "name": "host-root" }],
+        },
+    });
+    let options = cli.write_options("kubectl-debug");
+    cli.create(Kind::Pod, &namespace, pod, options)?;
+    Ok(())
+}
