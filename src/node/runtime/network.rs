@@ -97,6 +97,12 @@ impl Runtime {
         }
     }
 
+    /// A number for a request that is sent in a container's place.
+    pub const fn new_number(&mut self) -> RequestNumber {
+        self.next_number += 1;
+        self.next_number
+    }
+
     /// Notes processor time that a request cost a container.
     pub fn charge(&mut self, container: &str, processor_time: Duration) {
         self.change(container, |container| container.request_processor_time += processor_time);
