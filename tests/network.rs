@@ -15,6 +15,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use kubetab::api::{Kind, ObjectKey};
 use kubetab::machinery::shell::{NetworkAnswer, Output};
 use kubetab::session::{Action, ExecCommand, File, PodRequest, Session, SessionConfig, SessionLog};
 use kubetab::sim::{PodAnswer, TrafficSpec};
@@ -203,6 +204,13 @@ fn a_server_that_ends_cuts_the_connections_that_it_has() {
     assert!(report.succeeded > 10, "{report:?}");
 }
 
+/// Whether a pod is ready.
+fn is_ready(session: &Session, pod: &str) -> bool {
+    let key = ObjectKey::new("default", pod);
+    let pod = session.cluster().api().etcd().get(Kind::Pod, &key).expect("the pod is there").to_value();
+    pod["status"]["containerStatuses"][0]["ready"] == true
+}
+
 #[test]
 fn a_forwarded_port_reaches_through_a_proxy() {
     let (_, mut session) = play(include_str!("cases/network/frontend.txt"));
@@ -215,6 +223,7 @@ fn a_forwarded_port_reaches_through_a_proxy() {
         headers: Vec::new(),
         body: None,
     };
+    assert!(is_ready(&session, "frontend"), "its probe is passed on, too");
     let PodAnswer::UnderWay(number) = session.pod_request(&request).expect("it is brought there") else {
         panic!("the frontend has nothing of its own")
     };
@@ -223,6 +232,11 @@ fn a_forwarded_port_reaches_through_a_proxy() {
     assert_eq!(String::from_utf8_lossy(&answer.body), "{\"message\":\"Hello\"}\n");
     let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
     assert_eq!(Session::from_log(log).hash(), session.hash(), "played again");
+    let delete =
+        r#"{"delete": {"object": {"apiVersion": "v1", "kind": "Pod", "name": "backend", "namespace": "default"}}}"#;
+    act(&mut session, serde_json::from_str(delete).expect("an action"));
+    pass(&mut session, Duration::from_secs(40));
+    assert!(!is_ready(&session, "frontend"), "a proxy is not ready when what is behind it is gone");
 }
 
 #[test]

@@ -365,7 +365,7 @@ mod tests {
             dies
             BadRequest: previous terminated container "c" in pod "loop" not found
             BadRequest: container "b" in pod "two" is waiting to start: image can't be pulled
-            2026/01/01 00:00:18 [notice] 1#1: start worker process 29
+            2026/01/01 00:00:19 [notice] 1#1: start worker process 29
             /docker-entrypoint.sh: /docker-entrypoint.d/ is not empty, will attempt to perform configuration
             attempt 00:00:16
             dies

@@ -55,6 +55,8 @@ impl Hook {
         // Any answer will do, as upstream's runner does not look at the status.
         match host.runtime.http(uid, id, request, now) {
             NetworkAnswer::Http(answer) => Self::Until(now + answer.latency, false),
+            // A proxy answers in any case.
+            NetworkAnswer::Forward(_) => Self::Until(now, false),
             _ => Self::Until(now, true),
         }
     }

@@ -128,6 +128,7 @@ impl Kubelet {
         for index in 0..worker.probes.workers.len() {
             self.host.agenda.cancel(Work::Probe(id, u16::try_from(index).unwrap_or(u16::MAX)));
         }
+        self.host.runtime.forget_askers(|work| matches!(work, Work::Probe(pod, _) if pod == id));
         self.host.images.forget(&worker.uid);
         self.host.crashes.forget(&format!("{}_", worker.uid));
         self.host.runtime.remove_pod(&worker.uid, client.now);

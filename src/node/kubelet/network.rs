@@ -119,26 +119,6 @@ impl KubeRuntime {
         let newest = self.sandbox(uid)?;
         self.cri.sandbox(newest).filter(|sandbox| sandbox.ready).map(|sandbox| sandbox.id.clone())
     }
-
-    /// Brings an HTTP request to a sandbox, and on from there if it is a proxy's.
-    pub(super) fn deliver(&mut self, sandbox: &Id, request: HttpRequest, now: Time) -> NetworkAnswer {
-        let (mut at, mut request) = (sandbox.clone(), request);
-        for step in 0..FORWARDS_MAX {
-            match self.cri.http(&at, &request, now) {
-                NetworkAnswer::Forward(onward) => {
-                    let target =
-                        if is_loopback(&onward.host) { Some(at.clone()) } else { self.sandbox_at(&onward.host) };
-                    let Some(target) = target else { return bad_gateway() };
-                    (at, request) = (target, *onward);
-                }
-                NetworkAnswer::Http(answer) => return NetworkAnswer::Http(answer),
-                // The proxy is there, but not what is behind it.
-                _ if step > 0 => return bad_gateway(),
-                answer => return answer,
-            }
-        }
-        bad_gateway()
-    }
 }
 
 impl KubeRuntime {
@@ -301,7 +281,9 @@ impl Kubelet {
 
     /// An answer reaches the process that waits for it, if it still does.
     pub fn answer(&mut self, to: &Sender, answer: NetworkAnswer, client: &mut Client<'_>) {
-        if self.host.runtime.cri.is_running(&to.container) {
+        if let Some(work) = self.host.runtime.answered(to.number, &answer) {
+            self.host.agenda.set(work, client.now, false);
+        } else if self.host.runtime.cri.is_running(&to.container) {
             self.host.runtime.cri.answer(to.number, answer, client.now);
         }
         self.after_network(client);

@@ -3,8 +3,6 @@
 //! What a process costs while it waits (an idle server's few thousandths) and while it is busy (a whole processor) is
 //! counted by time, what a request costs when it is answered, and every turn of a shell costs a little.
 
-use std::time::Duration;
-
 use super::Runtime;
 use super::container::{Container, ContainerState};
 use crate::machinery::shell::ProcessTable;
@@ -57,14 +55,6 @@ impl Meter {
 }
 
 impl Runtime {
-    /// Lets a container pay for work that its processes do not show, such as a request that came over the network.
-    pub fn charge(&mut self, container: &str, time: Duration) {
-        self.change(container, |container| {
-            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-            container.processor.nanos = container.processor.nanos.saturating_add(nanos);
-        });
-    }
-
     /// The most that a container gets, in thousandths of a processor.
     pub(super) fn processor_most(&self, container: &Container) -> u32 {
         container.processor_limit.unwrap_or(u32::MAX).min(self.profile.processors.saturating_mul(1000))

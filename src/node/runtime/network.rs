@@ -94,6 +94,12 @@ impl Runtime {
         }
     }
 
+    /// A number for a request that is sent in a container's place.
+    pub const fn new_number(&mut self) -> RequestNumber {
+        self.next_number += 1;
+        self.next_number
+    }
+
     /// Answers a request that left a pod. One that nobody waits for any more is dropped.
     pub fn answer(&mut self, number: RequestNumber, answer: NetworkAnswer, now: Time) {
         let Some((id, request)) = self.requests.remove(&number) else {
