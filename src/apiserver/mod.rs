@@ -32,7 +32,9 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use allocator::Allocator;
+pub(crate) use call::check_integer;
 pub use call::{Call, Caller, media_type};
+pub(crate) use decode::unrecognized;
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
 pub use fields::selectable_fields;
