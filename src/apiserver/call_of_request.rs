@@ -133,7 +133,7 @@ fn list_query(options: &ListOptions, query: &mut Query) {
 /// `/apis/apps/v1/namespaces/default/deployments/web/scale`
 fn path(target: &Target) -> String {
     let info = target.kind.info();
-    let mut path = match &*info.group {
+    let mut path = match info.group {
         "" => format!("/api/{}", info.version),
         group => format!("/apis/{group}/{}", info.version),
     };

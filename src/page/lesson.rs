@@ -41,7 +41,7 @@ pub(super) fn LessonPanel(app: App) -> impl IntoView {
             view! {
                 <aside class="lesson" aria-label=t!(app, "lesson.title")>
                     <p class="soft small">{in_language(&taken.lesson.title, language)}{format!(" · {number} / {all}")}</p>
-                    <p class="lesson-text" aria-live="polite">{in_language(&step.text, language)}</p>
+                    <p class="lesson-text" aria-live="polite">{with_commands(app, &in_language(&step.text, language))}</p>
                     <div class="lesson-buttons">
                         {button.map(|text| {
                             let class = if taken.done { "pill" } else { "pill on" };
@@ -56,6 +56,22 @@ pub(super) fn LessonPanel(app: App) -> impl IntoView {
             .into_any()
         })
     }
+}
+
+/// A text in which what stands between backticks is code, and a command that runs when it is clicked.
+fn with_commands(app: App, text: &str) -> Vec<AnyView> {
+    let part = |(index, part): (usize, &str)| {
+        let part = part.to_owned();
+        if index % 2 == 0 {
+            part.into_any()
+        } else if part.starts_with("kubectl ") {
+            let line = part.clone();
+            view! { <button class="code" title=t!(app, "terminal.run") on:click=hear(move |_| app.run_line(&line))>{part}</button> }.into_any()
+        } else {
+            view! { <code class="code">{part}</code> }.into_any()
+        }
+    };
+    text.split('`').enumerate().map(part).collect()
 }
 
 /// Does what a step says.

@@ -11,9 +11,11 @@ mod icons;
 mod inspector;
 mod lesson;
 mod link;
+mod looks;
 mod outline;
 mod state;
 mod storage;
+mod terminal;
 mod timeline;
 mod topbar;
 
@@ -30,6 +32,7 @@ use state::{App, Engine, Room};
 const LANGUAGE: &str = "kubetab.language";
 const THEME: &str = "kubetab.theme";
 const FOLDED: &str = "kubetab.folded";
+const TERMINAL: &str = "kubetab.terminal";
 
 /// What the editor holds when nobody has written anything yet.
 const FIRST_FILE: &str = include_str!("../../assets/editor/first.yaml");
@@ -170,6 +173,7 @@ fn Page() -> impl IntoView {
     });
     Effect::new(move || storage::save(THEME, app.theme.get().id()));
     Effect::new(move || app.folded.with(|folded| storage::save(FOLDED, &folded.0)));
+    Effect::new(move || storage::save(TERMINAL, if app.shows_terminal.get() { "true" } else { "false" }));
     Effect::new(move |live: Option<bool>| {
         let drawn = app.cluster.frames.get() > 0;
         if drawn && live != Some(true) {
@@ -274,7 +278,7 @@ fn Incomplete(app: App) -> impl IntoView {
 fn RoomTabs(app: App) -> impl IntoView {
     let tab = move |room: Room, key: crate::view::words::Key| {
         view! {
-            <button aria-pressed=move || (app.room.get() == room).to_string() on:click=hear(move |_| app.room.set(room))>
+            <button aria-pressed=move || (app.room.get() == room).to_string() on:click=hear(move |_| app.show(room))>
                 {move || app.text(key)}
             </button>
         }
@@ -285,6 +289,7 @@ fn RoomTabs(app: App) -> impl IntoView {
             {tab(Room::Graph, crate::key!("room.graph"))}
             {tab(Room::Inspector, crate::key!("room.inspector"))}
             {tab(Room::Events, crate::key!("room.events"))}
+            {tab(Room::Terminal, crate::key!("room.terminal"))}
         </nav>
     }
 }

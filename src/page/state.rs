@@ -18,7 +18,9 @@ use crate::view::words::{self, Key, Language};
 use crate::view::{Selection, Sentence, Subject};
 
 use super::link::WorkerLink;
+pub(super) use super::looks::{Folded, Room, Theme};
 use super::storage;
+use super::terminal::Screen;
 
 /// How many marks the timeline keeps; the oldest go first.
 const MARKS_MAX: usize = 2_000;
@@ -67,82 +69,6 @@ pub(super) enum Dialog {
     BreakImage,
     /// Delete this?
     Delete(ObjectName),
-}
-
-/// The rooms of the page; on a phone one at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    Editor,
-    Graph,
-    Inspector,
-    Events,
-}
-
-impl Room {
-    /// Those that can be folded away.
-    pub(super) const FOLDABLE: [Self; 3] = [Self::Editor, Self::Inspector, Self::Events];
-
-    /// A name without blanks for attributes and style sheets.
-    pub(super) const fn id(self) -> &'static str {
-        match self {
-            Self::Editor => "editor",
-            Self::Graph => "graph",
-            Self::Inspector => "inspector",
-            Self::Events => "events",
-        }
-    }
-}
-
-/// Which rooms are folded away on a wide screen, as words with blanks between.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Folded(pub(super) String);
-
-impl Folded {
-    /// Everything but the picture and the line of time: what a class on a projector needs.
-    pub(super) fn all() -> Self {
-        Self(Room::FOLDABLE.map(Room::id).join(" "))
-    }
-
-    pub(super) fn contains(&self, room: Room) -> bool {
-        self.0.split(' ').any(|word| word == room.id())
-    }
-
-    pub(super) fn toggle(&mut self, room: Room) {
-        let others = Room::FOLDABLE.into_iter().filter(|other| self.contains(*other) != (*other == room));
-        *self = Self(others.map(Room::id).collect::<Vec<_>>().join(" "));
-    }
-}
-
-/// How the page looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Theme {
-    /// As the system does.
-    #[default]
-    Auto,
-    Light,
-    Dark,
-}
-
-impl Theme {
-    pub(super) const fn id(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Light => "light",
-            Self::Dark => "dark",
-        }
-    }
-
-    pub(super) fn from_id(id: &str) -> Self {
-        [Self::Light, Self::Dark].into_iter().find(|theme| theme.id() == id).unwrap_or_default()
-    }
-
-    pub(super) const fn next(self) -> Self {
-        match self {
-            Self::Auto => Self::Light,
-            Self::Light => Self::Dark,
-            Self::Dark => Self::Auto,
-        }
-    }
 }
 
 /// Something told to the user in passing.
@@ -245,6 +171,9 @@ pub(super) struct App {
     pub(super) notices: RwSignal<Vec<Notice>>,
     pub(super) dialog: RwSignal<Option<Dialog>>,
     pub(super) room: RwSignal<Room>,
+    /// Whether the terminal is shown in place of the events.
+    pub(super) shows_terminal: RwSignal<bool>,
+    pub(super) screen: Screen,
     pub(super) branches: RwSignal<Vec<Branch>>,
     pub(super) saved: RwSignal<String>,
     pub(super) embedded: bool,
@@ -296,6 +225,8 @@ impl App {
             notices: RwSignal::default(),
             dialog: RwSignal::default(),
             room: RwSignal::new(Room::Graph),
+            shows_terminal: RwSignal::new(storage::load(super::TERMINAL).is_some_and(|shown| shown == "true")),
+            screen: Screen::default(),
             branches: RwSignal::new(storage::load_branches()),
             saved: RwSignal::new(storage::load_session().unwrap_or_default()),
             embedded,
@@ -363,6 +294,10 @@ impl App {
     /// Shows a room that may be folded away, or lie behind another on a phone.
     pub(super) fn show(self, room: Room) {
         self.room.set(room);
+        if let Room::Events | Room::Terminal = room {
+            self.shows_terminal.set(room == Room::Terminal);
+        }
+        let room = if room == Room::Terminal { Room::Events } else { room };
         if self.folded.with_untracked(|folded| folded.contains(room)) {
             self.folded.update(|folded| folded.toggle(room));
         }
@@ -515,6 +450,8 @@ impl App {
                 self.notice(false, self.text(crate::key!("branch.kept")).to_owned());
             }
             Report::Exported(text) => storage::download("kubetab-session.json", &text),
+            Report::Terminal(output) => self.hear_terminal(output),
+            Report::Completed(completion) => self.hear_completion(completion),
         }
     }
 

@@ -16,6 +16,7 @@ const SESSION: &str = "kubetab.session";
 const FILES: &str = "kubetab.files";
 const BRANCHES: &str = "kubetab.branches";
 const LESSON: &str = "kubetab.lesson";
+const HISTORY: &str = "kubetab.history";
 const PLAYING: &str = "kubetab.playing";
 /// What is larger is not kept: browsers allow some five million characters for a whole site.
 const CHARACTERS_MAX: usize = 2_000_000;
@@ -89,6 +90,16 @@ pub(super) fn load_files() -> Vec<File> {
 /// Keeps the editor's files.
 pub(super) fn save_files(files: &[File]) {
     save_json(FILES, &files);
+}
+
+/// The lines that were typed in the terminal.
+pub(super) fn load_history() -> Vec<String> {
+    load_json(HISTORY)
+}
+
+/// Keeps the lines that were typed in the terminal.
+pub(super) fn save_history(lines: &[String]) {
+    save_json(HISTORY, &lines);
 }
 
 /// The lesson that is taken, and its step.

@@ -6,10 +6,12 @@ use crate::key;
 use crate::machinery::time::Time;
 use crate::view::protocol::Command;
 use crate::view::timeline::{Mark, MarkKind};
+use crate::view::words::Key;
 
 use super::erase::{hear, t};
 use super::graph::Drawing;
 use super::state::{App, Room};
+use super::terminal::Terminal;
 
 /// The timeline is this long at least, in seconds, so that a young cluster does not fill it.
 const SECONDS_MIN: f64 = 60.0;
@@ -94,9 +96,29 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
                 let sign = match mark.kind { MarkKind::Action => "●", MarkKind::Trouble => "▲", MarkKind::Change => "○" };
                 view! { <time>{app.clock_text(at)}</time><span class=format!("mark-sign {}", mark.kind.id()) aria-hidden="true">{sign}</span>{app.say(&mark.text)} }.into_any()
             })}</p>
-            {(!app.embedded).then(|| view! { <Events app=app/> }.into_any())}
+            {(!app.embedded).then(|| view! {
+                <div class="panels">
+                    <div class="panel-tabs" role="group" aria-label=t!(app, "rooms")>
+                        {panel(app, Room::Events, key!("room.events"))}
+                        {panel(app, Room::Terminal, key!("room.terminal"))}
+                    </div>
+                    <div class="panel" hidden=move || app.shows_terminal.get()><Events app=app/></div>
+                    <div class="panel" hidden=move || !app.shows_terminal.get()><Terminal app=app/></div>
+                </div>
+            }.into_any())}
         </section>
     }
+}
+
+/// The button that shows the events or the terminal.
+fn panel(app: App, room: Room, key: Key) -> AnyView {
+    let is_shown = move || app.shows_terminal.get() == (room == Room::Terminal);
+    view! {
+        <button id=format!("panel-{}", room.id()) class="panel-tab" aria-pressed=move || is_shown().to_string() on:click=hear(move |_| app.show(room))>
+            {move || app.text(key)}
+        </button>
+    }
+    .into_any()
 }
 
 const fn mark_class(kind: MarkKind) -> &'static str {

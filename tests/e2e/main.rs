@@ -13,3 +13,4 @@ mod rollout;
 mod session;
 mod sizes;
 mod start;
+mod terminal;

@@ -166,7 +166,7 @@ impl Terminal {
         while !text.is_char_boundary(end) {
             end -= 1;
         }
-        self.table.feed(shell, text[..end].as_bytes());
+        self.table.feed(shell, &text.as_bytes()[..end]);
         self.table.feed(shell, b"\n");
     }
 

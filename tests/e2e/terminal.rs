@@ -1,0 +1,102 @@
+//! The terminal, by typing: what a student does in the first lesson.
+
+use thirtyfour::prelude::*;
+
+use crate::harness::{Screen, Tab, run};
+use crate::page::{hash, live, open};
+
+/// What stands in the terminal.
+const SCREEN: &str = "document.querySelector('.screen').textContent";
+
+/// Types a line and waits until the terminal says this.
+async fn type_line(tab: &Tab, line: &str, answer: &str) {
+    let before = tab.evaluate(&format!("{SCREEN}.length")).await;
+    let input = tab.element("#command-line").await;
+    input.send_keys(format!("{line}\n")).await.expect("the line can be typed");
+    let answer = serde_json::to_string(answer).expect("a text");
+    tab.until(
+        &format!("{answer} after {line}"),
+        &format!("{SCREEN}.slice({before}).includes({answer}) && document.querySelector('.prompt').textContent !== ''"),
+    )
+    .await;
+}
+
+async fn open_terminal(tab: &Tab) {
+    tab.click("#panel-terminal").await;
+    tab.until("the shell asks", "document.querySelector('.prompt').textContent === '$ '").await;
+}
+
+#[test]
+fn the_first_lesson_is_typed() {
+    run("the_first_lesson_is_typed", async |world| {
+        let tab = open(world, Screen::Desktop, "").await;
+        open_terminal(&tab).await;
+        type_line(&tab, "kubectl create deployment web --image=nginx:1.27 --replicas=2", "deployment.apps/web created").await;
+        type_line(&tab, "kubectl rollout status deployment/web", "successfully rolled out").await;
+        type_line(&tab, "kubectl get deployments", "2/2").await;
+        type_line(&tab, "kubectl logs deployment/web --tail=1", "Found 2 pods").await;
+        type_line(&tab, "kubectl exec deploy/web -- cat /etc/nginx/conf.d/default.conf | head -2", "server {").await;
+        type_line(&tab, "kubectl expose deployment web --port=80", "service/web exposed").await;
+        type_line(&tab, "kubectl scale deployment web --replicas=3", "deployment.apps/web scaled").await;
+        tab.until("three pods are drawn", "document.querySelectorAll('[data-kind=Pod]').length === 3").await;
+        type_line(&tab, "kubectl set image deployment/web nginx=nginx:1.28", "image updated").await;
+        type_line(&tab, "kubectl rollout status deployment/web", "successfully rolled out").await;
+        type_line(&tab, "kubectl rollout undo deployment/web", "rolled back").await;
+        tab.screenshot("terminal").await;
+        type_line(&tab, "kubectl delete deployment,service web", "service \"web\" deleted").await;
+        type_line(&tab, "kubectl get deployments", "No resources found").await;
+        // What was typed is in the session, and comes back with it; the terminal's own history does, too.
+        tab.click("#play").await;
+        let before = hash(&tab).await;
+        tab.refresh().await.expect("the page reloads");
+        live(&tab).await;
+        assert_eq!(hash(&tab).await, before);
+        let input = tab.element("#command-line").await;
+        input.send_keys(Key::Up + "").await.expect("a key");
+        tab.until("the last line is back", "document.querySelector('#command-line').value === 'kubectl get deployments'")
+            .await;
+    });
+}
+
+#[test]
+fn the_keyboard_is_enough_in_the_terminal() {
+    run("the_keyboard_is_enough_in_the_terminal", async |world| {
+        let tab = open(world, Screen::Desktop, "").await;
+        open_terminal(&tab).await;
+        let input = tab.element("#command-line").await;
+        input.send_keys("kubectl get nod").await.expect("typed");
+        input.send_keys(Key::Tab + "").await.expect("a key");
+        tab.until("it is completed", "document.querySelector('#command-line').value === 'kubectl get nodes '").await;
+        input.send_keys(Key::Tab + "").await.expect("a key");
+        tab.until("the start that all share", "document.querySelector('#command-line').value === 'kubectl get nodes node-'")
+            .await;
+        input.send_keys(Key::Tab + "").await.expect("a key");
+        tab.until("the choices are told", &format!("{SCREEN}.includes('node-1  node-2  node-3')")).await;
+        type_line(&tab, "2", "node-2").await;
+        // What waits is ended by Ctrl-C.
+        input.send_keys("kubectl get pods -w\n").await.expect("typed");
+        tab.until("it waits", "!document.querySelector('#interrupt').hidden").await;
+        input.send_keys(Key::Control + "c").await.expect("a key");
+        tab.until("the shell asks again", "document.querySelector('#interrupt').hidden").await;
+        // Files of the editor are files here, and the other way round.
+        type_line(&tab, "sed 's/name: web/name: two/' web.yaml > two.yaml && kubectl apply -f .", "deployment.apps/two created").await;
+        tab.until("it is a tab", "document.querySelector('.file-tabs').textContent.includes('two.yaml')").await;
+        // With nothing typed Tab leads out.
+        input.send_keys(Key::Tab + "").await.expect("a key");
+        tab.until("nobody is caught", "document.activeElement.id !== 'command-line'").await;
+    });
+}
+
+#[test]
+fn a_korean_types_on_a_phone() {
+    run("a_korean_types_on_a_phone", async |world| {
+        let tab = open(world, Screen::Phone, "?lang=ko").await;
+        tab.until("the tab is there", "[...document.querySelectorAll('.tabs-bottom button')].find(b => b.textContent.trim() === '터미널')?.click() ?? true").await;
+        tab.until("the shell asks", "document.querySelector('.prompt').textContent === '$ '").await;
+        type_line(&tab, "kubectl get nodes", "Ready").await;
+        type_line(&tab, "kubectl run 한글 --image=nginx", "RFC 1123").await;
+        tab.screenshot("terminal-phone").await;
+        let wide = tab.evaluate("document.documentElement.scrollWidth > innerWidth").await;
+        assert_eq!(wide, false, "nothing is cut off");
+    });
+}
