@@ -39,7 +39,7 @@ impl ApiServer {
         };
         context.cause.ownership = Ownership::Settled(Arc::new(applied.managed));
         strategy::default(&mut object);
-        check_name(target, &mut object)?;
+        check_name(target, object.metadata().name.as_deref())?;
         check_namespace(target, &mut object)?;
         match existing {
             Some(existing) => self.replace(context, target, &existing, object, options),

@@ -164,9 +164,26 @@ fn unknown_conversion(said: Kind, kind: Kind) -> String {
     format!("converting ({}.{said}) to ({internal}.{kind}): unknown conversion", said.info().version)
 }
 
+/// What upstream says of a body that does not even tell its kind (`transformDecodeError`).
+#[must_use]
+pub fn unrecognized(kind: &str, error: &str, body: &[u8]) -> Status {
+    const MAX: usize = 30;
+    let start = &body[..body.len().min(MAX)];
+    let mut shown = match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(start).into_owned(),
+        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if body.len() > MAX {
+        shown += " ...";
+    }
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {error} ({shown})"))
+}
+
 /// The object must say of itself what the address says of it.
 fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
-    let (said_version, said_kind) = strict::type_meta(value).map_err(Status::bad_request)?;
+    let (said_version, said_kind) = strict::type_meta(value)
+        .map_err(|error| unrecognized(kind.info().kind, &error, value.to_string().as_bytes()))?;
     if (said_version.is_empty() || said_version == version) && (said_kind.is_empty() || said_kind == kind.info().kind) {
         return Ok(());
     }
@@ -182,6 +199,15 @@ fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
         return Err(Status::bad_request(format!(
             "{said_kind} in version {:?} cannot be handled as a {kind}: {why}",
             kind.info().version
+        )));
+    }
+    let is_known = Kind::from_manifest(said_version, kind.info().kind).is_some()
+        || OLD_VERSIONS.iter().any(|(_, version)| *version == said_version);
+    if !is_known {
+        let (_, short) = said_version.rsplit_once('/').unwrap_or(("", said_version));
+        let why = format!("no kind {said_kind:?} is registered for version {said_version:?} in scheme {SCHEME:?}");
+        return Err(Status::bad_request(format!(
+            "{said_kind} in version {short:?} cannot be handled as a {kind}: {why}"
         )));
     }
     Err(Status::bad_request(format!(

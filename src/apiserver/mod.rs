@@ -38,7 +38,11 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use allocator::Allocator;
+#[cfg(feature = "serve")]
+pub(crate) use call::check_integer;
 pub use call::{Call, Caller, media_type};
+#[cfg(feature = "serve")]
+pub(crate) use decode::unrecognized;
 use definitions::Served;
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;

@@ -8,9 +8,10 @@ use crate::api::{Kind, Object, Unstructured};
 use crate::machinery::json::to_value;
 use crate::machinery::labels::{Selector, format_label_selector};
 use crate::machinery::status::Status;
+use crate::machinery::strict::go_kind;
 use crate::machinery::structural::nested;
 
-use super::write::patched;
+use super::write::{check_name, patched};
 use super::{ApiServer, Body, Context, Patch, Response, Target, Verb, WriteOptions};
 
 /// The parts of a workload that a `Scale` shows.
@@ -161,7 +162,10 @@ impl ApiServer {
         let scale = scale_of(&object)?;
         let (wanted, options) = match verb {
             Verb::Get => return Ok(Response::Value(scale)),
-            Verb::Update { body: Body::Json(value), options } => (value, options),
+            Verb::Update { body: Body::Json(value), options } => {
+                check_name(target, value["metadata"]["name"].as_str())?;
+                (value, options)
+            }
             Verb::Patch { patch, options } => (patch_scale(scale, patch)?, options),
             _ => return Err(Status::method_not_allowed()),
         };
@@ -180,7 +184,14 @@ impl ApiServer {
         let replicas = match &wanted["spec"]["replicas"] {
             Value::Null => 0,
             value => value.as_i64().and_then(|replicas| i32::try_from(replicas).ok()).ok_or_else(|| {
-                Status::bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is no int32")
+                let found = match value {
+                    Value::Number(number) => format!("number {number}"),
+                    other => go_kind(other).to_owned(),
+                };
+                let why = format!(
+                    "json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32"
+                );
+                Status::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {why}"))
             })?,
         };
         if replicas < 0 {

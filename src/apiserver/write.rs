@@ -37,6 +37,8 @@ impl ApiServer {
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
         let given = self.note_maker(context, target, &mut object);
+        let version = object.metadata().resource_version.as_deref().unwrap_or("");
+        let has_version = version.parse::<u64>().is_ok_and(|version| version != 0);
         self.name_object(context, &mut object);
         let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run, deletes: false };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
@@ -50,6 +52,10 @@ impl ApiServer {
         context.warnings.extend(strategy::warnings(&object, None));
         strategy::canonicalize(&mut object);
         admission::validate(&mut self.etcd, context, &object, attributes)?;
+        // It is the store that minds, and a dry run does not come so far.
+        if has_version && !options.dry_run {
+            return Err(Status::new(Reason::Unknown, "resourceVersion should not be set on objects to be created"));
+        }
         let key = object.key();
         if let Some(existing) = self.etcd.get(target.kind, &key) {
             return Err(already_exists(existing));
@@ -104,7 +110,7 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         let mut object = decode::object(target.kind, body, options.field_validation, &mut context.warnings)?;
         check_namespace(target, &mut object)?;
-        check_name(target, &mut object)?;
+        check_name(target, object.metadata().name.as_deref())?;
         strategy::default(&mut object);
         let existing = self.etcd.get(target.kind, &target.key()).cloned();
         let Some(existing) = existing.map(|existing| existing.in_version(target.kind)) else {
@@ -208,7 +214,7 @@ impl ApiServer {
         }
         let mut object = patched_object(&seen, patch, options.field_validation, &mut context.warnings)?;
         check_same_uid(&existing, &object)?;
-        check_name(target, &mut object)?;
+        check_name(target, object.metadata().name.as_deref())?;
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
         self.replace(context, target, &existing, object, options)
@@ -303,10 +309,12 @@ pub(super) fn check_namespace(target: &Target, object: &mut Object) -> Result<()
 }
 
 /// The object's name must be the one of the address.
-pub(super) fn check_name(target: &Target, object: &mut Object) -> Result<(), Status> {
-    let metadata = object.metadata_mut();
-    match metadata.name.as_deref() {
-        None | Some("") => Err(Status::bad_request("name must be provided")),
+pub(super) fn check_name(target: &Target, name: Option<&str>) -> Result<(), Status> {
+    match name {
+        None | Some("") => Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            target.name
+        ))),
         Some(name) if name == &*target.name => Ok(()),
         Some(name) => Err(Status::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
@@ -360,9 +368,9 @@ fn check_preconditions(kind: Kind, existing: &Object, object: &Object) -> Result
     match new.resource_version.as_deref() {
         None | Some("" | "0") => Ok(()),
         version if version == old.resource_version.as_deref() => Ok(()),
-        Some(version) if version.parse::<u64>().is_err() => Err(Status::bad_request(format!(
-            "metadata.resourceVersion: Invalid value: {version:?}: must be an unsigned integer"
-        ))),
+        Some(version) if version.parse::<u64>().is_err() => {
+            Err(Status::new(Reason::Unknown, format!("strconv.ParseUint: parsing {version:?}: invalid syntax")))
+        }
         Some(_) => Err(Status::conflict(info.group, info.plural, name, MODIFIED)),
     }
 }

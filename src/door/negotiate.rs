@@ -207,12 +207,14 @@ pub(super) fn read(request: &HttpRequest, kind: &str) -> Result<Read, Status> {
             ));
         }
     }
-    let unrecognized = |error: &str| {
-        let shown: String = String::from_utf8_lossy(&request.body).chars().take(1000).collect();
-        Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse \
-             error: {error} ({shown})"
-        ))
+    let unrecognized = |error: &str| match media_type(&request.content_type) {
+        APPLY => Status::bad_request(format!("error decoding YAML: {error}")),
+        "application/strategic-merge-patch+json" => Status::bad_request(error),
+        _ if is_patch => Status::bad_request(format!("error decoding patch: {error}")),
+        _ => {
+            let error = format!("couldn't get version/kind; json parse error: {error}");
+            crate::apiserver::unrecognized(kind, &error, &request.body)
+        }
     };
     let text = std::str::from_utf8(&request.body).map_err(|_| unrecognized("invalid UTF-8"))?;
     let is_yaml = matches!(media_type(&request.content_type), YAML | APPLY);
@@ -232,7 +234,7 @@ pub(super) fn read(request: &HttpRequest, kind: &str) -> Result<Read, Status> {
     let document = yaml::read_one(text).map_err(|error| match error.message.as_str() {
         // The server has all of the text, where kubectl reads from a stream.
         "unexpected EOF" => unrecognized("unexpected end of JSON input"),
-        message => unrecognized(message),
+        _ => unrecognized(error.json_words()),
     })?;
     let duplicates = strict::duplicate_errors(&document);
     Ok(Read { value: document.value, duplicates })

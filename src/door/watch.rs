@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::api::table::{self, IncludeObject};
 use crate::api::{Object, form};
 use crate::apiserver::address::Query;
-use crate::apiserver::{Filter, ListOptions, Target};
+use crate::apiserver::{Filter, ListOptions, Target, check_integer};
 use crate::etcd::{Commit, Revision};
 use crate::machinery::field::{FieldError, Path};
 use crate::machinery::status::{Reason, Status};
@@ -108,6 +108,7 @@ impl Watch {
             field_selector: query.get("fieldSelector").to_owned(),
             ..ListOptions::default()
         };
+        check_integer(query, "timeoutSeconds")?;
         let filter = Filter::parse(&target, &options)?;
         let start = Start::of(query)?;
         let timeout = query.get("timeoutSeconds").parse().ok().filter(|seconds| *seconds > 0);

@@ -43,7 +43,7 @@ pub(super) struct Decoder {
 }
 
 /// What a JSON value is called in `cannot unmarshal …`.
-pub(super) fn go_kind(value: &Value) -> &'static str {
+pub(crate) fn go_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

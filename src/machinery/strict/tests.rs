@@ -110,7 +110,9 @@ spec:
   containers:
   - {name: c, command: [null, a], resources: {limits: {cpu: 0.5, memory: 1024Mi}}, env: [{name: A, value: ''}]}
 ",
-        expect![[r#"{"apiVersion":"v1","kind":"Pod","metadata":{"creationTimestamp":"2026-01-01T01:00:00Z","name":"p"},"spec":{"containers":[{"command":["","a"],"env":[{"name":"A"}],"name":"c","resources":{"limits":{"cpu":"500m","memory":"1Gi"}}}],"enableServiceLinks":false,"priority":0,"volumes":[{"emptyDir":{},"name":"v"}]}}"#]],
+        expect![[
+            r#"{"apiVersion":"v1","kind":"Pod","metadata":{"creationTimestamp":"2026-01-01T01:00:00Z","name":"p"},"spec":{"containers":[{"command":["","a"],"env":[{"name":"A"}],"name":"c","resources":{"limits":{"cpu":"500m","memory":"1Gi"}}}],"enableServiceLinks":false,"priority":0,"volumes":[{"emptyDir":{},"name":"v"}]}}"#
+        ]],
     );
 }
 
