@@ -42,6 +42,8 @@ pub type Containers = Arc<[(String, Usage)]>;
 /// What metrics-server answers from.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
+    /// The end of the window that they are about.
+    pub taken: Option<Time>,
     /// Nodes.
     pub nodes: OrdMap<Name, Measured<Usage>>,
     /// Pods.
@@ -49,9 +51,9 @@ pub struct Metrics {
 }
 
 impl ApiServer {
-    /// Takes over what metrics-server found out; from then on its API is served.
-    pub fn set_metrics(&mut self, metrics: Metrics) {
-        self.metrics = Some(Arc::new(metrics));
+    /// Takes over what metrics-server found out, and tells what it said before; from the first time on its API is served.
+    pub fn set_metrics(&mut self, metrics: Arc<Metrics>) -> Option<Arc<Metrics>> {
+        self.metrics.replace(metrics)
     }
 
     /// What metrics-server found out, where there is one.

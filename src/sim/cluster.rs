@@ -146,7 +146,13 @@ impl Cluster {
     /// The API server's refusal.
     pub fn request(&mut self, request: Request) -> Result<Answer, Status> {
         let before = self.api.etcd().revision();
+        let is_measured = matches!(request.target.kind, Kind::NodeMetrics | Kind::PodMetrics);
+        let newer = if is_measured { self.newer_metrics() } else { None };
+        let said = newer.and_then(|newer| self.api.set_metrics(newer));
         let answer = self.api.handle(self.now, &mut self.random, request);
+        if let Some(said) = said {
+            self.api.set_metrics(said);
+        }
         self.spread(before);
         answer
     }
@@ -357,7 +363,7 @@ impl Cluster {
             }
             Event::Wake { token, .. } => {
                 if id == ProcessId::MetricsServer {
-                    self.scrape();
+                    self.measure_for_autoscalers();
                 }
                 self.act(&id, None, |process, client| process.wake(token, client));
                 StepKind::Wake(token)
@@ -400,6 +406,9 @@ impl Cluster {
         let slot = self.processes.get_mut(id)?;
         let event = slot.view(self.api.etcd().commit_at(revision)?)?;
         slot.sent.insert(event.kind.as_watched(), revision);
+        if event.kind == Kind::HorizontalPodAutoscaler {
+            self.measure_for_autoscalers();
+        }
         self.activity.push(Activity { time: self.now, process: id.clone(), revision });
         self.act(id, Some(revision), |process, client| process.deliver(&event, client));
         Some(())

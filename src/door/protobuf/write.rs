@@ -92,7 +92,10 @@ fn field(out: &mut Vec<u8>, at: u64, ty: &Type, value: &Value, depth: u32) -> Op
         }
         Type::Items => {
             let mut inner = Vec::new();
-            value.as_array()?.iter().try_for_each(|item| Some(bytes(&mut inner, 1, item.as_str()?.as_bytes())))?;
+            value.as_array()?.iter().try_for_each(|item| {
+                bytes(&mut inner, 1, item.as_str()?.as_bytes());
+                Some(())
+            })?;
             bytes(out, at, &inner);
         }
         Type::Json => {

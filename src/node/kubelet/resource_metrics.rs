@@ -2,7 +2,7 @@
 //!
 //! `pkg/kubelet/metrics/collectors/resource_metrics.go`.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -24,14 +24,9 @@ const PAGE_BYTES: u64 = 4096;
 pub struct ContainerUsage {
     /// Its name in the pod.
     pub name: String,
-    /// When it was started: its counter began at zero then.
-    pub started: Time,
-    /// Processor time since then, in nanoseconds.
-    pub processor_nanos: u64,
-    /// What it uses now in place of what the counter says, in nanoseconds a second: an annotation wants it so.
-    pub directed: Option<u64>,
-    /// The most that it gets, in thousandths of a processor.
-    pub processor_limit: Option<u32>,
+    /// Processor time in the last window that has passed, in nanoseconds a second, and how long that was for it; nothing
+    /// while it has not run for long enough.
+    pub processor: Option<(u64, Duration)>,
     /// Memory, in bytes.
     pub memory_bytes: u64,
 }
@@ -41,8 +36,6 @@ pub struct ContainerUsage {
 pub struct PodUsage {
     /// Which.
     pub pod: ObjectKey,
-    /// Its uid: a pod of the same name is another one.
-    pub uid: Name,
     /// Its containers that run.
     pub containers: Vec<ContainerUsage>,
 }
@@ -65,7 +58,6 @@ impl Kubelet {
         let workers = self.workers.values().filter(|worker| !worker.is_gone);
         let pods = workers.map(|worker| PodUsage {
             pod: worker.pod.key(),
-            uid: worker.uid.clone(),
             containers: self.container_usage(&worker.pod, &worker.uid, now),
         });
         NodeUsage {
@@ -78,8 +70,8 @@ impl Kubelet {
     fn container_usage(&self, pod: &Pod, uid: &Name, now: Time) -> Vec<ContainerUsage> {
         let record = self.host.runtime.pod(uid);
         let cri = &self.host.runtime.cri;
-        let nothing = BTreeMap::new();
-        let annotations = pod.metadata.annotations.as_ref().unwrap_or(&nothing);
+        let annotations = pod.metadata.annotations.as_ref();
+        let annotations = annotations.filter(|them| them.keys().any(|key| key.starts_with("kubetab/")));
         let mut containers: Vec<ContainerUsage> = Vec::new();
         for container in record.running() {
             let Some((stats, status)) = cri.stats(&container.id, now).zip(cri.container_status(&container.id)) else {
@@ -87,16 +79,16 @@ impl Kubelet {
             };
             let Some(started) = status.started else { continue };
             let amount = |name: &str| {
-                let script = AmountScript::of(annotations, name, &container.name)?;
+                let script = AmountScript::of(annotations?, name, &container.name)?;
                 Some(*script.amount_at(now.since(started)))
             };
+            let directed = amount("cpu").and_then(|amount| u64::try_from(amount.scaled_value(-9)).ok());
+            let most = status.config.processor_limit.map_or(u64::MAX, |millis| u64::from(millis) * 1_000_000);
             let memory = amount("memory").and_then(|amount| u64::try_from(amount.value()).ok());
+            let processor = cri.processor_rate(&container.id, now);
             containers.push(ContainerUsage {
                 name: container.name.to_string(),
-                started,
-                processor_nanos: stats.processor_nanos,
-                directed: amount("cpu").and_then(|amount| u64::try_from(amount.scaled_value(-9)).ok()),
-                processor_limit: status.config.processor_limit,
+                processor: processor.map(|(rate, window)| (directed.unwrap_or(rate).min(most), window)),
                 memory_bytes: memory.unwrap_or(stats.memory_bytes).div_ceil(PAGE_BYTES) * PAGE_BYTES,
             });
         }

@@ -177,8 +177,6 @@ pub struct ContainerStats {
     pub memory_bytes: u64,
     /// Processor time in thousandths of a processor.
     pub processor_millis: u32,
-    /// Processor time that it has used since it was started, in nanoseconds.
-    pub processor_nanos: u64,
     /// What it wrote into its own layer, in bytes.
     pub layer_bytes: u64,
 }

@@ -323,7 +323,6 @@ impl Runtime {
         Some(ContainerStats {
             memory_bytes: container.memory(now),
             processor_millis: used.min(self.processor_most(container)),
-            processor_nanos: container.processor_nanos(now),
             layer_bytes: container.root.usage().saturating_sub(container.initial_layer_bytes),
         })
     }

@@ -41,6 +41,7 @@ pub use directive::{Ending, ExitScript, ProbeKind, ProbeScript};
 pub use exec::{ExecId, ExecOptions, ExecResult, StreamInput};
 pub use images::{ImageStatus, PullId, Pulled, Pulling};
 pub use log::{LogLine, LogOptions};
+pub use meter::{WINDOW, window_end};
 pub use network::RequestNumber;
 pub use profile::{PullTime, RuntimeProfile};
 pub use reference::ImageReference;
