@@ -31,7 +31,8 @@ fn the_first_lesson_is_typed() {
     run("the_first_lesson_is_typed", async |world| {
         let tab = open(world, Screen::Desktop, "").await;
         open_terminal(&tab).await;
-        type_line(&tab, "kubectl create deployment web --image=nginx:1.27 --replicas=2", "deployment.apps/web created").await;
+        type_line(&tab, "kubectl create deployment web --image=nginx:1.27 --replicas=2", "deployment.apps/web created")
+            .await;
         type_line(&tab, "kubectl rollout status deployment/web", "successfully rolled out").await;
         type_line(&tab, "kubectl get deployments", "2/2").await;
         type_line(&tab, "kubectl logs deployment/web --tail=1", "Found 2 pods").await;
@@ -53,8 +54,11 @@ fn the_first_lesson_is_typed() {
         assert_eq!(hash(&tab).await, before);
         let input = tab.element("#command-line").await;
         input.send_keys(Key::Up + "").await.expect("a key");
-        tab.until("the last line is back", "document.querySelector('#command-line').value === 'kubectl get deployments'")
-            .await;
+        tab.until(
+            "the last line is back",
+            "document.querySelector('#command-line').value === 'kubectl get deployments'",
+        )
+        .await;
     });
 }
 
@@ -68,8 +72,11 @@ fn the_keyboard_is_enough_in_the_terminal() {
         input.send_keys(Key::Tab + "").await.expect("a key");
         tab.until("it is completed", "document.querySelector('#command-line').value === 'kubectl get nodes '").await;
         input.send_keys(Key::Tab + "").await.expect("a key");
-        tab.until("the start that all share", "document.querySelector('#command-line').value === 'kubectl get nodes node-'")
-            .await;
+        tab.until(
+            "the start that all share",
+            "document.querySelector('#command-line').value === 'kubectl get nodes node-'",
+        )
+        .await;
         input.send_keys(Key::Tab + "").await.expect("a key");
         tab.until("the choices are told", &format!("{SCREEN}.includes('node-1  node-2  node-3')")).await;
         type_line(&tab, "2", "node-2").await;
@@ -79,7 +86,12 @@ fn the_keyboard_is_enough_in_the_terminal() {
         input.send_keys(Key::Control + "c").await.expect("a key");
         tab.until("the shell asks again", "document.querySelector('#interrupt').hidden").await;
         // Files of the editor are files here, and the other way round.
-        type_line(&tab, "sed 's/name: web/name: two/' web.yaml > two.yaml && kubectl apply -f .", "deployment.apps/two created").await;
+        type_line(
+            &tab,
+            "sed 's/name: web/name: two/' web.yaml > two.yaml && kubectl apply -f .",
+            "deployment.apps/two created",
+        )
+        .await;
         tab.until("it is a tab", "document.querySelector('.file-tabs').textContent.includes('two.yaml')").await;
         // With nothing typed Tab leads out.
         input.send_keys(Key::Tab + "").await.expect("a key");
