@@ -118,8 +118,21 @@ impl Said {
             let line = line.filter(|word| !is_port || !word.starts_with('('));
             line.map(|word| if is_port { word.trim_end_matches(',') } else { word }).collect::<Vec<_>>().join(" ")
         });
-        lines.collect::<Vec<_>>().join("\n")
+        // Upstream goes through the resources of a LimitRange in no order.
+        let mut lines: Vec<String> = lines.collect();
+        let mut limits: Vec<String> = lines.iter().filter(|line| is_limit(line)).cloned().collect();
+        limits.sort();
+        let mut limits = limits.into_iter();
+        for line in lines.iter_mut().filter(|line| is_limit(line)) {
+            *line = limits.next().unwrap_or_default();
+        }
+        lines.join("\n")
     }
+}
+
+/// A row of a LimitRange's table.
+fn is_limit(line: &str) -> bool {
+    ["Container ", "Pod ", "PersistentVolumeClaim "].iter().any(|start| line.starts_with(start))
 }
 
 /// Files below a directory of the machine.
