@@ -238,10 +238,8 @@ pub(super) fn find(cli: &mut Cli<'_>, query: Query<'_>) -> Result<Found, Failure
         }
         Some(Named::Pairs(pairs)) => return by_name(cli, &pairs, query),
         Some(Named::Kinds(kinds, names)) if !names.is_empty() => {
-            let [kind] = kinds[..] else {
-                return Err(Failure::message("you may only specify a single resource type"));
-            };
-            let pairs: Vec<(Kind, String)> = names.into_iter().map(|name| (kind, name)).collect();
+            let named = |kind: Kind| names.iter().map(move |name| (kind, name.clone()));
+            let pairs: Vec<(Kind, String)> = kinds.into_iter().flat_map(named).collect();
             return by_name(cli, &pairs, query);
         }
         Some(Named::Kinds(kinds, _)) => kinds,

@@ -119,6 +119,8 @@ pub(super) struct Cli<'a> {
     pub began: Time,
     pub api: &'a mut dyn Api,
     pub files: &'a mut dyn Files,
+    /// The server's warnings that were told.
+    warned: Vec<String>,
     /// What was typed since the last poll.
     pub typed: Vec<StreamInput>,
     /// What was written to standard output last.
@@ -136,7 +138,18 @@ impl<'a> Cli<'a> {
         api: &'a mut dyn Api,
         files: &'a mut dyn Files,
     ) -> Self {
-        Self { parsed, config, stdin, began, api, files, typed: Vec::new(), out: String::new(), written: Vec::new() }
+        Self {
+            parsed,
+            config,
+            stdin,
+            began,
+            api,
+            files,
+            warned: Vec::new(),
+            typed: Vec::new(),
+            out: String::new(),
+            written: Vec::new(),
+        }
     }
 
     pub(super) fn flags(&self) -> &'a Flags {
@@ -230,7 +243,11 @@ impl<'a> Cli<'a> {
             Err(status) => status.warnings(),
         };
         for warning in warnings {
-            self.complain(&format!("Warning: {warning}"));
+            // kubectl tells each warning once.
+            if !self.warned.contains(warning) {
+                self.warned.push(warning.clone());
+                self.complain(&format!("Warning: {warning}"));
+            }
         }
         let mut response = answer?.response;
         if self.sees_managed_fields() {

@@ -202,7 +202,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(Failure::Message(format!("Invalid image name {image:?}: invalid reference format")));
     }
     if flags.is("expose", false) && flags.text("port").is_empty() {
-        return Err(Failure::message("--port must be set when exposing a service"));
+        return Err(cli.usage("--port must be set when exposing a service"));
     }
     let restart = match flags.text("restart") {
         "" => "Always",

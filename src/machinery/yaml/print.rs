@@ -2,6 +2,7 @@
 //!
 //! Follows `sigs.k8s.io/yaml` with go-yaml v2's emitter, for what Kubernetes objects hold.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use crate::machinery::order::Order as _;
@@ -24,7 +25,7 @@ pub fn print(value: &Value) -> String {
 
 fn mapping(map: &Map<String, Value>, depth: usize, first_is_placed: bool, text: &mut String) {
     let mut entries: Vec<_> = map.iter().collect();
-    entries.order_by_key(|(key, _)| *key);
+    entries.order_by(|(a, _), (b, _)| key_order(a, b));
     for (index, (key, value)) in entries.into_iter().enumerate() {
         if index > 0 || !first_is_placed {
             indent(depth, text);
@@ -33,6 +34,27 @@ fn mapping(map: &Map<String, Value>, depth: usize, first_is_placed: bool, text: 
         text.push(':');
         after_key(value, depth, text);
     }
+}
+
+/// How keys stand to each other, numbers in them by their size: go-yaml's `keyList`.
+fn key_order(a: &str, b: &str) -> Ordering {
+    let Some(at) = a.bytes().zip(b.bytes()).position(|(a, b)| a != b) else { return a.len().cmp(&b.len()) };
+    let at = (0..=at).rev().find(|&at| a.is_char_boundary(at) && b.is_char_boundary(at)).unwrap_or(0);
+    let (Some(first), Some(second)) = (a[at..].chars().next(), b[at..].chars().next()) else { return a.cmp(b) };
+    match (first.is_alphabetic(), second.is_alphabetic()) {
+        (true, true) => return first.cmp(&second),
+        (true, false) => return Ordering::Greater,
+        (false, true) => return Ordering::Less,
+        (false, false) => {}
+    }
+    let digits = |text: &str| text[at..].bytes().take_while(u8::is_ascii_digit).count();
+    let size = |text: &str, count: usize| {
+        text[at..at + count]
+            .bytes()
+            .fold(0u128, |sum, byte| sum.saturating_mul(10).saturating_add(u128::from(byte - b'0')))
+    };
+    let (left, right) = (digits(a), digits(b));
+    size(a, left).cmp(&size(b, right)).then(left.cmp(&right)).then(first.cmp(&second))
 }
 
 /// What stands behind `key:`.
@@ -109,7 +131,7 @@ fn block(string: &str, depth: usize, text: &mut String) {
 }
 
 fn has_control_characters(string: &str) -> bool {
-    string.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\t'))
+    string.chars().any(|character| character.is_control() && character != '\n')
         || string.lines().any(|line| line.ends_with(' '))
         || string.trim_matches('\n').is_empty()
 }

@@ -6,6 +6,8 @@
 //! Metrics are asked for rarely and are about windows of time that have passed. So nothing happens when a window ends:
 //! whoever touches the meter next writes down what it showed then.
 
+use std::time::Duration;
+
 use super::Runtime;
 use super::container::{Container, ContainerState};
 use crate::machinery::shell::ProcessTable;
