@@ -68,16 +68,6 @@ fn the_engine_knows_no_browser_and_no_clock() {
     assert!(broken.is_empty(), "these belong into the page, the binaries or the tests:\n{broken}");
 }
 
-/// Of kubectl only `apply` is in the page's download so far; the rest waits for the terminal.
-#[test]
-fn the_page_uses_no_more_of_kubectl_than_apply() {
-    for (file, source) in engine_and_page() {
-        let above = room_of(&file).is_some_and(|room| floor(&room) > floor("kubectl"));
-        let uses = source.match_indices("kubectl::").filter(|(at, _)| !source[at + 9..].starts_with("apply"));
-        assert!(!above || uses.count() == 0, "{}: the page would load kubectl's verbs", file.display());
-    }
-}
-
 #[test]
 fn imports_are_read_as_rust_writes_them() {
     let source =

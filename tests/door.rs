@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use expect_test::expect;
 use kubetab::door::{self, Clock, Door};
 use kubetab::session::{Action, Session, SessionConfig, SessionLog};
 use kubetab::sim::Profile;
@@ -239,6 +240,71 @@ fn refusals_have_the_codes_of_the_real_server() {
         assert_eq!(client.send("GET", "/api/v1/nodes", &[("Host", "evil.example")], b"").await.code, 403);
         let climbed = client.get("/api/v1/namespaces/default/pods/..%2f..%2fx", "*/*").await;
         assert_eq!(climbed.code, 404);
+    });
+}
+
+/// Each line is a request: its method, its path, its content type and its body.
+const REFUSED: &str = r#"
+GET configmaps?limit=1&continue=abc - -
+GET configmaps?resourceVersion=abc - -
+GET configmaps?resourceVersion=99999999 - -
+GET configmaps?watch=1&timeoutSeconds=abc - -
+GET configmaps/a?resourceVersion=abc - -
+POST configmaps application/json -
+POST configmaps application/json []
+POST configmaps application/json {"kind":"ConfigMap","apiVersion":"v2","metadata":{"name":"x"}}
+POST configmaps application/json {"metadata":{"name":"b","resourceVersion":"5"}}
+POST configmaps?fieldManager=a%01b application/json {"metadata":{"name":"b"}}
+PUT configmaps/a application/json {"metadata":{"name":"a","resourceVersion":"abc"}}
+PUT configmaps/a application/json {"metadata":{}}
+PATCH configmaps/a application/merge-patch+json {
+PATCH configmaps/a application/strategic-merge-patch+json {a}
+DELETE configmaps/a?orphanDependents=true&propagationPolicy=Foreground - -
+POST serviceaccounts/default/token application/json {"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"none"}}}
+POST serviceaccounts/default/token application/json {"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"ConfigMap","name":"a"}}}
+POST pods/p/binding application/json {"metadata":{"name":"p"},"target":{"kind":"Pod"}}
+GET pods/p/log?tailLines=-1&sinceSeconds=0 - -
+"#;
+
+#[test]
+fn refusals_are_in_the_words_of_the_real_server() {
+    run(async {
+        let client = Client::open().await;
+        assert_eq!(client.post(CONFIG_MAPS, &json!({"metadata": {"name": "a"}})).await.code, 201);
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}});
+        assert_eq!(client.post("/api/v1/namespaces/default/pods", &pod).await.code, 201);
+        let mut told = String::new();
+        for line in REFUSED.lines().filter(|line| !line.is_empty()) {
+            let parts: Vec<&str> = line.splitn(4, ' ').collect();
+            let [method, path, content_type, body] = parts[..] else { panic!("{line}") };
+            let (path, body) = (format!("/api/v1/namespaces/default/{path}"), body.strip_prefix('-').unwrap_or(body));
+            let headers = [("Content-Type", content_type)];
+            let headers = if content_type == "-" { &[][..] } else { &headers };
+            let answer = client.send(method, &path, headers, body.as_bytes()).await;
+            // What is current hangs on all that the cluster did so far.
+            told += &format!("{} {}\n", answer.code, answer.message().split(", current").next().unwrap_or(""));
+        }
+        expect![[r#"
+            400 invalid continue token: continue key is not valid: invalid character 'i' looking for beginning of value
+            400 invalid resource version: resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax
+            504 Timeout: Too large resource version: 99999999
+            400 strconv.ParseInt: parsing "abc": invalid syntax
+            500 resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax
+            400 the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: unexpected end of JSON input (<empty>)
+            400 the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" } (5b5d)
+            400 ConfigMap in version "v2" cannot be handled as a ConfigMap: no kind "ConfigMap" is registered for version "v2" in scheme "pkg/api/legacyscheme/scheme.go:30"
+            500 resourceVersion should not be set on objects to be created
+            422 CreateOptions.meta.k8s.io "" is invalid: fieldManager: Invalid value: "a\x01b": invalid character U+0001 (at position 1)
+            500 strconv.ParseUint: parsing "abc": invalid syntax
+            400 the name of the object (a based on URL) was undeterminable: name must be provided
+            400 error decoding patch: unexpected end of JSON input
+            400 invalid character 'a' looking for beginning of object key string
+            422 DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Invalid value: "Foreground": orphanDependents and deletionPropagation cannot be both set
+            404 pods "none" not found
+            400 cannot bind token to object of type /v1, Kind=ConfigMap
+            500 [target.kind: Unsupported value: "Pod": supported values: "Node", "<empty>", target.name: Required value]
+            422 PodLogOptions "p" is invalid: [tailLines: Invalid value: -1: must be greater than or equal to 0, sinceSeconds: Invalid value: 0: must be greater than 0]
+        "#]].assert_eq(&told);
     });
 }
 

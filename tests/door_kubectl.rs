@@ -131,6 +131,33 @@ spec:
       containers: [{name: web, image: 'nginx:1.27', ports: [{containerPort: 80}]}]
 ";
 
+const WIDGETS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.shop.example}
+spec:
+  group: shop.example
+  scope: Namespaced
+  names: {plural: widgets, kind: Widget, shortNames: [wd], categories: [all]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}, scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
+    additionalPrinterColumns:
+    - {name: Size, type: string, jsonPath: .spec.size}
+    - {name: Replicas, type: integer, jsonPath: .spec.replicas}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            properties:
+              size: {type: string, enum: [small, large], description: How large it is.}
+              replicas: {type: integer, default: 1}
+";
+
 const BOX: &str = "
 apiVersion: v1
 kind: Pod
@@ -228,6 +255,38 @@ fn commands_run_in_containers_and_are_played_again() {
     let commands: Vec<String> = commands.collect();
     assert!(commands.len() >= 8, "{commands:?}");
     assert!(!commands.iter().any(|command| command == "nonsense"), "what is refused leaves no trace: {commands:?}");
+}
+
+#[test]
+fn custom_resources_are_like_any_others() {
+    let Some(cluster) = Cluster::open("custom") else { return };
+    cluster.apply(WIDGETS);
+    cluster.kubectl("wait --for=condition=Established crd/widgets.shop.example --timeout=30s").ok();
+    assert!(cluster.kubectl("api-resources --api-group=shop.example").ok().contains("widgets   wd"));
+    let widget = "apiVersion: shop.example/v1\nkind: Widget\nmetadata: {name: one}\nspec: {size: small}\n";
+    cluster.apply(widget);
+    let table = cluster.kubectl("get wd").ok();
+    let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
+    assert_eq!(words, [["NAME", "SIZE", "REPLICAS"], ["one", "small", "1"]]);
+    assert!(cluster.kubectl("get all").ok().contains("widget.shop.example/one"));
+    assert!(cluster.kubectl("explain widget.spec.size").ok().contains("How large it is."));
+    assert!(cluster.kubectl("explain widget.metadata").ok().contains("ownerReferences"));
+    cluster.apply(&widget.replace("small", "large"));
+    cluster.kubectl("scale wd one --replicas=3").ok();
+    assert_eq!(cluster.kubectl("get wd one -o jsonpath='{.spec.size} {.spec.replicas}'").ok(), "large 3");
+    let huge = widget.replace("small", "huge");
+    let refused = cluster.sh("kubectl apply -f -", &huge).failed();
+    assert!(
+        refused.contains("spec.size: Unsupported value: \"huge\": supported values: \"small\", \"large\""),
+        "{refused}"
+    );
+    let other = cluster.sh("kubectl apply --server-side --field-manager=other -f -", widget).failed();
+    assert!(other.contains("conflict with \"kubectl-client-side-apply\""), "{other}");
+    let strategic = cluster.kubectl("patch wd one -p '{}'").failed();
+    assert!(strategic.contains("is not supported by shop.example/v1, Kind=Widget"), "{strategic}");
+    cluster.kubectl("delete crd widgets.shop.example").ok();
+    let gone = cluster.kubectl("get wd").failed();
+    assert!(gone.contains("the server could not find the requested resource (get widgets.shop.example)"), "{gone}");
 }
 
 #[test]

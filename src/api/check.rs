@@ -183,6 +183,14 @@ pub(crate) fn ip(errors: &mut ErrorList, path: &Path, value: &str) -> bool {
     false
 }
 
+/// `GetWarningsForIP`, as far as validation lets odd addresses through.
+pub(crate) fn ip_warning(path: &Path, value: &str) -> Option<String> {
+    let address: IpAddr = value.parse().ok().filter(IpAddr::is_ipv6)?;
+    let canonical = address.to_string();
+    let is_odd = canonical != value;
+    is_odd.then(|| format!("{path}: IPv6 address {value:?} should be in RFC 5952 canonical format ({canonical:?})"))
+}
+
 /// `IsValidCIDRForLegacyField` with strict validation.
 pub(crate) fn cidr(errors: &mut ErrorList, path: &Path, value: &str) {
     let Some(block) = Cidr::parse(value) else {

@@ -176,13 +176,18 @@ fn validate_ports(errors: &mut ErrorList, path: &Path, ports: &[EndpointPort]) {
     }
 }
 
-/// `warnOnAddressType`.
+/// `warnOnDeprecatedAddressType` and `warnOnBadIPs`.
 pub(super) fn warnings(slice: &EndpointSlice) -> Vec<String> {
     if slice.address_type == "FQDN" {
-        vec!["addressType: FQDN endpoints are deprecated".to_owned()]
-    } else {
-        Vec::new()
+        return vec!["addressType: FQDN endpoints are deprecated".to_owned()];
     }
+    let mut warnings = Vec::new();
+    for (index, endpoint) in list(&slice.endpoints).iter().enumerate().filter(|_| slice.address_type == "IPv6") {
+        let path = Path::new("endpoints").index(index).child("addresses");
+        let addresses = endpoint.addresses.iter().enumerate();
+        warnings.extend(addresses.filter_map(|(index, address)| check::ip_warning(&path.index(index), address)));
+    }
+    warnings
 }
 
 pub(super) const COLUMNS: &[ColumnDefinition] = &[

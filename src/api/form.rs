@@ -188,6 +188,9 @@ fn write_nulls(kind: Kind, value: &mut Value) {
             let drivers = value.pointer_mut("/spec/drivers").and_then(Value::as_array_mut);
             drivers.into_iter().flatten().for_each(|driver| null_if_missing(driver, &["topologyKeys"]));
         }
+        Kind::CustomResourceDefinition => {
+            null_if_missing(&mut value["status"], &["conditions", "storedVersions"]);
+        }
         Kind::HorizontalPodAutoscaler => null_if_missing(&mut value["status"], &["currentMetrics"]),
         Kind::Pod => {
             let conditions = value.pointer_mut("/status/conditions").and_then(Value::as_array_mut);

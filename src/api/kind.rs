@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
+use super::apiextensions::CustomKind;
 use crate::machinery::schema::{self, Struct};
 
 /// What the API server knows of a kind before it has seen an object.
@@ -81,11 +82,28 @@ macro_rules! kinds {
         /// A kind of the API that this server serves.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs, reason = "the names are the API's own")]
-        pub enum Kind { $($kind),* }
+        pub enum Kind {
+            $($kind,)*
+            /// A kind that a CustomResourceDefinition declares.
+            Custom(CustomKind),
+        }
+
+        /// The places of the kinds in the table.
+        #[derive(Clone, Copy)]
+        enum Place { $($kind,)* Custom }
 
         impl Kind {
-            /// Every kind, in the order of the table.
+            /// Every kind that is built in, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            /// The kind's place in the table; all custom kinds share the one behind it.
+            #[must_use]
+            pub const fn index(self) -> usize {
+                match self {
+                    $(Self::$kind => Place::$kind as usize,)*
+                    Self::Custom(_) => Place::Custom as usize,
+                }
+            }
 
             /// The kind's row of the table.
             #[must_use]
@@ -103,6 +121,7 @@ macro_rules! kinds {
                         subresources: &[$(Subresource::$sub),*],
                         generation: $generation,
                     },)*
+                    Self::Custom(custom) => custom.info(),
                 }
             }
         }
@@ -112,6 +131,7 @@ macro_rules! kinds {
 kinds! {
     ConfigMap, "", "v1", "configmaps", "configmap", ["cm"], true, [], [], false;
     Binding, "", "v1", "bindings", "binding", [], true, [], [], false;
+    ComponentStatus, "", "v1", "componentstatuses", "componentstatus", ["cs"], false, [], [], false;
     Endpoints, "", "v1", "endpoints", "endpoints", ["ep"], true, [], [], false;
     Event, "", "v1", "events", "event", ["ev"], true, [], [], false;
     LimitRange, "", "v1", "limitranges", "limitrange", ["limits"], true, [], [], false;
@@ -175,15 +195,11 @@ kinds! {
     ResourceSlice, "resource.k8s.io", "v1", "resourceslices", "resourceslice", [], false, [], [], true;
     FlowSchema, "flowcontrol.apiserver.k8s.io", "v1", "flowschemas", "flowschema", [], false, [], [Status], true;
     PriorityLevelConfiguration, "flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations", "prioritylevelconfiguration", [], false, [], [Status], true;
+    NodeMetrics, "metrics.k8s.io", "v1beta1", "nodes", "", [], false, [], [], false;
+    PodMetrics, "metrics.k8s.io", "v1beta1", "pods", "", [], true, [], [], false;
 }
 
 impl Kind {
-    /// The kind's place in the table.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
     /// `v1` or `apps/v1`.
     #[must_use]
     pub fn api_version(self) -> String {
@@ -198,10 +214,34 @@ impl Kind {
             let schema = |kind: &Kind| schema::lookup(&kind.api_version(), kind.info().kind);
             Kind::ALL.iter().map(schema).collect()
         });
-        SCHEMAS[self.index()]
+        SCHEMAS.get(self.index()).copied().flatten()
     }
 
-    /// The kind that a manifest with these two fields means.
+    /// How many places [`Self::index`] tells apart.
+    pub const PLACES: usize = Self::ALL.len() + 1;
+
+    /// The kind under which its objects are watched: components watch all custom kinds or none.
+    #[must_use]
+    pub const fn as_watched(self) -> Self {
+        if let Self::Custom(_) = self { Self::Custom(CustomKind::ANY) } else { self }
+    }
+
+    /// The kind of lists of the kind: `PodList`.
+    #[must_use]
+    pub fn list_kind(self) -> String {
+        match self {
+            Self::Custom(custom) => custom.definition().list_kind.to_owned(),
+            kind => format!("{kind}List"),
+        }
+    }
+
+    /// The kind's definition, when it is a custom one.
+    #[must_use]
+    pub const fn custom(self) -> Option<CustomKind> {
+        if let Self::Custom(custom) = self { Some(custom) } else { None }
+    }
+
+    /// The built-in kind that a manifest with these two fields means.
     #[must_use]
     pub fn from_manifest(api_version: &str, kind: &str) -> Option<Self> {
         Self::ALL
@@ -221,16 +261,23 @@ impl Kind {
     /// are gone.
     #[must_use]
     pub const fn is_stored(self) -> bool {
-        !matches!(
-            self,
-            Self::Binding
-                | Self::SelfSubjectReview
-                | Self::TokenReview
-                | Self::LocalSubjectAccessReview
-                | Self::SelfSubjectAccessReview
-                | Self::SelfSubjectRulesReview
-                | Self::SubjectAccessReview
-        )
+        !self.is_computed()
+            && !matches!(
+                self,
+                Self::Binding
+                    | Self::SelfSubjectReview
+                    | Self::TokenReview
+                    | Self::LocalSubjectAccessReview
+                    | Self::SelfSubjectAccessReview
+                    | Self::SelfSubjectRulesReview
+                    | Self::SubjectAccessReview
+            )
+    }
+
+    /// Whether objects of the kind are worked out when somebody asks for them: they can be read, and nothing else.
+    #[must_use]
+    pub const fn is_computed(self) -> bool {
+        matches!(self, Self::ComponentStatus | Self::NodeMetrics | Self::PodMetrics)
     }
 
     /// Whether a subresource of this name exists for the kind.

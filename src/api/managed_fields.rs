@@ -15,6 +15,9 @@ use crate::machinery::schema::{Custom, Struct, Type};
 /// The type of a kind's objects. Of a kind that is not in the table nothing is known.
 #[must_use]
 pub fn type_of(kind: Kind) -> TypeRef {
+    if let Kind::Custom(custom) = kind {
+        return TypeRef::Resource(&custom.definition().schema);
+    }
     kind.schema().map_or(TypeRef::Deduced, TypeRef::Struct)
 }
 

@@ -116,7 +116,12 @@ fn validate_owner_references(errors: &mut ErrorList, path: &Path, owners: &[Owne
 }
 
 fn validate_owner_reference(errors: &mut ErrorList, path: &Path, owner: &OwnerReference) {
-    let version = owner.api_version.rsplit('/').next().unwrap_or("");
+    // What has two slashes is no version at all to Go.
+    let version = match owner.api_version.split_once('/') {
+        Some((_, version)) if version.contains('/') => "",
+        Some((_, version)) => version,
+        None => owner.api_version.as_str(),
+    };
     if version.is_empty() {
         let detail = "version must not be empty";
         errors.push(FieldError::invalid(&path.child("apiVersion"), owner.api_version.as_str(), detail));

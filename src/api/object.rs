@@ -212,6 +212,17 @@ impl Object {
         ObjectKey::of(self.metadata())
     }
 
+    /// The object as another version of its custom kind has it; of built-in kinds, the object.
+    #[must_use]
+    pub fn in_version(self, kind: Kind) -> Self {
+        match (self, kind) {
+            (Self::Unstructured(object), Kind::Custom(wanted)) => {
+                Self::Unstructured(super::apiextensions::in_version(object, wanted))
+            }
+            (object, _) => object,
+        }
+    }
+
     /// The object as the type `K`, or `None` when it is of another kind.
     #[must_use]
     pub fn downcast<K: Resource>(&self) -> Option<&Arc<K>> {

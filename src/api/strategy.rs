@@ -19,9 +19,10 @@ use super::check::{invalid_each, text};
 use super::kind::Kind;
 use super::kind::Subresource;
 use super::object::Object;
+use super::unstructured::Unstructured;
 use super::{
-    admission_registration, apps, autoscaling, batch, coordination, core, discovery, meta, networking, node, policy,
-    rbac, scheduling, storage,
+    admission_registration, api_registration, apiextensions, apps, autoscaling, batch, certificates, coordination,
+    core, discovery, flow_control, meta, networking, node, policy, rbac, resource, scheduling, storage,
 };
 use crate::machinery::time::Time;
 
@@ -62,9 +63,20 @@ pub fn default(object: &mut Object) {
             rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
         }
         Object::StorageClass(object) => storage::class::default(Arc::make_mut(object)),
-        Object::Unstructured(object) if object.kind == Kind::CSIDriver => {
-            storage::csi_driver::default(Arc::make_mut(object));
-        }
+        Object::Unstructured(object) => default_unstructured(object),
+        _ => {}
+    }
+}
+
+#[inline(never)]
+fn default_unstructured(object: &mut Arc<Unstructured>) {
+    match object.kind {
+        Kind::CSIDriver => storage::csi_driver::default(Arc::make_mut(object)),
+        Kind::APIService => api_registration::default(Arc::make_mut(object)),
+        kind if flow_control::has(kind) => flow_control::default(Arc::make_mut(object)),
+        kind if resource::has(kind) => resource::default(Arc::make_mut(object)),
+        Kind::CustomResourceDefinition => apiextensions::default(Arc::make_mut(object)),
+        Kind::Custom(custom) => apiextensions::custom::default(Arc::make_mut(object), custom),
         _ => {}
     }
 }
@@ -104,7 +116,13 @@ pub fn prepare_for_create(object: &mut Object) {
         Object::IngressClass(object) => networking::ingress_class::prepare_for_create(Arc::make_mut(object)),
         Object::NetworkPolicy(object) => networking::network_policy::prepare_for_create(Arc::make_mut(object)),
         Object::PodTemplate(object) => core::pod_template::prepare_for_create(Arc::make_mut(object)),
-        Object::Unstructured(object) => Arc::make_mut(object).prepare_for_create(),
+        Object::Unstructured(object) => {
+            let object = Arc::make_mut(object);
+            object.prepare_for_create();
+            if object.kind == Kind::CustomResourceDefinition {
+                apiextensions::prepare_for_create(object);
+            }
+        }
         _ => {}
     }
 }
@@ -144,12 +162,7 @@ pub fn validate(object: &Object) -> ErrorList {
         Object::ServiceAccount(object) => core::config::validate_service_account(object),
         Object::StorageClass(object) => storage::class::validate(object),
         Object::VolumeAttachment(object) => storage::volume_attachment::validate(object),
-        Object::Unstructured(object) => match object.kind {
-            Kind::CSIDriver => storage::csi_driver::validate(object),
-            Kind::CSIStorageCapacity => storage::capacity::validate(object),
-            Kind::VolumeAttributesClass => storage::attributes_class::validate(object),
-            _ => ErrorList::new(),
-        },
+        Object::Unstructured(object) => validate_unstructured(object),
         Object::ClusterRole(object) => rbac::validate_cluster_role(object),
         Object::ClusterRoleBinding(object) => rbac::validate_cluster_binding(object),
         Object::Endpoints(object) => core::endpoints::validate(object),
@@ -163,6 +176,22 @@ pub fn validate(object: &Object) -> ErrorList {
     };
     // What every kind's name must be at least is asked only when nothing else is wrong.
     if errors.is_empty() { validate_name_in_address(object) } else { errors }
+}
+
+#[inline(never)]
+fn validate_unstructured(object: &Unstructured) -> ErrorList {
+    match object.kind {
+        Kind::CSIDriver => storage::csi_driver::validate(object),
+        Kind::CSIStorageCapacity => storage::capacity::validate(object),
+        Kind::VolumeAttributesClass => storage::attributes_class::validate(object),
+        Kind::APIService => api_registration::validate(object),
+        Kind::CertificateSigningRequest => certificates::validate(object),
+        Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::validate(object),
+        Kind::CustomResourceDefinition => apiextensions::validate(object),
+        Kind::Custom(custom) => apiextensions::custom::validate(object, None, custom),
+        kind if flow_control::has(kind) => flow_control::validate(object),
+        _ => ErrorList::new(),
+    }
 }
 
 /// `ValidateObjectMetaAccessor` with `ValidatePathSegmentName`: what an address can carry.
@@ -220,6 +249,11 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         VolumeAttachment => |new, old| storage::volume_attachment::prepare_for_update(Arc::make_mut(new), old, subresource),
         Unstructured => |new, old| match new.kind {
             Kind::CSIDriver => storage::csi_driver::prepare_for_update(Arc::make_mut(new), old),
+            Kind::CertificateSigningRequest => certificates::prepare_for_update(Arc::make_mut(new), old, subresource),
+            Kind::CustomResourceDefinition => {
+                apiextensions::prepare_for_update(Arc::make_mut(new), old, subresource);
+            }
+            Kind::Custom(_) => apiextensions::custom::prepare_for_update(Arc::make_mut(new), old, subresource),
             _ => Arc::make_mut(new).prepare_for_update(old, subresource),
         },
         HorizontalPodAutoscaler => |new, old| autoscaling::prepare_for_update(Arc::make_mut(new), old, subresource),
@@ -231,10 +265,17 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
     });
 }
 
-/// Writes down when a volume entered its phase: the one thing that an update's strategy needs a clock for.
+/// Writes down when a volume entered its phase, or when somebody decided: all that an update's strategy needs a clock
+/// for.
 pub fn stamp(new: &mut Object, old: &Object, now: Time) {
-    if let (Object::PersistentVolume(new), Object::PersistentVolume(old)) = (new, old) {
-        core::persistent_volume::stamp_phase(Arc::make_mut(new), old, now);
+    match (new, old) {
+        (Object::PersistentVolume(new), Object::PersistentVolume(old)) => {
+            core::persistent_volume::stamp_phase(Arc::make_mut(new), old, now);
+        }
+        (Object::Unstructured(new), _) if new.kind == Kind::CertificateSigningRequest => {
+            certificates::stamp(Arc::make_mut(new), now);
+        }
+        _ => {}
     }
 }
 
@@ -247,7 +288,7 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
     assert_eq!(new.kind(), old.kind(), "an update never changes the kind");
     if let Object::Service(service) = new {
         // The allocator looks at a Service before anybody else does.
-        let errors = core::service::validate_families(service);
+        let errors = core::service::validate_families(service, true);
         if !errors.is_empty() && subresource.is_none() {
             return errors;
         }
@@ -289,10 +330,7 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
             kind if admission_registration::has(kind) => {
                 if subresource.is_none() { admission_registration::validate(new) } else { ErrorList::new() }
             }
-            Kind::CSIDriver => storage::csi_driver::validate_update(new, old),
-            Kind::CSIStorageCapacity => storage::capacity::validate_update(new, old),
-            Kind::VolumeAttributesClass => storage::attributes_class::validate_update(new, old),
-            _ => ErrorList::new(),
+            _ => validate_unstructured_update(new, old, subresource),
         },
         ClusterRole => |new, old| rbac::validate_cluster_role_update(new, old),
         ClusterRoleBinding => |new, old| rbac::validate_cluster_binding_update(new, old),
@@ -309,6 +347,22 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
     errors
 }
 
+#[inline(never)]
+fn validate_unstructured_update(new: &Unstructured, old: &Unstructured, subresource: Option<Subresource>) -> ErrorList {
+    match new.kind {
+        Kind::CSIDriver => storage::csi_driver::validate_update(new, old),
+        Kind::CSIStorageCapacity => storage::capacity::validate_update(new, old),
+        Kind::VolumeAttributesClass => storage::attributes_class::validate_update(new, old),
+        Kind::CertificateSigningRequest => certificates::validate_update(new, old, subresource),
+        Kind::APIService if subresource.is_none() => api_registration::validate(new),
+        Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::validate_update(new, old),
+        Kind::CustomResourceDefinition => apiextensions::validate_update(new, old, subresource),
+        Kind::Custom(custom) => apiextensions::custom::validate(new, Some((old, subresource)), custom),
+        kind if flow_control::has(kind) && subresource.is_none() => flow_control::validate(new),
+        _ => ErrorList::new(),
+    }
+}
+
 /// What the server says in `Warning` headers about a write that it accepts; `old` is `None` for a creation.
 #[must_use]
 pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
@@ -322,7 +376,12 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
         Object::PersistentVolume(new) => core::persistent_volume::warnings(new),
         Object::PersistentVolumeClaim(new) => core::claim::warnings(new),
         Object::StorageClass(new) => storage::class::warnings(new),
-        Object::Unstructured(new) if new.kind == Kind::CSIStorageCapacity => storage::capacity::warnings(new),
+        Object::Unstructured(new) => match new.kind {
+            Kind::CSIStorageCapacity => storage::capacity::warnings(new),
+            Kind::CustomResourceDefinition => apiextensions::warnings(new, old),
+            Kind::Custom(_) => apiextensions::custom::warnings(new, old),
+            _ => Vec::new(),
+        },
         Object::Pod(new) => {
             let old = old.and_then(Object::downcast).map(|old| &**old);
             core::pod::strategy::warnings(new, old)

@@ -12,9 +12,10 @@ use crate::machinery::time::Time;
 use super::check;
 use super::kind::Kind;
 use super::object::Object;
+use super::unstructured::Unstructured;
 use super::{
-    admission_registration, apps, autoscaling, batch, coordination, core, discovery, networking, node, policy, rbac,
-    scheduling, storage,
+    admission_registration, api_registration, apiextensions, apps, autoscaling, batch, certificates, computed,
+    coordination, core, discovery, flow_control, networking, node, policy, rbac, resource, scheduling, storage,
 };
 
 /// A column of a table.
@@ -48,6 +49,17 @@ impl ColumnDefinition {
     /// When the object was made: what kinds without columns of their own show.
     pub(super) const CREATED_AT: Self =
         Self { name: "Created At", column_type: "date", format: "", description: AGE.description, priority: 0 };
+
+    /// The column as a table declares it.
+    fn to_value(self) -> Value {
+        json!({
+            "name": self.name,
+            "type": self.column_type,
+            "format": self.format,
+            "description": self.description,
+            "priority": self.priority,
+        })
+    }
 
     /// The same column, shown only by `-o wide`.
     pub(super) const fn wide(self) -> Self {
@@ -88,7 +100,7 @@ pub enum IncludeObject {
     Object,
 }
 
-/// The columns of a kind.
+/// The columns of a kind that is built in.
 #[must_use]
 pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
     match kind {
@@ -132,7 +144,15 @@ pub fn columns(kind: Kind) -> &'static [ColumnDefinition] {
         Kind::NetworkPolicy => networking::network_policy::COLUMNS,
         Kind::PodTemplate => core::pod_template::COLUMNS,
         Kind::RoleBinding => rbac::BINDING_COLUMNS,
+        Kind::APIService => api_registration::COLUMNS,
+        Kind::CertificateSigningRequest => certificates::COLUMNS,
+        Kind::ComponentStatus => computed::COMPONENT_STATUS_COLUMNS,
+        Kind::NodeMetrics | Kind::PodMetrics => computed::METRICS_COLUMNS,
+        Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::columns(kind),
+        Kind::CustomResourceDefinition => apiextensions::COLUMNS,
         kind if admission_registration::has(kind) => admission_registration::columns(kind),
+        kind if flow_control::has(kind) => flow_control::columns(kind),
+        kind if resource::has(kind) => resource::columns(kind),
         _ => &[NAME, AGE],
     }
 }
@@ -186,30 +206,39 @@ pub fn row(object: &Object, now: Time) -> Vec<Value> {
         Object::CSINode(object) => storage::csi_node::row(object, now),
         Object::StorageClass(object) => storage::class::row(object, now),
         Object::VolumeAttachment(object) => storage::volume_attachment::row(object, now),
-        Object::Unstructured(object) if object.kind == Kind::CSIDriver => storage::csi_driver::row(object, now),
-        Object::Unstructured(object) if object.kind == Kind::CSIStorageCapacity => storage::capacity::row(object),
-        Object::Unstructured(object) if object.kind == Kind::VolumeAttributesClass => {
-            storage::attributes_class::row(object, now)
-        }
-        other => vec![name_of(other.metadata()), age_of(other.metadata(), now)],
+        Object::Unstructured(unstructured) => unstructured_row(object, unstructured, now),
+    }
+}
+
+#[inline(never)]
+fn unstructured_row(whole: &Object, object: &Unstructured, now: Time) -> Vec<Value> {
+    match object.kind {
+        Kind::Custom(custom) => apiextensions::row(&custom.definition().columns, whole, now),
+        Kind::CustomResourceDefinition => apiextensions::definition_row(&object.metadata),
+        Kind::CSIDriver => storage::csi_driver::row(object, now),
+        Kind::CSIStorageCapacity => storage::capacity::row(object),
+        Kind::VolumeAttributesClass => storage::attributes_class::row(object, now),
+        Kind::APIService => api_registration::row(object, now),
+        Kind::CertificateSigningRequest => certificates::row(object, now),
+        Kind::ComponentStatus => computed::component_status_row(object),
+        Kind::NodeMetrics | Kind::PodMetrics => computed::metrics_row(object),
+        Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::row(object, now),
+        kind if flow_control::has(kind) => flow_control::row(object, now),
+        kind if resource::has(kind) => resource::row(object, now),
+        _ => vec![name_of(&object.metadata), age_of(&object.metadata, now)],
     }
 }
 
 /// A table of objects of one kind; the caller sets `metadata.resourceVersion` of the list.
 #[must_use]
 pub fn table(kind: Kind, objects: &[Object], include: IncludeObject, now: Time) -> Value {
-    let definitions: Vec<Value> = columns(kind)
-        .iter()
-        .map(|column| {
-            json!({
-                "name": column.name,
-                "type": column.column_type,
-                "format": column.format,
-                "description": column.description,
-                "priority": column.priority,
-            })
-        })
-        .collect();
+    let definitions: Vec<Value> = match kind.custom() {
+        Some(custom) => {
+            let columns = custom.definition().columns.iter().map(apiextensions::Column::definition);
+            std::iter::once(NAME.to_value()).chain(columns).collect()
+        }
+        None => columns(kind).iter().map(|column| column.to_value()).collect(),
+    };
     let rows: Vec<Value> = objects.iter().map(|object| table_row(object, include, now)).collect();
     json!({
         "kind": "Table",

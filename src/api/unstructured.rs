@@ -42,6 +42,9 @@ impl Unstructured {
 
     /// `PrepareForCreate` as most kinds have it: status is the server's, and the first generation is 1.
     pub(super) fn prepare_for_create(&mut self) {
+        if self.kind.custom().is_some() && self.kind.has(super::kind::Subresource::Status) {
+            self.fields.shift_remove("status");
+        }
         if self.kind.has(super::kind::Subresource::Status) {
             self.clear_status();
         }

@@ -13,11 +13,16 @@ pub fn unknown_address() -> Status {
     Status::new(Reason::NotFound, "the server could not find the requested resource")
 }
 
-/// What a path below `/api` or `/apis` is about; what follows a `?` is not looked at.
+/// What a path below `/api` or `/apis` is about, as long as its kind is built in; what follows a `?` is not looked at.
 ///
 /// # Errors
 /// `NotFound` when it leads nowhere.
 pub fn target(path: &str) -> Result<Target, Status> {
+    target_among(path, &Vec::new)
+}
+
+/// As [`target`], with the custom kinds that there are.
+pub(super) fn target_among(path: &str, custom: &dyn Fn() -> Vec<Kind>) -> Result<Target, Status> {
     let path = path.split('?').next().unwrap_or(path).trim_matches('/');
     let parts: Option<Vec<String>> = path.split('/').map(decode).collect();
     let parts = parts.ok_or_else(unknown_address)?;
@@ -28,6 +33,8 @@ pub fn target(path: &str) -> Result<Target, Status> {
         _ => return Err(unknown_address()),
     };
     let rest: Vec<&str> = parts.collect();
+    let custom = if group.contains('.') { custom() } else { Vec::new() };
+    let is_plural = |word: &str| is_plural(word) || custom.iter().any(|kind| kind.info().plural == word);
     let (namespace, rest) = match rest.as_slice() {
         ["namespaces", namespace, rest @ ..] if rest.len() > 1 || matches!(rest, [one] if is_plural(one)) => {
             (*namespace, rest)
@@ -40,7 +47,8 @@ pub fn target(path: &str) -> Result<Target, Status> {
         info.group == group && info.version == version && info.plural == plural
     };
     let in_other_version = || other_version(group, version, plural).map(|other| &other.kind);
-    let kind = *Kind::ALL.iter().find(fits).or_else(in_other_version).ok_or_else(unknown_address)?;
+    let built_in = Kind::ALL.iter().find(fits).or_else(in_other_version);
+    let kind = *built_in.or_else(|| custom.iter().find(fits)).ok_or_else(unknown_address)?;
     let subresource = match rest.get(2) {
         None => None,
         Some(name) => {

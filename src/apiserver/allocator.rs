@@ -20,6 +20,8 @@ use super::write::invalid;
 
 /// 10.96.0.0/16, kubeadm's default is /12; what matters is that addresses look familiar.
 const SERVICE_NETWORK: [u8; 2] = [10, 96];
+/// The same as a block.
+pub(super) const SERVICE_RANGE: &str = "10.96.0.0/16";
 const NODE_PORT_FIRST: i32 = 30_000;
 const NODE_PORT_COUNT: i32 = 2768;
 /// Of both ranges, this much at the low end is left to those who ask for a certain one.
@@ -63,7 +65,7 @@ impl Allocator {
         random: &mut Random,
     ) -> Result<Option<Self>, Status> {
         let Object::Service(service) = object else { return Ok(None) };
-        let errors = validate_families(service);
+        let errors = validate_families(service, existing.is_some());
         if !errors.is_empty() {
             return Err(invalid(object, &errors));
         }

@@ -27,6 +27,7 @@ impl ApiServer {
         let manager = manager(options)?;
         check_config(target.kind, config)?;
         let existing = self.etcd.get(target.kind, &target.key()).cloned();
+        let existing = existing.map(|existing| existing.in_version(target.kind));
         if existing.is_none() && target.subresource.is_some() {
             return Err(Self::not_found(target.kind, &target.key()));
         }
@@ -38,7 +39,7 @@ impl ApiServer {
         };
         context.cause.ownership = Ownership::Settled(Arc::new(applied.managed));
         strategy::default(&mut object);
-        check_name(target, &mut object)?;
+        check_name(target, object.metadata().name.as_deref())?;
         check_namespace(target, &mut object)?;
         match existing {
             Some(existing) => self.replace(context, target, &existing, object, options),

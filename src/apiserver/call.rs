@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::address::{self, Query, unknown_address};
+use super::address::{Query, unknown_address};
 use super::{
-    Body, DeleteOptions, FieldValidation, ListOptions, Patch, Propagation, Request, Target, User, Verb, VersionMatch,
-    WriteOptions,
+    ApiServer, Body, DeleteOptions, FieldValidation, ListOptions, Patch, Propagation, Request, Target, User, Verb,
+    VersionMatch, WriteOptions,
 };
 use crate::api::{Kind, Name, Subresource};
 use crate::etcd::{Cause, Why};
@@ -80,8 +80,8 @@ impl Call {
     ///
     /// # Errors
     /// The refusal of a call that asks for nothing that there is.
-    pub fn request(&self) -> Result<Request, Status> {
-        let target = address::target(&self.path)?;
+    pub fn request(&self, api: &ApiServer) -> Result<Request, Status> {
+        let target = api.address(&self.path)?;
         let query = Query::of(&self.path);
         let verb = self.verb(&target, &query)?;
         let actor = if self.client.is_empty() { "unknown" } else { &self.client };
@@ -105,7 +105,15 @@ impl Call {
         let body = || Body::Json(self.body.clone());
         match self.method.as_str() {
             "GET" | "HEAD" if is_collection => Ok(Verb::List(list_options(query)?)),
-            "GET" | "HEAD" => Ok(Verb::Get),
+            "GET" | "HEAD" => {
+                let version = query.get("resourceVersion");
+                if !version.is_empty() && version.parse::<u64>().is_err() {
+                    let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+                    let why = format!("resourceVersion: Invalid value: {version:?}: {why}");
+                    return Err(Status::new(Reason::Unknown, why));
+                }
+                Ok(Verb::Get)
+            }
             "POST" if is_collection != target.subresource.is_some() => {
                 if target.kind.info().namespaced && target.namespace.is_empty() {
                     return Err(Status::method_not_allowed());
@@ -214,9 +222,9 @@ fn field_manager(query: &Query, kind: &str) -> Result<Option<Name>, Status> {
     if manager.len() > FIELD_MANAGER_BYTES_MAX {
         return Err(invalid_options(kind, FieldError::too_long(&path, FIELD_MANAGER_BYTES_MAX)));
     }
-    if manager.chars().any(char::is_control) {
-        let error = FieldError::invalid(&path, manager, "should only contain printable characters");
-        return Err(invalid_options(kind, error));
+    if let Some((at, sign)) = manager.char_indices().find(|(_, sign)| sign.is_control()) {
+        let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(sign));
+        return Err(invalid_options(kind, FieldError::invalid(&path, manager, &detail)));
     }
     Ok(Some(manager).filter(|manager| !manager.is_empty()).map(Name::from))
 }
@@ -247,6 +255,9 @@ fn delete_options(query: &Query, body: &Value) -> Result<DeleteOptions, Status> 
     if !body.is_null() {
         return delete_options_of_body(body);
     }
+    if query.has("orphanDependents") && query.has("propagationPolicy") {
+        return Err(two_policies(query.get("propagationPolicy")));
+    }
     let given: Vec<&str> = query.all("dryRun").collect();
     let grace_period_seconds = match query.get("gracePeriodSeconds") {
         "" => None,
@@ -266,12 +277,7 @@ fn delete_options_of_body(body: &Value) -> Result<DeleteOptions, Status> {
         return Err(Status::bad_request("expected a DeleteOptions object"));
     }
     if !body["orphanDependents"].is_null() && !body["propagationPolicy"].is_null() {
-        let error = FieldError::invalid(
-            &Path::new("propagationPolicy"),
-            body["propagationPolicy"].clone(),
-            "orphanDependents and deletionPropagation cannot be both set",
-        );
-        return Err(invalid_options("DeleteOptions", error));
+        return Err(two_policies(body["propagationPolicy"].as_str().unwrap_or("")));
     }
     let given: Vec<&str> = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     Ok(DeleteOptions {
@@ -284,6 +290,12 @@ fn delete_options_of_body(body: &Value) -> Result<DeleteOptions, Status> {
         resource_version: text(&body["preconditions"]["resourceVersion"]),
         dry_run: dry_run(&given, "DeleteOptions")?,
     })
+}
+
+/// An old and a new word about the dependents.
+fn two_policies(policy: &str) -> Status {
+    let detail = "orphanDependents and deletionPropagation cannot be both set";
+    invalid_options("DeleteOptions", FieldError::invalid(&Path::new("propagationPolicy"), policy, detail))
 }
 
 fn propagation(policy: &str, orphan_dependents: bool) -> Result<Option<Propagation>, Status> {
@@ -303,6 +315,14 @@ fn propagation(policy: &str, orphan_dependents: bool) -> Result<Option<Propagati
 
 fn parse_int_error(text: &str) -> String {
     format!("strconv.ParseInt: parsing {text:?}: invalid syntax")
+}
+
+/// An option that is a number must be one, before anything else is asked.
+pub(crate) fn check_integer(query: &Query, option: &str) -> Result<(), Status> {
+    match query.get(option) {
+        "" => Ok(()),
+        text => text.parse::<i64>().map(|_| ()).map_err(|_| Status::bad_request(parse_int_error(text))),
+    }
 }
 
 /// `ValidateListOptions` of `apimachinery/pkg/apis/meta/internalversion/validation`.
@@ -335,6 +355,8 @@ fn list_option_errors(query: &Query) -> Vec<FieldError> {
 
 /// `ListOptions` of a list.
 fn list_options(query: &Query) -> Result<ListOptions, Status> {
+    check_integer(query, "timeoutSeconds")?;
+    check_integer(query, "limit")?;
     let errors = list_option_errors(query);
     if !errors.is_empty() {
         return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors));
@@ -344,10 +366,7 @@ fn list_options(query: &Query) -> Result<ListOptions, Status> {
         "NotOlderThan" => Some(VersionMatch::NotOlderThan),
         _ => None,
     };
-    let limit = match query.get("limit") {
-        "" => 0,
-        text => text.parse::<i64>().map_err(|_| Status::bad_request(parse_int_error(text)))?,
-    };
+    let limit = query.get("limit").parse::<i64>().unwrap_or(0);
     Ok(ListOptions {
         label_selector: query.get("labelSelector").to_owned(),
         field_selector: query.get("fieldSelector").to_owned(),

@@ -179,6 +179,7 @@ impl std::fmt::Display for Pairs<'_> {
 mod tests {
     use super::*;
     use crate::api::{Kind, ObjectKey, Subresource};
+    use crate::apiserver::ApiServer;
     use crate::etcd::{Cause, Why};
 
     #[test]
@@ -222,7 +223,7 @@ mod tests {
             let user = User::impersonated("jane", &["team a".to_owned()]);
             let request = Request { user, cause, target, verb };
             let call = Call::of_request(&request, "kubectl do it");
-            let again = call.request().unwrap_or_else(|error| panic!("{call:?}: {error}"));
+            let again = call.request(&ApiServer::new()).unwrap_or_else(|error| panic!("{call:?}: {error}"));
             assert_eq!(Request { cause: request.cause.clone(), ..again }, request, "{call:?}");
         }
     }

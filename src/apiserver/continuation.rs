@@ -3,12 +3,13 @@
 //! `k8s.io/apiserver/pkg/storage/continue.go` and `storage/etcd3/errors.go`. The token is upstream's own: JSON in base64,
 //! with the key at which the next page begins.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::ObjectKey;
 use crate::etcd::Revision;
 use crate::machinery::base64;
 use crate::machinery::status::Status;
+use crate::machinery::yaml;
 
 use super::Target;
 
@@ -50,7 +51,9 @@ impl Continuation {
         let padding = "=".repeat((4 - standard.len() % 4) % 4);
         let bytes = base64::decode(&(standard + &padding))
             .map_err(|at| invalid(&format!(": illegal base64 data at input byte {at}")))?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|_| invalid(": unexpected end of JSON input"))?;
+        let value = yaml::read_json(&String::from_utf8_lossy(&bytes))
+            .map_err(|error| invalid(&format!(": {}", error.json_words())))?
+            .value;
         let version = value["v"].as_str().unwrap_or("");
         if version != "meta.k8s.io/v1" {
             return Err(invalid(&format!(": server does not recognize this encoded version {version}")));

@@ -23,6 +23,9 @@ pub(super) fn object(
         }
         Body::Json(value) => value,
     };
+    if let Kind::Custom(custom) = kind {
+        return super::custom::decode(custom, value, validation, warnings);
+    }
     let info = kind.info();
     let version = kind.api_version();
     let value = match other_version(kind, &value) {
@@ -43,6 +46,9 @@ pub(super) fn patched(
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<Object, Status> {
+    if let Kind::Custom(custom) = kind {
+        return super::custom::decode(custom, value.clone(), validation, warnings);
+    }
     let refused = |error: &str| {
         let mut whole = value.clone();
         complete(&mut whole);
@@ -54,8 +60,7 @@ pub(super) fn patched(
         return Err(refused(&unknown_conversion(said, kind)));
     }
     // Go knows versions that are no longer served, and converts them.
-    let is_old = said_kind == kind.info().kind && OLD_VERSIONS.contains(&(kind.info().group, said_version));
-    if !is_old {
+    if !is_old_version(kind, said_version) || said_kind != kind.info().kind {
         check_type(kind, &kind.api_version(), value)?;
         return decode(kind, value, validation, warnings, &refused);
     }
@@ -66,6 +71,10 @@ pub(super) fn patched(
 
 /// Decodes what server-side apply has merged; its fields are known to be those of the kind.
 pub(super) fn merged(kind: Kind, value: Value) -> Result<Object, String> {
+    if let Kind::Custom(custom) = kind {
+        let decoded = super::custom::decode(custom, value, FieldValidation::Ignore, &mut Vec::new());
+        return decoded.map_err(|status| status.message().to_owned());
+    }
     let why = std::cell::RefCell::new(String::new());
     let refused = |error: &str| {
         error.clone_into(&mut why.borrow_mut());
@@ -144,15 +153,37 @@ const OLD_VERSIONS: &[(&str, &str)] = &[
     ("storage.k8s.io", "storage.k8s.io/v1beta1"),
 ];
 
+/// Whether a version of a kind is known only because it was served once.
+pub(super) fn is_old_version(kind: Kind, version: &str) -> bool {
+    OLD_VERSIONS.contains(&(kind.info().group, version))
+}
+
 /// Both kinds are known, and there is no way from one to the other (`runtime.Scheme.ConvertToVersion`).
 fn unknown_conversion(said: Kind, kind: Kind) -> String {
     let internal = kind.info().group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
     format!("converting ({}.{said}) to ({internal}.{kind}): unknown conversion", said.info().version)
 }
 
+/// What upstream says of a body that does not even tell its kind (`transformDecodeError`).
+#[must_use]
+pub fn unrecognized(kind: &str, error: &str, body: &[u8]) -> Status {
+    const MAX: usize = 30;
+    let start = &body[..body.len().min(MAX)];
+    let mut shown = match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(start).into_owned(),
+        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if body.len() > MAX {
+        shown += " ...";
+    }
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {error} ({shown})"))
+}
+
 /// The object must say of itself what the address says of it.
 fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
-    let (said_version, said_kind) = strict::type_meta(value).map_err(Status::bad_request)?;
+    let (said_version, said_kind) = strict::type_meta(value)
+        .map_err(|error| unrecognized(kind.info().kind, &error, value.to_string().as_bytes()))?;
     if (said_version.is_empty() || said_version == version) && (said_kind.is_empty() || said_kind == kind.info().kind) {
         return Ok(());
     }
@@ -168,6 +199,15 @@ fn check_type(kind: Kind, version: &str, value: &Value) -> Result<(), Status> {
         return Err(Status::bad_request(format!(
             "{said_kind} in version {:?} cannot be handled as a {kind}: {why}",
             kind.info().version
+        )));
+    }
+    let is_known = Kind::from_manifest(said_version, kind.info().kind).is_some()
+        || OLD_VERSIONS.iter().any(|(_, version)| *version == said_version);
+    if !is_known {
+        let (_, short) = said_version.rsplit_once('/').unwrap_or(("", said_version));
+        let why = format!("no kind {said_kind:?} is registered for version {said_version:?} in scheme {SCHEME:?}");
+        return Err(Status::bad_request(format!(
+            "{said_kind} in version {short:?} cannot be handled as a {kind}: {why}"
         )));
     }
     Err(Status::bad_request(format!(

@@ -9,6 +9,7 @@ use crate::api::{Kind, Object, ObjectKey};
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
+use super::admission;
 use super::read::Filter;
 use super::write::{has_namespace_finalizers, store_error};
 use super::{ApiServer, Context, DeleteOptions, ListOptions, Propagation, Response, Target};
@@ -32,9 +33,13 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         let existing = self.etcd.get(kind, key).cloned().ok_or_else(|| Self::not_found(kind, key))?;
         check_preconditions(&existing, options)?;
+        admission::validate_deletion(&self.etcd, context, &existing, options.dry_run)?;
         if kind == Kind::PriorityClass && SYSTEM_CLASSES.iter().any(|(name, ..)| *name == &*key.name) {
             let why = "this is a system priority class and cannot be deleted";
             return Err(Status::forbidden(kind.info().group, kind.info().plural, &key.name, why));
+        }
+        if kind == Kind::CustomResourceDefinition && !existing.is_deleting() {
+            return self.delete_definition(context, &existing, options.dry_run);
         }
         if kind == Kind::Namespace {
             return self.delete_namespace(context, &existing, options);
@@ -71,6 +76,7 @@ impl ApiServer {
             .delete(context.now, &existing, context.cause.clone())
             .map_err(|error| store_error(kind, key, &error))?;
         self.allocator.release(&removed);
+        self.note_address(context.now, Some(&removed), None);
         Ok(if is_graceful(kind) { Response::Object(removed) } else { success(&removed) })
     }
 

@@ -3,7 +3,9 @@
 //! `kubernetes/pkg/apis/*/v1/conversion.go` (`AddFieldLabelConversionFunc`) and `registry/*/strategy.go`.
 
 use crate::api::{Kind, Object};
+use crate::machinery::jsonpath;
 use crate::machinery::status::Status;
+use crate::machinery::structural::nested;
 
 /// The fields of a kind that can be selected by, besides `metadata.name` and `metadata.namespace`.
 #[must_use]
@@ -43,11 +45,18 @@ pub const fn selectable_fields(kind: Kind) -> &'static [&'static str] {
     }
 }
 
+/// Whether lists of a custom kind can be selected by a field.
+#[inline(never)]
+fn is_selectable(kind: Kind, field: &str) -> bool {
+    kind.custom().is_some_and(|custom| custom.definition().selectable_fields.iter().any(|known| known == field))
+}
+
 /// Refuses a field that the kind cannot be selected by.
 pub(super) fn check_label(kind: Kind, field: &str) -> Result<(), Status> {
     let known = field == "metadata.name"
         || (field == "metadata.namespace" && kind.info().namespaced)
-        || selectable_fields(kind).contains(&field);
+        || selectable_fields(kind).contains(&field)
+        || is_selectable(kind, field);
     if known {
         return Ok(());
     }
@@ -62,6 +71,7 @@ pub(super) fn check_label(kind: Kind, field: &str) -> Result<(), Status> {
             format!("field label not supported: {field}")
         }
         Kind::Job => format!("field label {field:?} not supported for Job"),
+        Kind::Custom(_) => format!("field label not supported: {field}"),
         _ => format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
     }))
 }
@@ -94,6 +104,11 @@ pub(super) fn field_value(object: &Object, field: &str) -> Option<String> {
             _ => service.spec.as_ref()?.type_.clone(),
         },
         Object::Event(event) => event_field(event, field),
+        Object::Unstructured(object) if is_selectable(object.kind, field) => {
+            let (first, rest) = field.split_once('.').map_or((field, None), |(first, rest)| (first, Some(rest)));
+            let value = object.fields.get(first)?;
+            Some(jsonpath::print(rest.map_or(Some(value), |rest| nested(value, rest))?))
+        }
         _ => None,
     }
 }

@@ -11,18 +11,24 @@ mod apply;
 pub(crate) mod authorization;
 mod call;
 mod call_of_request;
+mod computed;
 mod continuation;
+mod custom;
 mod decode;
+mod definitions;
 mod delete;
 mod event_ttl;
 mod eviction;
 mod fields;
 mod managed_fields;
+pub mod metrics;
 mod pod;
 mod read;
 mod request;
 mod scale;
+mod start;
 mod token;
+mod upkeep;
 mod write;
 
 use crate::api::{Kind, Name, ObjectKey, Subresource};
@@ -32,7 +38,12 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use allocator::Allocator;
+#[cfg(feature = "serve")]
+pub(crate) use call::check_integer;
 pub use call::{Call, Caller, media_type};
+#[cfg(feature = "serve")]
+pub(crate) use decode::unrecognized;
+use definitions::Served;
 pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
 pub use fields::selectable_fields;
@@ -41,6 +52,7 @@ pub use request::{
     Answer, Body, DeleteOptions, FieldValidation, List, ListOptions, Patch, Propagation, Request, Response, Target,
     User, Verb, VersionMatch, WriteOptions,
 };
+pub use token::legacy_token;
 
 /// What every request for Endpoints is warned of since v1.33.
 const ENDPOINTS_DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
@@ -51,6 +63,10 @@ pub struct ApiServer {
     etcd: Etcd,
     allocator: Allocator,
     event_leases: EventLeases,
+    metrics: Option<std::sync::Arc<metrics::Metrics>>,
+    /// The revision at which the server was ready.
+    started_at: crate::etcd::Revision,
+    served: Served,
 }
 
 impl Default for ApiServer {
@@ -69,13 +85,22 @@ pub(crate) struct Context<'a> {
     cause: Cause,
     warnings: Vec<String>,
     created: bool,
+    /// Whether there is something to store even when the object stays as it is.
+    touches: bool,
 }
 
 impl ApiServer {
     /// A server in front of an empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self { etcd: Etcd::new(), allocator: Allocator::default(), event_leases: EventLeases::default() }
+        Self {
+            etcd: Etcd::new(),
+            allocator: Allocator::default(),
+            event_leases: EventLeases::default(),
+            metrics: None,
+            started_at: 0,
+            served: Served::default(),
+        }
     }
 
     /// The store, to be read.
@@ -96,7 +121,10 @@ impl ApiServer {
     /// The refusal, as a client would receive it.
     pub fn handle(&mut self, now: Time, random: &mut Random, request: Request) -> Result<Answer, Status> {
         self.authorize_request(&request)?;
-        let Request { mut cause, target, verb, user } = request;
+        let Request { mut cause, mut target, verb, user } = request;
+        if let Kind::Custom(kind) = target.kind {
+            target.kind = Kind::Custom(self.served_kind(kind, authorization::is_component(&user))?);
+        }
         if let Some(subresource) = target.subresource
             && !target.kind.has(subresource)
         {
@@ -106,27 +134,43 @@ impl ApiServer {
             ));
         }
         cause.ownership = managed_fields::ownership(&cause.actor, &target, &verb);
-        let mut context =
-            Context { now, random, user, subresource: target.subresource, cause, warnings: Vec::new(), created: false };
+        let mut context = Context {
+            now,
+            random,
+            user,
+            subresource: target.subresource,
+            cause,
+            warnings: Vec::new(),
+            created: false,
+            touches: false,
+        };
         let writes_event = target.kind == Kind::Event
             && matches!(verb, Verb::Create { .. } | Verb::Update { .. } | Verb::Patch { .. });
         let before = self.etcd.revision();
         if target.kind == Kind::Endpoints {
             context.warnings.push(ENDPOINTS_DEPRECATED.to_owned());
         }
+        if let Kind::Custom(kind) = target.kind {
+            let creates = matches!(verb, Verb::Create { .. });
+            self.admit_custom(kind, creates, &mut context.warnings)?;
+        }
         let response = match (target.subresource, verb) {
-            (None, Verb::Create { body, options }) if !target.kind.is_stored() => {
+            (None, Verb::Create { body, options }) if !target.kind.is_stored() && !target.kind.is_computed() => {
                 self.answer(&mut context, &target, body, &options)
             }
+            (None, verb) if target.kind.is_computed() => self.computed(&mut context, &target, &verb),
             _ if !target.kind.is_stored() => Err(Status::method_not_allowed()),
             (Some(Subresource::Token), Verb::Create { body, .. }) => self.issue_token(&context, &target, body),
-            (None | Some(Subresource::Status), Verb::Get) => self.get(&target).map(Response::Object),
+            (None | Some(Subresource::Status | Subresource::Approval), Verb::Get) => {
+                self.get(&target).map(Response::Object)
+            }
             (None, Verb::List(options)) => self.list(&target, &options).map(Response::List),
             (None, Verb::Create { body, options }) => self.create(&mut context, &target, body, &options),
-            (None | Some(Subresource::Status | Subresource::Finalize), Verb::Update { body, options }) => {
-                self.update(&mut context, &target, body, &options)
-            }
-            (None | Some(Subresource::Status), Verb::Patch { patch, options }) => {
+            (
+                None | Some(Subresource::Status | Subresource::Finalize | Subresource::Approval),
+                Verb::Update { body, options },
+            ) => self.update(&mut context, &target, body, &options),
+            (None | Some(Subresource::Status | Subresource::Approval), Verb::Patch { patch, options }) => {
                 self.patch(&mut context, &target, patch, &options)
             }
             (None, Verb::Delete(options)) => self.delete(&mut context, &target.key(), target.kind, &options),
@@ -145,7 +189,11 @@ impl ApiServer {
             }
             _ => Err(Status::method_not_allowed()),
         };
+        if matches!(target.kind, Kind::Custom(_) | Kind::CustomResourceDefinition) {
+            self.settle_definitions(now, context.random, before);
+        }
         let response = match response {
+            Ok(response) if target.kind.custom().is_some() => response.in_version(target.kind),
             Ok(response) => response,
             Err(status) => return Err(status.with_warnings(context.warnings)),
         };
@@ -154,6 +202,9 @@ impl ApiServer {
             && let Response::Object(event) = &response
         {
             self.event_leases.renew(event.key(), now);
+        }
+        if self.etcd.revision() > before {
+            self.look_after(target.kind, now);
         }
         Ok(Answer { response, warnings: context.warnings, created: context.created })
     }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use serde_json::Value;
 
 use crate::api::{Kind, Object, Resource};
+use crate::machinery::field::{FieldError, Path};
 use crate::machinery::status::{Details, Reason, Status};
 
 use super::{ApiServer, Body, Context, Patch, Response, Target, Verb, WriteOptions, admission, decode};
@@ -98,6 +99,19 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
 }
 
 fn check_binding(pod: &Pod, binding: &Value, node: &str) -> Result<(), Status> {
+    let (target, mut errors) = (Path::new("target"), Vec::new());
+    let kind = binding["target"]["kind"].as_str().unwrap_or("");
+    if !matches!(kind, "" | "Node") {
+        errors.push(FieldError::not_supported(&target.child("kind"), kind, &["Node", "<empty>"]).to_string());
+    }
+    if node.is_empty() {
+        errors.push(FieldError::required(&target.child("name"), "").to_string());
+    }
+    match errors.as_slice() {
+        [] => {}
+        [error] => return Err(Status::new(Reason::Unknown, error)),
+        errors => return Err(Status::new(Reason::Unknown, format!("[{}]", errors.join(", ")))),
+    }
     let name = pod.name();
     let conflict = |message: String| {
         let details = Details { name: name.to_owned(), kind: "pods/binding".to_owned(), ..Details::default() };
@@ -121,9 +135,6 @@ fn check_binding(pod: &Pod, binding: &Value, node: &str) -> Result<(), Status> {
     }
     if spec.and_then(|spec| spec.scheduling_gates.as_ref()).is_some_and(|gates| !gates.is_empty()) {
         return conflict(format!("pod {name} has non-empty .spec.schedulingGates"));
-    }
-    if node.is_empty() {
-        return Err(Status::bad_request("binding target's name is missing"));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::etcd::{Etcd, Revision, StoreError};
 use crate::machinery::fields::Selector as FieldSelector;
 use crate::machinery::labels::Selector;
 use crate::machinery::persistent::OrdMap;
-use crate::machinery::status::{Reason, Status};
+use crate::machinery::status::{Cause, Details, Reason, Status};
 
 use super::continuation::Continuation;
 use super::fields::field_value;
@@ -49,7 +49,8 @@ fn labels_of(object: &Object) -> std::collections::BTreeMap<String, String> {
 impl ApiServer {
     pub(super) fn get(&self, target: &Target) -> Result<Object, Status> {
         let key = target.key();
-        self.etcd.get(target.kind, &key).cloned().ok_or_else(|| Self::not_found(target.kind, &key))
+        let found = self.etcd.get(target.kind, &key).cloned().ok_or_else(|| Self::not_found(target.kind, &key))?;
+        Ok(found.in_version(target.kind))
     }
 
     pub(super) fn list(&self, target: &Target, options: &ListOptions) -> Result<List, Status> {
@@ -104,15 +105,13 @@ impl ApiServer {
         }
         let wanted: Revision = options.resource_version.parse().map_err(|_| {
             Status::bad_request(format!(
-                "resourceVersion: Invalid value: {:?}: strconv.ParseUint: parsing {:?}: invalid syntax",
+                "invalid resource version: resourceVersion: Invalid value: {:?}: strconv.ParseUint: parsing {:?}: \
+                 invalid syntax",
                 options.resource_version, options.resource_version
             ))
         })?;
         if wanted > newest {
-            return Err(Status::new(
-                Reason::Timeout,
-                format!("Too large resource version: {wanted}, current: {newest}"),
-            ));
+            return Err(too_large(wanted, newest));
         }
         let exact = options.version_match == Some(VersionMatch::Exact)
             || (options.version_match.is_none() && options.limit > 0);
@@ -120,9 +119,21 @@ impl ApiServer {
     }
 }
 
+/// `storage.NewTooLargeResourceVersionError`.
+fn too_large(wanted: Revision, newest: Revision) -> Status {
+    let message = format!("Timeout: Too large resource version: {wanted}, current: {newest}");
+    let cause = Cause {
+        reason: "ResourceVersionTooLarge".to_owned(),
+        message: "Too large resource version".to_owned(),
+        field: String::new(),
+    };
+    let details = Details { causes: vec![cause], retry_after_seconds: Some(1), ..Details::default() };
+    Status::with_details(Reason::Timeout, message, details)
+}
+
 fn at_revision(etcd: &Etcd, target: &Target, revision: Revision) -> Result<OrdMap<ObjectKey, Object>, Status> {
     etcd.at(target.kind, revision).map_err(|error| match error {
-        StoreError::Future => Status::new(Reason::Timeout, format!("Too large resource version: {revision}")),
+        StoreError::Future => too_large(revision, etcd.revision()),
         _ => Status::expired(format!("The resourceVersion for the provided list is too old: {revision}")),
     })
 }

@@ -304,6 +304,21 @@ pub enum Response {
 }
 
 impl Response {
+    /// The answer in the version of a custom kind that was asked for.
+    #[must_use]
+    #[inline(never)]
+    pub(super) fn in_version(self, kind: Kind) -> Self {
+        match (self, kind) {
+            (Self::Object(object), Kind::Custom(_)) if object.kind() == kind => Self::Object(object.in_version(kind)),
+            (Self::List(mut list), Kind::Custom(_)) => {
+                list.kind = kind;
+                list.items = list.items.into_iter().map(|object| object.in_version(kind)).collect();
+                Self::List(list)
+            }
+            (response, _) => response,
+        }
+    }
+
     /// The answer as the JSON that goes over the wire.
     #[must_use]
     pub fn to_value(&self) -> Value {
@@ -311,7 +326,7 @@ impl Response {
             Self::Object(object) => object.to_value(),
             Self::Value(value) => value.clone(),
             Self::List(list) => serde_json::json!({
-                "kind": format!("{}List", list.kind),
+                "kind": list.kind.list_kind(),
                 "apiVersion": list.kind.api_version(),
                 "metadata": list.metadata(),
                 "items": list.items.iter().map(Object::to_value).collect::<Vec<_>>(),
@@ -343,7 +358,7 @@ impl Response {
             Self::Object(object) => form::encode(object),
             Self::Value(value) => value.clone(),
             Self::List(list) => serde_json::json!({
-                "kind": format!("{}List", list.kind),
+                "kind": list.kind.list_kind(),
                 "apiVersion": list.kind.api_version(),
                 "metadata": list.metadata(),
                 "items": list.items.iter().map(form::encode).collect::<Vec<_>>(),

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::api::{Kind, Object};
+use crate::api::{Kind, Object, Unstructured};
 use crate::machinery::json::to_value;
 use crate::machinery::labels::{Selector, format_label_selector};
 use crate::machinery::status::Status;
+use crate::machinery::strict::go_kind;
+use crate::machinery::structural::nested;
 
-use super::write::patched;
+use super::write::{check_name, patched};
 use super::{ApiServer, Body, Context, Patch, Response, Target, Verb, WriteOptions};
 
 /// The parts of a workload that a `Scale` shows.
@@ -55,7 +57,53 @@ fn parts(object: &Object) -> Result<Parts, Status> {
                 selector: format_label_selector(spec.map(|spec| &spec.selector)),
             })
         }
+        Object::Unstructured(object) => custom_parts(object),
         _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// What a custom resource has where its definition says.
+#[inline(never)]
+fn custom_parts(object: &Unstructured) -> Result<Parts, Status> {
+    let scale = object.kind.custom().and_then(|kind| kind.definition().scale.as_ref());
+    let scale = scale.ok_or_else(Status::method_not_allowed)?;
+    let found = |path: &str| {
+        let (first, rest) = path.trim_start_matches('.').split_once('.')?;
+        nested(object.fields.get(first)?, rest)
+    };
+    let number = |path: &str| found(path).and_then(Value::as_i64).and_then(|number| i32::try_from(number).ok());
+    let selector = scale.label_selector.as_deref().and_then(found).and_then(Value::as_str);
+    Ok(Parts {
+        wanted: number(&scale.spec_replicas).unwrap_or(0),
+        actual: number(&scale.status_replicas).unwrap_or(0),
+        selector: selector.unwrap_or("").to_owned(),
+    })
+}
+
+/// The scale of a custom resource that says no number cannot be read.
+#[inline(never)]
+fn check_replicas(object: &Unstructured) -> Result<(), Status> {
+    let scale = object.kind.custom().and_then(|kind| kind.definition().scale.as_ref());
+    let Some(path) = scale.map(|scale| &scale.spec_replicas) else { return Ok(()) };
+    let (first, rest) = path.trim_start_matches('.').split_once('.').unwrap_or((path, ""));
+    if object.fields.get(first).and_then(|value| nested(value, rest)).is_some() {
+        return Ok(());
+    }
+    Err(Status::internal(&format!("the spec replicas field {path:?} does not exist")))
+}
+
+#[inline(never)]
+fn set_custom(object: &mut Unstructured, replicas: i32) {
+    let scale = object.kind.custom().and_then(|kind| kind.definition().scale.as_ref());
+    let Some(path) = scale.map(|scale| scale.spec_replicas.trim_start_matches('.')) else { return };
+    let mut names = path.split('.');
+    let Some(first) = names.next() else { return };
+    let root = object.fields.entry(first).or_insert_with(|| json!({}));
+    let place = names.try_fold(root, |value, name| {
+        value.as_object_mut().map(|fields| fields.entry(name).or_insert_with(|| json!({})))
+    });
+    if let Some(place) = place {
+        *place = replicas.into();
     }
 }
 
@@ -73,6 +121,7 @@ fn set_wanted(object: &mut Object, replicas: i32) {
         Object::StatefulSet(set) => {
             Arc::make_mut(set).spec.get_or_insert_default().replicas = Some(replicas);
         }
+        Object::Unstructured(object) => set_custom(Arc::make_mut(object), replicas),
         _ => {}
     }
 }
@@ -107,10 +156,16 @@ fn scale_of(object: &Object) -> Result<Value, Status> {
 impl ApiServer {
     pub(super) fn scale(&mut self, context: &mut Context<'_>, target: &Target, verb: Verb) -> Result<Response, Status> {
         let object = self.get(target)?;
+        if let (Object::Unstructured(object), Verb::Get) = (&object, &verb) {
+            check_replicas(object)?;
+        }
         let scale = scale_of(&object)?;
         let (wanted, options) = match verb {
             Verb::Get => return Ok(Response::Value(scale)),
-            Verb::Update { body: Body::Json(value), options } => (value, options),
+            Verb::Update { body: Body::Json(value), options } => {
+                check_name(target, value["metadata"]["name"].as_str())?;
+                (value, options)
+            }
             Verb::Patch { patch, options } => (patch_scale(scale, patch)?, options),
             _ => return Err(Status::method_not_allowed()),
         };
@@ -129,7 +184,14 @@ impl ApiServer {
         let replicas = match &wanted["spec"]["replicas"] {
             Value::Null => 0,
             value => value.as_i64().and_then(|replicas| i32::try_from(replicas).ok()).ok_or_else(|| {
-                Status::bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas is no int32")
+                let found = match value {
+                    Value::Number(number) => format!("number {number}"),
+                    other => go_kind(other).to_owned(),
+                };
+                let why = format!(
+                    "json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32"
+                );
+                Status::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {why}"))
             })?,
         };
         if replicas < 0 {

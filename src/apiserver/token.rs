@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::authorization::service_account;
 use super::{ApiServer, Body, Context, Response, Target, User};
-use crate::api::{Kind, ObjectKey, Resource};
+use crate::api::{Kind, Object, ObjectKey, Resource};
 use crate::etcd::Etcd;
 use crate::machinery::field::{FieldError, Path};
 use crate::machinery::names::fnv32a;
@@ -45,25 +45,91 @@ impl ApiServer {
             let errors = vec![FieldError::invalid(&at, seconds, detail)];
             return Err(Status::invalid("authentication.k8s.io", "TokenRequest", "", &errors));
         }
+        let bound = self.bound_object(account, target, &request["spec"]["boundObjectRef"])?;
         let audiences = match request["spec"]["audiences"].as_array() {
             Some(given) if !given.is_empty() => given.clone(),
             _ => vec![AUDIENCE.into()],
         };
         let expires = context.now + std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        let token = sign(&claims(account, context.now, expires, &audiences));
+        let mut claims = claims(account, context.now, expires, &audiences);
+        if let Some((kind, name, uid)) = bound {
+            claims["kubernetes.io"][kind] = json!({ "name": name, "uid": uid });
+        }
+        let token = sign(&claims);
         request["kind"] = "TokenRequest".into();
         request["apiVersion"] = "authentication.k8s.io/v1".into();
         request["metadata"] = json!({
             "name": account.name(),
             "namespace": account.namespace(),
-            "creationTimestamp": context.now.to_string(),
+            "creationTimestamp": context.now.to_rfc3339(),
         });
-        request["spec"]["audiences"] = audiences.into();
-        request["spec"]["expirationSeconds"] = seconds.into();
-        request["spec"]["boundObjectRef"] = request["spec"]["boundObjectRef"].take();
-        request["status"] = json!({ "token": token, "expirationTimestamp": expires.to_string() });
+        request["spec"] = json!({
+            "audiences": audiences,
+            "expirationSeconds": seconds,
+            "boundObjectRef": request["spec"]["boundObjectRef"].take(),
+        });
+        request["status"] = json!({ "token": token, "expirationTimestamp": expires.to_rfc3339() });
         Ok(Response::Value(request))
     }
+
+    /// The object whose end is the token's end, as its claim, its name and its uid.
+    fn bound_object(
+        &self,
+        account: &ServiceAccount,
+        target: &Target,
+        reference: &Value,
+    ) -> Result<Option<(&'static str, String, String)>, Status> {
+        if reference.is_null() {
+            return Ok(None);
+        }
+        let text = |field: &str| reference[field].as_str().unwrap_or("");
+        let (version, kind, name, uid) = (text("apiVersion"), text("kind"), text("name"), text("uid"));
+        let (kind, claim) = match (version, kind) {
+            ("v1", "Pod") => (Kind::Pod, "pod"),
+            ("v1", "Secret") => (Kind::Secret, "secret"),
+            ("v1", "Node") => (Kind::Node, "node"),
+            _ => {
+                let separator = if version.contains('/') { "" } else { "/" };
+                let told = format!("cannot bind token to object of type {separator}{version}, Kind={kind}");
+                return Err(Status::bad_request(told));
+            }
+        };
+        let namespace = if kind == Kind::Node { "" } else { &*target.namespace };
+        let Some(object) = self.etcd.get(kind, &ObjectKey::new(namespace, name)) else {
+            return Err(Status::not_found("", kind.info().plural, name));
+        };
+        if let Object::Pod(pod) = object
+            && pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()) != Some(account.name())
+        {
+            return Err(Status::bad_request(format!(
+                "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                account.name()
+            )));
+        }
+        if !uid.is_empty() && uid != object.uid() {
+            let why = format!(
+                "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have \
+                 been deleted and then recreated"
+            );
+            return Err(Status::conflict("", kind.info().kind, name, &why));
+        }
+        Ok(Some((claim, name.to_owned(), object.uid().to_owned())))
+    }
+}
+
+/// The token that a Secret of an account holds: it has no end.
+#[must_use]
+pub fn legacy_token(account: &ServiceAccount, secret: &str) -> String {
+    let key = |what: &str| format!("kubernetes.io/serviceaccount/{what}");
+    let claims = [
+        ("iss".to_owned(), "kubernetes/serviceaccount".to_owned()),
+        (key("namespace"), account.namespace().to_owned()),
+        (key("secret.name"), secret.to_owned()),
+        (key("service-account.name"), account.name().to_owned()),
+        (key("service-account.uid"), account.uid().to_owned()),
+        ("sub".to_owned(), format!("system:serviceaccount:{}:{}", account.namespace(), account.name())),
+    ];
+    sign(&claims.into_iter().map(|(key, value)| (key, value.into())).collect::<serde_json::Map<_, _>>().into())
 }
 
 fn claims(account: &ServiceAccount, now: Time, expires: Time, audiences: &[Value]) -> Value {
@@ -120,16 +186,23 @@ pub(super) fn user(etcd: &Etcd, now: Time, token: &str) -> Result<User, String> 
     let bytes = url_decode(payload).ok_or(INVALID)?;
     let claims: Value = serde_json::from_slice(&bytes).map_err(|_| INVALID)?;
     let account = &claims["kubernetes.io"];
-    let namespace = account["namespace"].as_str().ok_or(INVALID)?;
-    let name = account["serviceaccount"]["name"].as_str().ok_or(INVALID)?;
-    if claims["exp"].as_u64().is_none_or(|expires| expires <= now.as_secs()) {
+    // The token of a Secret says it in another way, and has no end.
+    let said = |value: &Value, legacy: &str| {
+        let legacy = || claims[&format!("kubernetes.io/serviceaccount/{legacy}")].as_str().map(str::to_owned);
+        value.as_str().map(str::to_owned).or_else(legacy)
+    };
+    let namespace = said(&account["namespace"], "namespace").ok_or(INVALID)?;
+    let name = said(&account["serviceaccount"]["name"], "service-account.name").ok_or(INVALID)?;
+    let uid = said(&account["serviceaccount"]["uid"], "service-account.uid").ok_or(INVALID)?;
+    let has_end = !account.is_null();
+    if has_end && claims["exp"].as_u64().is_none_or(|expires| expires <= now.as_secs()) {
         return Err("[invalid bearer token, service account token has expired]".to_owned());
     }
-    let stored = etcd.get(Kind::ServiceAccount, &ObjectKey::new(namespace, name));
-    if stored.is_none_or(|stored| Some(stored.uid()) != account["serviceaccount"]["uid"].as_str()) {
+    let stored = etcd.get(Kind::ServiceAccount, &ObjectKey::new(namespace.as_str(), name.as_str()));
+    if stored.is_none_or(|stored| stored.uid() != uid) {
         return Err(format!("[invalid bearer token, serviceaccounts {name:?} not found]"));
     }
-    Ok(service_account(namespace, name))
+    Ok(service_account(&namespace, &name))
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ use super::{
 /// `OptimisticLockErrorMsg` of `k8s.io/apiserver/pkg/registry/generic/registry`.
 const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
+/// How custom resources can be patched: nobody knows how their lists are merged.
+const CUSTOM_PATCHES: &str = "the body of the request was in an unknown format - accepted media types include: \
+                              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+
 /// How long the random end of a generated name is.
 const NAME_SUFFIX_LENGTH: usize = 5;
 /// The longest name that `generateName` makes.
@@ -33,8 +37,10 @@ impl ApiServer {
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
         let given = self.note_maker(context, target, &mut object);
+        let version = object.metadata().resource_version.as_deref().unwrap_or("");
+        let has_version = version.parse::<u64>().is_ok_and(|version| version != 0);
         self.name_object(context, &mut object);
-        let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run };
+        let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run, deletes: false };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
@@ -46,6 +52,10 @@ impl ApiServer {
         context.warnings.extend(strategy::warnings(&object, None));
         strategy::canonicalize(&mut object);
         admission::validate(&mut self.etcd, context, &object, attributes)?;
+        // It is the store that minds, and a dry run does not come so far.
+        if has_version && !options.dry_run {
+            return Err(Status::new(Reason::Unknown, "resourceVersion should not be set on objects to be created"));
+        }
         let key = object.key();
         if let Some(existing) = self.etcd.get(target.kind, &key) {
             return Err(already_exists(existing));
@@ -56,9 +66,10 @@ impl ApiServer {
             self.show_owners_to_be(context, None, &mut object);
             return Ok(Response::Object(object));
         }
+        self.note_address(context.now, None, Some(&object));
         let created = self
             .etcd
-            .create(context.now, object, context.cause.clone())
+            .create(context.now, self.in_storage_version(object), context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;
@@ -99,14 +110,16 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         let mut object = decode::object(target.kind, body, options.field_validation, &mut context.warnings)?;
         check_namespace(target, &mut object)?;
-        check_name(target, &mut object)?;
+        check_name(target, object.metadata().name.as_deref())?;
         strategy::default(&mut object);
-        let Some(existing) = self.etcd.get(target.kind, &target.key()).cloned() else {
+        let existing = self.etcd.get(target.kind, &target.key()).cloned();
+        let Some(existing) = existing.map(|existing| existing.in_version(target.kind)) else {
             if allows_create_on_update(target.kind) && target.subresource.is_none() {
                 return self.create(context, target, Body::Object(object), options);
             }
             return Err(Self::not_found(target.kind, &target.key()));
         };
+        check_conditional(target.kind, &object)?;
         self.replace(context, target, &existing, object, options)
     }
 
@@ -122,7 +135,8 @@ impl ApiServer {
         check_preconditions(target.kind, existing, &object)?;
         let given = self.given_owners(target, Some(existing), &mut object);
         keep_system_metadata(&mut object, existing);
-        let attributes = Attributes { old: Some(existing), subresource: context.subresource, dry_run: options.dry_run };
+        let (subresource, dry_run) = (context.subresource, options.dry_run);
+        let attributes = Attributes { old: Some(existing), subresource, dry_run, deletes: false };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         strategy::prepare_for_update(&mut object, existing, target.subresource);
         strategy::stamp(&mut object, existing, context.now);
@@ -146,7 +160,7 @@ impl ApiServer {
             return Ok(Response::Object(object));
         }
         // A write that changes nothing is answered, but makes no revision.
-        if &object == existing && !self.changes_owners(context, existing) {
+        if &object == existing && !context.touches && !self.changes_owners(context, existing) {
             return Ok(Response::Object(object));
         }
         let key = object.key();
@@ -156,11 +170,13 @@ impl ApiServer {
                 .delete(context.now, existing, context.cause.clone())
                 .map_err(|error| store_error(target.kind, &key, &error))?;
             self.allocator.release(&removed);
+            self.note_address(context.now, Some(&removed), None);
             return Ok(Response::Object(object));
         }
+        self.note_address(context.now, Some(existing), Some(&object));
         let updated = self
             .etcd
-            .update(context.now, existing, object, context.cause.clone())
+            .update(context.now, existing, self.in_storage_version(object), context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;
@@ -187,18 +203,29 @@ impl ApiServer {
         if let Patch::Apply(config) = patch {
             return self.apply(context, target, &config, options);
         }
+        if matches!((&patch, target.kind), (Patch::Strategic(_), Kind::Custom(_))) {
+            return Err(Status::new(Reason::UnsupportedMediaType, CUSTOM_PATCHES));
+        }
         let existing = self.get(target)?;
         let mut seen = existing.clone();
+        context.touches = says_old_version(target.kind, &patch);
         if managed_fields::names_owners(&patch) {
             self.show_owners(&mut seen);
         }
         let mut object = patched_object(&seen, patch, options.field_validation, &mut context.warnings)?;
         check_same_uid(&existing, &object)?;
-        check_name(target, &mut object)?;
+        check_name(target, object.metadata().name.as_deref())?;
         check_namespace(target, &mut object)?;
         strategy::default(&mut object);
         self.replace(context, target, &existing, object, options)
     }
+}
+
+/// Whether a patch is written in a version that is not served any more: then somebody manages fields of that version from
+/// now on, and so there is something to store.
+fn says_old_version(kind: Kind, patch: &Patch) -> bool {
+    let (Patch::Merge(patch) | Patch::Strategic(patch)) = patch else { return false };
+    patch["apiVersion"].as_str().is_some_and(|version| decode::is_old_version(kind, version))
 }
 
 /// What a patch makes of an object. Only the part of the object that the patch names goes through JSON.
@@ -282,10 +309,12 @@ pub(super) fn check_namespace(target: &Target, object: &mut Object) -> Result<()
 }
 
 /// The object's name must be the one of the address.
-pub(super) fn check_name(target: &Target, object: &mut Object) -> Result<(), Status> {
-    let metadata = object.metadata_mut();
-    match metadata.name.as_deref() {
-        None | Some("") => Err(Status::bad_request("name must be provided")),
+pub(super) fn check_name(target: &Target, name: Option<&str>) -> Result<(), Status> {
+    match name {
+        None | Some("") => Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            target.name
+        ))),
         Some(name) if name == &*target.name => Ok(()),
         Some(name) => Err(Status::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
@@ -308,6 +337,21 @@ fn check_same_uid(existing: &Object, object: &Object) -> Result<(), Status> {
     Err(invalid(object, &vec![error]))
 }
 
+/// Some kinds are updated only by who says which version of the object it was made of: `AllowUnconditionalUpdate`.
+#[inline(never)]
+fn check_conditional(kind: Kind, object: &Object) -> Result<(), Status> {
+    let metadata = object.metadata();
+    let is_said = !matches!(metadata.resource_version.as_deref(), None | Some("" | "0"));
+    if is_said || !matches!(kind, Kind::Custom(_) | Kind::CustomResourceDefinition) {
+        return Ok(());
+    }
+    let path = Path::new("metadata").child("resourceVersion");
+    let error = FieldError::invalid(&path, 0, "must be specified for an update");
+    // Upstream gives the resource in the place of the kind.
+    let info = kind.info();
+    Err(Status::invalid(info.group, info.plural, metadata.name.as_deref().unwrap_or(""), &vec![error]))
+}
+
 fn check_preconditions(kind: Kind, existing: &Object, object: &Object) -> Result<(), Status> {
     let info = kind.info();
     let (old, new) = (existing.metadata(), object.metadata());
@@ -324,9 +368,9 @@ fn check_preconditions(kind: Kind, existing: &Object, object: &Object) -> Result
     match new.resource_version.as_deref() {
         None | Some("" | "0") => Ok(()),
         version if version == old.resource_version.as_deref() => Ok(()),
-        Some(version) if version.parse::<u64>().is_err() => Err(Status::bad_request(format!(
-            "metadata.resourceVersion: Invalid value: {version:?}: must be an unsigned integer"
-        ))),
+        Some(version) if version.parse::<u64>().is_err() => {
+            Err(Status::new(Reason::Unknown, format!("strconv.ParseUint: parsing {version:?}: invalid syntax")))
+        }
         Some(_) => Err(Status::conflict(info.group, info.plural, name, MODIFIED)),
     }
 }

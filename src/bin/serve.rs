@@ -24,6 +24,7 @@ serve: a simulated Kubernetes cluster behind plain HTTP
   --speed FACTOR     how many times as fast as real time (1)
   --runtime NAME     recorded: containers follow the rules of the runtime of the recorded cluster, where a pull takes
                      300 ms and every port answers; usual: they are as in the page (recorded)
+  --metrics on|off   whether a metrics-server runs, for kubectl top and autoscalers (off)
   --scenario FILE    begins with a scenario (YAML), or with a session that was saved (JSON): by the page, or by --log.
                      It says itself what the cluster is made of
   --log FILE         saves the session when it ends, so that the page can open it
@@ -43,6 +44,7 @@ struct Options {
     seed: u64,
     speed: f64,
     runtime: RuntimeProfile,
+    metrics: bool,
     scenario: Option<PathBuf>,
     log: Option<PathBuf>,
     kubeconfig: Option<PathBuf>,
@@ -81,6 +83,7 @@ impl Options {
             seed: 1,
             speed: 1.0,
             runtime: RuntimeProfile::recorded(),
+            metrics: false,
             scenario: None,
             log: None,
             kubeconfig: None,
@@ -108,13 +111,19 @@ impl Options {
         Ok(options)
     }
 
-    /// A cluster as those were that the recorded cases come from, at the time that a watch on the wall shows.
+    /// A cluster as those were that the recorded cases come from, but with a network, at the time that a watch on the wall
+    /// shows.
     fn config(&self, start: Time) -> SessionConfig {
         let profile = Profile {
             start: start - HEAD_START,
             nodes: self.nodes,
             node_prefix: "worker-".to_owned(),
             runtime: self.runtime.clone(),
+            metrics: self.metrics,
+            // What makes a network of it leaves no trace in the API.
+            kube_proxy: true,
+            cluster_dns: true,
+            network_policies: true,
             ..Profile::bare()
         };
         SessionConfig { seed: self.seed, profile, ..SessionConfig::default() }
@@ -156,6 +165,14 @@ fn setter(flag: &str) -> Option<Setter> {
             options.runtime = match value {
                 "usual" => RuntimeProfile::default(),
                 "recorded" => RuntimeProfile::recorded(),
+                _ => return None,
+            };
+            Some(())
+        },
+        "--metrics" => |options, value| {
+            options.metrics = match value {
+                "on" => true,
+                "off" => false,
                 _ => return None,
             };
             Some(())
@@ -313,6 +330,7 @@ mod tests {
         assert_eq!((options.address.to_string().as_str(), options.nodes, options.speed), ("127.0.0.1:9000", 2, 4.5));
         assert_eq!(options.log, Some(PathBuf::from("a.json")));
         assert_eq!(parse("--bind ::1").expect("loopback").address.to_string(), "[::1]:8001");
+        assert!(parse("--metrics on").expect("it is known").metrics && parse("--metrics maybe").is_err());
         assert_eq!(parse("--runtime usual").expect("it is known").runtime, RuntimeProfile::default());
         assert!(parse("--bind 0.0.0.0 --allow-remote").expect("it was told to").allow_remote);
         let refused = [

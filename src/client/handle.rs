@@ -182,6 +182,18 @@ impl<'a> Client<'a> {
         self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.ready(count, self.now)).map_err(ClientError::Throttled)
     }
 
+    /// The kind that an `apiVersion` and a kind mean, if it is served: discovery, which clients keep in mind.
+    #[must_use]
+    pub fn kind_of(&self, api_version: &str, kind: &str) -> Option<Kind> {
+        self.api.kind_of(api_version, kind)
+    }
+
+    /// The custom kinds that are served.
+    #[must_use]
+    pub fn custom_kinds(&self) -> Vec<Kind> {
+        self.api.custom_kinds().collect()
+    }
+
     /// Puts another key into the queue of the controller that acts.
     pub fn enqueue(&mut self, key: QueueKey) {
         self.enqueue_after(key, Duration::ZERO);
@@ -264,6 +276,28 @@ impl<'a> Client<'a> {
         let body = Body::Object(K::into_object(Arc::new(object)));
         let response = self.send(target, Verb::Create { body, options: WriteOptions::default() })?;
         Self::object(response)
+    }
+
+    /// A token of a service account, for an audience or for the API server itself.
+    ///
+    /// # Errors
+    /// Any refusal; `NotFound` above all.
+    pub fn create_token(
+        &mut self,
+        account: &ObjectKey,
+        seconds: i64,
+        audience: Option<&str>,
+    ) -> Result<String, ClientError> {
+        let target = Target { subresource: Some(Subresource::Token), ..Target::object(Kind::ServiceAccount, account) };
+        let audiences: Vec<&str> = audience.into_iter().collect();
+        let request = serde_json::json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": { "expirationSeconds": seconds, "audiences": audiences },
+        });
+        let response =
+            self.send(target, Verb::Create { body: Body::Json(request), options: WriteOptions::default() })?;
+        Ok(response.to_value()["status"]["token"].as_str().unwrap_or_default().to_owned())
     }
 
     fn put<K: Resource>(&mut self, object: K, subresource: Option<Subresource>) -> Result<Arc<K>, ClientError> {

@@ -3,7 +3,7 @@
 use crate::machinery::order::Order as _;
 use crate::machinery::persistent::OrdMap;
 
-use crate::api::{Kind, Name, Object, ObjectKey, Resource, controller_of};
+use crate::api::{Kind, KindMap, Name, Object, ObjectKey, Resource, controller_of};
 use crate::etcd::{Commit, Revision};
 
 /// Which objects of a kind a process watches.
@@ -58,10 +58,11 @@ impl WatchSpec {
     pub fn view(&self, commit: &Commit) -> Option<InformerEvent> {
         let seen = |object: &Option<Object>| object.as_ref().filter(|object| self.selector.selects(object)).cloned();
         let (before, after) = (seen(&commit.before), seen(&commit.after));
-        if commit.kind() != self.kind || (before.is_none() && after.is_none()) {
+        let kind = commit.kind();
+        if kind.as_watched() != self.kind || (before.is_none() && after.is_none()) {
             return None;
         }
-        Some(InformerEvent { kind: self.kind, key: commit.key.clone(), before, after, revision: commit.revision })
+        Some(InformerEvent { kind, key: commit.key.clone(), before, after, revision: commit.revision })
     }
 }
 
@@ -156,7 +157,7 @@ fn controller_uid(object: &Object) -> &str {
 /// The caches of a process, a kind each, with the indices that controllers ask most.
 #[derive(Clone, Debug)]
 pub struct Informers {
-    caches: Vec<Cache>,
+    caches: KindMap<Cache>,
 }
 
 impl Default for Informers {
@@ -169,12 +170,12 @@ impl Informers {
     /// Caches that know nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { caches: vec![Cache::default(); Kind::ALL.len()] }
+        Self { caches: KindMap::default() }
     }
 
     /// Takes in what a watch told.
     pub fn apply(&mut self, event: &InformerEvent) {
-        let cache = &mut self.caches[event.kind.index()];
+        let cache = self.caches.get_mut(event.kind);
         let (key, after) = (&event.key, event.after.as_ref());
         let known = match after {
             Some(after) => cache.objects.insert(key.clone(), after.clone()),
@@ -194,17 +195,18 @@ impl Informers {
     /// The object of a key, of any kind.
     #[must_use]
     pub fn object(&self, kind: Kind, key: &ObjectKey) -> Option<&Object> {
-        self.caches[kind.index()].objects.get(key)
+        self.caches.get(kind).objects.get(key)
     }
 
     /// All objects of a kind in the order of their keys.
     pub fn list<K: Resource>(&self) -> impl Iterator<Item = &std::sync::Arc<K>> {
-        self.caches[K::OBJECT_KIND.index()].objects.values().filter_map(Object::downcast)
+        self.caches.get(K::OBJECT_KIND).objects.values().filter_map(Object::downcast)
     }
 
     /// All objects of a kind in a namespace, in the order of their names.
     pub fn list_in<'a, K: Resource>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a std::sync::Arc<K>> {
-        self.caches[K::OBJECT_KIND.index()]
+        self.caches
+            .get(K::OBJECT_KIND)
             .objects
             .range(ObjectKey::new(namespace, "")..)
             .take_while(move |(key, _)| *key.namespace == *namespace)
@@ -213,13 +215,13 @@ impl Informers {
 
     /// As [`Self::list_in`], of any kind.
     pub fn objects_in<'a>(&'a self, kind: Kind, namespace: &'a str) -> impl Iterator<Item = &'a Object> + use<'a> {
-        let objects = self.caches[kind.index()].objects.range(ObjectKey::new(namespace, "")..);
+        let objects = self.caches.get(kind).objects.range(ObjectKey::new(namespace, "")..);
         objects.take_while(move |(key, _)| *key.namespace == *namespace).map(|(_, object)| object)
     }
 
     /// All objects of a kind whose controlling owner has this uid.
     pub fn controlled_by<'a, K: Resource>(&'a self, uid: &'a str) -> impl Iterator<Item = &'a std::sync::Arc<K>> {
-        self.caches[K::OBJECT_KIND.index()].by_controller.under(uid).filter_map(Object::downcast)
+        self.caches.get(K::OBJECT_KIND).by_controller.under(uid).filter_map(Object::downcast)
     }
 
     /// The objects of a kind in a namespace that `uid` controls and those that nobody does, in the order of their
@@ -240,12 +242,12 @@ impl Informers {
         &'a self,
         node: &'a str,
     ) -> impl Iterator<Item = &'a std::sync::Arc<k8s_openapi::api::core::v1::Pod>> {
-        self.caches[Kind::Pod.index()].by_node.under(node).filter_map(Object::downcast)
+        self.caches.get(Kind::Pod).by_node.under(node).filter_map(Object::downcast)
     }
 
     /// How many objects of a kind are known.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
-        self.caches[kind.index()].objects.len()
+        self.caches.get(kind).objects.len()
     }
 }

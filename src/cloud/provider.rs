@@ -160,6 +160,25 @@ impl Cloud {
         self.balancers.get(&balancer_name(service))
     }
 
+    /// The nodes among which the load balancer at an address spreads what reaches it.
+    #[must_use]
+    pub fn balanced(&self, address: Ipv4Addr) -> Option<&BTreeSet<Name>> {
+        let address = address.to_string();
+        self.balancers.values().find(|balancer| balancer.ip == address).map(|balancer| &balancer.nodes)
+    }
+
+    /// The machine that can be reached from outside at an address.
+    #[must_use]
+    pub fn machine_at(&self, address: Ipv4Addr) -> Option<Name> {
+        if address.octets()[..2] != INSTANCE_NETWORK {
+            return None;
+        }
+        let address = address.to_string();
+        let mut instances = self.instances.iter();
+        let found = instances.find(|(_, instance)| numbered(INSTANCE_NETWORK, instance.number) == address);
+        found.map(|(name, _)| name.clone())
+    }
+
     /// Makes a Service's load balancer, or brings it up to date. Answers its address and what that takes.
     pub(super) fn ensure_balancer(&mut self, service: &Service, nodes: BTreeSet<Name>) -> (String, Duration) {
         let name = balancer_name(service);

@@ -53,12 +53,13 @@ impl ControllerManager {
 impl Slot {
     fn new(index: usize, controller: Box<dyn Controller + Send + Sync>) -> Self {
         let specs = controller.watches();
-        let watched = Kind::ALL.iter().map(|&kind| specs.iter().any(|spec| spec.kind == kind)).collect();
+        let mut watched = vec![false; Kind::PLACES];
+        specs.iter().for_each(|spec| watched[spec.kind.index()] = true);
         let worker = Worker::new(index, controller.name(), controller.account(), controller.backoff())
             .with_rate_factors(controller.rate_factors())
             .with_workers(controller.workers())
             .waiting_for_ever(controller.waits_for_ever());
-        Self { controller, worker, watched }
+        Self { controller, worker, watched: watched.into() }
     }
 }
 

@@ -26,10 +26,12 @@ mod replicaset;
 mod resource_quota;
 mod root_ca;
 mod service_account;
+mod service_account_token;
 mod statefulset;
 mod taint_eviction;
 mod ttl;
 mod ttl_after_finished;
+mod validating_policy_status;
 mod volume;
 
 use crate::client::Controller;
@@ -54,10 +56,12 @@ pub use replicaset::ReplicaSetController;
 pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
+pub use service_account_token::TokensController;
 pub use statefulset::StatefulSetController;
 pub use taint_eviction::TaintEvictionController;
 pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
+pub use validating_policy_status::ValidatingPolicyStatusController;
 pub use volume::{
     AttachDetachController, AttributesClassProtection, ClaimProtection, EphemeralVolumeController, ExpandController,
     LocalPathProvisioner, PersistentVolumeController, VolumeProtection,
@@ -98,6 +102,8 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(AttributesClassProtection),
         Box::new(EphemeralVolumeController),
         Box::new(LocalPathProvisioner),
-        Box::new(HorizontalPodAutoscalerController),
+        Box::<HorizontalPodAutoscalerController>::default(),
+        Box::new(TokensController),
+        Box::new(ValidatingPolicyStatusController),
     ]
 }

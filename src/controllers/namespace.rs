@@ -5,7 +5,7 @@
 //! Follows `kubernetes/pkg/controller/namespace` (`namespace_controller.go`,
 //! `deletion/namespaced_resources_deleter.go`, `deletion/status_condition_utils.go`).
 //!
-//! Not simulated: failures of discovery, since the kinds are a table.
+//! Not simulated: failures of discovery, which is always there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -186,8 +186,9 @@ fn delete_content(namespace: &Namespace, deleted_at: Time, client: &mut Client<'
     if !left.is_empty() {
         return Ok(rest);
     }
-    let is_kept = |kind: &&Kind| kind.info().namespaced && kind.is_stored() && !matches!(kind, Kind::Pod);
-    for &kind in Kind::ALL.iter().filter(is_kept) {
+    let is_kept = |kind: &Kind| kind.info().namespaced && kind.is_stored() && !matches!(kind, Kind::Pod);
+    let custom = client.custom_kinds();
+    for kind in Kind::ALL.iter().copied().chain(custom).filter(is_kept) {
         match delete_all(kind, name, client) {
             Ok(left) => rest.add(kind, name, &left, 0),
             Err(ClientError::Api(status)) => rest.errors.push(status.message().to_owned()),
@@ -242,7 +243,7 @@ impl Controller for NamespaceController {
     }
 
     fn sync(&mut self, key: &QueueKey, _listers: &Informers, client: &mut Client<'_>) -> Result<Requeue, ClientError> {
-        client.reserve(2 * Kind::ALL.len() + 4)?;
+        client.reserve(2 * (Kind::ALL.len() + client.custom_kinds().len()) + 4)?;
         let namespace = match client.get::<Namespace>(key) {
             Ok(namespace) => namespace,
             Err(error) if error.is_not_found() => return Ok(Requeue::Forget),

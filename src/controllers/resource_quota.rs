@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ResourceQuota, ResourceQuotaStatus};
 
 use crate::api::core::pod::resources::Amounts;
 use crate::api::quota::{self, Evaluator};
-use crate::api::{Kind, Resource};
+use crate::api::{CustomKind, Kind, Resource};
 use crate::client::{
     Client, ClientError, Controller, InformerEvent, Informers, QueueKey, Requeue, WatchSpec, WorkQueue,
 };
@@ -26,11 +26,11 @@ const SYNC_PERIOD: Duration = Duration::from_secs(300);
 pub struct ResourceQuotaController;
 
 /// The status that a quota should have; `None` when it has it (`syncResourceQuota`).
-fn new_status(quota: &ResourceQuota, listers: &Informers, now: Time) -> Option<ResourceQuotaStatus> {
+fn new_status(quota: &ResourceQuota, listers: &Informers, custom: &[Kind], now: Time) -> Option<ResourceQuotaStatus> {
     let status = quota.status.clone().unwrap_or_default();
     let hard = quota::amounts(quota.spec.as_ref().and_then(|spec| spec.hard.as_ref()));
     let list = |kind: Kind| listers.objects_in(kind, quota.namespace());
-    let usage = quota::calculate_usage(quota, &hard, now, list);
+    let usage = quota::calculate_usage(quota, &hard, custom, now, list);
     // What nobody can count keeps the number that it had.
     let mut used: Amounts = quota::mask(&quota::amounts(status.used.as_ref()), |name| hard.contains_key(name));
     used.extend(usage);
@@ -61,7 +61,8 @@ impl Controller for ResourceQuotaController {
     }
 
     fn watches(&self) -> Vec<WatchSpec> {
-        Evaluator::all().map(|evaluator| WatchSpec::all(evaluator.kind())).collect()
+        let any = [Kind::Custom(CustomKind::ANY)];
+        Evaluator::all(&[]).map(Evaluator::kind).chain(any).map(WatchSpec::all).collect()
     }
 
     fn on_event(&mut self, event: &InformerEvent, listers: &Informers, queue: &mut WorkQueue) {
@@ -88,7 +89,9 @@ impl Controller for ResourceQuotaController {
 
     fn sync(&mut self, key: &QueueKey, listers: &Informers, client: &mut Client<'_>) -> Result<Requeue, ClientError> {
         let Some(quota) = listers.get::<ResourceQuota>(key) else { return Ok(Requeue::Forget) };
-        let Some(status) = new_status(quota, listers, client.now) else { return Ok(Requeue::Forget) };
+        let Some(status) = new_status(quota, listers, &client.custom_kinds(), client.now) else {
+            return Ok(Requeue::Forget);
+        };
         client.because(Why::new(
             "ResourceQuota {} shows what namespace {} uses.",
             [quota.name().to_owned(), quota.namespace().to_owned()],

@@ -24,7 +24,7 @@ const DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the k
     endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across \
     distributions of Kubernetes clusters.";
 /// Looks like a certificate and is none.
-const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+pub(super) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
     S3ViZXRhYiBzaW11bGF0ZXMgYSBjbHVzdGVyIGFuZCBlbmNyeXB0cyBub3RoaW5n\n\
     -----END CERTIFICATE-----\n";
 

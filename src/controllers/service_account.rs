@@ -1,7 +1,7 @@
 //! Gives every namespace its `default` service account, and again when somebody deletes it.
 //!
 //! Watches Namespaces and ServiceAccounts. Follows `kubernetes/pkg/controller/serviceaccount`
-//! (`serviceaccounts_controller.go`). Tokens in Secrets are not simulated: pods get projected ones.
+//! (`serviceaccounts_controller.go`).
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

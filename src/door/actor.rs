@@ -13,6 +13,7 @@ use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::node::runtime::StreamInput;
 use crate::session::{PodRequest, Session, SessionLog};
+use crate::sim::{Cluster, PodAnswer};
 
 use super::authentication;
 use super::message::{HttpRequest, Reply};
@@ -177,10 +178,27 @@ fn ended() -> Status {
     Status::new(Reason::ServiceUnavailable, "the session has ended")
 }
 
+/// What an asker waits for.
+enum Awaited {
+    /// A time, with the answer that then arrives.
+    Until(Time, NetworkAnswer),
+    /// The answer that the cluster knows under a number.
+    Number(u64),
+}
+
+impl Awaited {
+    /// The answer, once it has arrived.
+    fn answer<'a>(&'a self, cluster: &'a Cluster, now: Time) -> Option<&'a NetworkAnswer> {
+        match self {
+            Self::Until(due, answer) => (*due <= now).then_some(answer),
+            Self::Number(number) => cluster.outside_answer(*number),
+        }
+    }
+}
+
 /// An answer of a simulated server that is under way.
 struct Delayed {
-    due: Time,
-    answer: NetworkAnswer,
+    awaited: Awaited,
     asker: oneshot::Sender<NetworkAnswer>,
 }
 
@@ -242,9 +260,11 @@ impl Actor {
         let cluster = self.session.cluster();
         self.streams.retain_mut(|stream| stream.pump(cluster));
         let now = self.session.now();
-        for delayed in self.delayed.extract_if(.., |delayed| delayed.due <= now) {
-            // Whoever asked may have gone.
-            let _ = delayed.asker.send(delayed.answer);
+        for delayed in self.delayed.extract_if(.., |delayed| delayed.awaited.answer(cluster, now).is_some()) {
+            if let Some(answer) = delayed.awaited.answer(cluster, now) {
+                // Whoever asked may have gone.
+                let _ = delayed.asker.send(answer.clone());
+            }
         }
     }
 
@@ -288,13 +308,18 @@ impl Actor {
     }
 
     fn pod_request(&mut self, request: &PodRequest) -> Result<oneshot::Receiver<NetworkAnswer>, Status> {
-        let answer = self.session.pod_request(request)?;
-        let latency = match &answer {
-            NetworkAnswer::Http(answer) => answer.latency,
-            _ => Duration::ZERO,
+        let awaited = match self.session.pod_request(request)? {
+            PodAnswer::UnderWay(number) => Awaited::Number(number),
+            PodAnswer::Answered(answer) => {
+                let latency = match &answer {
+                    NetworkAnswer::Http(answer) => answer.latency,
+                    _ => Duration::ZERO,
+                };
+                Awaited::Until(self.session.now() + latency, answer)
+            }
         };
         let (asker, receiver) = oneshot::channel();
-        self.delayed.push(Delayed { due: self.session.now() + latency, answer, asker });
+        self.delayed.push(Delayed { awaited, asker });
         Ok(receiver)
     }
 }

@@ -1,4 +1,4 @@
-//! What the server serves, from the table of kinds: `/api`, `/apis` and below, in both forms.
+//! What the server serves, from the table of kinds and the custom kinds that there are: `/api`, `/apis` and below, in both forms.
 //!
 //! `k8s.io/apiserver/pkg/endpoints/discovery` and `discovery/aggregated`.
 
@@ -16,7 +16,7 @@ pub(super) struct GroupVersion {
 impl GroupVersion {
     /// All that are served, in the order of the table of kinds: groups by their priority, and in a group the version
     /// first that is preferred.
-    pub(super) fn all() -> Vec<Self> {
+    pub(super) fn all(custom: &[Kind]) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
         for kind in Kind::ALL {
             let info = kind.info();
@@ -30,13 +30,19 @@ impl GroupVersion {
             let own = Self { group: other.group, version: other.version };
             found.insert(last.map_or(found.len(), |last| last + 1), own);
         }
+        for kind in custom {
+            let own = Self { group: kind.info().group, version: kind.info().version };
+            if !found.contains(&own) {
+                found.push(own);
+            }
+        }
         found
     }
 
     /// The groups, each with its versions.
-    fn groups() -> Vec<(&'static str, Vec<Self>)> {
+    fn groups(custom: &[Kind]) -> Vec<(&'static str, Vec<Self>)> {
         let mut groups: Vec<(&'static str, Vec<Self>)> = Vec::new();
-        for own in Self::all() {
+        for own in Self::all(custom) {
             match groups.iter_mut().find(|(group, _)| *group == own.group) {
                 Some((_, versions)) => versions.push(own),
                 None => groups.push((own.group, vec![own])),
@@ -58,11 +64,11 @@ impl GroupVersion {
     }
 
     /// The kinds in it, by the names of their resources.
-    pub(super) fn kinds(self) -> Vec<Kind> {
+    pub(super) fn kinds(self, custom: &[Kind]) -> Vec<Kind> {
         let is_own = |kind: &&Kind| kind.info().group == self.group && kind.info().version == self.version;
         let is_other = |other: &&OtherVersion| (other.group, other.version) == (self.group, self.version);
         let others = OTHER_VERSIONS.iter().filter(is_other).map(|other| other.kind);
-        let mut kinds: Vec<Kind> = Kind::ALL.iter().filter(is_own).copied().chain(others).collect();
+        let mut kinds: Vec<Kind> = Kind::ALL.iter().chain(custom).filter(is_own).copied().chain(others).collect();
         kinds.sort_by_key(|kind| kind.info().plural);
         kinds
     }
@@ -70,8 +76,14 @@ impl GroupVersion {
 
 /// What can be done to a kind.
 fn verbs(kind: Kind) -> Vec<&'static str> {
+    if kind.is_computed() {
+        return vec!["get", "list"];
+    }
     if !kind.is_stored() {
         return vec!["create"];
+    }
+    if kind.custom().is_some() {
+        return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
     }
     let all = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
     all.into_iter().filter(|verb| kind != Kind::Namespace || *verb != "deletecollection").collect()
@@ -107,11 +119,11 @@ fn subresources(kind: Kind) -> Vec<Subresource> {
 }
 
 /// `APIGroupDiscoveryList`: the core group for `/api`, all others for `/apis`.
-pub(super) fn aggregated(is_core: bool) -> Value {
-    let groups = GroupVersion::groups();
+pub(super) fn aggregated(is_core: bool, custom: &[Kind]) -> Value {
+    let groups = GroupVersion::groups(custom);
     let items = groups.iter().filter(|(group, _)| group.is_empty() == is_core).map(|(group, versions)| {
         let versions = versions.iter().map(|own| {
-            let resources: Vec<Value> = own.kinds().into_iter().map(aggregated_resource).collect();
+            let resources: Vec<Value> = own.kinds(custom).into_iter().map(aggregated_resource).collect();
             json!({ "version": own.version, "resources": resources, "freshness": "Current" })
         });
         json!({
@@ -167,8 +179,8 @@ pub(super) fn core_versions() -> Value {
 }
 
 /// `APIGroupList`.
-pub(super) fn groups() -> Value {
-    let groups = GroupVersion::groups();
+pub(super) fn groups(custom: &[Kind]) -> Value {
+    let groups = GroupVersion::groups(custom);
     let groups = groups.iter().filter(|(group, _)| !group.is_empty());
     let groups: Vec<Value> = groups.map(|(group, versions)| group_body(group, versions)).collect();
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
@@ -181,8 +193,8 @@ fn group_body(group: &str, versions: &[GroupVersion]) -> Value {
 }
 
 /// `APIGroup`, if there is one of that name.
-pub(super) fn group(name: &str) -> Option<Value> {
-    let groups = GroupVersion::groups();
+pub(super) fn group(name: &str, custom: &[Kind]) -> Option<Value> {
+    let groups = GroupVersion::groups(custom);
     let (group, versions) = groups.iter().find(|(group, _)| *group == name && !name.is_empty())?;
     let mut value = json!({ "kind": "APIGroup", "apiVersion": "v1" });
     for (key, part) in group_body(group, versions).as_object().into_iter().flatten() {
@@ -192,10 +204,10 @@ pub(super) fn group(name: &str) -> Option<Value> {
 }
 
 /// `APIResourceList`, if there is such a group and version.
-pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
-    let own = GroupVersion::all().into_iter().find(|own| own.group == group && own.version == version)?;
+pub(super) fn resources(group: &str, version: &str, custom: &[Kind]) -> Option<Value> {
+    let own = GroupVersion::all(custom).into_iter().find(|own| own.group == group && own.version == version)?;
     let mut list = Vec::new();
-    for kind in own.kinds() {
+    for kind in own.kinds(custom) {
         let info = kind.info();
         let mut resource = json!({
             "name": info.plural,
@@ -230,13 +242,28 @@ pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
     Some(json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": own.name(), "resources": list }))
 }
 
+/// The group that metrics-server serves.
+pub(super) const METRICS: &str = "metrics.k8s.io";
+
+/// Takes the group of metrics-server out of a list of groups or of paths, where there is none.
+pub(super) fn without_metrics(value: &mut Value) {
+    let is_other = |item: &Value| {
+        item["name"] != METRICS
+            && item["metadata"]["name"] != METRICS
+            && !item.as_str().is_some_and(|path| path.contains(METRICS))
+    };
+    for list in ["groups", "items", "paths"] {
+        value.get_mut(list).and_then(Value::as_array_mut).into_iter().for_each(|list| list.retain(is_other));
+    }
+}
+
 /// What `/` lists.
-pub(super) fn paths() -> Value {
+pub(super) fn paths(custom: &[Kind]) -> Value {
     let mut paths: Vec<String> =
         ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
             .map(str::to_owned)
             .to_vec();
-    for own in GroupVersion::all() {
+    for own in GroupVersion::all(custom) {
         paths.push(format!("/{}", own.path()));
         if !own.group.is_empty() {
             paths.push(format!("/apis/{}", own.group));

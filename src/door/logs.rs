@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::api::{Kind, Object};
-use crate::apiserver::Target;
 use crate::apiserver::address::Query;
+use crate::apiserver::{Target, check_integer};
+use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 use crate::sim::{Cluster, PodLogOptions};
@@ -24,7 +25,7 @@ const PIECES_MAX: usize = 16;
 /// # Errors
 /// The API server's or the kubelet's refusal.
 pub(super) fn read(cluster: &Cluster, target: &Target, query: &Query) -> Result<Reply, Status> {
-    let options = options(cluster.now(), query)?;
+    let options = options(cluster.now(), &target.name, query)?;
     let lines = cluster.pod_logs(&target.namespace, &target.name, &options)?;
     let mut text = String::new();
     for line in lines {
@@ -62,7 +63,7 @@ impl Follow {
     /// # Errors
     /// The API server's or the kubelet's refusal.
     pub(super) fn open(cluster: &Cluster, target: Target, query: &Query) -> Result<(Self, Reply), Status> {
-        let options = options(cluster.now(), query)?;
+        let options = options(cluster.now(), &target.name, query)?;
         let (sender, receiver) = mpsc::channel(PIECES_MAX);
         let with_times = query.is_on("timestamps");
         let mut follow = Self { target, options, with_times, sent: None, look_at: cluster.now(), sender };
@@ -119,21 +120,37 @@ impl Follow {
     }
 }
 
-fn options(now: Time, query: &Query) -> Result<PodLogOptions, Status> {
-    let number = |name: &str| match query.get(name) {
-        "" => Ok(None),
-        text => text
-            .parse::<usize>()
-            .map(Some)
-            .map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))),
+fn options(now: Time, pod: &str, query: &Query) -> Result<PodLogOptions, Status> {
+    let number = |name: &str| {
+        check_integer(query, name)?;
+        Ok::<_, Status>(query.get(name).parse::<i64>().ok())
     };
-    let since_seconds = number("sinceSeconds")?;
+    let (tail_lines, limit_bytes) = (number("tailLines")?, number("limitBytes")?);
+    let (since_seconds, since_time) = (number("sinceSeconds")?, Time::parse(query.get("sinceTime")));
+    let mut errors = ErrorList::new();
+    let mut check = |name: &str, value: Option<i64>, least: i64, detail: &str| {
+        if let Some(value) = value.filter(|value| *value < least) {
+            errors.push(FieldError::invalid(&Path::new(name), value, detail));
+        }
+    };
+    check("tailLines", tail_lines, 0, "must be greater than or equal to 0");
+    check("limitBytes", limit_bytes, 1, "must be greater than 0");
+    if since_seconds.is_some() && since_time.is_some() {
+        let detail = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+        errors.push(FieldError::forbidden(&Path::new(""), detail));
+    } else {
+        check("sinceSeconds", since_seconds, 1, "must be greater than 0");
+    }
+    if !errors.is_empty() {
+        return Err(Status::invalid("", "PodLogOptions", pod, &errors));
+    }
+    let size = |value: Option<i64>| value.and_then(|value| usize::try_from(value).ok());
     let ago = |seconds: usize| now - Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX));
     Ok(PodLogOptions {
         container: query.get("container").to_owned(),
         previous: query.is_on("previous"),
-        since: since_seconds.map(ago).or_else(|| Time::parse(query.get("sinceTime"))),
-        tail_lines: number("tailLines")?,
-        limit_bytes: number("limitBytes")?,
+        since: size(since_seconds).map(ago).or(since_time),
+        tail_lines: size(tail_lines),
+        limit_bytes: size(limit_bytes),
     })
 }

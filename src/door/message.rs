@@ -78,6 +78,10 @@ impl Reply {
 
     /// A value in the format that was agreed on.
     pub(super) fn value(code: u16, value: &Value, format: &Format) -> Self {
+        if !format.can_write(value) {
+            let message = "only the following media types are accepted: application/json, application/yaml";
+            return Self::refusal(&Status::new(Reason::NotAcceptable, message), &format.without_protobuf());
+        }
         let content = Content::Whole(format.encode(value));
         Self { code, content_type: format.content_type().into(), warnings: Vec::new(), content }
     }

@@ -90,9 +90,9 @@ impl Metrics {
             "gauge",
             "[ALPHA] Number of stored objects at the time of last check split by kind.",
         );
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied().chain(cluster.api().custom_kinds()) {
             let info = kind.info();
-            let count = cluster.api().etcd().count(*kind);
+            let count = cluster.api().etcd().count(kind);
             let _ = writeln!(
                 text,
                 "apiserver_resource_objects{{group=\"{}\",resource=\"{}\"}} {count}",

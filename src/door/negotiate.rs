@@ -1,7 +1,7 @@
 //! In which form an answer goes out, and how a body is read: `Accept` and `Content-Type`.
 //!
-//! `k8s.io/apiserver/pkg/endpoints/handlers/negotiation`. Protobuf is read as far as kubectl needs it (`protobuf.rs`) and
-//! never written; clients that accept it accept JSON too.
+//! `k8s.io/apiserver/pkg/endpoints/handlers/negotiation`. Protobuf is read as far as kubectl needs it (`protobuf.rs`), and
+//! written for who accepts nothing else; where JSON will do, it is sent.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -44,6 +44,7 @@ pub(super) struct Format {
     pub(super) shape: Shape,
     is_yaml: bool,
     is_pretty: bool,
+    is_protobuf: bool,
 }
 
 impl Format {
@@ -57,21 +58,26 @@ impl Format {
         let is_read = ["curl", "Wget", "Mozilla/5.0"].iter().any(|reader| agent.starts_with(reader));
         let is_pretty = if query.has("pretty") { query.is_on("pretty") } else { is_read };
         let accept = if request.accept.is_empty() { "*/*" } else { &request.accept };
-        let mut is_known = false;
+        let (mut is_known, mut takes_protobuf) = (false, false);
         for clause in accept.split(',') {
             let is_yaml = match media_type(clause) {
                 "application/json" | "application/*" | "*/*" => false,
                 "application/yaml" => true,
                 PROTOBUF => {
                     is_known = true;
+                    takes_protobuf |= shape(clause, query)? == Some(Shape::Whole);
                     continue;
                 }
                 _ => continue,
             };
             is_known = true;
             if let Some(shape) = shape(clause, query)? {
-                return Ok(Self { shape, is_yaml, is_pretty });
+                return Ok(Self { shape, is_yaml, is_pretty, is_protobuf: false });
             }
+        }
+        // Only what is read can be found to be beyond the tables after it was done.
+        if takes_protobuf && request.method == "GET" && !query.is_on("watch") {
+            return Ok(Self { is_protobuf: true, ..Self::default() });
         }
         let message = if is_known {
             "only the following media types are accepted: application/json, application/yaml, \
@@ -97,13 +103,27 @@ impl Format {
     pub(super) const fn content_type(&self) -> &'static str {
         match self.shape {
             Shape::Discovery => DISCOVERY,
+            _ if self.is_protobuf => PROTOBUF,
             _ if self.is_yaml => YAML,
             _ => JSON,
         }
     }
 
+    /// The same form for a value that cannot be written as Protobuf.
+    pub(super) fn without_protobuf(self) -> Self {
+        Self { is_protobuf: false, ..self }
+    }
+
+    /// Whether a value can be written in this form.
+    pub(super) fn can_write(&self, value: &Value) -> bool {
+        !self.is_protobuf || protobuf::write(value).is_some()
+    }
+
     /// A value in this form.
     pub(super) fn encode(&self, value: &Value) -> Bytes {
+        if let Some(body) = Some(value).filter(|_| self.is_protobuf).and_then(protobuf::write) {
+            return body.into();
+        }
         let mut text = if self.is_yaml {
             yaml::print(value)
         } else if self.is_pretty {
@@ -187,12 +207,14 @@ pub(super) fn read(request: &HttpRequest, kind: &str) -> Result<Read, Status> {
             ));
         }
     }
-    let unrecognized = |error: &str| {
-        let shown: String = String::from_utf8_lossy(&request.body).chars().take(1000).collect();
-        Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse \
-             error: {error} ({shown})"
-        ))
+    let unrecognized = |error: &str| match media_type(&request.content_type) {
+        APPLY => Status::bad_request(format!("error decoding YAML: {error}")),
+        "application/strategic-merge-patch+json" => Status::bad_request(error),
+        _ if is_patch => Status::bad_request(format!("error decoding patch: {error}")),
+        _ => {
+            let error = format!("couldn't get version/kind; json parse error: {error}");
+            crate::apiserver::unrecognized(kind, &error, &request.body)
+        }
     };
     let text = std::str::from_utf8(&request.body).map_err(|_| unrecognized("invalid UTF-8"))?;
     let is_yaml = matches!(media_type(&request.content_type), YAML | APPLY);
@@ -212,7 +234,7 @@ pub(super) fn read(request: &HttpRequest, kind: &str) -> Result<Read, Status> {
     let document = yaml::read_one(text).map_err(|error| match error.message.as_str() {
         // The server has all of the text, where kubectl reads from a stream.
         "unexpected EOF" => unrecognized("unexpected end of JSON input"),
-        message => unrecognized(message),
+        _ => unrecognized(error.json_words()),
     })?;
     let duplicates = strict::duplicate_errors(&document);
     Ok(Read { value: document.value, duplicates })

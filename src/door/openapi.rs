@@ -2,8 +2,9 @@
 //!
 //! Descriptions, types and references come from `k8s-openapi`, which is generated from upstream's own document; what it
 //! leaves out, how lists and maps are merged and applied, comes from the table of types ([`crate::machinery::schema`]).
-//! All of it is made once, when somebody asks first.
+//! All of it is made once, when somebody asks first; but the documents of custom kinds ([`custom`]) for each who asks.
 
+mod custom;
 mod enums;
 mod schemas;
 
@@ -12,13 +13,14 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 
 use crate::api::{Kind, Subresource};
+use crate::apiserver::ApiServer;
 
 use super::discovery::GroupVersion;
 use super::route::VERSION;
 
 /// The documents, one a group and version, as text, each with the hash that is part of its address.
 static DOCUMENTS: LazyLock<Vec<Document>> =
-    LazyLock::new(|| GroupVersion::all().into_iter().map(Document::of).collect());
+    LazyLock::new(|| GroupVersion::all(&[]).into_iter().map(Document::of).collect());
 
 struct Document {
     path: String,
@@ -28,11 +30,14 @@ struct Document {
 
 impl Document {
     fn of(own: GroupVersion) -> Self {
-        let schemas = schemas::of(own);
+        Self::with(own, &[], schemas::of(own))
+    }
+
+    fn with(own: GroupVersion, custom: &[Kind], schemas: Map<String, Value>) -> Self {
         let value = json!({
             "openapi": "3.0.0",
             "info": information(),
-            "paths": paths(own, Form::Third),
+            "paths": paths(own, custom, Form::Third),
             "components": { "schemas": schemas },
         });
         let text = value.to_string();
@@ -79,9 +84,9 @@ fn operation(action: &str, kind: &Value, form: Form) -> Value {
     })
 }
 
-fn paths(own: GroupVersion, form: Form) -> Map<String, Value> {
+fn paths(own: GroupVersion, custom: &[Kind], form: Form) -> Map<String, Value> {
     let mut paths = Map::new();
-    for kind in own.kinds() {
+    for kind in own.kinds(custom) {
         let info = kind.info();
         let name = json!({ "group": own.group, "version": own.version, "kind": info.kind });
         let of = |actions: &[(&str, &str)]| -> Value {
@@ -117,8 +122,9 @@ fn information() -> Value {
 }
 
 /// The documents that there are, each with its address.
-pub(super) fn index() -> Value {
-    let documents = DOCUMENTS.iter().map(|document| {
+pub(super) fn index(api: &ApiServer) -> Value {
+    let custom = custom::documents(api);
+    let documents = DOCUMENTS.iter().chain(&custom).map(|document| {
         // Clients keep a document for as long as its address stays the same.
         let address = format!("/openapi/v3/{}?hash={:016X}", document.path, document.hash);
         (document.path.clone(), json!({ "serverRelativeURL": address }))
@@ -132,8 +138,12 @@ fn fingerprint(text: &str) -> u64 {
 }
 
 /// The document of `api/v1` or `apis/apps/v1`, as JSON, if there is one.
-pub(super) fn v3(path: &str) -> Option<&'static str> {
-    DOCUMENTS.iter().find(|document| document.path == path).map(|document| document.text.as_str())
+pub(super) fn v3(path: &str, api: &ApiServer) -> Option<String> {
+    let built_in = DOCUMENTS.iter().find(|document| document.path == path).map(|document| document.text.clone());
+    built_in.or_else(|| {
+        let mut custom = custom::documents(api).into_iter();
+        custom.find(|document| document.path == path).map(|document| document.text)
+    })
 }
 
 /// The older form in Protobuf, as client-go asks for it: what the document is, and that it tells of nothing. From that
@@ -150,8 +160,8 @@ pub(super) fn v2_protobuf() -> Vec<u8> {
 /// All in one, in the older form.
 pub(super) fn v2() -> Value {
     let mut all = Map::new();
-    for own in GroupVersion::all() {
-        all.extend(paths(own, Form::Second));
+    for own in GroupVersion::all(&[]) {
+        all.extend(paths(own, &[], Form::Second));
     }
     json!({ "swagger": "2.0", "info": information(), "paths": all, "definitions": schemas::second() })
 }

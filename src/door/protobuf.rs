@@ -1,9 +1,11 @@
 //! Protobuf bodies, as far as kubectl sends them: what `kubectl create` makes from flags, evictions and delete options.
 //!
 //! kubectl's typed clients write Protobuf and know no way back to JSON; everything else that it sends is JSON. What the
-//! tables do not know is refused, never dropped.
+//! tables do not know is refused, never dropped. By the same tables objects are written for clients that accept nothing
+//! else.
 
 mod tables;
+mod write;
 
 use serde_json::{Map, Value, json};
 
@@ -30,6 +32,8 @@ pub(super) fn read(body: &[u8]) -> Option<Value> {
     }
     Some(value)
 }
+
+pub(super) use write::write;
 
 /// The value of a field on the wire.
 enum Wire<'a> {
@@ -149,6 +153,11 @@ fn value(ty: &Type, wire: &Wire<'_>, depth: u32) -> Option<Value> {
             } else {
                 read["number"].as_i64().unwrap_or(0).into()
             }
+        }
+        (Type::Json, Wire::Bytes(bytes)) => {
+            let raw = message(&[Field(1, "raw", Type::Bytes)], bytes, depth + 1)?;
+            let raw = base64::decode(raw["raw"].as_str().unwrap_or("")).ok()?;
+            serde_json::from_slice(&raw).ok()?
         }
         (Type::Time, Wire::Bytes([])) => Value::Null,
         (Type::Time, Wire::Bytes(bytes)) => {

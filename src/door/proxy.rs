@@ -11,7 +11,7 @@ use crate::machinery::shell::NetworkAnswer;
 use crate::machinery::status::{Reason, Status};
 use crate::node::runtime::StreamInput;
 use crate::session::{PodRequest, Session};
-use crate::sim::Cluster;
+use crate::sim::{Cluster, PodAnswer};
 
 use super::message::{Content, HttpRequest, Reply};
 
@@ -92,7 +92,7 @@ impl Passage {
             body: (!request.body.is_empty()).then(|| StreamInput::of_bytes(&request.body)),
         };
         match session.pod_request(&passed)? {
-            NetworkAnswer::Http(answer) => {
+            PodAnswer::Answered(NetworkAnswer::Http(answer)) => {
                 let header = |wanted: &str| {
                     answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
                 };
@@ -100,7 +100,9 @@ impl Passage {
                 let content = Content::Whole(answer.body.into());
                 Ok(Reply { code: answer.status, content_type: content_type.into(), warnings: Vec::new(), content })
             }
-            NetworkAnswer::Refused { address } => Err(unreachable(&address, port, "connection refused")),
+            PodAnswer::Answered(NetworkAnswer::Refused { address }) => {
+                Err(unreachable(&address, port, "connection refused"))
+            }
             _ => Err(unreachable(&self.name, port, "connection reset by peer")),
         }
     }

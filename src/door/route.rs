@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::api::table;
-use crate::api::{Object, Subresource};
+use crate::api::{Kind, Object, Subresource};
 use crate::apiserver::address::{self, Query, unknown_address};
-use crate::apiserver::{self, Call, Caller, Response, Target, User};
+use crate::apiserver::{self, ApiServer, Call, Caller, Response, Target, User};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::session::Session;
@@ -77,10 +77,30 @@ pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     };
     match route(session, request, &query, format) {
         Ok(answer) => answer,
+        Err(status) if status.is_not_found() && leads_nowhere(session.cluster().api(), request) => {
+            Reply::text(404, "404 page not found\n").into()
+        }
         Err(status) => {
             Reply { warnings: status.warnings().to_vec(), ..Reply::refusal(&status, &format.whole()) }.into()
         }
     }
+}
+
+/// Whether an address is in a group and version that nobody serves. Upstream has no handler there at all, which is all that
+/// it says; clients make a sentence of it.
+fn leads_nowhere(api: &ApiServer, request: &HttpRequest) -> bool {
+    let mut parts = request.address().trim_matches('/').split('/');
+    let (Some("apis"), Some(group)) = (parts.next(), parts.next()) else { return false };
+    let version = parts.next();
+    let is_it =
+        |own: &discovery::GroupVersion| own.group == group && version.is_none_or(|version| own.version == version);
+    let has_resource = |kind: &Kind| {
+        let info = kind.info();
+        info.group == group
+            && version == Some(info.version)
+            && request.address().split('/').any(|part| part == info.plural)
+    };
+    !discovery::GroupVersion::all(&[]).iter().any(is_it) && !api.custom_versions().iter().any(has_resource)
 }
 
 fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Format) -> Result<Answer, Status> {
@@ -100,11 +120,17 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
         }
         ("GET", ["kubetab", "v1", "session"]) => return Ok(actions::log(session).into()),
         ("GET" | "HEAD", ["openapi", "v3", path @ ..]) if !path.is_empty() => {
-            let text = openapi::v3(&path.join("/")).ok_or_else(unknown_address)?;
+            let text = openapi::v3(&path.join("/"), session.cluster().api()).ok_or_else(unknown_address)?;
             return Ok(Reply { content_type: "application/json".into(), ..Reply::text(200, text) }.into());
         }
         ("GET" | "HEAD", parts) => {
-            if let Some((value, format)) = about(parts, format) {
+            if let Some((mut value, format)) = about(session.cluster().api(), parts, format) {
+                if !session.cluster().api().has_metrics() {
+                    if parts.get(1) == Some(&discovery::METRICS) {
+                        return Err(unknown_address());
+                    }
+                    discovery::without_metrics(&mut value);
+                }
                 return Ok(Reply::value(200, &value, &format).into());
             }
         }
@@ -124,20 +150,21 @@ fn is_resource(address: &str) -> bool {
 }
 
 /// What the server says of itself.
-fn about(parts: &[&str], format: Format) -> Option<(Value, Format)> {
+fn about(api: &ApiServer, parts: &[&str], format: Format) -> Option<(Value, Format)> {
     let is_aggregated = format.shape == Shape::Discovery;
+    let custom = || api.custom_versions();
     let value = match parts {
-        ["api"] if is_aggregated => return Some((discovery::aggregated(true), format)),
-        ["apis"] if is_aggregated => return Some((discovery::aggregated(false), format)),
-        [] => discovery::paths(),
+        ["api"] if is_aggregated => return Some((discovery::aggregated(true, &[]), format)),
+        ["apis"] if is_aggregated => return Some((discovery::aggregated(false, &custom()), format)),
+        [] => discovery::paths(&custom()),
         ["version"] => version(),
         ["api"] => discovery::core_versions(),
-        ["apis"] => discovery::groups(),
-        ["api", version] => discovery::resources("", version)?,
-        ["apis", group] => discovery::group(group)?,
-        ["apis", group, version] => discovery::resources(group, version)?,
+        ["apis"] => discovery::groups(&custom()),
+        ["api", version] => discovery::resources("", version, &[])?,
+        ["apis", group] => discovery::group(group, &custom())?,
+        ["apis", group, version] => discovery::resources(group, version, &custom())?,
         ["openapi", "v2"] => openapi::v2(),
-        ["openapi", "v3"] => openapi::index(),
+        ["openapi", "v3"] => openapi::index(api),
         _ => return None,
     };
     Some((value, format.whole()))
@@ -167,7 +194,8 @@ fn resource(
     let is_get = matches!(request.method.as_str(), "GET" | "HEAD");
     let user = authentication::user(caller.as_ref());
     if let Some(path) = old_watch_path(&request.path).filter(|_| is_get) {
-        return watch(session, &user, address::target(&path)?, query, format);
+        let target = session.cluster().api().address(&path)?;
+        return watch(session, &user, target, query, format);
     }
     if !matches!(request.address().split('/').nth(1), Some("api" | "apis")) {
         return Err(unknown_address());
@@ -176,7 +204,7 @@ fn resource(
         session.cluster().api().authorize(&user, http_verb(&request.method), &passage.target())?;
         return passage.answer(session, request).map(Answer::Reply);
     }
-    let target = address::target(&request.path)?;
+    let target = session.cluster().api().address(&request.path)?;
     if is_get && target.name.is_empty() && query.is_on("watch") {
         return watch(session, &user, target, query, format);
     }
@@ -198,7 +226,7 @@ fn resource(
         user: caller,
     };
     // Where there is no such way, nobody looks at the body.
-    if let Err(status) = call.request()
+    if let Err(status) = call.request(session.cluster().api())
         && matches!(status.reason(), Reason::MethodNotAllowed | Reason::NotFound)
     {
         return Err(status);
@@ -243,6 +271,9 @@ fn http_verb(method: &str) -> &'static str {
 
 fn watch(session: &Session, user: &User, target: Target, query: &Query, format: Format) -> Result<Answer, Status> {
     session.cluster().api().authorize(user, "watch", &target)?;
+    if target.kind.is_computed() {
+        return Err(Status::method_not_allowed());
+    }
     let (watch, receiver) = Watch::open(session.cluster(), target, query, format)?;
     Ok(Answer::Stream(Reply::stream(format.whole().content_type(), receiver), Stream::Watch(Box::new(watch))))
 }

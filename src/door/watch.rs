@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::api::table::{self, IncludeObject};
 use crate::api::{Object, form};
 use crate::apiserver::address::Query;
-use crate::apiserver::{Filter, ListOptions, Target};
+use crate::apiserver::{Filter, ListOptions, Target, check_integer};
 use crate::etcd::{Commit, Revision};
 use crate::machinery::field::{FieldError, Path};
 use crate::machinery::status::{Reason, Status};
@@ -108,6 +108,7 @@ impl Watch {
             field_selector: query.get("fieldSelector").to_owned(),
             ..ListOptions::default()
         };
+        check_integer(query, "timeoutSeconds")?;
         let filter = Filter::parse(&target, &options)?;
         let start = Start::of(query)?;
         let timeout = query.get("timeoutSeconds").parse().ok().filter(|seconds| *seconds > 0);
@@ -184,8 +185,10 @@ impl Watch {
 
     fn collect(&mut self, cluster: &Cluster, piece: &mut String) -> bool {
         let etcd = cluster.api().etcd();
-        let Ok(commits) = etcd.watch(self.at) else {
-            let message = format!("too old resource version: {} ({})", self.at, etcd.compacted());
+        let oldest = cluster.api().watchable_from();
+        let commits = etcd.watch(self.at).ok().filter(|_| self.at >= oldest);
+        let Some(commits) = commits else {
+            let message = format!("too old resource version: {} ({oldest})", self.at);
             let error = json!({ "type": "ERROR", "object": Status::expired(message).to_value() });
             *piece += &format!("{error}\n");
             return false;
@@ -199,7 +202,8 @@ impl Watch {
                 break;
             }
         }
-        true
+        // The watches of a kind end with its definition, once everything is told.
+        self.at < etcd.revision() || cluster.api().serves(self.target.kind)
     }
 
     /// What a change means to somebody who sees only what the selectors mean.
@@ -220,7 +224,7 @@ impl Watch {
     }
 
     fn event(&mut self, piece: &mut String, event: &str, object: &Object, cluster: &Cluster) {
-        let mut object = object.clone();
+        let mut object = object.clone().in_version(self.target.kind);
         if self.format.shape != Shape::Table(IncludeObject::None) {
             cluster.api().show_owners(&mut object);
         }

@@ -13,8 +13,9 @@ use std::ops::Bound;
 
 use crate::machinery::persistent::OrdMap;
 use imbl::Vector;
+use serde_json::Value;
 
-use crate::api::{Kind, Name, Object, ObjectKey};
+use crate::api::{Kind, KindMap, Name, Object, ObjectKey};
 use crate::machinery::time::Time;
 
 pub use cause::{Cause, Why};
@@ -80,12 +81,12 @@ pub enum StoreError {
 pub struct Etcd {
     revision: Revision,
     compacted: Revision,
-    objects: Vec<OrdMap<ObjectKey, Object>>,
+    objects: KindMap<OrdMap<ObjectKey, Object>>,
     log: Vector<Commit>,
     /// About how much the objects in the log take: the sum of their [`kibibytes`].
     log_kibibytes: usize,
     /// By kind: who owned which field after the last commit of an object that the log has lost.
-    accounts: Vec<OrdMap<ObjectKey, Account>>,
+    accounts: KindMap<OrdMap<ObjectKey, Account>>,
 }
 
 /// About how much a commit's version of an object takes. It counts as equally much everywhere, since what is forgotten
@@ -104,7 +105,25 @@ fn kibibytes(commit: &Commit) -> usize {
         Some(Object::Secret(secret)) => {
             1 + secret.data.iter().flatten().map(|(_, bytes)| bytes.0.len()).sum::<usize>() / 1024
         }
+        // Definitions may be large, and so may what they declare.
+        Some(Object::Unstructured(object))
+            if matches!(object.kind, Kind::Custom(_) | Kind::CustomResourceDefinition) =>
+        {
+            1 + object.fields.values().map(json_bytes).sum::<usize>() / 1024
+        }
         _ => 1,
+    }
+}
+
+/// About how long a value is as JSON.
+fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(json_bytes).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + json_bytes(value) + 4).sum::<usize>() + 2
+        }
+        _ => 5,
     }
 }
 
@@ -125,10 +144,10 @@ impl Etcd {
         Self {
             revision: 0,
             compacted: 0,
-            objects: vec![OrdMap::new(); Kind::ALL.len()],
+            objects: KindMap::default(),
             log: Vector::new(),
             log_kibibytes: 0,
-            accounts: vec![OrdMap::new(); Kind::ALL.len()],
+            accounts: KindMap::default(),
         }
     }
 
@@ -147,7 +166,7 @@ impl Etcd {
     /// The object under `key` now.
     #[must_use]
     pub fn get(&self, kind: Kind, key: &ObjectKey) -> Option<&Object> {
-        self.objects[kind.index()].get(key)
+        self.objects.get(kind).get(key)
     }
 
     /// All objects of a kind now, in the order of their keys; those of one namespace when it is given.
@@ -171,15 +190,21 @@ impl Etcd {
             (None, Some(namespace)) => Bound::Included(ObjectKey::new(namespace, "")),
             (None, None) => Bound::Unbounded,
         };
-        self.objects[kind.index()]
+        self.objects
+            .get(kind)
             .range((start, Bound::Unbounded))
             .take_while(move |(key, _)| namespace.is_none_or(|namespace| &*key.namespace == namespace))
+    }
+
+    /// The custom kinds of which there are or were objects, by group and name.
+    pub fn custom_kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+        self.objects.custom_kinds()
     }
 
     /// How many objects of a kind there are.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
-        self.objects[kind.index()].len()
+        self.objects.get(kind).len()
     }
 
     /// All objects of a kind as they were at `revision`.
@@ -188,7 +213,7 @@ impl Etcd {
     /// [`StoreError::Compacted`] or [`StoreError::Future`] when that revision cannot be told.
     pub fn at(&self, kind: Kind, revision: Revision) -> Result<OrdMap<ObjectKey, Object>, StoreError> {
         self.check_revision(revision)?;
-        let mut objects = self.objects[kind.index()].clone();
+        let mut objects = self.objects.get(kind).clone();
         for commit in self.log.iter().rev().take_while(|commit| commit.revision > revision) {
             if commit.kind() != kind {
                 continue;
@@ -273,7 +298,7 @@ impl Etcd {
     fn commit(&mut self, time: Time, key: ObjectKey, before: Option<Object>, after: Option<Object>, cause: Cause) {
         let run = self.run_of(before.as_ref(), &cause).unwrap_or(self.revision);
         let commit = Commit { revision: self.revision, time, key, before, after, cause, run };
-        let objects = &mut self.objects[commit.kind().index()];
+        let objects = self.objects.get_mut(commit.kind());
         match &commit.after {
             Some(after) => objects.insert(commit.key.clone(), after.clone()),
             None => objects.remove(&commit.key),
@@ -334,7 +359,7 @@ impl Etcd {
 
     /// The namespaces that hold an object of `kind`, each once, in order.
     pub fn namespaces(&self, kind: Kind) -> Vec<Name> {
-        let mut namespaces: Vec<Name> = self.objects[kind.index()].keys().map(|key| key.namespace.clone()).collect();
+        let mut namespaces: Vec<Name> = self.objects.get(kind).keys().map(|key| key.namespace.clone()).collect();
         namespaces.dedup();
         namespaces
     }

@@ -170,14 +170,14 @@ impl Etcd {
         let mut next = version(object);
         let mut account = loop {
             let Some(commit) = next.and_then(|revision| self.commit_at(revision)).filter(of_object) else {
-                break self.accounts[kind.index()].get(&key).cloned().unwrap_or_default();
+                break self.accounts.get(kind).get(&key).cloned().unwrap_or_default();
             };
             commits.push(commit);
             let mut first = commit;
             if commit.run < commit.revision {
                 // What lies between is of the same writer. A run that began before the log stands in the account.
                 let Some(began) = self.commit_at(commit.run) else {
-                    break self.accounts[kind.index()].get(&key).cloned().unwrap_or_default();
+                    break self.accounts.get(kind).get(&key).cloned().unwrap_or_default();
                 };
                 commits.push(began);
                 first = began;
@@ -206,7 +206,7 @@ impl Etcd {
         let kind = commit.kind();
         let uid = commit.object().uid();
         let lives = self.get(kind, &commit.key).is_some_and(|object| object.uid() == uid);
-        let accounts = &mut self.accounts[kind.index()];
+        let accounts = self.accounts.get_mut(kind);
         if !lives || commit.after.is_none() {
             accounts.remove(&commit.key);
         } else if let Some(account) = accounts.get_mut(&commit.key) {
@@ -288,8 +288,8 @@ mod tests {
             owners(&etcd, &last),
             [r#"one@10: {"f:data":{".":{},"f:x":{}}}"#, r#"two@7: {"f:data":{"f:y":{}}}"#]
         );
-        assert_eq!(etcd.accounts[Kind::ConfigMap.index()].iter().count(), 2);
+        assert_eq!(etcd.accounts.get(Kind::ConfigMap).iter().count(), 2);
         let key = ObjectKey::new("default", "a");
-        assert!(etcd.accounts[Kind::ConfigMap.index()].get(&key).is_some());
+        assert!(etcd.accounts.get(Kind::ConfigMap).get(&key).is_some());
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::api::{Kind, Object, ObjectKey, form};
-use crate::apiserver::{Answer, Request, Response};
+use crate::apiserver::{Answer, Request, Response, Target};
 use crate::etcd::Revision;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
@@ -68,6 +68,15 @@ pub trait Api {
     /// costs time, so that only commands that look at them ask.
     fn show_managed_fields(&self, response: &mut Response);
 
+    /// The custom kinds that are served, in all their versions, the preferred ones first: discovery.
+    fn custom_kinds(&self) -> Vec<Kind>;
+
+    /// What a path is about.
+    ///
+    /// # Errors
+    /// `NotFound` when it leads nowhere.
+    fn address(&self, path: &str) -> Result<Target, Status>;
+
     /// The newest revision.
     fn revision(&self) -> Revision;
 
@@ -115,6 +124,14 @@ impl Api for Cluster {
         self.api().show_managed_fields(response);
     }
 
+    fn custom_kinds(&self) -> Vec<Kind> {
+        self.api().custom_versions()
+    }
+
+    fn address(&self, path: &str) -> Result<Target, Status> {
+        self.api().address(path)
+    }
+
     fn revision(&self) -> Revision {
         self.api().etcd().revision()
     }
@@ -157,7 +174,7 @@ impl Api for Cluster {
                     (_, None) => "DELETED",
                 },
                 revision: commit.revision,
-                object: commit.object().clone(),
+                object: commit.object().clone().in_version(kind),
             })
             .collect())
     }

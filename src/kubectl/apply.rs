@@ -74,10 +74,14 @@ pub struct Options {
 ///
 /// # Errors
 /// kubectl's own error when the cluster knows no such kind.
-pub fn kind_of(manifest: &Value) -> std::result::Result<Kind, Status> {
+pub fn kind_of(api: &dyn Api, manifest: &Value) -> std::result::Result<Kind, Status> {
     let text = |field: &str| manifest[field].as_str().unwrap_or("").to_owned();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
-    Kind::from_manifest(&api_version, &kind).ok_or_else(|| {
+    let custom = || {
+        let is_meant = |known: &Kind| known.api_version() == api_version && known.info().kind == kind;
+        api.custom_kinds().into_iter().find(is_meant)
+    };
+    Kind::from_manifest(&api_version, &kind).or_else(custom).ok_or_else(|| {
         Status::bad_request(format!(
             "resource mapping not found for name: {:?} namespace: {:?} from \"STDIN\": no matches for kind {kind:?} \
              in version {api_version:?}\nensure CRDs are installed first",
@@ -92,7 +96,7 @@ pub fn kind_of(manifest: &Value) -> std::result::Result<Kind, Status> {
 /// # Errors
 /// The API server's refusal.
 pub fn apply(api: &mut dyn Api, manifest: &Value, options: &Options) -> std::result::Result<Result, Status> {
-    let kind = kind_of(manifest)?;
+    let kind = kind_of(api, manifest)?;
     let mut modified = manifest.clone();
     let namespace = if kind.info().namespaced {
         let namespace = manifest["metadata"]["namespace"].as_str().filter(|namespace| !namespace.is_empty());
@@ -132,7 +136,7 @@ pub fn apply(api: &mut dyn Api, manifest: &Value, options: &Options) -> std::res
     if changes.as_object().is_none_or(Map::is_empty) {
         return Ok(Result { kind, key, applied: Applied::Unchanged, warnings });
     }
-    let verb = Verb::Patch { patch: Patch::Strategic(changes), options: write };
+    let verb = Verb::Patch { patch: as_patch(kind, changes), options: write };
     let answer = send(api, Target::object(kind, &key), verb)?;
     warnings.extend(answer.warnings);
     let after = match &answer.response {
@@ -183,15 +187,24 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
+/// The patch as the kind takes it: how lists of custom resources are merged, nobody knows.
+fn as_patch(kind: Kind, changes: Value) -> Patch {
+    if kind.custom().is_some() { Patch::Merge(changes) } else { Patch::Strategic(changes) }
+}
+
 /// The patch that brings `current` to `modified`, given what `current` remembers of the last time.
 pub(super) fn three_way(kind: Kind, modified: &Value, current: &Value) -> std::result::Result<Value, Status> {
     let original = current["metadata"]["annotations"][LAST_APPLIED].as_str();
     let original: Option<Value> = original.and_then(|text| serde_json::from_str(text).ok());
-    let schema = schema::lookup(&kind.api_version(), kind.info().kind)
-        .ok_or_else(|| Status::internal("the kind has no schema"))?;
     let empty = Map::new();
     let object = |value: &'_ Value| value.as_object().cloned().unwrap_or_default();
     let original = original.as_ref().map(object);
+    if kind.custom().is_some() {
+        let original = original.as_ref().unwrap_or(&empty);
+        return Ok(patch::merge::create_three_way(original, &object(modified), &object(current)));
+    }
+    let schema = schema::lookup(&kind.api_version(), kind.info().kind)
+        .ok_or_else(|| Status::internal("the kind has no schema"))?;
     let changes = patch::diff::create_three_way(
         original.as_ref().unwrap_or(&empty),
         &object(modified),
@@ -279,13 +292,15 @@ fn apply_info(
         return Ok(("unchanged", current));
     }
     let mut after = current.clone();
-    if dry_run == DryRun::Client {
+    if dry_run == DryRun::Client && info.kind.custom().is_some() {
+        after = patch::merge::apply(after, changes).map_err(|error| Failure::message(error.message()))?;
+    } else if dry_run == DryRun::Client {
         let schema = schema::lookup(&info.kind.api_version(), info.kind.info().kind)
             .ok_or_else(|| Failure::message("the kind has no schema"))?;
         after = patch::strategic::apply(after, changes, schema).map_err(|error| Failure::message(error.message()))?;
     } else {
         after = cli
-            .patch(info.target(), Patch::Strategic(changes.clone()), options)
+            .patch(info.target(), as_patch(info.kind, changes.clone()), options)
             .map_err(|status| patch_failure(&info, &changes, &status))?;
     }
     Ok((if after == current { "unchanged" } else { "configured" }, after))

@@ -80,7 +80,7 @@ fn resource(cli: &mut Cli<'_>, word: &str, everywhere: bool) -> (&'static str, S
         return ("", word.to_owned());
     }
     let (word, below) = word.split_once('/').map_or((word, String::new()), |(word, below)| (word, format!("/{below}")));
-    match kind_of(word) {
+    match kind_of(cli.api, word) {
         Ok(kind) => {
             let info = kind.info();
             if !info.namespaced && !everywhere {

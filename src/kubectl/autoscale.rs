@@ -126,12 +126,12 @@ fn autoscale(cli: &mut Cli<'_>, info: &Info, (least, most): (i64, i64), metrics:
     }
     let (namespace, options) = (cli.namespace(), cli.write_options(MANAGER));
     let made = cli.create(Kind::HorizontalPodAutoscaler, &namespace, autoscaler, options);
-    let made = made.or_else(|status| match fallback(cli) {
+    let made = made.map_err(|status| match fallback(cli) {
         // The same object in autoscaling/v1 is refused for the same reason.
-        Ok(()) => Err(Failure::Status(status)),
-        Err(why) => Err(Failure::Message(format!(
+        Ok(()) => Failure::Status(status),
+        Err(why) => Failure::Message(format!(
             "failed to create autoscaling/v2 HPA and the configuration is incompatible with autoscaling/v1: {why}"
-        ))),
+        )),
     })?;
     Printer::of(cli, "autoscaled")?.print(cli, &made)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::api::Api;
 use super::cli::Cli;
 use super::failure::Failure;
 use super::{manifest, resource};
@@ -178,20 +179,20 @@ enum Named {
     Pairs(Vec<(Kind, String)>),
 }
 
-fn names(words: &[String]) -> Result<Option<Named>, Failure> {
+fn names(api: &dyn Api, words: &[String]) -> Result<Option<Named>, Failure> {
     if words.iter().any(|word| word.contains('/')) {
-        return pairs(words).map(|pairs| Some(Named::Pairs(pairs)));
+        return pairs(api, words).map(|pairs| Some(Named::Pairs(pairs)));
     }
     match words {
         [] => Ok(None),
         [kinds, names @ ..] => {
-            let kinds = resource::kinds_of(kinds)?;
+            let kinds = resource::kinds_of(api, kinds)?;
             Ok(Some(Named::Kinds(kinds, names.to_vec())))
         }
     }
 }
 
-fn pairs(words: &[String]) -> Result<Vec<(Kind, String)>, Failure> {
+fn pairs(api: &dyn Api, words: &[String]) -> Result<Vec<(Kind, String)>, Failure> {
     let mut pairs = Vec::new();
     for word in words {
         let parts: Vec<&str> = word.split('/').collect();
@@ -200,7 +201,7 @@ fn pairs(words: &[String]) -> Result<Vec<(Kind, String)>, Failure> {
             [kind, name] if kind.is_empty() || name.is_empty() || kind.contains(',') => {
                 return Err(Failure::message("arguments in resource/name form must have a single resource and name"));
             }
-            [kind, name] => pairs.push((resource::kind_of(kind)?, (*name).to_owned())),
+            [kind, name] => pairs.push((resource::kind_of(api, kind)?, (*name).to_owned())),
             _ => {
                 return Err(Failure::message("arguments in resource/name form may not have more than one slash"));
             }
@@ -227,7 +228,7 @@ pub(super) fn find(cli: &mut Cli<'_>, query: Query<'_>) -> Result<Found, Failure
     if all && !labels.is_empty() {
         return Err(Failure::message("setting 'all' parameter but found a non empty selector. "));
     }
-    let kinds = match names(query.words)? {
+    let kinds = match names(cli.api, query.words)? {
         None => return Err(Failure::message(MISSING)),
         Some(Named::Pairs(_)) if selects || all => {
             return Err(Failure::message("name cannot be provided when a selector is specified"));

@@ -50,7 +50,7 @@ fn namespace_given(words: &[String]) -> Option<String> {
 /// What a command takes: pods, nodes, or a kind and then objects of it.
 fn arguments(api: &mut dyn Api, command: &Command, words: &[&str], last: &str, namespace: &str) -> Vec<String> {
     if let Some((kind, _)) = last.split_once('/') {
-        let Ok(found) = resource::kind_of(kind) else { return Vec::new() };
+        let Ok(found) = resource::kind_of(api, kind) else { return Vec::new() };
         return names(api, found, namespace).into_iter().map(|name| format!("{kind}/{name}")).collect();
     }
     match (command.name, words) {
@@ -61,13 +61,17 @@ fn arguments(api: &mut dyn Api, command: &Command, words: &[&str], last: &str, n
             owned(&["deployment", "daemonset", "statefulset"])
         }
         ("scale" | "autoscale", []) => owned(&["deployment", "replicaset", "replicationcontroller", "statefulset"]),
-        (_, []) => kinds(),
-        (_, [kind, ..]) => resource::kind_of(kind).map_or_else(|_| Vec::new(), |kind| names(api, kind, namespace)),
+        (_, []) => kinds(api),
+        (_, [kind, ..]) => match resource::kind_of(api, kind) {
+            Ok(kind) => names(api, kind, namespace),
+            Err(_) => Vec::new(),
+        },
     }
 }
 
-fn kinds() -> Vec<String> {
-    Kind::ALL.iter().map(|kind| kind.info().plural.to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
+fn kinds(api: &dyn Api) -> Vec<String> {
+    let kinds = Kind::ALL.iter().copied().chain(api.custom_kinds());
+    kinds.map(|kind| kind.info().plural.to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn names(api: &mut dyn Api, kind: Kind, namespace: &str) -> Vec<String> {

@@ -43,7 +43,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
                     "--for must be in resource/name form"
                 }));
             };
-            Some((resource::kind_of(kind)?.info().kind.to_owned(), name.to_owned()))
+            Some((resource::kind_of(cli.api, kind)?.info().kind.to_owned(), name.to_owned()))
         }
     };
     let types = flags.texts("types");

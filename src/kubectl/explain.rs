@@ -26,10 +26,10 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(Failure::Message(format!("unrecognized format: {output}")));
     }
     // `deployments.v1.apps` names a version and a group, `deployments.spec` a field.
-    let known = resource::kind_of(&word).map(|kind| (kind, Vec::new()));
+    let known = resource::kind_of(cli.api, &word).map(|kind| (kind, Vec::new()));
     let (kind, path) = known.or_else(|_| {
         let mut parts = word.split('.');
-        let kind = resource::kind_of(parts.next().unwrap_or(""))?;
+        let kind = resource::kind_of(cli.api, parts.next().unwrap_or(""))?;
         Ok::<_, Failure>((kind, parts.map(str::to_owned).collect::<Vec<_>>()))
     })?;
     let mut version = kind.api_version();

@@ -69,7 +69,7 @@ fn resources(cli: &Cli<'_>) -> Result<Vec<Resource>, Failure> {
         if resource.is_empty() {
             return Err(Failure::message("resource and group can't be empty"));
         }
-        let kind = kind_of(resource).map_err(|failure| Failure::Plain(failure.bare()))?;
+        let kind = kind_of(cli.api, resource).map_err(|failure| Failure::Plain(failure.bare()))?;
         let below = if below.is_empty() { String::new() } else { format!("/{below}") };
         let info = kind.info();
         found.push(Resource { group: info.group.to_owned(), plural: format!("{}{below}", info.plural) });

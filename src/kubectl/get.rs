@@ -118,7 +118,7 @@ fn print_tables(cli: &mut Cli<'_>, found: Found) -> Result<(), Failure> {
 
 /// Whether all kinds of the command line live in namespaces.
 fn asks_for_namespaced(cli: &Cli<'_>) -> bool {
-    let kinds = cli.arguments().first().map(|word| resource::kinds_of(word));
+    let kinds = cli.arguments().first().map(|word| resource::kinds_of(cli.api, word));
     matches!(kinds, Some(Ok(kinds)) if kinds.iter().all(|kind| kind.info().namespaced))
 }
 
@@ -272,7 +272,7 @@ impl Watch {
         let flags = cli.flags();
         let words = cli.arguments();
         let word = words.first().map_or("", String::as_str);
-        let kinds = resource::kinds_of(word.split('/').next().unwrap_or(word))?;
+        let kinds = resource::kinds_of(cli.api, word.split('/').next().unwrap_or(word))?;
         let [kind] = kinds[..] else {
             return Err(Failure::message("you may only specify a single resource type"));
         };

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::api::Api;
 use super::builder::{Info, Query};
 use super::cli::Cli;
 use super::failure::Failure;
@@ -73,7 +74,7 @@ fn objects(cli: &mut Cli<'_>, source: &str, text: &str, query: Query<'_>, found:
     let default = cli.namespace();
     let enforced = cli.flags().has("namespace");
     for object in objects {
-        found.push(object_info(source, &object.value, (&default, enforced), query));
+        found.push(object_info(cli.api, source, &object.value, (&default, enforced), query));
     }
     if let Some(error) = error {
         found.push(Err(Failure::Message(format!("error parsing {source}: {}", error.message))));
@@ -82,10 +83,11 @@ fn objects(cli: &mut Cli<'_>, source: &str, text: &str, query: Query<'_>, found:
 
 /// An object that does not come from a file of its own.
 pub(super) fn info(cli: &Cli<'_>, source: &str, value: &Value, query: Query<'_>) -> Result<Info, Failure> {
-    object_info(source, value, (&cli.namespace(), cli.flags().has("namespace")), query)
+    object_info(cli.api, source, value, (&cli.namespace(), cli.flags().has("namespace")), query)
 }
 
 fn object_info(
+    api: &dyn Api,
     source: &str,
     value: &Value,
     (default, enforced): (&str, bool),
@@ -102,7 +104,7 @@ fn object_info(
     if let Err(why) = strict::check_metadata(value) {
         return Err(Failure::Message(format!("unable to decode {source:?}: {why}")));
     }
-    let kind = mapping(value, source)?;
+    let kind = mapping(api, value, source)?;
     let mut object = value.clone();
     let said = value["metadata"]["namespace"].as_str().unwrap_or("");
     let mut namespace = String::new();
@@ -126,7 +128,7 @@ fn object_info(
 }
 
 /// The kind of a manifest.
-fn mapping(value: &Value, source: &str) -> Result<Kind, Failure> {
+fn mapping(api: &dyn Api, value: &Value, source: &str) -> Result<Kind, Failure> {
     let text = |field: &str| value[field].as_str().unwrap_or("");
     let (version, kind) = (text("apiVersion"), text("kind"));
     // The mapper that kubectl makes of discovery knows each kind in small letters too.
@@ -134,8 +136,11 @@ fn mapping(value: &Value, source: &str) -> Result<Kind, Failure> {
         let fits = |known: &&Kind| known.api_version() == version && known.info().kind.to_lowercase() == kind;
         Kind::ALL.iter().find(fits).copied()
     };
+    let custom =
+        || api.custom_kinds().into_iter().find(|known| known.api_version() == version && known.info().kind == kind);
     let in_other_version = || OtherVersion::from_manifest(version, kind).map(|other| other.kind);
-    Kind::from_manifest(version, kind).or_else(in_other_version).or_else(in_small_letters).ok_or_else(|| {
+    let built_in = Kind::from_manifest(version, kind).or_else(in_other_version).or_else(in_small_letters);
+    built_in.or_else(custom).ok_or_else(|| {
         let metadata = |field: &str| value["metadata"][field].as_str().unwrap_or("");
         Failure::Message(format!(
             "resource mapping not found for name: {:?} namespace: {:?} from {source:?}: no matches for kind {kind:?} in \

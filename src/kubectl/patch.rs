@@ -9,7 +9,7 @@ use super::cli::{Cli, DryRun, Step};
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::apiserver::{Patch, Target};
-use crate::machinery::status::Status;
+use crate::machinery::status::{Reason, Status};
 use crate::machinery::{patch, schema, yaml};
 
 /// Runs `kubectl patch`.
@@ -43,12 +43,27 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         } else {
             let options = cli.write_options("kubectl-patch");
             let target = Target { subresource, ..info.target() };
-            cli.patch(target, patch.clone(), options)?
+            cli.patch(target, patch.clone(), options).map_err(|status| refusal(&info, &patch, status))?
         };
         let operation = if patched == info.object { "patched (no change)" } else { "patched" };
         Printer::of(cli, operation)?.print(cli, &patched)
     })?;
     Ok(Step::Done)
+}
+
+/// A refusal; that the kind takes no patches of this type is told with the type and the kind.
+fn refusal(info: &Info, patch: &Patch, status: Status) -> Failure {
+    if status.reason() != Reason::UnsupportedMediaType {
+        return Failure::Status(status);
+    }
+    let media_type = match patch {
+        Patch::Json(_) => "application/json-patch+json",
+        Patch::Merge(_) => "application/merge-patch+json",
+        Patch::Strategic(_) => "application/strategic-merge-patch+json",
+        Patch::Apply(_) => "application/apply-patch+yaml",
+    };
+    let version = info.kind.api_version();
+    Failure::Message(format!("{media_type} is not supported by {version}, Kind={}: {}", info.kind, status.message()))
 }
 
 fn patch_text(cli: &mut Cli<'_>) -> Result<String, Failure> {

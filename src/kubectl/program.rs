@@ -12,7 +12,7 @@ use super::api::{Api, Change, ExecRequest, Stream};
 use super::cli::{Config, Files};
 use super::{Kubectl, Polled};
 use crate::api::{Kind, ObjectKey};
-use crate::apiserver::{Answer, Request, Response};
+use crate::apiserver::{Answer, Request, Response, Target};
 use crate::etcd::Revision;
 use crate::machinery::shell::files::{WriteAt, normalise};
 use crate::machinery::shell::{self, CommandIo, CommandPoll, CommandRun, Host, Input, Signal, SignalAction};
@@ -196,6 +196,14 @@ impl Api for HostApi<'_, '_> {
 
     fn show_managed_fields(&self, response: &mut Response) {
         self.with((), |api| api.show_managed_fields(response));
+    }
+
+    fn custom_kinds(&self) -> Vec<Kind> {
+        self.with(Vec::new(), |api| api.custom_kinds())
+    }
+
+    fn address(&self, path: &str) -> Result<Target, Status> {
+        self.with(Err(absent()), |api| api.address(path))
     }
 
     fn revision(&self) -> Revision {

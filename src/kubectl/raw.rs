@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::cli::Cli;
 use super::failure::Failure;
-use crate::apiserver::{Body, DeleteOptions, ListOptions, Response, Verb, WriteOptions, address};
+use crate::apiserver::{Body, DeleteOptions, ListOptions, Response, Verb, WriteOptions};
 use crate::machinery::{go_json, yaml};
 
 fn body(cli: &mut Cli<'_>) -> Result<Value, Failure> {
@@ -29,7 +29,7 @@ fn show(cli: &mut Cli<'_>, response: &Response) {
 
 /// `kubectl get --raw`.
 pub(super) fn get(cli: &mut Cli<'_>, path: &str) -> Result<(), Failure> {
-    let target = address::target(path)?;
+    let target = cli.api.address(path)?;
     let verb = if target.name.is_empty() { Verb::List(ListOptions::default()) } else { Verb::Get };
     let response = cli.send(target, verb)?;
     let text = go_json::marshal(&response.wire());
@@ -39,7 +39,7 @@ pub(super) fn get(cli: &mut Cli<'_>, path: &str) -> Result<(), Failure> {
 
 /// `kubectl create --raw`.
 pub(super) fn create(cli: &mut Cli<'_>, path: &str) -> Result<(), Failure> {
-    let target = address::target(path)?;
+    let target = cli.api.address(path)?;
     let value = body(cli)?;
     // A Binding or an Eviction is created below an object, which `Create` addresses by its name.
     let response = cli.send(target, Verb::Create { body: Body::Json(value), options: WriteOptions::default() })?;
@@ -49,7 +49,7 @@ pub(super) fn create(cli: &mut Cli<'_>, path: &str) -> Result<(), Failure> {
 
 /// `kubectl replace --raw`.
 pub(super) fn replace(cli: &mut Cli<'_>, path: &str) -> Result<(), Failure> {
-    let target = address::target(path)?;
+    let target = cli.api.address(path)?;
     let value = body(cli)?;
     let response = cli.send(target, Verb::Update { body: Body::Json(value), options: WriteOptions::default() })?;
     show(cli, &response);
@@ -58,7 +58,7 @@ pub(super) fn replace(cli: &mut Cli<'_>, path: &str) -> Result<(), Failure> {
 
 /// `kubectl delete --raw`.
 pub(super) fn delete(cli: &mut Cli<'_>, path: &str) -> Result<(), Failure> {
-    let target = address::target(path)?;
+    let target = cli.api.address(path)?;
     let response = cli.send(target, Verb::Delete(DeleteOptions::default()))?;
     show(cli, &response);
     Ok(())

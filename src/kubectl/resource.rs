@@ -1,24 +1,30 @@
 //! The names that kinds go by, and what a resource is called in kubectl's sentences.
 
+use super::api::Api;
 use super::failure::Failure;
 use crate::api::Kind;
 
+/// Every kind that is served.
+fn all_kinds(api: &dyn Api) -> Vec<Kind> {
+    Kind::ALL.iter().copied().chain(api.custom_kinds()).collect()
+}
+
 /// The kind that a word means: plural, singular or short name, `KIND.GROUP` or `KIND.VERSION.GROUP`.
-pub(super) fn kind_of(word: &str) -> Result<Kind, Failure> {
+pub(super) fn kind_of(api: &dyn Api, word: &str) -> Result<Kind, Failure> {
     let lower = word.to_lowercase();
     let (resource, rest) = lower.split_once('.').unwrap_or((&lower, ""));
-    let fits = |kind: &&Kind| {
+    let fits = |kind: &Kind| {
         let info = kind.info();
         let (version, group) = rest.split_once('.').unwrap_or((rest, ""));
         rest.is_empty()
             || rest == info.group && !info.group.is_empty()
             || version == info.version && group == info.group
     };
-    let named = |kind: &&Kind| {
+    let named = |kind: &Kind| {
         let info = kind.info();
         resource == info.plural || resource == info.singular || info.short_names.contains(&resource)
     };
-    Kind::ALL.iter().filter(named).find(fits).copied().ok_or_else(|| no_such_type(resource))
+    all_kinds(api).into_iter().filter(named).find(fits).ok_or_else(|| no_such_type(resource))
 }
 
 fn no_such_type(resource: &str) -> Failure {
@@ -26,15 +32,20 @@ fn no_such_type(resource: &str) -> Failure {
 }
 
 /// The kinds that a comma-separated list of words means; `all` and other categories are several.
-pub(super) fn kinds_of(words: &str) -> Result<Vec<Kind>, Failure> {
-    let mut kinds = Vec::new();
+pub(super) fn kinds_of(api: &dyn Api, words: &str) -> Result<Vec<Kind>, Failure> {
+    let mut kinds: Vec<Kind> = Vec::new();
     for word in words.split(',').filter(|word| !word.is_empty()) {
-        let category: Vec<Kind> =
-            Kind::ALL.iter().filter(|kind| kind.info().categories.contains(&word)).copied().collect();
+        let mut category: Vec<Kind> = all_kinds(api);
+        category.retain(|kind| kind.info().categories.contains(&word));
         if category.is_empty() {
-            kinds.push(kind_of(word)?);
-        } else {
-            kinds.extend(category);
+            kinds.push(kind_of(api, word)?);
+            continue;
+        }
+        // Of several versions the preferred one comes first.
+        for kind in category {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
         }
     }
     Ok(kinds)

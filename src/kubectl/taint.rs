@@ -120,7 +120,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             conflicts.join(", ")
         )));
     }
-    if resource::kind_of(first)? != Kind::Node {
+    if resource::kind_of(cli.api, first)? != Kind::Node {
         return Err(Failure::Message(format!("invalid resource type {first}, only node types are supported")));
     }
     let selects = cli.flags().is("all", false) || cli.flags().has("selector");

@@ -300,7 +300,7 @@ fn logs_of_a_job_are_those_of_its_pods() {
         job.batch/slow created
         $ wait job/quick --for=condition=complete
         job.batch/quick condition met
-        after 3 s
+        after 4 s
         $ logs job/quick
         one
         two
@@ -309,7 +309,6 @@ fn logs_of_a_job_are_those_of_its_pods() {
         $ logs -f job/slow
         begun
         done
-        after 1 s
         $ logs -l job-name=quick
         one
         two

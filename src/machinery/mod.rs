@@ -2,6 +2,7 @@
 //!
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
+pub mod amount;
 pub mod base64;
 pub mod cel;
 pub mod cron;
@@ -10,6 +11,7 @@ pub mod duration;
 pub mod field;
 pub mod fields;
 pub mod go_json;
+pub mod go_regex;
 pub mod intstr;
 pub mod ip;
 pub mod json;
@@ -29,6 +31,7 @@ pub mod sha256;
 pub mod shell;
 pub mod status;
 pub mod strict;
+pub mod structural;
 pub mod time;
 pub mod time_zone;
 pub mod toleration;

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::random::Random;
-use super::{duration, fields, go_json, intstr, ip, jsonpath, labels, names, patch, quantity, quote, schema};
+use super::{
+    cel, duration, fields, go_json, go_regex, intstr, ip, jsonpath, labels, names, patch, quantity, quote, schema,
+};
 
 /// Pieces that mean something to one reader or another.
 const PIECES: &[&str] = &[
@@ -100,6 +102,12 @@ fn texts_never_panic() {
             if let Ok(template) = jsonpath::JsonPath::parse(&template) {
                 let _ = template.execute(&data);
             }
+        }
+        for pattern in [text.clone(), format!("\\p{{{text}"), format!("[\\x{text}"), format!("({text}-\\{text}]")] {
+            let _ = go_regex::compile(&pattern).map(|regex| regex.map(|regex| regex.is_match(&text)));
+        }
+        if let Ok(program) = cel::Program::compile(&text, &["name"]) {
+            let _ = program.evaluate(&|_| Some(Ok(cel::Value::from_json(&data))));
         }
         let _ = (ip::is_cidr(&text), ip::parse_ip(&text), intstr::from_text(&text), labels::parse_map(&text));
         let _ = (names::is_qualified_name(&text), names::is_domain_prefixed_path(&text), names::is_port_name(&text));

@@ -192,7 +192,8 @@ impl Status {
             .map(|error| Cause {
                 reason: error.error_type.reason().to_owned(),
                 message: error.body.clone(),
-                field: error.field.clone(),
+                // Upstream's path of an object as a whole.
+                field: if error.field.is_empty() { "<nil>".to_owned() } else { error.field.clone() },
             })
             .collect();
         Self::with_details(Reason::Invalid, message, details)

@@ -14,9 +14,9 @@ use crate::machinery::manifest::{self, Manifest};
 use crate::machinery::status::Status;
 use crate::machinery::yaml::Span;
 use crate::node::runtime::StreamInput;
-use crate::sim::{Cluster, MachineError, NodeSpec};
+use crate::sim::{Cluster, MachineError, NodeSpec, TrafficSpec};
 
-use super::streams::{AttachInput, ExecCommand, ExecInput, PodRequest};
+use super::streams::{AttachInput, ExecCommand, ExecInput, OutsideRequest, PodRequest};
 
 /// A file as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +142,15 @@ pub enum Action {
     AttachInput(AttachInput),
     /// A request reaches a pod from outside.
     PodRequest(PodRequest),
+    /// A single request comes from outside of the cluster.
+    OutsideRequest(OutsideRequest),
+    /// A client sends requests at a rate from now on.
+    StartTraffic(TrafficSpec),
+    /// A client sends nothing more.
+    StopTraffic {
+        /// Its name.
+        name: String,
+    },
 }
 
 fn default_namespace() -> String {
@@ -234,6 +243,10 @@ impl Action {
             Self::Patch { patch, .. } => patch.to_string().len(),
             Self::Exec(command) => command.stdin.len() + command.command.iter().map(String::len).sum::<usize>(),
             Self::ExecInput(ExecInput { input, .. }) | Self::AttachInput(AttachInput { input, .. }) => input.len(),
+            Self::OutsideRequest(request) => request.len(),
+            Self::StartTraffic(spec) => {
+                spec.url.len() + spec.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            }
             Self::PodRequest(request) => request.path.len() + request.body.as_ref().map_or(0, StreamInput::len),
             Self::Request(call) => {
                 let bytes = call.path.len() + call.body.to_string().len();
@@ -259,7 +272,7 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
             let verb = patch_verb(patch.clone());
             send(cluster, object, None, verb, why, "patched")
         }
-        Action::Request(call) => match call.request().and_then(|request| cluster.request(request)) {
+        Action::Request(call) => match call.request(cluster.api()).and_then(|request| cluster.request(request)) {
             Ok(answer) => Outcome { lines: answer.warnings, ..Outcome::default() },
             Err(status) => Outcome::refused(status),
         },
@@ -278,6 +291,18 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
         Action::PodRequest(request) => match request.send(cluster) {
             Ok(_) => Outcome::said(format!("pod/{} was asked for {}", request.pod, request.path)),
             Err(status) => Outcome::refused(status),
+        },
+        Action::OutsideRequest(request) => {
+            request.send(cluster);
+            Outcome::said(format!("{}:{} was asked from outside", request.address, request.port))
+        }
+        Action::StartTraffic(spec) => match cluster.start_traffic(spec) {
+            Ok(()) => Outcome::said(format!("{} asks for {}", spec.name, spec.url)),
+            Err(error) => Outcome::refused(error),
+        },
+        Action::StopTraffic { name } => match cluster.stop_traffic(name) {
+            true => Outcome::said(format!("{name} asks for nothing more")),
+            false => Outcome::refused(format!("there is no client {name:?}")),
         },
         machine => {
             let (result, line) = on_machine(cluster, machine);
@@ -319,14 +344,19 @@ fn on_machine(cluster: &mut Cluster, action: &Action) -> (Result<(), MachineErro
         | Action::Exec(_)
         | Action::ExecInput(_)
         | Action::AttachInput(_)
-        | Action::PodRequest(_) => {
+        | Action::PodRequest(_)
+        | Action::OutsideRequest(_)
+        | Action::StartTraffic(_)
+        | Action::StopTraffic { .. } => {
             unreachable!("these were done before")
         }
     }
 }
 
-fn target(object: &ObjectName) -> Result<Target, Status> {
-    let kind = Kind::from_manifest(&object.api_version, &object.kind)
+fn target(cluster: &Cluster, object: &ObjectName) -> Result<Target, Status> {
+    let kind = cluster
+        .api()
+        .kind_of(&object.api_version, &object.kind)
         .ok_or_else(|| Status::bad_request(format!("the server doesn't have a resource type {:?}", object.kind)))?;
     Ok(Target::object(kind, &ObjectKey::new(object.namespace.as_str(), object.name.as_str())))
 }
@@ -344,7 +374,7 @@ fn send(
     why: Why,
     done: &str,
 ) -> Outcome {
-    let target = match target(object) {
+    let target = match target(cluster, object) {
         Ok(target) => Target { subresource, ..target },
         Err(status) => return Outcome::refused(format!("Error from server: {status}")),
     };

@@ -3,7 +3,7 @@
 //! What kubectl writes and what it does in containers are actions in the log; what it reads leaves no trace.
 
 use crate::api::{Kind, ObjectKey};
-use crate::apiserver::{Answer, Call, Request, Response};
+use crate::apiserver::{Answer, Call, Request, Response, Target};
 use crate::etcd::Revision;
 use crate::kubectl::{Api, Change, ExecRequest, Stream};
 use crate::machinery::status::Status;
@@ -27,6 +27,14 @@ impl Api for Session {
 
     fn show_managed_fields(&self, response: &mut Response) {
         self.cluster().api().show_managed_fields(response);
+    }
+
+    fn custom_kinds(&self) -> Vec<Kind> {
+        self.cluster().api().custom_versions()
+    }
+
+    fn address(&self, path: &str) -> Result<Target, Status> {
+        self.cluster().api().address(path)
     }
 
     fn revision(&self) -> Revision {

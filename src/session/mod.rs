@@ -14,4 +14,4 @@ mod streams;
 pub use action::{Action, ActionError, ApplyError, File, NodeName, ObjectName, Outcome};
 pub use log::{LogEntry, LogError, SessionConfig, SessionLog};
 pub use play::Session;
-pub use streams::{AttachInput, ExecCommand, ExecInput, PodRequest};
+pub use streams::{AttachInput, ExecCommand, ExecInput, OutsideRequest, PodRequest};

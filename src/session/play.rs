@@ -182,7 +182,7 @@ impl Session {
     /// # Errors
     /// The API server's refusal, or `ServiceUnavailable` when the session can take no more.
     pub fn request(&mut self, call: &Call) -> Result<Answer, Status> {
-        let request = call.request()?;
+        let request = call.request(self.cluster.api())?;
         if request.verb.is_read() {
             return self.cluster.request(request);
         }

@@ -6,10 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Name, ObjectKey};
-use crate::machinery::shell::{HttpRequest, NetworkAnswer};
+use crate::machinery::shell::{HttpRequest, NetworkRequest};
 use crate::machinery::status::Status;
 use crate::node::runtime::{ExecOptions, StreamInput};
-use crate::sim::{AttachStream, Cluster, ExecStream};
+use crate::sim::{AttachStream, Cluster, ExecStream, PodAnswer};
 
 use super::action::Action;
 use super::play::Session;
@@ -81,6 +81,76 @@ pub struct PodRequest {
     pub body: Option<StreamInput>,
 }
 
+/// A single request from outside of the cluster: HTTP, or whether a port or a machine answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutsideRequest {
+    /// The address that it goes to.
+    pub address: String,
+    /// The port; 0 asks only whether the machine is there.
+    pub port: u16,
+    /// `GET` and the like; empty for a connection without a request.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub method: String,
+    /// The host by its name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// The path with its query.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// Headers, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// The body, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<StreamInput>,
+}
+
+impl OutsideRequest {
+    /// A request of a program outside, if it goes to an address.
+    #[must_use]
+    pub fn of(request: &NetworkRequest) -> Option<Self> {
+        let address = request.address().to_owned();
+        address.parse::<std::net::Ipv4Addr>().ok()?;
+        let port = request.port().unwrap_or(0);
+        Some(match request {
+            NetworkRequest::Http(http) => Self {
+                address,
+                port,
+                method: http.method.clone(),
+                host: http.host.clone(),
+                path: http.path.clone(),
+                headers: http.headers.clone(),
+                body: Some(http.body.as_slice()).filter(|body| !body.is_empty()).map(StreamInput::of_bytes),
+            },
+            _ => Self { address, port, ..Self::default() },
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        self.path.len() + self.host.len() + headers + self.body.as_ref().map_or(0, StreamInput::len)
+    }
+
+    pub(super) fn send(&self, cluster: &mut Cluster) -> u64 {
+        let (address, port) = (self.address.clone(), self.port);
+        cluster.send_from_outside(match (self.method.is_empty(), port) {
+            (true, 0) => NetworkRequest::Ping { host: address },
+            (true, _) => NetworkRequest::Connect { host: address, port },
+            (false, _) => NetworkRequest::Http(HttpRequest {
+                method: self.method.clone(),
+                host: if self.host.is_empty() { address.clone() } else { self.host.clone() },
+                address,
+                port,
+                path: self.path.clone(),
+                headers: self.headers.clone(),
+                body: self.body.as_ref().map(StreamInput::bytes).unwrap_or_default(),
+                ..HttpRequest::default()
+            }),
+        })
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 const fn is_false(value: &bool) -> bool {
     !*value
@@ -120,7 +190,7 @@ impl AttachInput {
 }
 
 impl PodRequest {
-    pub(super) fn send(&self, cluster: &mut Cluster) -> Result<NetworkAnswer, Status> {
+    pub(super) fn send(&self, cluster: &mut Cluster) -> Result<PodAnswer, Status> {
         let request = HttpRequest {
             method: self.method.clone(),
             host: "localhost".to_owned(),
@@ -145,11 +215,19 @@ impl Session {
         self.attempt(Action::Exec(command.clone()), |cluster| command.begin(cluster))
     }
 
+    /// Sends a request from outside of the cluster, now. Answers the number by which [`Cluster::outside_answer`] knows it.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` when the session can take no more.
+    pub fn send_from_outside(&mut self, request: &OutsideRequest) -> Result<u64, Status> {
+        self.attempt(Action::OutsideRequest(request.clone()), |cluster| Ok(request.send(cluster)))
+    }
+
     /// Sends a pod an HTTP request from outside, now. One that cannot be brought there leaves no trace.
     ///
     /// # Errors
     /// The API server's or the kubelet's refusal, or `ServiceUnavailable` when the session can take no more.
-    pub fn pod_request(&mut self, request: &PodRequest) -> Result<NetworkAnswer, Status> {
+    pub fn pod_request(&mut self, request: &PodRequest) -> Result<PodAnswer, Status> {
         self.attempt(Action::PodRequest(request.clone()), |cluster| request.send(cluster))
     }
 }
@@ -159,6 +237,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::machinery::shell::NetworkAnswer;
     use crate::session::{File, SessionConfig, SessionLog};
 
     const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  \
@@ -219,7 +298,7 @@ mod tests {
             body: None,
         };
         let answer = session.pod_request(&request).expect("it is brought there");
-        let NetworkAnswer::Http(answer) = answer else { panic!("an answer: {answer:?}") };
+        let PodAnswer::Answered(NetworkAnswer::Http(answer)) = answer else { panic!("an answer: {answer:?}") };
         assert_eq!((answer.status, String::from_utf8_lossy(&answer.body).as_ref()), (200, "<h1>hi</h1>\n"));
         // The container ends by what is done in it, and the kubelet starts another.
         session.exec(&command(&["sh", "-c", "kill 1"])).expect("it runs");

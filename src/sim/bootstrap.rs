@@ -1,19 +1,22 @@
 //! What a new cluster has before its user comes: namespaces, and the processes.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{self as core, EndpointAddress, EndpointSubset, Endpoints, Namespace};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
+use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::scheduling::SYSTEM_CLASSES;
 use crate::api::{Kind, Name, Object};
-use crate::apiserver::authorization::policy;
 use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
 use crate::client::Identity;
 use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Cause, Why};
+use crate::node::network::{ClusterDns, INGRESS_CLASS, INGRESS_CONTROLLER, IngressController, PolicyAgent};
 use crate::scheduler::DEFAULT_SCHEDULER_NAME;
 
 use super::cluster::Cluster;
@@ -22,19 +25,25 @@ use super::processes::{ProcessId, Program};
 /// The namespaces that the API server makes by itself.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
+/// The address of the machine that the control plane runs on.
+pub(super) const API_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
+/// The port of the API server there.
+pub(super) const API_SERVER_PORT: u16 = 6443;
+
 impl Cluster {
     pub(super) fn bootstrap(&mut self) {
         for name in NAMESPACES {
             self.create_namespace(name);
-        }
-        for object in policy() {
-            self.create_own(object.kind(), "", Body::Object(object));
         }
         self.create_kubernetes_service();
         self.create_priority_classes();
         if self.profile.default_storage_class {
             self.create_storage_class();
         }
+        if self.profile.metrics {
+            self.start_metrics_server();
+        }
+        self.api.start(self.now);
         let identity = control_plane("kube-controller-manager");
         let manager = ControllerManager::new(crate::controllers::all());
         self.add_process(ProcessId::ControllerManager, Program::ControllerManager(Arc::new(manager)), identity);
@@ -46,6 +55,19 @@ impl Cluster {
             let identity = control_plane("cloud-controller-manager");
             let program = Program::CloudControllerManager(Arc::new(CloudControllerManager::new(cloud.clone())));
             self.add_process(ProcessId::CloudControllerManager, program, identity);
+        }
+        if profile.cluster_dns {
+            let program = Program::ClusterDns(Arc::default());
+            self.add_process(ProcessId::ClusterDns, program, ClusterDns::identity());
+        }
+        if profile.network_policies {
+            let program = Program::PolicyAgent(Arc::default());
+            self.add_process(ProcessId::PolicyAgent, program, PolicyAgent::identity());
+        }
+        if profile.ingress_controller {
+            self.create_ingress_class();
+            let program = Program::IngressController(Arc::default());
+            self.add_process(ProcessId::IngressController, program, IngressController::identity());
         }
         for number in 1..=profile.nodes {
             let added = self.add_node(&profile.node(number));
@@ -77,6 +99,18 @@ impl Cluster {
         self.create_own(Kind::StorageClass, "", Body::Json(class));
     }
 
+    /// The class whose Ingresses the controller serves.
+    fn create_ingress_class(&mut self) {
+        let class = IngressClass {
+            metadata: named(INGRESS_CLASS, ""),
+            spec: Some(IngressClassSpec {
+                controller: Some(INGRESS_CONTROLLER.to_owned()),
+                ..IngressClassSpec::default()
+            }),
+        };
+        self.create_own(Kind::IngressClass, "", Body::Object(Object::from(class)));
+    }
+
     fn create_kubernetes_service(&mut self) {
         let service = serde_json::json!({
             "apiVersion": "v1",
@@ -93,6 +127,39 @@ impl Cluster {
             },
         });
         self.create_own(Kind::Service, "default", Body::Json(service));
+        self.create_kubernetes_endpoints();
+    }
+
+    /// Where the API server is: it keeps these by itself (`reconcilers.NewLeaseEndpointReconciler`).
+    fn create_kubernetes_endpoints(&mut self) {
+        let label = |name: &str, value: &str| Some([(name.to_owned(), value.to_owned())].into());
+        let (address, port) = (API_SERVER.to_string(), i32::from(API_SERVER_PORT));
+        let (name, protocol) = (Some("https".to_owned()), Some("TCP".to_owned()));
+        let mut endpoints = Endpoints { metadata: named("kubernetes", "default"), ..Endpoints::default() };
+        endpoints.metadata.labels = label("endpointslice.kubernetes.io/skip-mirror", "true");
+        endpoints.subsets = Some(vec![EndpointSubset {
+            addresses: Some(vec![EndpointAddress { ip: address.clone(), ..EndpointAddress::default() }]),
+            ports: Some(vec![core::EndpointPort {
+                name: name.clone(),
+                port,
+                protocol: protocol.clone(),
+                app_protocol: None,
+            }]),
+            not_ready_addresses: None,
+        }]);
+        let mut slice = EndpointSlice {
+            metadata: named("kubernetes", "default"),
+            address_type: "IPv4".to_owned(),
+            endpoints: Some(vec![Endpoint {
+                addresses: vec![address],
+                conditions: Some(EndpointConditions { ready: Some(true), ..EndpointConditions::default() }),
+                ..Endpoint::default()
+            }]),
+            ports: Some(vec![EndpointPort { name, port: Some(port), protocol, app_protocol: None }]),
+        };
+        slice.metadata.labels = label("kubernetes.io/service-name", "kubernetes");
+        self.create_own(Kind::Endpoints, "default", Body::Object(Object::from(endpoints)));
+        self.create_own(Kind::EndpointSlice, "default", Body::Object(Object::from(slice)));
     }
 
     /// `storage_scheduling.go`: the classes of what the cluster itself needs.
@@ -119,6 +186,11 @@ impl Cluster {
         let refusal = self.request(request).err();
         assert!(refusal.is_none(), "a new cluster takes what every cluster has: {refusal:?}");
     }
+}
+
+fn named(name: &str, namespace: &str) -> ObjectMeta {
+    let namespace = Some(namespace.to_owned()).filter(|namespace| !namespace.is_empty());
+    ObjectMeta { name: Some(name.to_owned()), namespace, ..ObjectMeta::default() }
 }
 
 /// The identity of a part of the control plane.

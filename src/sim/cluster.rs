@@ -17,6 +17,7 @@ use crate::machinery::time::Time;
 
 use super::activity::{Activity, ActivityLog};
 use super::hash::StateHasher;
+use super::network::Network;
 use super::processes::{ProcessId, ProcessState, Program, Slot, Subscriptions};
 use super::profile::Profile;
 use super::queue::{Event, EventQueue, Scheduled};
@@ -31,7 +32,8 @@ pub struct Cluster {
     pub(super) now: Time,
     pub(super) random: Random,
     pub(super) api: ApiServer,
-    queue: EventQueue,
+    pub(super) queue: EventQueue,
+    pub(super) network: Network,
     pub(super) processes: OrdMap<ProcessId, Slot>,
     /// How many machines ever joined: the number of the newest, from which its addresses follow.
     pub(super) machines: u32,
@@ -51,6 +53,8 @@ pub enum StepKind {
     Deliver(Revision),
     /// A timer of a process ran down, and it did its work.
     Wake(Token),
+    /// Something reached it over the cluster's network, other than from the API server.
+    Packet,
 }
 
 /// One step of the cluster.
@@ -77,6 +81,7 @@ impl Cluster {
             random: Random::new(seed),
             api: ApiServer::new(),
             queue: EventQueue::default(),
+            network: Network::new(seed),
             processes: OrdMap::new(),
             machines: 0,
             subscriptions: Subscriptions::default(),
@@ -206,8 +211,9 @@ impl Cluster {
         let mut hasher = StateHasher::new();
         hasher.number(self.now.as_micros());
         hasher.number(self.random.state());
+        hasher.number(self.network.chance());
         hasher.number(self.api.etcd().revision());
-        for &kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied().chain(self.api.etcd().custom_kinds()) {
             for (_, object) in self.api.etcd().range(kind, None) {
                 hasher.bytes(object.to_value().to_string().as_bytes());
             }
@@ -306,7 +312,7 @@ impl Cluster {
         let missed: Vec<(Kind, Revision)> = oldest
             .into_iter()
             .flat_map(|oldest| self.api.etcd().commits(oldest))
-            .map(|commit| (commit.kind(), commit.revision))
+            .map(|commit| (commit.kind().as_watched(), commit.revision))
             .filter(|(kind, revision)| sent.get(kind).is_some_and(|sent| revision > sent))
             .collect();
         for (kind, revision) in missed {
@@ -321,15 +327,22 @@ impl Cluster {
     }
 
     fn run(&mut self, scheduled: Scheduled) -> Option<Step> {
-        let event = scheduled.event;
+        let revision_before = self.api.etcd().revision();
+        let event = match scheduled.event {
+            Event::Packet(packet) => {
+                let process = self.arrive(*packet);
+                return Some(Step { time: self.now, process, kind: StepKind::Packet, revision_before });
+            }
+            event => event,
+        };
         let (id, epoch) = match &event {
             Event::List { process, epoch, .. }
             | Event::Deliver { process, epoch, .. }
             | Event::Wake { process, epoch, .. } => (process.clone(), *epoch),
+            Event::Packet(_) => return None,
         };
         let slot = self.processes.get(&id).filter(|slot| slot.state.running && slot.epoch == epoch)?;
         let connected = slot.state.connected;
-        let revision_before = self.api.etcd().revision();
         let kind = match event {
             Event::List { kind, selector, .. } => {
                 self.list(&id, kind, &selector, connected);
@@ -343,9 +356,13 @@ impl Cluster {
                 StepKind::Deliver(revision)
             }
             Event::Wake { token, .. } => {
+                if id == ProcessId::MetricsServer {
+                    self.scrape();
+                }
                 self.act(&id, None, |process, client| process.wake(token, client));
                 StepKind::Wake(token)
             }
+            Event::Packet(_) => return None,
         };
         Some(Step { time: self.now, process: id, kind, revision_before })
     }
@@ -359,12 +376,14 @@ impl Cluster {
         }
         slot.sent.insert(kind, self.api.etcd().revision());
         self.subscriptions.add(id, kind, selector);
-        let listed: Vec<InformerEvent> = self
-            .api
-            .etcd()
-            .range(kind, None)
-            .filter(|(_, object)| selector.selects(object))
-            .map(|(key, object)| InformerEvent {
+        let etcd = self.api.etcd();
+        let is_any = kind.custom().is_some();
+        let kinds: Vec<Kind> = if is_any { etcd.custom_kinds().collect() } else { vec![kind] };
+        let objects =
+            kinds.iter().flat_map(|&kind| etcd.range(kind, None).map(move |(key, object)| (kind, key, object)));
+        let listed: Vec<InformerEvent> = objects
+            .filter(|(_, _, object)| selector.selects(object))
+            .map(|(kind, key, object)| InformerEvent {
                 kind,
                 key: key.clone(),
                 before: None,
@@ -380,7 +399,7 @@ impl Cluster {
     fn deliver(&mut self, id: &ProcessId, revision: Revision) -> Option<()> {
         let slot = self.processes.get_mut(id)?;
         let event = slot.view(self.api.etcd().commit_at(revision)?)?;
-        slot.sent.insert(event.kind, revision);
+        slot.sent.insert(event.kind.as_watched(), revision);
         self.activity.push(Activity { time: self.now, process: id.clone(), revision });
         self.act(id, Some(revision), |process, client| process.deliver(&event, client));
         Some(())
@@ -418,11 +437,18 @@ impl Cluster {
             trigger,
         );
         action(&mut slot.program, &mut client);
+        let outgoing = match &mut slot.program {
+            Program::Kubelet(kubelet) if kubelet.has_outgoing() => Arc::make_mut(kubelet).take_outgoing(),
+            _ => Vec::new(),
+        };
         for wake in wakes {
             let event = Event::Wake { process: id.clone(), epoch, token: wake.token };
             self.queue.push(wake.time, event, wake.background);
         }
         self.spread(before);
+        if !outgoing.is_empty() {
+            self.carry_off(id, outgoing);
+        }
     }
 
     /// Sends the commits after `before` to whoever watches them.
@@ -435,7 +461,8 @@ impl Cluster {
             let watchers = self.subscriptions.watchers(commit);
             if !watchers.is_empty() {
                 let background = is_heartbeat(commit);
-                concerned.extend(watchers.into_iter().map(|id| (commit.kind(), commit.revision, background, id)));
+                let kind = commit.kind().as_watched();
+                concerned.extend(watchers.into_iter().map(|id| (kind, commit.revision, background, id)));
             }
         }
         for (kind, revision, background, id) in concerned {

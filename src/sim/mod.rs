@@ -9,6 +9,8 @@ mod cluster;
 mod hash;
 mod invariants;
 mod machines;
+mod metrics_server;
+mod network;
 mod processes;
 mod profile;
 mod queue;
@@ -18,9 +20,10 @@ pub use activity::{Activity, ActivityLog};
 pub use cluster::{Cluster, Step, StepKind};
 pub use invariants::Invariants;
 pub use machines::{MachineError, NodeSpec, NodeTaint};
+pub use network::{TrafficError, TrafficReport, TrafficSource, TrafficSpec};
 pub use processes::{ProcessId, ProcessState};
 pub use profile::{Latencies, Profile};
-pub use streams::{AttachStream, ExecStream, PodLogOptions, StreamOutput};
+pub use streams::{AttachStream, ExecStream, PodAnswer, PodLogOptions, StreamOutput};
 
 #[cfg(test)]
 mod tests {

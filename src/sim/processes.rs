@@ -13,7 +13,10 @@ use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
+use crate::node::network::{ClusterDns, IngressController, PolicyAgent};
 use crate::node::proxy::KubeProxy;
+
+use super::metrics_server::MetricsServer;
 use crate::scheduler::KubeScheduler;
 
 /// A process's name.
@@ -29,6 +32,18 @@ pub enum ProcessId {
     Kubelet(Name),
     /// The kube-proxy of a node.
     KubeProxy(Name),
+    /// The cluster's DNS server.
+    ClusterDns,
+    /// The agent that knows the network policies.
+    PolicyAgent,
+    /// The ingress controller.
+    IngressController,
+    /// kube-apiserver, which is no process here: what reaches it over the cluster's network.
+    ApiServer,
+    /// The world outside of the cluster, which is no process: what reaches its clients.
+    Outside,
+    /// metrics-server.
+    MetricsServer,
 }
 
 impl fmt::Display for ProcessId {
@@ -39,6 +54,12 @@ impl fmt::Display for ProcessId {
             Self::CloudControllerManager => f.write_str("cloud-controller-manager"),
             Self::Kubelet(node) => write!(f, "kubelet/{node}"),
             Self::KubeProxy(node) => write!(f, "kube-proxy/{node}"),
+            Self::ClusterDns => f.write_str("coredns"),
+            Self::PolicyAgent => f.write_str("network-policy-agent"),
+            Self::IngressController => f.write_str("nginx-ingress-controller"),
+            Self::ApiServer => f.write_str("kube-apiserver"),
+            Self::Outside => f.write_str("outside"),
+            Self::MetricsServer => f.write_str("metrics-server"),
         }
     }
 }
@@ -51,6 +72,10 @@ pub(super) enum Program {
     CloudControllerManager(Arc<CloudControllerManager>),
     Kubelet(Arc<Kubelet>),
     KubeProxy(Arc<KubeProxy>),
+    ClusterDns(Arc<ClusterDns>),
+    PolicyAgent(Arc<PolicyAgent>),
+    IngressController(Arc<IngressController>),
+    MetricsServer(Arc<MetricsServer>),
 }
 
 impl Program {
@@ -61,6 +86,10 @@ impl Program {
             Self::CloudControllerManager(program) => Arc::<CloudControllerManager>::make_mut(program),
             Self::Kubelet(program) => Arc::<Kubelet>::make_mut(program),
             Self::KubeProxy(program) => Arc::<KubeProxy>::make_mut(program),
+            Self::ClusterDns(program) => Arc::<ClusterDns>::make_mut(program),
+            Self::PolicyAgent(program) => Arc::<PolicyAgent>::make_mut(program),
+            Self::IngressController(program) => Arc::<IngressController>::make_mut(program),
+            Self::MetricsServer(program) => Arc::<MetricsServer>::make_mut(program),
         }
     }
 }
@@ -93,7 +122,7 @@ pub(super) struct Slot {
 impl Slot {
     /// How the process sees a commit through its watches.
     pub(super) fn view(&self, commit: &Commit) -> Option<crate::client::InformerEvent> {
-        let kind = commit.kind();
+        let kind = commit.kind().as_watched();
         self.watches.iter().filter(|spec| spec.kind == kind).find_map(|spec| spec.view(commit))
     }
 }
@@ -124,7 +153,7 @@ pub(super) struct Subscriptions {
 
 impl Default for Subscriptions {
     fn default() -> Self {
-        Self { kinds: vec![Watchers::default(); Kind::ALL.len()] }
+        Self { kinds: vec![Watchers::default(); Kind::PLACES] }
     }
 }
 

@@ -21,17 +21,42 @@ pub struct Latencies {
     pub watch_us_spread: u64,
     /// What a list takes when a process starts.
     pub list_us: u64,
+    /// How long a packet is under way within a machine.
+    pub packet_us_local: u64,
+    /// How long it is from one machine to another.
+    pub packet_us: u64,
+    /// How long it is from outside to a machine.
+    pub packet_us_outside: u64,
 }
 
 impl Default for Latencies {
     fn default() -> Self {
-        Self { watch_us_min: 1_500, watch_us_spread: 3_000, list_us: 10_000 }
+        Self {
+            watch_us_min: 1_500,
+            watch_us_spread: 3_000,
+            list_us: 10_000,
+            packet_us_local: 150,
+            packet_us: 350,
+            packet_us_outside: 5_000,
+        }
     }
 }
 
 impl Latencies {
     pub(super) const fn list(&self) -> Duration {
         Duration::from_micros(self.list_us)
+    }
+
+    pub(super) const fn packet_local(&self) -> Duration {
+        Duration::from_micros(self.packet_us_local)
+    }
+
+    pub(super) const fn packet(&self) -> Duration {
+        Duration::from_micros(self.packet_us)
+    }
+
+    pub(super) const fn packet_outside(&self) -> Duration {
+        Duration::from_micros(self.packet_us_outside)
     }
 }
 
@@ -55,9 +80,17 @@ pub struct Profile {
     pub cloud: Option<CloudConfig>,
     /// Whether each node runs kube-proxy.
     pub kube_proxy: bool,
+    /// Whether names of Services and pods are known.
+    pub cluster_dns: bool,
+    /// Whether the cluster's network plugin enforces network policies.
+    pub network_policies: bool,
+    /// Whether an ingress controller brings requests from outside to Services.
+    pub ingress_controller: bool,
     /// Whether claims get volumes by default: the class `standard` makes folders of nodes into volumes, as in a kind
     /// cluster.
     pub default_storage_class: bool,
+    /// Whether a metrics-server runs, so that `metrics.k8s.io` is served and autoscalers have something to go by.
+    pub metrics: bool,
     /// How long things take on their way.
     pub latencies: Latencies,
     /// How fast and how strict the nodes' container runtimes are: the usual one, or that of the recorded cluster. A log
@@ -96,7 +129,11 @@ impl Default for Profile {
             node_pods: 110,
             cloud: Some(CloudConfig::default()),
             kube_proxy: true,
+            cluster_dns: true,
+            network_policies: true,
+            ingress_controller: true,
             default_storage_class: true,
+            metrics: true,
             latencies: Latencies::default(),
             runtime: RuntimeProfile::default(),
         }
@@ -104,10 +141,20 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// A cluster in no cloud, without kube-proxy and without storage, as those were that the recorded cases come from.
+    /// A cluster in no cloud, without kube-proxy, network add-ons, storage and metrics, as those were that the recorded
+    /// cases come from.
     #[must_use]
     pub fn bare() -> Self {
-        Self { cloud: None, kube_proxy: false, default_storage_class: false, ..Self::default() }
+        Self {
+            cloud: None,
+            kube_proxy: false,
+            cluster_dns: false,
+            network_policies: false,
+            ingress_controller: false,
+            default_storage_class: false,
+            metrics: false,
+            ..Self::default()
+        }
     }
 
     /// The node with this number, counted from 1.

@@ -7,6 +7,7 @@ use crate::client::{Token, WatchSelector};
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
 
+use super::network::Packet;
 use super::processes::ProcessId;
 
 /// Something that will happen to a process.
@@ -18,6 +19,8 @@ pub(super) enum Event {
     Deliver { process: ProcessId, epoch: u32, revision: Revision },
     /// A timer of its runs down.
     Wake { process: ProcessId, epoch: u32, token: Token },
+    /// Something arrives over the cluster's network.
+    Packet(Box<Packet>),
 }
 
 /// An event with whether it is part of what goes on for ever in a cluster at rest.

@@ -61,6 +61,15 @@ pub struct StreamOutput {
     pub exit_code: Option<i32>,
 }
 
+/// What comes of a request that was brought to a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PodAnswer {
+    /// The pod's answer.
+    Answered(NetworkAnswer),
+    /// A proxy in the pod passed it on: [`Cluster::outside_answer`] knows under this number what comes of it.
+    UnderWay(u64),
+}
+
 /// What is asked of a kubelet, for the address in messages.
 enum Door {
     Logs,
@@ -234,14 +243,21 @@ impl Cluster {
         kubelet.port_refusal(key, port, self.now())
     }
 
-    /// Brings an HTTP request to a port of a pod, as port forwarding does: to its server it comes from the pod itself.
+    /// Brings an HTTP request to a port of a pod, as port forwarding does: to its server it comes from the pod itself. A
+    /// proxy there may pass it on.
     ///
     /// # Errors
     /// The API server's or the kubelet's refusal.
-    pub fn pod_request(&mut self, key: &ObjectKey, request: HttpRequest) -> Result<NetworkAnswer, Status> {
+    pub fn pod_request(&mut self, key: &ObjectKey, request: HttpRequest) -> Result<PodAnswer, Status> {
         let id = ProcessId::Kubelet(self.node_of(self.pod(key)?, key)?);
         let answer = self.on_kubelet(&id, |kubelet, client| kubelet.pod_request(key, request, client));
-        answer.unwrap_or_else(|| Err(Status::internal("the machine is off")))
+        let answer = answer.unwrap_or_else(|| Err(Status::internal("the machine is off")))?;
+        let (NetworkAnswer::Forward(onward), ProcessId::Kubelet(node)) = (&answer, &id) else {
+            return Ok(PodAnswer::Answered(answer));
+        };
+        let pod = self.kubelet(node).and_then(|kubelet| kubelet.pod_of_key(key));
+        let pod = pod.ok_or_else(|| Status::internal("the pod is gone"))?;
+        Ok(PodAnswer::UnderWay(self.pass_on(node, pod, onward)))
     }
 }
 
@@ -430,13 +446,19 @@ mod tests {
             Server:		10.96.0.10
             Address:	10.96.0.10:53
 
-            ** server can't find kubernetes.default: NXDOMAIN
+            Name:	kubernetes.default.svc.cluster.local
+            Address: 10.96.0.1
 
-            exit 1
             …
             …
             …
-            wget: can't connect to remote host (10.244.99.9): Host is unreachable
+            …
+            …
+            …
+            …
+            …
+            …
+            wget: download timed out
             exit 1
         "#]].assert_eq(&text);
         let before = cluster.hash();

@@ -60,5 +60,14 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
             sentence.values.push(format!("{} {}", request.method, request.path));
             (sentence, subject)
         }
+        Action::OutsideRequest(request) => {
+            let target = format!("{}:{}{}", request.address, request.port, request.path);
+            (Sentence::new("You sent a request from outside to {}.", [target]), None)
+        }
+        Action::StartTraffic(spec) => {
+            let values = [spec.per_second.to_string(), spec.url.clone()];
+            (Sentence::new("You let a client send {} requests a second to {}.", values), None)
+        }
+        Action::StopTraffic { name } => (Sentence::new("You stopped the client {}.", [name.clone()]), None),
     }
 }

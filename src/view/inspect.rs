@@ -163,7 +163,8 @@ pub struct PartDetails {
 /// Looks at an object.
 #[must_use]
 pub fn object(etcd: &Etcd, subject: &Subject, now: Time) -> Details {
-    let Some(kind) = subject.known_kind() else { return Details::Gone(subject.clone(), Vec::new()) };
+    let custom = || etcd.custom_kinds().find(|kind| kind.info().kind == subject.kind);
+    let Some(kind) = subject.known_kind().or_else(custom) else { return Details::Gone(subject.clone(), Vec::new()) };
     let key = subject.key();
     let Some(object) = etcd.get(kind, &key) else {
         let last = etcd.history(kind, &key).next();
@@ -211,8 +212,9 @@ pub fn part(etcd: &Etcd, actor: &Actor) -> Details {
     let mut facts = Vec::new();
     if matches!(actor, Actor::Etcd | Actor::ApiServer) {
         facts.push(fact("Revision", etcd.revision().to_string()));
-        for kind in Kind::ALL.iter().filter(|kind| etcd.count(**kind) > 0) {
-            facts.push(fact(kind.info().kind, etcd.count(*kind).to_string()));
+        let kinds = Kind::ALL.iter().copied().chain(etcd.custom_kinds());
+        for kind in kinds.filter(|kind| etcd.count(*kind) > 0) {
+            facts.push(fact(kind.info().kind, etcd.count(kind).to_string()));
         }
     }
     Details::Part(PartDetails { actor: actor.clone(), facts, writes })
@@ -438,7 +440,8 @@ fn owned(etcd: &Etcd, object: &Object) -> Vec<Subject> {
         let owners = candidate.metadata().owner_references.as_deref().unwrap_or_default();
         owners.iter().any(|owner| owner.uid == object.uid())
     };
-    let all = Kind::ALL.iter().filter(|kind| **kind != Kind::Event).flat_map(|kind| etcd.range(*kind, namespace));
+    let kinds = Kind::ALL.iter().copied().chain(etcd.custom_kinds()).filter(|kind| *kind != Kind::Event);
+    let all = kinds.flat_map(|kind| etcd.range(kind, namespace));
     all.filter(|(_, candidate)| is_owned(candidate)).take(OWNED_MAX).map(|(_, owned)| Subject::of(owned)).collect()
 }
 

@@ -56,7 +56,7 @@ impl Server {
         strategy::default(&mut object);
         admit(&mut object);
         strategy::prepare_for_create(&mut object);
-        allocate(&mut object);
+        allocate(&mut object, false);
         refuse(&object, &strategy::validate(&object))?;
         let warnings = strategy::warnings(&object, None);
         strategy::canonicalize(&mut object);
@@ -99,7 +99,7 @@ impl Server {
         let mut new = Object::from_value(kind, &value).expect("an object");
         strategy::default(&mut new);
         strategy::prepare_for_update(&mut new, &old, subresource);
-        allocate(&mut new);
+        allocate(&mut new, true);
         refuse(&new, &strategy::validate_update(&new, &old, subresource))?;
         let warnings = strategy::warnings(&new, Some(&old));
         strategy::canonicalize(&mut new);
@@ -176,10 +176,10 @@ fn admit_pod(pod: &mut Pod) {
 }
 
 /// Gives a Service an address and ports, unless it would be refused them.
-fn allocate(object: &mut Object) {
+fn allocate(object: &mut Object, is_stored: bool) {
     let Object::Service(service) = object else { return };
     let service: &mut Service = std::sync::Arc::make_mut(service);
-    if !validate_families(service).is_empty() {
+    if !validate_families(service, is_stored).is_empty() {
         return;
     }
     let spec = service.spec.get_or_insert_default();

@@ -157,6 +157,8 @@ fn a_namespaced_owner_of_a_cluster_scoped_object_is_an_error_that_stays() {
     scene.run(1);
     let metadata = json!({"name": "n", "ownerReferences": [owner]});
     scene.create_value(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+    // Both are known before the owner goes.
+    scene.run(1);
     scene.delete("ConfigMap owner");
     scene.run(60);
     assert!(scene.exists("Namespace n"));

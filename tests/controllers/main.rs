@@ -1,5 +1,7 @@
 //! What the controllers do to a cluster: objects are made by hand, and what follows is read from the store's commits.
 
+mod admission;
+mod autoscaling;
 mod cloud;
 mod garbage;
 mod jobs;

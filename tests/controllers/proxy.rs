@@ -55,8 +55,9 @@ fn a_node_that_is_cut_off_keeps_its_old_rules() {
     scene.create(&pod("a"));
     scene.run(15);
     scene.cluster.partition_node("node-2").expect("the machine is there");
-    scene.create(&pod("b"));
-    scene.create(&pod("c"));
+    for name in ["b", "c"] {
+        scene.create(&pod(name).replace("spec: {", "spec: {nodeName: node-1, "));
+    }
     scene.run(20);
     let counts: BTreeMap<&str, usize> = ["node-1", "node-2"].map(|node| (node, count(&scene, node))).into();
     assert!(counts["node-1"] > 1 && counts["node-2"] == 1, "{counts:?}");

@@ -45,7 +45,8 @@ impl Scene {
         Self::of(Profile { nodes, ..Profile::default() })
     }
 
-    fn of(profile: Profile) -> Self {
+    /// A cluster of a profile that has come to rest.
+    pub fn of(profile: Profile) -> Self {
         let mut scene = Self { cluster: Cluster::new(profile, 1), since: Time::default(), revision: 0 };
         scene.run(10);
         scene.mark();

@@ -65,6 +65,7 @@ macro_rules! areas {
 
 areas! {
     admission,
+    api,
     cronjob,
     daemonset,
     defaults,

@@ -181,7 +181,7 @@ pub(crate) const COLUMNS: &[ColumnDefinition] = &[
          Jobs and will create a system event with the reason UnknownTimeZone. More information can be found in \
          https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#time-zones",
     ),
-    ColumnDefinition::text(
+    ColumnDefinition::boolean(
         "Suspend",
         "This flag tells the controller to suspend subsequent executions, it does not apply to already started \
          executions.  Defaults to false.",

@@ -10,6 +10,7 @@ use crate::api::table::{AGE, ColumnDefinition, NAME, age_of, name_of};
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::names;
 use crate::machinery::time::Time;
+use crate::machinery::yaml::read_json;
 
 /// `MaxSecretSize`, for ConfigMaps too.
 const DATA_BYTES_MAX: usize = 1024 * 1024;
@@ -133,9 +134,9 @@ fn validate_docker(errors: &mut ErrorList, path: &Path, key: &str, content: Opti
     }
 }
 
-/// What Go's JSON decoder says when the text is no object; the commonest of its sentences.
+/// What Go's JSON decoder says when the text is no object.
 fn go_json_error(content: &[u8]) -> Option<String> {
-    match serde_json::from_slice::<Value>(content) {
+    match read_json(&String::from_utf8_lossy(content)).map(|document| document.value) {
         Ok(Value::Object(_) | Value::Null) => None,
         Ok(other) => {
             let kind = match other {
@@ -146,13 +147,9 @@ fn go_json_error(content: &[u8]) -> Option<String> {
             };
             Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
         }
-        Err(error) if error.is_eof() => Some("unexpected end of JSON input".to_owned()),
-        Err(error) => {
-            let line = String::from_utf8_lossy(content);
-            let place = line.lines().nth(error.line().saturating_sub(1)).unwrap_or("");
-            let character = place.chars().nth(error.column().saturating_sub(1)).unwrap_or(' ');
-            Some(format!("invalid character '{character}' looking for beginning of value"))
-        }
+        // A text that ends too early is told in other words than a stream that does.
+        Err(error) if error.message == "unexpected EOF" => Some("unexpected end of JSON input".to_owned()),
+        Err(error) => Some(error.json_words().to_owned()),
     }
 }
 

@@ -52,9 +52,9 @@ impl Evaluator {
         }
     }
 
-    /// Every evaluator that there is.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Kind::ALL.iter().copied().filter_map(Self::of)
+    /// The evaluators of all kinds that are built in, and of `custom` ones.
+    pub fn all(custom: &[Kind]) -> impl Iterator<Item = Self> {
+        Kind::ALL.iter().chain(custom).copied().filter_map(Self::of)
     }
 
     /// The kind whose objects it evaluates.
@@ -185,11 +185,12 @@ fn in_all_scopes(evaluator: Evaluator, quota: &ResourceQuota, object: &Object) -
 pub fn calculate_usage<'a, I: Iterator<Item = &'a Object>>(
     quota: &ResourceQuota,
     hard: &Amounts,
+    custom: &[Kind],
     now: Time,
     list: impl Fn(Kind) -> I,
 ) -> Amounts {
     let mut used = Amounts::new();
-    for evaluator in Evaluator::all() {
+    for evaluator in Evaluator::all(custom) {
         let tracked: Vec<&String> = hard.keys().filter(|name| evaluator.tracks(name)).collect();
         if tracked.is_empty() {
             continue;
@@ -259,7 +260,7 @@ mod tests {
     fn used(quota: &ResourceQuota, objects: &[Object]) -> String {
         let hard = amounts(quota.spec.as_ref().and_then(|spec| spec.hard.as_ref()));
         let of_kind = |kind: Kind| objects.iter().filter(move |object| object.kind() == kind);
-        let used = calculate_usage(quota, &hard, Time::DEFAULT_START, of_kind);
+        let used = calculate_usage(quota, &hard, &[], Time::DEFAULT_START, of_kind);
         used.iter().map(|(name, amount)| format!("{name}={amount}")).collect::<Vec<_>>().join(",")
     }
 

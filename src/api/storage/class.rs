@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::{forbid_update, says_true, validate_parameters, validate_provisioner};
 use crate::api::check::{self, list, text};
-use crate::api::core::pod::defaults::text_or;
 use crate::api::core::pod::warnings::deprecated_node_label;
 use crate::api::meta;
 use crate::api::table::{AGE, ColumnDefinition, NAME, age_of};
@@ -26,8 +25,8 @@ pub fn is_default(class: &StorageClass) -> bool {
 
 /// `SetDefaults_StorageClass`.
 pub(crate) fn default(class: &mut StorageClass) {
-    text_or(&mut class.reclaim_policy, "Delete");
-    text_or(&mut class.volume_binding_mode, "Immediate");
+    class.reclaim_policy.get_or_insert_with(|| "Delete".to_owned());
+    class.volume_binding_mode.get_or_insert_with(|| "Immediate".to_owned());
 }
 
 /// `ValidateStorageClass`.

@@ -4,11 +4,13 @@
 //! `kubernetes/pkg/kubeapiserver/options/plugins.go` gives the order. Plugins that change an object run before it is
 //! prepared and validated, the others after it was found valid.
 
+mod certificates;
 mod claim_resize;
 mod default_ingress_class;
 mod default_storage_class;
 mod limit_ranger;
 mod namespace_lifecycle;
+mod node_restriction;
 mod pod_resize;
 mod pod_security;
 mod pod_topology_labels;
@@ -23,12 +25,12 @@ mod validating_policy;
 
 use std::sync::Arc;
 
-use crate::api::{Object, Subresource};
+use crate::api::{Kind, Object, Subresource};
 use crate::etcd::Etcd;
 use crate::machinery::status::Status;
 
-use super::Context;
 use super::authorization::escalation;
+use super::{Context, User};
 
 pub(super) use pod_topology_labels::labels_of_node;
 
@@ -41,12 +43,36 @@ pub(super) struct Attributes<'a> {
     pub subresource: Option<Subresource>,
     /// Whether nothing is to be stored.
     pub dry_run: bool,
+    /// Whether the old object is to go, and there is no new one.
+    pub deletes: bool,
 }
 
 impl Attributes<'_> {
     fn is_create(&self) -> bool {
         self.old.is_none()
     }
+
+    /// What is done, as `request.operation` and rules name it.
+    fn operation(&self) -> &'static str {
+        match self {
+            Self { deletes: true, .. } => "DELETE",
+            Self { old: None, .. } => "CREATE",
+            Self { old: Some(_), .. } => "UPDATE",
+        }
+    }
+}
+
+/// Lets the plugins refuse that an object is deleted.
+pub(super) fn validate_deletion(
+    etcd: &Etcd,
+    context: &mut Context<'_>,
+    existing: &Object,
+    dry_run: bool,
+) -> Result<(), Status> {
+    let attributes = Attributes { old: Some(existing), subresource: None, dry_run, deletes: true };
+    validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::MutatingWebhookConfiguration)?;
+    validating_policy::validate(etcd, context, existing, attributes)?;
+    validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::ValidatingWebhookConfiguration)
 }
 
 /// Lets the plugins change an object that is to be written.
@@ -56,8 +82,10 @@ pub(super) fn mutate(
     object: &mut Object,
     attributes: Attributes<'_>,
 ) -> Result<(), Status> {
+    node_restriction::admit(context.user(), object, attributes)?;
     if attributes.subresource.is_some() {
-        return Ok(());
+        let kind = Kind::MutatingWebhookConfiguration;
+        return validating_policy::call_webhooks(etcd, context, object, attributes, kind);
     }
     escalation::check(etcd, context.user(), object, attributes.old)?;
     if attributes.is_create() {
@@ -84,12 +112,17 @@ pub(super) fn mutate(
             default_storage_class::admit(etcd, Arc::make_mut(claim));
         }
         Object::Node(node) if attributes.is_create() => taint_nodes::admit(Arc::make_mut(node)),
+        Object::Unstructured(request) if request.kind == Kind::CertificateSigningRequest && attributes.is_create() => {
+            let User { name, groups } = context.user();
+            crate::api::certificates::identify(Arc::make_mut(request), name, groups);
+        }
         _ => {}
     }
     if attributes.is_create() {
         storage_protection::admit(object);
     }
-    Ok(())
+    validating_policy::mutate(etcd, context, object, attributes)?;
+    validating_policy::call_webhooks(etcd, context, object, attributes, Kind::MutatingWebhookConfiguration)
 }
 
 /// Lets the plugins refuse an object that is valid.
@@ -113,7 +146,11 @@ pub(super) fn validate(
     if let (Object::PersistentVolumeClaim(new), Some(Object::PersistentVolumeClaim(old))) = (object, attributes.old) {
         claim_resize::admit(etcd, new, old)?;
     }
+    if object.kind() == Kind::CertificateSigningRequest {
+        certificates::admit(etcd, context.user(), object, attributes)?;
+    }
     validating_policy::validate(etcd, context, object, attributes)?;
+    validating_policy::call_webhooks(etcd, context, object, attributes, Kind::ValidatingWebhookConfiguration)?;
     resource_quota::validate(etcd, context, object, attributes)
 }
 

@@ -1,9 +1,11 @@
 //! Policies in CEL refuse what they do not like, or warn of it.
 //!
-//! `k8s.io/apiserver/pkg/admission/plugin/policy`. Not simulated: deletions and connections are not judged, nothing is
-//! audited, and expressions are not checked against the schemas of what they match.
+//! `k8s.io/apiserver/pkg/admission/plugin/policy`. Not simulated: connections are not judged, nothing is audited.
+//! What is wrong with the types of expressions is told by a controller (`controllers/validating_policy_status.rs`).
 
 mod matching;
+mod mutating;
+mod webhooks;
 
 use serde_json::{Value as Json, json};
 
@@ -16,6 +18,8 @@ use crate::machinery::labels::Selector;
 use crate::machinery::status::{Cause, Details, Reason, Status};
 
 use matching::Matcher;
+pub(super) use mutating::mutate;
+pub(super) use webhooks::call as call_webhooks;
 
 /// The names that expressions may use.
 const DECLARED: [&str; 7] = ["object", "oldObject", "request", "params", "namespaceObject", "authorizer", "variables"];
@@ -79,6 +83,15 @@ fn stored(etcd: &Etcd, kind: Kind) -> impl Iterator<Item = (&ObjectKey, &Json)> 
     })
 }
 
+/// The webhooks of all configurations of a kind, by the names of the configurations.
+fn stored_hooks(etcd: &Etcd, kind: Kind) -> impl Iterator<Item = &Json> {
+    let lists = etcd.range(kind, None).filter_map(|(_, object)| match object {
+        Object::Unstructured(object) => object.fields.get("webhooks")?.as_array(),
+        _ => None,
+    });
+    lists.flatten()
+}
+
 fn refusal(object: &Object, who: &str, decision: &Decision) -> Status {
     let told = format!("{who} denied request: {}", decision.message);
     let plain = super::forbidden(object, &told);
@@ -97,7 +110,7 @@ fn judge(etcd: &Etcd, environment: &mut Environment, policy: &Json, binding: &Js
     environment.variables = compile_variables(policy);
     let mut decisions = Vec::new();
     for parameter in parameters {
-        environment.params = parameter.map_or(Value::Null, |object| Value::from_json(&object.to_value()));
+        environment.set_parameter(parameter.as_ref());
         match environment.meets_conditions(policy) {
             Ok(true) => {}
             Ok(false) => continue,
@@ -120,7 +133,9 @@ fn parameters(etcd: &Etcd, policy: &Json, binding: &Json, namespace: &str) -> Re
     }
     let text = |value: &Json| value.as_str().unwrap_or("").to_owned();
     let (version, name) = (text(&kind["apiVersion"]), text(&kind["kind"]));
-    let Some(kind) = Kind::from_manifest(&version, &name) else {
+    let is_meant = |kind: &Kind| kind.api_version() == version && kind.info().kind == name;
+    let custom = || etcd.custom_kinds().find(is_meant);
+    let Some(kind) = Kind::from_manifest(&version, &name).or_else(custom) else {
         return Err(format!("failed to find resource referenced by paramKind: '{version}, Kind={name}'"));
     };
     let given = text(&reference["namespace"]);
@@ -178,20 +193,24 @@ impl Environment {
             "subResource": attributes.subresource.map_or("", crate::api::Subresource::as_str),
             "name": metadata.name,
             "namespace": namespace,
-            "operation": if attributes.is_create() { "CREATE" } else { "UPDATE" },
+            "operation": attributes.operation(),
             "userInfo": { "username": &*user.name, "groups": &*user.groups },
             "dryRun": attributes.dry_run,
         });
         let value = |object: Option<&Object>| object.map_or(Value::Null, |object| Value::from_json(&object.to_value()));
         Self {
             namespace,
-            object: value(Some(object)),
+            object: value(Some(object).filter(|_| !attributes.deletes)),
             old_object: value(attributes.old),
             request: Value::from_json(&request),
             namespace_object: value(own),
             params: Value::Null,
             variables: Vec::new(),
         }
+    }
+
+    fn set_parameter(&mut self, parameter: Option<&Object>) {
+        self.params = parameter.map_or(Value::Null, |object| Value::from_json(&object.to_value()));
     }
 
     /// What a name means to a variable, which sees those before it, or to an expression, which sees all.

@@ -4,14 +4,16 @@
 //! `kubernetes/plugin/pkg/auth/authorizer/rbac`. Members of `system:masters` may do everything, as upstream's first
 //! authorizer lets them; all others what roles are bound to them for.
 //!
-//! Not simulated: the roles of the control plane's own components, which are not stored. Their requests carry the group
-//! [`COMPONENTS`], which stands for them.
+//! The roles of the control plane's own components are stored, for people to see, but do not decide: their requests carry
+//! the group [`COMPONENTS`], which stands for them.
 
 pub(super) mod escalation;
+mod node;
 mod policy;
 mod rbac;
 mod review;
 
+pub(super) use node::identity as node_identity;
 pub(crate) use policy::policy;
 
 use crate::api::{Kind, Name, Subresource};
@@ -66,7 +68,21 @@ pub(crate) fn decide(etcd: &Etcd, user: &User, attributes: &Attributes<'_>) -> D
     if is_master(user) {
         return Decision { allowed: true, reason: String::new() };
     }
-    rbac::decide(etcd, user, attributes)
+    // As with `--authorization-mode=Node,RBAC`: what the first does not allow, the second may.
+    let of_node = node::decide(etcd, user, attributes);
+    if let Some(decision) = of_node.as_ref().filter(|decision| decision.allowed) {
+        return Decision { allowed: true, reason: decision.reason.clone() };
+    }
+    let of_roles = rbac::decide(etcd, user, attributes);
+    match of_node {
+        Some(of_node) if !of_roles.allowed && of_roles.reason.is_empty() => of_node,
+        _ => of_roles,
+    }
+}
+
+/// Whether a request is one of the cluster's own components.
+pub(super) fn is_component(user: &User) -> bool {
+    user.groups.iter().any(|group| group == COMPONENTS)
 }
 
 fn is_master(user: &User) -> bool {
@@ -76,8 +92,7 @@ fn is_master(user: &User) -> bool {
 impl ApiServer {
     /// Refuses a request whose user may not make it.
     pub(super) fn authorize_request(&self, request: &Request) -> Result<(), Status> {
-        let is_component = request.user.groups.iter().any(|group| group == COMPONENTS);
-        if is_component || is_master(&request.user) {
+        if is_component(&request.user) || is_master(&request.user) {
             return Ok(());
         }
         self.authorize(&request.user, verb(&request.verb, &request.target), &request.target)

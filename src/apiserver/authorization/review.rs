@@ -24,6 +24,9 @@ impl ApiServer {
         let status = match target.kind {
             Kind::SelfSubjectReview => json!({ "userInfo": user_info(&user) }),
             Kind::SelfSubjectRulesReview => self.rules(&user, &review)?,
+            Kind::TokenReview if review["spec"]["token"].as_str().unwrap_or("").is_empty() => {
+                return Err(Status::bad_request("token is required for TokenReview in authentication"));
+            }
             Kind::TokenReview => self.token_review(context, &review),
             kind => {
                 let errors = validate(kind, &review, &target.namespace);
@@ -144,7 +147,10 @@ fn validate(kind: Kind, review: &Value, namespace: &str) -> ErrorList {
     let (resource, url) = (spec["resourceAttributes"].is_object(), spec["nonResourceAttributes"].is_object());
     if resource && url {
         let detail = "cannot be specified in combination with resourceAttributes";
-        errors.push(FieldError::invalid(&path.child("nonResourceAttributes"), Value::Null, detail));
+        // It has no names for JSON inside.
+        let text = |field: &str| spec["nonResourceAttributes"][field].as_str().unwrap_or("");
+        let shown = json!({ "Path": text("path"), "Verb": text("verb") });
+        errors.push(FieldError::invalid(&path.child("nonResourceAttributes"), shown, detail));
     }
     if !resource && !url {
         let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
@@ -158,13 +164,13 @@ fn validate(kind: Kind, review: &Value, namespace: &str) -> ErrorList {
         };
         if is_empty("user") && is_empty("groups") {
             let detail = "at least one of user or group must be specified";
-            errors.push(FieldError::invalid(&path.child("user"), spec["user"].clone(), detail));
+            errors.push(FieldError::invalid(&path.child("user"), "", detail));
         }
     }
     if kind == Kind::LocalSubjectAccessReview {
         if spec["resourceAttributes"]["namespace"].as_str().unwrap_or("") != namespace {
             let at = path.child("resourceAttributes").child("namespace");
-            let shown = spec["resourceAttributes"]["namespace"].clone();
+            let shown = spec["resourceAttributes"]["namespace"].as_str().unwrap_or("");
             errors.push(FieldError::invalid(&at, shown, "must match metadata.namespace"));
         }
         if url {

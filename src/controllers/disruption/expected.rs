@@ -11,7 +11,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudgetSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::api::{Kind, ObjectKey, Resource, Subresource, controller_of};
+use crate::api::{ObjectKey, Resource, Subresource, controller_of};
 use crate::apiserver::{Response, Target, Verb};
 use crate::client::{Client, ClientError, Informers};
 use crate::machinery::intstr::{Round, scaled_value};
@@ -105,7 +105,7 @@ fn scale_in_cache(owner: &OwnerReference, namespace: &str, listers: &Informers) 
 
 /// The finder for all other owners, which asks for their scale: `getScaleController`.
 fn scale_of(owner: &OwnerReference, namespace: &str, client: &mut Client<'_>) -> Result<Option<Scale>, SyncError> {
-    let Some(kind) = Kind::from_manifest(&owner.api_version, &owner.kind) else {
+    let Some(kind) = client.kind_of(&owner.api_version, &owner.kind) else {
         let why = format!("no matches for kind {:?} in version {:?}", owner.kind, owner.api_version);
         return Err(SyncError::Uncountable(why));
     };

@@ -57,9 +57,13 @@ impl GarbageCollector {
         // The object, its owners and what is done to it: not begun before all of it can be done.
         client.reserve(3 + node.owners.len())?;
         let identity = &node.identity;
-        let Some(kind) = operations::mapping(&identity.api_version, &identity.kind) else {
+        let Some(kind) = client.kind_of(&identity.api_version, &identity.kind) else {
             return Ok(Attempt::UnknownKind);
         };
+        // It is only known as the owner of an object of the cluster, and nothing can be looked up without its namespace.
+        if kind.info().namespaced && identity.namespace.is_empty() {
+            return Ok(Attempt::NeverValid);
+        }
         let Some(latest) = operations::get(kind, identity, client)? else { return Ok(Attempt::Absent) };
         if latest.uid() != &*identity.uid {
             return Ok(Attempt::Absent);
@@ -103,7 +107,7 @@ impl GarbageCollector {
         if self.absent.has(&in_cluster) || self.absent.has(&in_namespace) {
             return Ok(OwnerState::Dangling);
         }
-        let Some(kind) = operations::mapping(&reference.api_version, &reference.kind) else {
+        let Some(kind) = client.kind_of(&reference.api_version, &reference.kind) else {
             return Ok(OwnerState::UnknownKind);
         };
         let namespaced = kind.info().namespaced;

@@ -11,13 +11,13 @@ use super::{GarbageCollector, operations};
 impl GarbageCollector {
     pub(super) fn attempt_to_orphan(&mut self, uid: &str, client: &mut Client<'_>) -> Result<Requeue, ClientError> {
         let Some(owner) = self.graph.get(uid).cloned() else { return Ok(Requeue::Forget) };
-        let Some(kind) = operations::mapping(&owner.identity.api_version, &owner.identity.kind) else {
+        let Some(kind) = client.kind_of(&owner.identity.api_version, &owner.identity.kind) else {
             return Ok(Requeue::RateLimited);
         };
         let mut failure = None;
         for dependent in owner.dependents.keys().filter_map(|uid| self.graph.get(uid)) {
             let identity = &dependent.identity;
-            let Some(kind) = operations::mapping(&identity.api_version, &identity.kind) else { continue };
+            let Some(kind) = client.kind_of(&identity.api_version, &identity.kind) else { continue };
             client.because(Why::new(
                 "{} {} is to outlive its owner {} {}, which was deleted as an orphan.",
                 [

@@ -5,8 +5,8 @@
 //! Events. Follows `kubernetes/pkg/controller/garbagecollector`. The graph is only a hint: before anything is deleted,
 //! the object and its owners are read from the API server.
 //!
-//! Not simulated: discovery, since the kinds are a table. An owner of a kind that is not in it keeps its dependents for
-//! ever, as upstream's mapping errors do, but nobody looks at them again and again.
+//! Not simulated: the thirty seconds after which upstream knows of new custom kinds. An owner of a kind that is not served
+//! keeps its dependents for ever, as upstream's mapping errors do, but nobody looks at them again and again.
 
 mod absent_owners;
 mod attempt_to_delete;
@@ -17,7 +17,7 @@ mod operations;
 use crate::machinery::persistent::{OrdMap, OrdSet};
 use k8s_openapi::api::core::v1::ObjectReference;
 
-use crate::api::{Kind, Name, ObjectKey};
+use crate::api::{CustomKind, Kind, Name, ObjectKey};
 use crate::client::{
     Client, ClientError, Controller, EventType, InformerEvent, Informers, QueueKey, Requeue, WatchSpec, WorkQueue,
 };
@@ -117,7 +117,8 @@ impl Controller for GarbageCollector {
     }
 
     fn watches(&self) -> Vec<WatchSpec> {
-        Kind::ALL.iter().filter(|kind| !matches!(kind, Kind::Event)).map(|&kind| WatchSpec::all(kind)).collect()
+        let built_in = Kind::ALL.iter().copied().filter(|kind| !matches!(kind, Kind::Event));
+        built_in.chain([Kind::Custom(CustomKind::ANY)]).map(WatchSpec::all).collect()
     }
 
     fn rate_factors(&self) -> (u32, u32) {
@@ -151,7 +152,7 @@ impl Controller for GarbageCollector {
             Attempt::Done if node.is_virtual => Requeue::RateLimited,
             Attempt::Done => Requeue::Forget,
             Attempt::Absent if self.is_absent(&node.identity, client) => Requeue::RateLimited,
-            // Upstream asks again for ever, as the kind of an owner may be served one day. Here the kinds are a table.
+            // Upstream asks again for ever, as the kind of an owner may be served one day.
             Attempt::Absent | Attempt::NeverValid | Attempt::UnknownKind => Requeue::Forget,
         })
     }

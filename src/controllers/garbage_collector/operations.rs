@@ -15,11 +15,6 @@ use super::graph::Identity;
 /// How often a finalizer is tried to be removed: the steps of `retry.DefaultBackoff`.
 const FINALIZER_TRIES: usize = 4;
 
-/// Where a kind's objects live: the answer of the REST mapper, `None` when it knows no such kind.
-pub(super) fn mapping(api_version: &str, kind: &str) -> Option<Kind> {
-    Kind::from_manifest(api_version, kind)
-}
-
 fn target(kind: Kind, identity: &Identity) -> Target {
     let namespace = if kind.info().namespaced { &*identity.namespace } else { "" };
     Target::object(kind, &ObjectKey::new(namespace, identity.name.clone()))
@@ -57,7 +52,8 @@ pub(super) fn delete(
 /// Patches an object's metadata if it still has its uid.
 fn patch(kind: Kind, identity: &Identity, mut metadata: Value, client: &mut Client<'_>) -> Result<(), ClientError> {
     metadata["uid"] = json!(&*identity.uid);
-    let patch = Patch::Strategic(json!({ "metadata": metadata }));
+    let patch = json!({ "metadata": metadata });
+    let patch = if kind.custom().is_some() { Patch::Merge(patch) } else { Patch::Strategic(patch) };
     client.request(target(kind, identity), Verb::Patch { patch, options: WriteOptions::default() }).map(|_| ())
 }
 
@@ -68,8 +64,26 @@ pub(super) fn remove_owners<'a>(
     owners: impl Iterator<Item = &'a str>,
     client: &mut Client<'_>,
 ) -> Result<(), ClientError> {
+    if kind.custom().is_some() {
+        return remove_owners_of_custom(kind, identity, &owners.collect::<Vec<_>>(), client);
+    }
     let references: Vec<Value> = owners.map(|uid| json!({ "$patch": "delete", "uid": uid })).collect();
     patch(kind, identity, json!({ "ownerReferences": references }), client)
+}
+
+/// The same of a custom resource, whose lists are only replaced as a whole: `deleteOwnerRefJSONMergePatch`.
+fn remove_owners_of_custom(
+    kind: Kind,
+    identity: &Identity,
+    owners: &[&str],
+    client: &mut Client<'_>,
+) -> Result<(), ClientError> {
+    let Some(object) = get(kind, identity, client)? else { return Ok(()) };
+    let metadata = object.metadata();
+    let held = metadata.owner_references.iter().flatten();
+    let left: Vec<Value> = held.filter(|owner| !owners.contains(&owner.uid.as_str())).map(to_value).collect();
+    let version = &metadata.resource_version;
+    patch(kind, identity, json!({ "resourceVersion": version, "ownerReferences": left }), client)
 }
 
 /// Makes an object block none of its owners: `unblockOwnerReferencesStrategicMergePatch`.
@@ -79,11 +93,13 @@ pub(super) fn unblock_owners(
     owners: &[OwnerReference],
     client: &mut Client<'_>,
 ) -> Result<(), ClientError> {
-    let references: Vec<Value> = owners
-        .iter()
-        .filter(|owner| owner.block_owner_deletion == Some(true))
-        .map(|owner| to_value(&OwnerReference { block_owner_deletion: Some(false), ..owner.clone() }))
-        .collect();
+    // A list that is replaced as a whole must have them all.
+    let is_told = |owner: &&OwnerReference| kind.custom().is_some() || owner.block_owner_deletion == Some(true);
+    let freed = |owner: &OwnerReference| {
+        let block_owner_deletion = owner.block_owner_deletion.map(|_| false);
+        to_value(&OwnerReference { block_owner_deletion, ..owner.clone() })
+    };
+    let references: Vec<Value> = owners.iter().filter(is_told).map(freed).collect();
     patch(kind, identity, json!({ "ownerReferences": references }), client)
 }
 

@@ -23,6 +23,8 @@ pub(super) enum Type {
     Items,
     /// A message whose fields JSON has among those beside it.
     Inline(&'static [Field]),
+    /// A message that holds JSON as it is.
+    Json,
 }
 
 use self::Type::{Bool, Int, IntOrString, Message, Messages, Quantity, SomeBool, SomeInt, Text, Texts};
@@ -56,7 +58,53 @@ const METADATA: Type = Message(&[
         ]),
     ),
     Field(14, "finalizers", Texts),
+    Field(
+        17,
+        "managedFields",
+        Messages(&[
+            Field(1, "manager", Text),
+            Field(2, "operation", Text),
+            Field(3, "apiVersion", Text),
+            Field(4, "time", Type::Time),
+            Field(6, "fieldsType", Text),
+            Field(7, "fieldsV1", Type::Json),
+            Field(8, "subresource", Text),
+        ]),
+    ),
 ]);
+
+/// A list's metadata.
+const LIST_METADATA: Type = Message(&[
+    Field(1, "selfLink", Text),
+    Field(2, "resourceVersion", Text),
+    Field(3, "continue", Text),
+    Field(4, "remainingItemCount", SomeInt),
+]);
+
+/// A refusal, or that something was done.
+const STATUS: &[Field] = &[
+    Field(1, "metadata", LIST_METADATA),
+    Field(2, "status", Text),
+    Field(3, "message", Text),
+    Field(4, "reason", Text),
+    Field(
+        5,
+        "details",
+        Message(&[
+            Field(1, "name", Text),
+            Field(2, "group", Text),
+            Field(3, "kind", Text),
+            Field(
+                4,
+                "causes",
+                Messages(&[Field(1, "reason", Text), Field(2, "message", Text), Field(3, "field", Text)]),
+            ),
+            Field(5, "retryAfterSeconds", Int),
+            Field(6, "uid", Text),
+        ]),
+    ),
+    Field(6, "code", Int),
+];
 
 const CONFIG_MAP: &[Field] = &[
     Field(1, "metadata", METADATA),
@@ -628,6 +676,7 @@ pub(super) const UNKNOWN: &[Field] = &[
 pub(super) fn fields_of(version: &str, kind: &str) -> Option<&'static [Field]> {
     Some(match (version, kind) {
         ("v1", "ConfigMap") => CONFIG_MAP,
+        ("v1", "Status") => STATUS,
         ("v1", "Namespace") => NAMESPACE,
         ("v1", "Secret") => SECRET,
         ("v1", "Service") => SERVICE,

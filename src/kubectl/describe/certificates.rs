@@ -30,8 +30,8 @@ pub(super) fn describe(writer: &mut Writer, object: &Value) -> Result<(), Failur
     writer.line(0, "Subject:");
     let of =
         |part: u8| request.subject.iter().filter(move |(known, _)| *known == part).map(|(_, value)| value.as_str());
-    writer.line(0, &format!("\tCommon Name:\t{}", of(3).last().unwrap_or("")));
-    writer.line(0, &format!("\tSerial Number:\t{}", of(5).last().unwrap_or("")));
+    writer.line(0, &format!("\tCommon Name:\t{}", of(3).next_back().unwrap_or("")));
+    writer.line(0, &format!("\tSerial Number:\t{}", of(5).next_back().unwrap_or("")));
     for (label, part) in [
         ("Organization", 10),
         ("Organizational Unit", 11),

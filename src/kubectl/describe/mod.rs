@@ -101,7 +101,7 @@ fn matching(
     prefix: &str,
     settings: Settings,
 ) -> Result<(), Failure> {
-    let [kind] = resource::kinds_of(word)?[..] else {
+    let [kind] = resource::kinds_of(cli.api, word)?[..] else {
         return Err(Failure::message("you may only specify a single resource type"));
     };
     let namespace = if kind.info().namespaced { cli.namespace() } else { String::new() };

@@ -195,7 +195,8 @@ pub(super) fn shortened(line: &str, bytes_max: usize) -> String {
     if line.len() <= bytes_max {
         return line.to_owned();
     }
-    format!("{}...", &line[..line.floor_char_boundary(bytes_max)])
+    let end = (0..=bytes_max).rev().find(|end| line.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}...", &line[..end])
 }
 
 /// A field's text; empty when there is none.

@@ -10,14 +10,23 @@ type Outcome = Result<Value, String>;
 pub(super) struct Scope<'a> {
     outer: &'a dyn Fn(&str) -> Option<Outcome>,
     bound: Vec<(&'a str, Value)>,
+    steps: u32,
 }
+
+/// How many parts of an expression are evaluated, those of a comprehension for each item: where upstream counts costs, and
+/// gives up at a million.
+const STEPS_MAX: u32 = 1_000_000;
 
 impl<'a> Scope<'a> {
     pub(super) fn new(outer: &'a dyn Fn(&str) -> Option<Outcome>) -> Self {
-        Self { outer, bound: Vec::new() }
+        Self { outer, bound: Vec::new(), steps: 0 }
     }
 
     pub(super) fn evaluate(&mut self, expression: &'a Expression) -> Outcome {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            return Err("operation cancelled: actual cost limit exceeded".to_owned());
+        }
         match &expression.node {
             Node::Literal(value) => Ok(value.clone()),
             Node::Name(name) => {
@@ -229,6 +238,7 @@ fn arithmetic(operator: &str, left: &Value, right: &Value) -> Outcome {
         (Value::List(left), Value::List(right)) if operator == "+" => {
             Ok(Value::List(left.iter().chain(right).cloned().collect()))
         }
-        _ => Err(no_overload(&format!("_{operator}_"), &[left, right])),
+        _ => super::time::arithmetic(operator, left, right)
+            .unwrap_or_else(|| Err(no_overload(&format!("_{operator}_"), &[left, right]))),
     }
 }

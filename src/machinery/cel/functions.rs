@@ -1,9 +1,11 @@
 //! The functions of the language and of Kubernetes's libraries.
 
 use super::evaluate::no_overload;
+use super::time;
 use super::value::Value;
+use crate::machinery::go_regex;
+use crate::machinery::ip::{self, Cidr};
 use crate::machinery::quantity::Quantity;
-use crate::machinery::shell::regex::Regex;
 
 type Outcome = Result<Value, String>;
 
@@ -13,12 +15,16 @@ pub(super) fn result_type(name: &str, is_method: bool) -> Option<&'static str> {
         ("size" | "int" | "indexOf" | "lastIndexOf" | "compareTo", _) => Some("int"),
         ("string", false) => Some("string"),
         ("double", false) => Some("double"),
-        ("bool" | "isQuantity", false) => Some("bool"),
+        ("timestamp", false) => Some("timestamp"),
+        ("duration", false) => Some("duration"),
+        ("bool" | "isQuantity" | "isIP" | "isCIDR", false) => Some("bool"),
         ("startsWith" | "endsWith" | "contains" | "matches" | "isGreaterThan" | "isLessThan" | "isSorted", true) => {
             Some("bool")
         }
-        ("lowerAscii" | "upperAscii" | "trim" | "replace" | "substring" | "join" | "charAt", true) => Some("string"),
-        ("split", true) => Some("list"),
+        ("lowerAscii" | "upperAscii" | "trim" | "replace" | "substring" | "join" | "charAt" | "find", true) => {
+            Some("string")
+        }
+        ("split" | "findAll" | "distinct" | "slice" | "flatten", true) => Some("list"),
         _ => None,
     }
 }
@@ -31,6 +37,7 @@ pub(super) fn call(name: &str, receiver: Option<&Value>, arguments: &[Value]) ->
         Some(Value::List(items)) => of_list(name, items, arguments),
         Some(Value::Map(map)) if name == "size" => Some(int(map.len())),
         Some(Value::Quantity(quantity)) => of_quantity(name, *quantity, arguments),
+        Some(value @ (Value::Timestamp(_) | Value::Duration(_))) => time::of_time(name, value, arguments),
         Some(Value::Optional(value)) => of_optional(name, value.as_deref(), arguments),
         Some(_) => None,
     };
@@ -65,11 +72,18 @@ fn global(name: &str, arguments: &[Value]) -> Option<Outcome> {
             "false" | "False" | "FALSE" | "f" | "0" => Ok(Value::Bool(false)),
             _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
         },
+        ("jsonpatch.escapeKey", Value::Text(key)) => Ok(Value::Text(key.replace('~', "~0").replace('/', "~1"))),
+        ("timestamp", Value::Text(text)) => time::timestamp(text),
+        ("duration", Value::Text(text)) => time::duration(text),
+        ("timestamp", Value::Timestamp(_)) | ("duration", Value::Duration(_)) => Ok(argument.clone()),
+        ("string", value @ (Value::Timestamp(_) | Value::Duration(_))) => Ok(Value::Text(value.show())),
         ("type", value) => Ok(Value::Type(value.type_name())),
         ("dyn", value) => Ok(value.clone()),
         ("quantity", Value::Text(text)) => {
             Quantity::parse(text).map(Value::Quantity).map_err(|error| error.to_string())
         }
+        ("isIP", Value::Text(text)) => Ok(Value::Bool(ip::parse_ip(text).is_some())),
+        ("isCIDR", Value::Text(text)) => Ok(Value::Bool(Cidr::parse(text).is_some())),
         ("isQuantity", Value::Text(text)) => Ok(Value::Bool(Quantity::parse(text).is_ok())),
         _ => return None,
     })
@@ -85,10 +99,16 @@ fn of_text(name: &str, text: &str, arguments: &[Value]) -> Option<Outcome> {
         ("startsWith", [Value::Text(part)]) => Ok(Value::Bool(text.starts_with(part.as_str()))),
         ("endsWith", [Value::Text(part)]) => Ok(Value::Bool(text.ends_with(part.as_str()))),
         ("contains", [Value::Text(part)]) => Ok(Value::Bool(text.contains(part.as_str()))),
-        ("matches", [Value::Text(pattern)]) => match Regex::new(pattern, true, false) {
-            Ok(pattern) => Ok(Value::Bool(pattern.is_match(text))),
+        ("matches", [Value::Text(pattern)]) => match go_regex::compile(pattern) {
+            Ok(pattern) => Ok(Value::Bool(pattern.is_some_and(|pattern| pattern.is_match(text)))),
             Err(why) => Err(format!("error parsing regexp: {why}")),
         },
+        ("find", [Value::Text(pattern)]) => found_in(pattern, text)
+            .map(|mut found| Value::Text(if found.is_empty() { String::new() } else { found.swap_remove(0) })),
+        ("findAll", [Value::Text(pattern)]) => {
+            found_in(pattern, text).map(|found| Value::List(found.into_iter().map(Value::Text).collect()))
+        }
+        ("reverse", []) => Ok(Value::Text(text.chars().rev().collect())),
         ("lowerAscii", []) => Ok(Value::Text(text.to_ascii_lowercase())),
         ("upperAscii", []) => Ok(Value::Text(text.to_ascii_uppercase())),
         ("trim", []) => Ok(Value::Text(text.trim().to_owned())),
@@ -114,6 +134,52 @@ fn of_text(name: &str, text: &str, arguments: &[Value]) -> Option<Outcome> {
     })
 }
 
+/// All matches of an expression, one behind the other.
+fn found_in(pattern: &str, text: &str) -> Result<Vec<String>, String> {
+    let pattern = go_regex::compile(pattern).map_err(|why| format!("error parsing regexp: {why}"))?;
+    let letters: Vec<char> = text.chars().collect();
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some(Some((start, end))) =
+        pattern.as_ref().and_then(|pattern| pattern.find(&letters, from)?.first().copied())
+    {
+        found.push(letters[start..end].iter().collect());
+        from = end.max(start + 1);
+        if from > letters.len() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The sum of numbers, the least and the greatest of what can be ordered.
+fn aggregate(name: &str, items: &[Value]) -> Option<Outcome> {
+    let wanted = match name {
+        "min" => std::cmp::Ordering::Less,
+        "max" => std::cmp::Ordering::Greater,
+        _ => {
+            let mut sum = Value::Int(0);
+            for item in items {
+                sum = match (&sum, item) {
+                    (Value::Int(sum), Value::Int(item)) => Value::Int(sum.checked_add(*item)?),
+                    (Value::Int(0), Value::Double(item)) => Value::Double(*item),
+                    (Value::Double(sum), Value::Double(item)) => Value::Double(sum + item),
+                    _ => return None,
+                };
+            }
+            return Some(Ok(sum));
+        }
+    };
+    let mut items = items.iter();
+    let Some(first) = items.next() else { return Some(Err(format!("{name} called on empty list"))) };
+    let mut best = first;
+    for item in items {
+        if item.compare(best)? == wanted {
+            best = item;
+        }
+    }
+    Some(Ok(best.clone()))
+}
+
 fn of_list(name: &str, items: &[Value], arguments: &[Value]) -> Option<Outcome> {
     let texts = || items.iter().map(Value::show).collect::<Vec<String>>();
     let is_sorted = || items.windows(2).all(|pair| pair[0].compare(&pair[1]).is_some_and(std::cmp::Ordering::is_le));
@@ -122,7 +188,26 @@ fn of_list(name: &str, items: &[Value], arguments: &[Value]) -> Option<Outcome> 
         ("join", []) => Ok(Value::Text(texts().concat())),
         ("join", [Value::Text(between)]) => Ok(Value::Text(texts().join(between))),
         ("indexOf", [item]) => items.iter().position(|other| other.equals(item)).map_or(Ok(Value::Int(-1)), int),
+        ("lastIndexOf", [item]) => items.iter().rposition(|other| other.equals(item)).map_or(Ok(Value::Int(-1)), int),
         ("isSorted", []) => Ok(Value::Bool(is_sorted())),
+        ("sum" | "min" | "max", []) => return aggregate(name, items),
+        ("reverse", []) => Ok(Value::List(items.iter().rev().cloned().collect())),
+        ("distinct", []) => {
+            let is_new = |(at, item): &(usize, &Value)| !items[..*at].iter().any(|other| other.equals(item));
+            Ok(Value::List(items.iter().enumerate().filter(is_new).map(|(_, item)| item.clone()).collect()))
+        }
+        ("slice", [Value::Int(from), Value::Int(to)]) => {
+            let range =
+                usize::try_from(*from).ok().zip(usize::try_from(*to).ok()).and_then(|(from, to)| items.get(from..to));
+            range.map(|items| Value::List(items.to_vec())).ok_or_else(|| format!("cannot slice({from}, {to})"))
+        }
+        ("flatten", []) => {
+            let parts = items.iter().flat_map(|item| match item {
+                Value::List(items) => items.clone(),
+                item => vec![item.clone()],
+            });
+            Ok(Value::List(parts.collect()))
+        }
         _ => return None,
     })
 }

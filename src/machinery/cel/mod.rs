@@ -2,14 +2,18 @@
 //!
 //! Follows `github.com/google/cel-spec` and the libraries of `k8s.io/apiserver/pkg/cel`: operators, comprehension macros,
 //! functions on texts and lists, quantities. Values are those of JSON, so that there is one sort of whole number and a
-//! map's keys are texts. Not there: bytes, durations, timestamps, addresses, `authorizer`, and static types
-//! beyond those of literals and operators.
+//! map's keys are texts. Not there: bytes, addresses as values, time zones, `authorizer`, and static types
+//! beyond what [`Type`] tells. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps.
 
+mod check;
 mod evaluate;
 mod functions;
 mod parse;
+mod time;
 mod value;
 
+use super::schema::Struct;
+pub use check::{Fields, Type};
 use parse::{Expression, Node};
 pub use value::Value;
 
@@ -37,6 +41,29 @@ impl Program {
         type_of(&self.root)
     }
 
+    /// The type of the expression, as far as that can be told from the types of its variables; `text` is what it was made of.
+    ///
+    /// # Errors
+    /// What can never have a value, with its place, as cel-go's checker says it.
+    pub fn check<'a>(&self, text: &str, variable: &dyn Fn(&str) -> Option<Type<'a>>) -> Result<Type<'a>, String> {
+        check::check(&self.root, variable).map_err(|error| error.show(text))
+    }
+
+    /// What is wrong with the types of the expression when it is about objects of a kind, as cel-go's checker says it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place in `text`.
+    pub fn check_types(&self, text: &str, kind: &'static Struct) -> Result<(), String> {
+        let of_kind = |name: &str| matches!(name, "object" | "oldObject").then_some(Type::Object(kind));
+        self.check(text, &of_kind).map(|_| ())
+    }
+
+    /// Whether the expression speaks of a variable.
+    #[must_use]
+    pub fn refers_to(&self, variable: &str) -> bool {
+        refers_to(&self.root, variable)
+    }
+
     /// Evaluates the expression; `variable` tells what a name means.
     ///
     /// # Errors
@@ -60,6 +87,16 @@ fn check_references<'a>(expression: &'a Expression, known: &mut Vec<&'a str>) ->
             checked
         }
         _ => expression.children().into_iter().try_for_each(|child| check_references(child, known)),
+    }
+}
+
+fn refers_to(expression: &Expression, wanted: &str) -> bool {
+    match &expression.node {
+        Node::Name(name) => name == wanted,
+        Node::Comprehension { of, body, result, .. } => {
+            [of, body].into_iter().chain(result).any(|part| refers_to(part, wanted))
+        }
+        _ => expression.children().into_iter().any(|child| refers_to(child, wanted)),
     }
 }
 
@@ -107,6 +144,52 @@ mod tests {
     }
 
     #[test]
+    fn types_are_checked_against_a_kind() {
+        let table = [
+            ("object.spec.replicas > 1", None),
+            ("object.spec.template.spec.containers.all(c, c.image.startsWith('a'))", None),
+            ("object.metadata.labels.app == 'a' && has(object.spec.paused)", None),
+            ("variables.x > object.spec.replicas", None),
+            (
+                "object.replicas > 1",
+                Some("ERROR: <input>:1:7: undefined field 'replicas'\n | object.replicas > 1\n | ......^"),
+            ),
+            (
+                "object.spec.replicas > '1'",
+                Some(
+                    "ERROR: <input>:1:22: found no matching overload for '_>_' applied to '(int, string)'\n | \
+                     object.spec.replicas > '1'\n | .....................^",
+                ),
+            ),
+            (
+                "object.spec.template.spec.containers.exists(c, c.picture == '')",
+                Some(
+                    "ERROR: <input>:1:49: undefined field 'picture'\n | \
+                     object.spec.template.spec.containers.exists(c, c.picture == '')\n | \
+                     ................................................^",
+                ),
+            ),
+        ];
+        let kind = crate::machinery::schema::lookup("apps/v1", "Deployment").expect("the table has it");
+        for (text, expected) in table {
+            let program = Program::compile(text, &["object", "variables"]).expect("it is understood");
+            assert_eq!(program.check_types(text, kind).err().as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn objects_can_be_written_out() {
+        let json = |text: &str| {
+            let program = Program::compile(text, &["object"]).expect("it is understood");
+            program.evaluate(&|_| None).map(|value| value.to_json())
+        };
+        let object = json("Object{spec: Object.spec{replicas: 1 + 1, paused: true}}");
+        assert_eq!(object, Ok(json!({ "spec": { "replicas": 2, "paused": true } })));
+        let patch = json("[JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('a/b'), value: 'x'}]");
+        assert_eq!(patch, Ok(json!([{ "op": "add", "path": "/metadata/labels/a~1b", "value": "x" }])));
+    }
+
+    #[test]
     fn expressions_have_values() {
         let table = [
             ("1 + 2 * 3 - 4 / 2 % 2", "7"),
@@ -132,6 +215,17 @@ mod tests {
             ("object.?spec.?nothing.orValue(7) + object.?spec.replicas.orValue(0)", "10"),
             ("object.?metadata.?nothing.deep.hasValue()", "false"),
             ("-object.spec.replicas < 0 && type(1) == int", "true"),
+            ("duration('1h30m') > duration('89m') && duration('90s').getMinutes() == 1", "true"),
+            ("string(timestamp('2026-01-01T00:00:00Z') + duration('36h'))", "2026-01-02T12:00:00Z"),
+            ("timestamp('2026-02-03T04:05:06Z').getFullYear() + timestamp('2026-02-03T04:05:06Z').getHours()", "2030"),
+            ("(timestamp('2026-01-02T00:00:00Z') - timestamp('2026-01-01T00:00:00Z')).getHours()", "24"),
+            ("duration('soon')", "error: time: invalid duration \"soon\""),
+            ("[3, 1, 2].max() - [3, 1, 2].min() + object.spec.ports.sum()", "525"),
+            (
+                "'a1b22'.findAll('[0-9]+').join('-') + 'a1'.find('\\\\d') + [1, 2].reverse().map(n, string(n)).join()",
+                "1-22121",
+            ),
+            ("isIP('10.0.0.1') && !isCIDR('10.0.0.1') && [1, 1, 2].distinct().slice(0, 1).size() == 1", "true"),
         ];
         for (text, expected) in table {
             assert_eq!(evaluate(text), expected, "{text}");

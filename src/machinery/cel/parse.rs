@@ -100,6 +100,10 @@ const SYMBOLS: [&str; 26] = [
 const LEVELS: [&[&str]; 5] =
     [&["||"], &["&&"], &["==", "!=", "<=", ">=", "<", ">", "in"], &["+", "-"], &["*", "/", "%"]];
 
+/// What an operand may begin with, as the grammar names it.
+const OPERANDS: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, \
+                        IDENTIFIER}";
+
 /// The macros over lists and maps.
 const MACROS: [&str; 5] = ["all", "exists", "exists_one", "map", "filter"];
 
@@ -248,10 +252,17 @@ impl Parser {
                     continue;
                 }
                 expression = if self.take("(") {
+                    if matches!(&expression.node, Node::Name(library) if library == "jsonpatch") {
+                        let arguments = self.arguments(")")?;
+                        expression = Expression { at, node: Node::Call(format!("jsonpatch.{name}"), None, arguments) };
+                        continue;
+                    }
                     self.method(at, expression, name)?
                 } else {
                     Expression { at, node: Node::Select(Box::new(expression), name) }
                 };
+            } else if is_message(&expression) && self.take("{") {
+                expression = Expression { at: expression.at, node: Node::Map(self.fields()?) };
             } else if self.take("[") {
                 let index = self.conditional()?;
                 self.expect("]")?;
@@ -315,6 +326,9 @@ impl Parser {
                 self.next += 1;
                 Node::Map(self.entries()?)
             }
+            Token::End => {
+                return Err(Error::at(at, format!("Syntax error: mismatched input '<EOF>' expecting {OPERANDS}")));
+            }
             _ => return Err(self.unexpected()),
         };
         Ok(Expression { at, node })
@@ -334,6 +348,22 @@ impl Parser {
         Ok(entries)
     }
 
+    /// The fields of an object that is written out: its value is that of a map.
+    fn fields(&mut self) -> Result<Vec<(Expression, Expression)>, Error> {
+        let mut fields = Vec::new();
+        while !self.take("}") {
+            let at = self.at();
+            let name = Expression { at, node: Node::Literal(Value::Text(self.word()?)) };
+            self.expect(":")?;
+            fields.push((name, self.conditional()?));
+            if !self.take(",") {
+                self.expect("}")?;
+                break;
+            }
+        }
+        Ok(fields)
+    }
+
     fn function(&mut self, at: usize, name: String) -> Result<Node, Error> {
         let mut arguments = self.arguments(")")?;
         if name != "has" {
@@ -343,6 +373,15 @@ impl Parser {
             (1, Some(Node::Select(of, field))) => Ok(Node::Has(of, field)),
             _ => Err(Error::at(at, "invalid argument to has() macro")),
         }
+    }
+}
+
+/// Whether a name is that of a type whose objects can be written out: `Object`, `Object.spec`, `JSONPatch`.
+fn is_message(expression: &Expression) -> bool {
+    match &expression.node {
+        Node::Name(name) => name == "Object" || name == "JSONPatch",
+        Node::Select(of, _) => is_message(of) && !matches!(&of.node, Node::Name(name) if name == "JSONPatch"),
+        _ => false,
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use crate::machinery::quantity::Quantity;
+use crate::machinery::time::Time;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,10 @@ pub enum Value {
     List(Vec<Value>),
     Map(BTreeMap<String, Value>),
     Quantity(Quantity),
+    /// A moment.
+    Timestamp(Time),
+    /// A span of time, in nanoseconds.
+    Duration(i64),
     /// What a field selected with `.?` holds, if it is there.
     Optional(Option<Box<Value>>),
     /// A type, by its name.
@@ -43,6 +48,23 @@ impl Value {
         }
     }
 
+    /// The value as JSON; a type and a missing value are null.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Null | Self::Type(_) | Self::Optional(None) => Json::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Int(value) => (*value).into(),
+            Self::Double(value) => (*value).into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Quantity(quantity) => quantity.to_string().into(),
+            Self::Timestamp(_) | Self::Duration(_) => self.show().into(),
+            Self::Optional(Some(value)) => value.to_json(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(map) => map.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),
+        }
+    }
+
     pub(super) const fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null_type",
@@ -53,6 +75,8 @@ impl Value {
             Self::List(_) => "list",
             Self::Map(_) => "map",
             Self::Quantity(_) => "kubernetes.Quantity",
+            Self::Timestamp(_) => "timestamp",
+            Self::Duration(_) => "duration",
             Self::Optional(_) => "optional_type",
             Self::Type(_) => "type",
         }
@@ -68,6 +92,8 @@ impl Value {
             Self::Double(value) => value.to_string(),
             Self::Text(text) => text.clone(),
             Self::Quantity(quantity) => quantity.to_string(),
+            Self::Timestamp(time) => time.to_rfc3339(),
+            Self::Duration(nanoseconds) => format!("{}s", *nanoseconds as f64 / 1e9),
             Self::Type(name) => (*name).to_owned(),
             Self::List(_) | Self::Map(_) | Self::Optional(_) => self.type_name().to_owned(),
         }
@@ -94,6 +120,8 @@ impl Value {
             (Self::Int(left), Self::Int(right)) => Some(left.cmp(right)),
             (Self::Text(left), Self::Text(right)) => Some(left.cmp(right)),
             (Self::Quantity(left), Self::Quantity(right)) => Some(left.cmp(right)),
+            (Self::Timestamp(left), Self::Timestamp(right)) => Some(left.cmp(right)),
+            (Self::Duration(left), Self::Duration(right)) => Some(left.cmp(right)),
             (Self::Double(left), Self::Double(right)) => left.partial_cmp(right),
             (Self::Int(left), Self::Double(right)) => (*left as f64).partial_cmp(right),
             (Self::Double(left), Self::Int(right)) => left.partial_cmp(&(*right as f64)),

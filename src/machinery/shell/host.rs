@@ -39,7 +39,7 @@ pub trait Host {
     }
     /// What `nproc` and `free` show.
     fn machine(&self) -> Machine {
-        Machine { processors: 4, memory_bytes: 8 << 30 }
+        Machine { processors: 4, processor_millis: 4_000, memory_bytes: 8 << 30 }
     }
 }
 
@@ -67,6 +67,8 @@ impl User {
 pub struct Machine {
     /// Processors.
     pub processors: u32,
+    /// How much of them processes may use, in thousandths of one.
+    pub processor_millis: u32,
     /// Memory in bytes.
     pub memory_bytes: u64,
 }
@@ -117,6 +119,14 @@ pub trait CommandRun: fmt::Debug + Send + Sync {
     }
     /// Processor time in use, in thousandths of a processor.
     fn processor(&self, _now: Time) -> u32 {
+        0
+    }
+    /// The same without what the requests that it answers cost, which [`Self::spent`] counts.
+    fn processor_at_rest(&self, now: Time) -> u32 {
+        self.processor(now)
+    }
+    /// Processor time that its requests have cost since it began, in milliseconds.
+    fn spent(&self) -> u64 {
         0
     }
     /// Whether it answers on a TCP port by now.
@@ -260,11 +270,8 @@ pub enum NetworkRequest {
         /// A name or an address.
         host: String,
     },
-    /// The addresses of a name.
-    Resolve {
-        /// The name.
-        name: String,
-    },
+    /// What a name stands for.
+    Resolve(Question),
 }
 
 impl NetworkRequest {
@@ -274,8 +281,102 @@ impl NetworkRequest {
         match self {
             Self::Http(request) => &request.host,
             Self::Connect { host, .. } | Self::Ping { host } => host,
-            Self::Resolve { name } => name,
+            Self::Resolve(question) => &question.name,
         }
+    }
+
+    /// The address that it connects to: the one that its name was found to have, or the host itself.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        match self {
+            Self::Http(request) if !request.address.is_empty() => &request.address,
+            other => other.host(),
+        }
+    }
+
+    /// The port that it connects to.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Http(HttpRequest { port, .. }) | Self::Connect { port, .. } => Some(*port),
+            Self::Ping { .. } | Self::Resolve(_) => None,
+        }
+    }
+}
+
+/// What a record of the domain name system tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordKind {
+    /// An IPv4 address.
+    #[default]
+    A,
+    /// An IPv6 address.
+    Aaaa,
+    /// The name that another name stands for.
+    Cname,
+    /// The name of an address.
+    Ptr,
+    /// Port and name of a service.
+    Srv,
+    /// A text.
+    Txt,
+}
+
+/// Every kind of record with its name.
+const RECORD_KINDS: [(RecordKind, &str); 6] = [
+    (RecordKind::A, "A"),
+    (RecordKind::Aaaa, "AAAA"),
+    (RecordKind::Cname, "CNAME"),
+    (RecordKind::Ptr, "PTR"),
+    (RecordKind::Srv, "SRV"),
+    (RecordKind::Txt, "TXT"),
+];
+
+impl RecordKind {
+    /// The kind of a name, in capitals or not.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        RECORD_KINDS.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|found| found.0)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        RECORD_KINDS.iter().find(|found| found.0 == self).map_or("", |found| found.1)
+    }
+}
+
+/// A record of the domain name system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The full name, without a dot at its end.
+    pub name: String,
+    /// What it tells.
+    pub kind: RecordKind,
+    /// The address, the name, or what else it tells.
+    pub data: String,
+}
+
+/// A question to the domain name system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Question {
+    /// The name as somebody typed it.
+    pub name: String,
+    /// What is asked for.
+    pub kind: RecordKind,
+    /// Whether the domains of `/etc/resolv.conf` are tried.
+    pub search: bool,
+    /// Whether `/etc/hosts` is asked first, as programs do and the tools for DNS do not.
+    pub hosts_file: bool,
+    /// The server to ask in place of that of `/etc/resolv.conf`.
+    pub server: Option<String>,
+}
+
+impl Question {
+    /// What a program asks that wants to connect to a name: `getaddrinfo`.
+    #[must_use]
+    pub fn address(name: &str) -> Self {
+        Self { name: name.to_owned(), search: true, hosts_file: true, ..Self::default() }
     }
 }
 
@@ -288,6 +389,8 @@ pub struct HttpRequest {
     pub secure: bool,
     /// A name or an address.
     pub host: String,
+    /// The address that the name was found to have. When it is empty, whoever carries the request finds it.
+    pub address: String,
     /// The port.
     pub port: u16,
     /// The path with its query.
@@ -305,6 +408,29 @@ impl HttpRequest {
     #[must_use]
     pub fn get(host: &str, port: u16, path: &str) -> Self {
         Self { method: "GET".to_owned(), host: host.to_owned(), port, path: path.to_owned(), ..Self::default() }
+    }
+
+    /// A request for a URL; the scheme may be missing.
+    #[must_use]
+    pub fn of_url(url: &str) -> Option<Self> {
+        let (secure, rest) = match url.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            Some(_) => return None,
+            None => (false, url),
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let (host, port) =
+            match authority.rsplit_once(':').filter(|(host, _)| !host.ends_with(':') && !host.contains("::")) {
+                Some((host, port)) => (host, port.parse().ok()?),
+                None => (authority, if secure { 443 } else { 80 }),
+            };
+        let host = host.trim_matches(['[', ']']);
+        let path = path.split('#').next().unwrap_or_default();
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        (!host.is_empty()).then(|| Self { secure, ..Self::get(host, port, &path) })
     }
 
     /// A header's value.
@@ -325,6 +451,8 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
     /// How long the server took.
     pub latency: Duration,
+    /// How much processor time that cost it.
+    pub processor_time: Duration,
     /// The address that answered; whoever routes the request fills it in.
     pub address: String,
 }
@@ -373,14 +501,12 @@ pub enum NetworkAnswer {
         /// The address that answered.
         address: String,
     },
-    /// The name has these addresses.
+    /// The name is known, and this is what is known of it: nothing, when it has no record of the kind.
     Resolved {
         /// The server that said so, with its port: `10.96.0.10:53`.
         server: String,
-        /// The full name.
-        name: String,
-        /// The addresses.
-        addresses: Vec<String>,
+        /// The records, aliases first.
+        records: Vec<Record>,
     },
     /// No such name.
     NameUnknown {
@@ -393,9 +519,15 @@ pub enum NetworkAnswer {
         address: String,
     },
     /// Nothing answers.
-    TimedOut,
+    TimedOut {
+        /// The address that does not.
+        address: String,
+    },
     /// There is no way to it.
-    Unreachable,
+    Unreachable {
+        /// The address that nobody has.
+        address: String,
+    },
     /// The connection was cut.
     Reset,
     /// The server passes the request on to another, as a proxy does. Whoever carries requests carries this one on and

@@ -31,7 +31,7 @@ mod word;
 
 pub use host::{
     CommandPoll, CommandRun, Flavor, Host, HttpAnswer, HttpRequest, Lookup, Machine, NetworkAnswer, NetworkRequest,
-    Signal, SignalAction, User,
+    Question, Record, RecordKind, Signal, SignalAction, User,
 };
 pub use io::{CommandIo, Input, Output, ProcessState, Stream};
 pub use parser::{SyntaxError, parse};

@@ -548,6 +548,30 @@ impl ProcessTable {
             .sum()
     }
 
+    /// The same without what requests cost, which [`Self::spent`] counts.
+    #[must_use]
+    pub fn processor_at_rest(&self, now: Time) -> u32 {
+        self.tasks
+            .values()
+            .map(|task| match &task.body {
+                Body::Shell(_) => u32::from(task.wait == Wait::Ready) * 1000,
+                Body::Program(program) => program.processor_at_rest(now),
+            })
+            .sum()
+    }
+
+    /// Processor time that requests have cost the processes that there are, in milliseconds.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
+        self.programs().map(CommandRun::spent).sum()
+    }
+
+    /// Whether there is a shell among the processes.
+    #[must_use]
+    pub fn has_shell(&self) -> bool {
+        self.tasks.values().any(|task| matches!(task.body, Body::Shell(_)))
+    }
+
     /// Whether some process answers on a port by now.
     #[must_use]
     pub fn listens(&self, port: u16, now: Time) -> bool {

@@ -43,7 +43,7 @@ pub(super) struct Decoder {
 }
 
 /// What a JSON value is called in `cannot unmarshal …`.
-pub(super) fn go_kind(value: &Value) -> &'static str {
+pub(crate) fn go_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",
@@ -144,7 +144,7 @@ impl Decoder {
             let decoded = self.within(|path| push_key(path, key), |this| this.value(&field.ty, value))?;
             self.fields.pop();
             self.struct_name = outer;
-            if field.required || !is_empty(&field.ty, &decoded) {
+            if field.required || TOLD_WHEN_EMPTY.contains(&field.name) || !is_empty(&field.ty, &decoded) {
                 result.insert(key.clone(), decoded);
             }
         }
@@ -273,6 +273,9 @@ pub(super) fn zero(ty: &Type) -> Value {
         Type::Pointer(_) | Type::Named(..) => Value::Null,
     }
 }
+
+/// Maps that validation tells from missing ones, so that it can show them as they came.
+const TOLD_WHEN_EMPTY: [&str; 2] = ["capacity", "labels"];
 
 /// Whether `omitempty` leaves the value out. It never leaves out structs, nor what a pointer points to.
 fn is_empty(ty: &Type, value: &Value) -> bool {

@@ -21,6 +21,7 @@ use super::schema::Struct;
 use super::yaml::{Document, Segment};
 
 pub use client::{check_metadata, validate};
+pub(crate) use decode::go_kind;
 pub use fill::fill;
 
 /// How many strict errors are collected, as upstream's decoder does.

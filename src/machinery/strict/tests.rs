@@ -99,7 +99,7 @@ fn values_come_back_as_go_writes_them() {
         "
 apiVersion: v1
 kind: Pod
-metadata: {name: p, namespace: '', labels: {}, creationTimestamp: '2026-01-01T02:00:00.9+01:00'}
+metadata: {name: p, namespace: '', annotations: {}, creationTimestamp: '2026-01-01T02:00:00.9+01:00'}
 spec:
   hostNetwork: false
   enableServiceLinks: false

@@ -42,6 +42,12 @@ impl Error {
         Self::new(position, format!("yaml: {message}"))
     }
 
+    /// The complaint of a JSON text alone, without the place that kubectl names.
+    #[must_use]
+    pub fn json_words(&self) -> &str {
+        self.bare.as_deref().unwrap_or(&self.message)
+    }
+
     /// A JSON syntax error at a byte of the stream, counted as Go counts.
     pub(super) fn json_syntax(position: Position, message: String) -> Self {
         let offset = position.offset + 1;

@@ -17,9 +17,14 @@ const UNEXPECTED_END: &str = "unexpected EOF";
 /// Reads a text that is one JSON value with nothing after it.
 pub fn read(text: &str) -> Result<Document, Error> {
     let start = Position { line: 1, column: 1, offset: 0 };
-    let Some((document, end)) = read_next(text, start)? else {
-        return Err(Error::new(start, "unexpected end of JSON input".to_owned()));
-    };
+    let ends = || "unexpected end of JSON input".to_owned();
+    let next = read_next(text, start).map_err(|mut error| {
+        if error.message == UNEXPECTED_END {
+            error.message = ends();
+        }
+        error
+    })?;
+    let Some((document, end)) = next else { return Err(Error::new(start, ends())) };
     let mut reader = Reader::new(text, end);
     reader.skip_blanks();
     match reader.peek() {

@@ -14,6 +14,7 @@ use crate::client::Client;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::shell::Signal;
 use crate::machinery::shell::files::{MountPoint, normalise};
+use crate::node::network::{CLUSTER_DOMAIN, DNS_ADDRESS};
 use crate::node::runtime::{ContainerConfig, SandboxConfig};
 
 use super::container_status::StartFailure;
@@ -21,11 +22,8 @@ use super::environment::{self, Variables};
 use super::events::format_pod;
 use super::host::Host;
 use super::kuberuntime::{host_path_key, volume_key};
-use super::network::DNS_SERVER;
 use super::volumes::VolumeContent;
 
-/// The cluster's DNS domain: `clusterDomain`.
-const CLUSTER_DOMAIN: &str = "cluster.local";
 /// The longest host name that Linux takes.
 const HOST_NAME_BYTES_MAX: usize = 63;
 
@@ -221,7 +219,7 @@ fn resolver_file(pod: &Pod, spec: &PodSpec) -> String {
     let of_cluster = policy.starts_with("ClusterFirst") && !on_host;
     let (mut servers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::new());
     if of_cluster {
-        servers.push(DNS_SERVER.to_owned());
+        servers.push(DNS_ADDRESS.to_owned());
         let namespace = pod.namespace();
         searches.extend([format!("{namespace}.svc.{CLUSTER_DOMAIN}"), format!("svc.{CLUSTER_DOMAIN}")]);
         searches.push(CLUSTER_DOMAIN.to_owned());

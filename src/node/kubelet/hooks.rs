@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
+use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Pod};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::machinery::quote::quote;
 use crate::machinery::shell::{HttpRequest, NetworkAnswer};
 use crate::machinery::time::Time;
-use crate::node::runtime::ExecId;
+use crate::node::runtime::{ExecId, ExecResult};
 
 use super::agenda::Work;
+use super::events;
 use super::host::Host;
 
 /// A hook that was begun.
@@ -53,15 +55,23 @@ impl Hook {
         // Any answer will do, as upstream's runner does not look at the status.
         match host.runtime.http(uid, id, request, now) {
             NetworkAnswer::Http(answer) => Self::Until(now + answer.latency, false),
+            // A proxy answers in any case.
+            NetworkAnswer::Forward(_) => Self::Until(now, false),
             _ => Self::Until(now, true),
         }
     }
 
-    /// Whether it failed; nothing while it runs.
-    pub(super) fn outcome(&self, host: &mut Host, now: Time) -> Option<bool> {
+    /// What a failed command left, or nothing when it did not fail; nothing at all while the hook runs. What failed
+    /// without a command has left nothing.
+    pub(super) fn outcome(&self, host: &mut Host, now: Time) -> Option<Result<(), ExecResult>> {
         match *self {
-            Self::Until(time, failed) => (now >= time).then_some(failed),
-            Self::Command(exec) => host.runtime.take_exec(exec).map(|result| result.code != 0),
+            Self::Until(time, failed) => (now >= time).then(|| {
+                let nothing = ExecResult { code: 1, stdout: String::new(), stderr: String::new() };
+                if failed { Err(nothing) } else { Ok(()) }
+            }),
+            Self::Command(exec) => {
+                host.runtime.take_exec(exec).map(|result| if result.code == 0 { Ok(()) } else { Err(result) })
+            }
         }
     }
 
@@ -72,6 +82,19 @@ impl Hook {
             Self::Command(_) => None,
         }
     }
+}
+
+/// What `handlerRunner.Run` says of a hook that failed.
+pub(super) fn failure_message(pod: &Pod, container: &Container, hook: &LifecycleHandler, left: &ExecResult) -> String {
+    let whose = format!("for Container {:?} in Pod {:?} failed", container.name, events::format_pod(pod));
+    if let Some(exec) = &hook.exec {
+        let command = exec.command.as_deref().unwrap_or(&[]).join(" ");
+        let (code, stderr, output) = (left.code, &left.stderr, quote(&left.output()));
+        let error = format!("command '{command}' exited with {code}: {stderr}");
+        return format!("Exec lifecycle hook ([{command}]) {whose} - error: {error}, message: {output}");
+    }
+    let path = hook.http_get.as_ref().and_then(|get| get.path.as_deref()).unwrap_or("");
+    format!("HTTP lifecycle hook ({path}) {whose} - error: connection refused")
 }
 
 /// The number of a container's port that has a name; 0 when there is none.

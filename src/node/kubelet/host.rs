@@ -94,6 +94,7 @@ impl Host {
         self.services = OrdMap::new();
         self.node = None;
         self.started_at = now;
+        self.runtime.forget_askers(|_| true);
         self.runtime.advance(now);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `pkg/kubelet/images/image_manager.go`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -27,6 +28,8 @@ pub(super) struct ImageManager {
     backoff: Backoff,
     /// Images are pulled one after another (`serializeImagePulls`): when the last pull so far ends.
     busy_until: Time,
+    /// Why the last pull of a pod's image failed (`prevPullErrMsg`), by the key of its back-off.
+    errors: BTreeMap<String, String>,
 }
 
 /// A pull on its way.
@@ -52,12 +55,14 @@ pub(super) enum Ensure {
 
 impl ImageManager {
     pub(super) fn new() -> Self {
-        Self { backoff: Backoff::new(BACKOFF_BASE, BACKOFF_MAX), busy_until: Time::default() }
+        Self { backoff: Backoff::new(BACKOFF_BASE, BACKOFF_MAX), busy_until: Time::default(), errors: BTreeMap::new() }
     }
 
     /// Forgets the failed pulls of a pod that is gone.
     pub(super) fn forget(&mut self, uid: &str) {
-        self.backoff.forget(&format!("{uid}_"));
+        let prefix = format!("{uid}_");
+        self.backoff.forget(&prefix);
+        self.errors.retain(|key, _| !key.starts_with(&prefix));
     }
 
     /// `EnsureImageExists` up to the pull.
@@ -98,6 +103,11 @@ impl ImageManager {
         if let Some(until) = self.backoff.until_since_update(&key, client.now) {
             let message = format!("Back-off pulling image {asked:?}");
             tell(client, Normal, "BackOff", &message);
+            // The event is always the same, the status tells more.
+            let message = match self.errors.get(&key) {
+                Some(error) => format!("{message}: ErrImagePull: {error}"),
+                None => message,
+            };
             return Ensure::Failed(StartFailure { reason: "ImagePullBackOff", message }, Some(until));
         }
         tell(client, Normal, "Pulling", &format!("Pulling image {asked:?}"));
@@ -132,12 +142,15 @@ impl ImageManager {
                     record.size,
                 );
                 events::about_container(client, pod, &container.name, Normal, "Pulled", &message);
+                self.errors.remove(&format!("{}_{asked}", pod.uid()));
                 Ok(())
             }
             Err(error) => {
                 let message = format!("Failed to pull image {asked:?}: {error}");
                 events::about_container(client, pod, &container.name, Warning, "Failed", &message);
-                self.backoff.next(&format!("{}_{asked}", pod.uid()), client.now, client.now);
+                let key = format!("{}_{asked}", pod.uid());
+                self.backoff.next(&key, client.now, client.now);
+                self.errors.insert(key, error.clone());
                 Err(StartFailure { reason: "ErrImagePull", message: error.clone() })
             }
         }

@@ -9,7 +9,7 @@ use crate::machinery::persistent::{OrdMap, OrdSet};
 use crate::api::Name;
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::FileTree;
-use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, Signal};
+use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, Signal};
 use crate::machinery::time::Time;
 use crate::node::runtime::catalogue::Catalogue;
 use crate::node::runtime::{
@@ -18,7 +18,7 @@ use crate::node::runtime::{
 };
 
 use super::agenda::Work;
-use super::network::PodNetwork;
+use super::network::{Leaving, PodNetwork};
 
 /// How much of a termination message is kept: `MaxContainerTerminationMessageLength`.
 const TERMINATION_MESSAGE_BYTES_MAX: usize = 4096;
@@ -96,6 +96,10 @@ pub(super) struct KubeRuntime {
     changed: OrdSet<Name>,
     /// (pod, container, probe) that fail because somebody wants it so.
     failing: OrdSet<(Name, Name, String)>,
+    /// Probes' requests that proxies in pods passed on: who goes on when the answer is there, and the answer.
+    asked: OrdMap<ExecId, (Work, Option<NetworkAnswer>)>,
+    /// Requests that wait for the network to carry them off.
+    pub(super) leaving: Vec<Leaving>,
     seeded: bool,
 }
 
@@ -109,6 +113,8 @@ impl KubeRuntime {
             waiters: OrdMap::new(),
             changed: OrdSet::new(),
             failing: OrdSet::new(),
+            asked: OrdMap::new(),
+            leaving: Vec::new(),
             seeded: false,
         }
     }
@@ -267,6 +273,11 @@ impl KubeRuntime {
         self.cri.start_container(id, now)
     }
 
+    /// The pod of a sandbox.
+    pub(super) fn pod_of_sandbox(&self, sandbox: &str) -> Option<&Name> {
+        self.pods.get(sandbox)
+    }
+
     fn pod_of(&self, container: &str) -> Option<Name> {
         let status = self.cri.container_status(container)?;
         self.pods.get(&status.sandbox).cloned()
@@ -316,19 +327,55 @@ impl KubeRuntime {
         let _ = self.cri.take_exec_result(exec);
     }
 
-    /// Sends an HTTP request to a container's pod from the node.
-    pub(super) fn http(&mut self, uid: &str, container: &str, mut request: HttpRequest, now: Time) -> NetworkAnswer {
+    /// Sends on what a proxy in a pod made of a probe's request; `waiter` goes on when it is answered.
+    pub(super) fn ask_onward(&mut self, uid: &str, container: &str, onward: HttpRequest, waiter: Work) -> ExecId {
+        let number = self.cri.new_number();
+        let sandbox = self.sandbox(uid).cloned().unwrap_or_default();
+        let request = NetworkRequest::Http(onward);
+        self.asked.insert(number, (waiter, None));
+        self.leaving.push(Leaving { number, sandbox, container: Id::from(container), request, background: true });
+        number
+    }
+
+    /// Notes the answer to a request that was sent on. Says who goes on, if somebody waits for it.
+    pub(super) fn answered(&mut self, number: ExecId, answer: &NetworkAnswer) -> Option<Work> {
+        let (waiter, place) = self.asked.get_mut(&number)?;
+        *place = Some(answer.clone());
+        Some(*waiter)
+    }
+
+    /// The answer to a request that was sent on, once it is there.
+    pub(super) fn answer_of(&self, number: ExecId) -> Option<NetworkAnswer> {
+        self.asked.get(&number)?.1.clone()
+    }
+
+    /// Forgets a request that was sent on.
+    pub(super) fn forget_asked(&mut self, number: ExecId) {
+        self.asked.remove(&number);
+    }
+
+    /// Forgets what was sent on for those who are gone.
+    pub(super) fn forget_askers(&mut self, is_gone: impl Fn(Work) -> bool) {
+        if !self.asked.is_empty() {
+            self.asked.retain(|_, (waiter, _)| !is_gone(*waiter));
+        }
+    }
+
+    /// Sends an HTTP request to a container's pod from the node: its answer, or `Forward` when a proxy passes it on.
+    pub(super) fn http(&mut self, uid: &str, container: &str, request: HttpRequest, now: Time) -> NetworkAnswer {
         let refused = NetworkAnswer::Refused { address: request.host.clone() };
         if self.cri.profile().answers_everywhere {
             let running = self.is_running(container);
             return if running { NetworkAnswer::Http(HttpAnswer::text(200, "")) } else { refused };
         }
         let Some(sandbox) = self.sandbox(uid).cloned() else { return refused };
-        request.client = self.network.gateway();
         let target = if request.host.is_empty() { Some(sandbox) } else { self.sandbox_at(&request.host) };
         match target {
-            Some(sandbox) => self.deliver(&sandbox, request, now),
-            None => NetworkAnswer::TimedOut,
+            Some(sandbox) => {
+                let source = self.network.gateway();
+                self.serve(&sandbox, &NetworkRequest::Http(request), &source, now)
+            }
+            None => NetworkAnswer::TimedOut { address: request.host.clone() },
         }
     }
 
@@ -357,9 +404,8 @@ impl KubeRuntime {
                     self.changed.extend(self.pods.get(&sandbox).cloned());
                 }
                 RuntimeEvent::ExecFinished { exec } => works.extend(self.waiters.remove(&exec)),
-                RuntimeEvent::Request { number, sandbox, container, request } => {
-                    let (answer, takes) = self.route(&sandbox, &container, &request, now);
-                    self.cri.answer_at(number, answer, now + takes);
+                RuntimeEvent::Request { number, sandbox, container, request, background } => {
+                    self.leaving.push(Leaving { number, sandbox, container, request, background });
                 }
                 // Whoever waits for a pull knows when it ends.
                 RuntimeEvent::ImagePulled { .. } => {}

@@ -26,6 +26,7 @@ mod pod_worker;
 mod prober;
 mod probing;
 mod resize;
+pub mod resource_metrics;
 mod restart;
 mod server;
 mod start;
@@ -127,6 +128,7 @@ impl Kubelet {
         for index in 0..worker.probes.workers.len() {
             self.host.agenda.cancel(Work::Probe(id, u16::try_from(index).unwrap_or(u16::MAX)));
         }
+        self.host.runtime.forget_askers(|work| matches!(work, Work::Probe(pod, _) if pod == id));
         self.host.images.forget(&worker.uid);
         self.host.crashes.forget(&format!("{}_", worker.uid));
         self.host.runtime.remove_pod(&worker.uid, client.now);
@@ -164,6 +166,10 @@ impl Kubelet {
                 worker.pod = pod.clone();
                 if pod.status.as_ref().is_some_and(|reported| worker.needs_reconcile(reported)) {
                     host.agenda.set_sooner(Work::Reconcile(id), client.now + status_manager::SYNC_PERIOD, false);
+                }
+                if worker.stage == Stage::Sync && status::needs_readiness(pod) {
+                    worker.trigger = Some(event.revision);
+                    worker.request_sync(host, client.now);
                 }
                 return;
             }

@@ -1,28 +1,36 @@
-//! The network of a node: the addresses of its pods, and the requests that stay on it.
+//! The network of a node: the addresses of its pods, what leaves them and what reaches them.
 //!
-//! A pod reaches the pods of its own node by their addresses. There is no DNS server and no kube-proxy here, and no
-//! way to other nodes: a name is unknown, and an address elsewhere has no route.
+//! What leaves a pod is carried by whoever carries packets between machines (`sim/network`); here is only what a
+//! machine knows by itself: its addresses, and what its containers' `/etc/hosts` and `/etc/resolv.conf` say.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::sync::Arc;
 
-use crate::api::Name;
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::api::{Name, ObjectKey, Resource};
+use crate::client::Client;
 use crate::machinery::persistent::OrdMap;
-
-use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest};
+use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, Question};
 use crate::machinery::time::Time;
-use crate::node::runtime::Id;
+use crate::node::network::{Aim, DNS_ADDRESS, LocalPod, Lookup, Outgoing, ResolverConfig, Sender};
+use crate::node::runtime::{Id, RequestNumber};
 
+use super::Kubelet;
 use super::kuberuntime::KubeRuntime;
 
-/// The address of the cluster's DNS server, which pods find in `/etc/resolv.conf`.
-pub(super) const DNS_SERVER: &str = "10.96.0.10";
-/// How long a packet is under way within a node.
-const LOCAL_TIME: Duration = Duration::from_micros(300);
-/// How long the kernel looks for a neighbour that is not there.
-const NO_ROUTE_TIME: Duration = Duration::from_secs(3);
 /// How many proxies may pass a request on.
 const FORWARDS_MAX: usize = 5;
+
+/// A request that leaves a pod.
+#[derive(Clone, Debug)]
+pub(super) struct Leaving {
+    pub number: RequestNumber,
+    pub sandbox: Id,
+    pub container: Id,
+    pub request: NetworkRequest,
+    pub background: bool,
+}
 
 /// The pod network of a node: a range of addresses, the first of which is the bridge's.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +90,11 @@ impl PodNetwork {
         }
     }
 
+    /// Whether an address is one that this node gives to pods.
+    fn covers(&self, address: Ipv4Addr) -> bool {
+        self.range.is_some_and(|range| range.octets()[..3] == address.octets()[..3])
+    }
+
     fn holder(&self, address: IpAddr) -> Option<&Id> {
         let IpAddr::V4(address) = address else { return None };
         let host = address.octets()[3];
@@ -106,83 +119,188 @@ impl KubeRuntime {
         let newest = self.sandbox(uid)?;
         self.cri.sandbox(newest).filter(|sandbox| sandbox.ready).map(|sandbox| sandbox.id.clone())
     }
+}
 
-    /// What a request that leaves a pod comes to, and how long that takes.
-    pub(super) fn route(
-        &mut self,
-        sandbox: &Id,
-        container: &Id,
-        request: &NetworkRequest,
-        now: Time,
-    ) -> (NetworkAnswer, Duration) {
-        let host = request.host();
-        let named =
-            if host.parse::<IpAddr>().is_ok() { Some(host.to_owned()) } else { self.hosts_file(container, host) };
-        let Some(address) = named else {
-            return (NetworkAnswer::NameUnknown { server: format!("{DNS_SERVER}:53") }, LOCAL_TIME);
+impl KubeRuntime {
+    /// Brings a request to a sandbox: an answer, or `Forward` when a proxy there passes it on to another pod.
+    pub(super) fn serve(&mut self, sandbox: &Id, request: &NetworkRequest, source: &str, now: Time) -> NetworkAnswer {
+        let mut http = match request {
+            NetworkRequest::Http(request) => HttpRequest { client: source.to_owned(), ..request.clone() },
+            NetworkRequest::Connect { port, .. } => return self.cri.connect(sandbox, *port, now),
+            NetworkRequest::Ping { host } => return NetworkAnswer::Connected { address: host.clone() },
+            NetworkRequest::Resolve(_) => return NetworkAnswer::Refused { address: String::new() },
         };
-        if let NetworkRequest::Resolve { name } = request {
-            let answer = NetworkAnswer::Resolved {
-                server: format!("{DNS_SERVER}:53"),
-                name: name.clone(),
-                addresses: vec![address],
-            };
-            return (answer, LOCAL_TIME);
-        }
-        let Some(target) = self.sandbox_at(&address) else {
-            let is_node = self.network.node().is_some_and(|node| node.to_string() == address);
-            if is_node || address == self.network.gateway() {
-                return match request {
-                    NetworkRequest::Ping { .. } => (NetworkAnswer::Connected { address }, LOCAL_TIME),
-                    _ => (NetworkAnswer::Refused { address }, LOCAL_TIME),
-                };
-            }
-            return (NetworkAnswer::Unreachable, NO_ROUTE_TIME);
-        };
-        let answer = match request {
-            NetworkRequest::Http(request) => {
-                let source = self.cri.sandbox(sandbox).and_then(|held| held.config.addresses.first().copied());
-                let client = source.map(|address| address.to_string()).unwrap_or_default();
-                self.deliver(&target, HttpRequest { client, ..request.clone() }, now)
-            }
-            NetworkRequest::Connect { port, .. } => self.cri.connect(&target, *port, now),
-            NetworkRequest::Ping { .. } | NetworkRequest::Resolve { .. } => NetworkAnswer::Connected { address },
-        };
-        let server_time = if let NetworkAnswer::Http(answer) = &answer { answer.latency } else { Duration::ZERO };
-        (answer, LOCAL_TIME + server_time)
-    }
-
-    /// The address of a name in a container's `/etc/hosts`.
-    fn hosts_file(&self, container: &Id, name: &str) -> Option<String> {
-        let bytes = self.cri.read_file(container, "/etc/hosts")?;
-        let text = String::from_utf8_lossy(&bytes);
-        let mut lines = text.lines().map(|line| line.split('#').next().unwrap_or("").split_whitespace());
-        lines.find_map(|mut words| {
-            let address = words.next()?;
-            words.any(|word| word == name).then(|| address.to_owned())
-        })
-    }
-
-    /// Brings an HTTP request to a sandbox, and on from there if it is a proxy's.
-    pub(super) fn deliver(&mut self, sandbox: &Id, request: HttpRequest, now: Time) -> NetworkAnswer {
-        let bad_gateway = || NetworkAnswer::Http(HttpAnswer::text(502, "502 Bad Gateway\n"));
-        let (mut at, mut request) = (sandbox.clone(), request);
         for step in 0..FORWARDS_MAX {
-            match self.cri.http(&at, &request, now) {
-                NetworkAnswer::Forward(onward) => {
-                    let is_loopback = onward.host == "localhost" || onward.host.starts_with("127.");
-                    let target = if is_loopback { Some(at.clone()) } else { self.sandbox_at(&onward.host) };
-                    let Some(target) = target else { return bad_gateway() };
-                    (at, request) = (target, *onward);
-                }
-                NetworkAnswer::Http(answer) => return NetworkAnswer::Http(answer),
+            match self.cri.http(sandbox, &http, now) {
+                NetworkAnswer::Forward(onward) if is_loopback(&onward.host) => http = *onward,
+                answer @ (NetworkAnswer::Http(_) | NetworkAnswer::Forward(_)) => return answer,
                 // The proxy is there, but not what is behind it.
-                _ if step > 0 => return bad_gateway(),
+                _ if step > 0 => break,
                 answer => return answer,
             }
         }
         bad_gateway()
     }
+
+    /// Where a request of a container goes, as far as its own files tell.
+    fn aim(&self, container: &str, request: &NetworkRequest) -> Aim {
+        let question = match request {
+            NetworkRequest::Resolve(question) => question.clone(),
+            other if other.address().parse::<IpAddr>().is_ok() => return Aim::Address(other.address().to_owned()),
+            other => Question::address(other.host()),
+        };
+        if let Some(address) = self.cri.hosts_file(container, &question.name).filter(|_| question.hosts_file) {
+            return Aim::Address(address);
+        }
+        let text = self.cri.read_file(container, "/etc/resolv.conf").unwrap_or_default();
+        let config = ResolverConfig::parse(&String::from_utf8_lossy(&text));
+        let server = question.server.clone().or(config.server.clone());
+        Aim::Lookup(Lookup {
+            server: server.unwrap_or_else(|| DNS_ADDRESS.to_owned()),
+            names: config.candidates(&question),
+            kind: question.kind,
+        })
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.starts_with("127.")
+}
+
+fn bad_gateway() -> NetworkAnswer {
+    NetworkAnswer::Http(HttpAnswer::text(502, "502 Bad Gateway\n"))
+}
+
+impl Kubelet {
+    /// Whether requests wait to be carried off the machine.
+    #[must_use]
+    pub const fn has_outgoing(&self) -> bool {
+        !self.host.runtime.leaving.is_empty()
+    }
+
+    /// The requests that left pods since the last call.
+    pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
+        let leaving = std::mem::take(&mut self.host.runtime.leaving);
+        leaving.into_iter().filter_map(|one| self.outgoing(one)).collect()
+    }
+
+    fn outgoing(&self, leaving: Leaving) -> Option<Outgoing> {
+        let from = self.local_pod(&leaving.sandbox)?;
+        let aim = self.host.runtime.aim(&leaving.container, &leaving.request);
+        let sender = Sender { container: leaving.container, number: leaving.number };
+        Some(Outgoing { sender, from, aim, request: leaving.request, background: leaving.background })
+    }
+
+    fn local_pod(&self, sandbox: &Id) -> Option<LocalPod> {
+        let uid = self.host.runtime.pod_of_sandbox(sandbox)?;
+        let pod = self.workers.get(self.by_uid.get(uid)?)?.pod.clone();
+        let address = self.host.runtime.cri.sandbox(sandbox)?.config.addresses.first()?.to_string();
+        Some(LocalPod { sandbox: sandbox.clone(), pod, address })
+    }
+
+    /// A pod of this machine while its network is up.
+    #[must_use]
+    pub fn pod_of_key(&self, key: &ObjectKey) -> Option<LocalPod> {
+        let worker = self.workers.values().find(|worker| {
+            let pod = &worker.pod;
+            !worker.is_gone && pod.name() == &*key.name && pod.namespace() == &*key.namespace
+        })?;
+        self.local_pod(&self.host.runtime.ready_sandbox(&worker.uid)?)
+    }
+
+    /// Where something goes that a pod asks for, by what its first container's files say.
+    #[must_use]
+    pub fn aim_of(&self, pod: &LocalPod, request: &NetworkRequest) -> Aim {
+        let container = self.host.runtime.cri.list_containers(&pod.sandbox).next();
+        let container = container.map(|container| container.id).unwrap_or_default();
+        self.host.runtime.aim(&container, request)
+    }
+
+    /// The pod with its own network that has an address.
+    #[must_use]
+    pub fn pod_at(&self, address: Ipv4Addr) -> Option<LocalPod> {
+        self.local_pod(self.host.runtime.network.holder(IpAddr::V4(address))?)
+    }
+
+    /// Whether an address is the machine's own or one that it gives to its pods.
+    #[must_use]
+    pub fn has_address(&self, address: Ipv4Addr) -> bool {
+        let network = &self.host.runtime.network;
+        network.node() == Some(IpAddr::V4(address)) || network.covers(address)
+    }
+
+    /// Whether an address is the machine's own, be it within the pods' network.
+    #[must_use]
+    pub fn is_own_address(&self, address: Ipv4Addr) -> bool {
+        let network = &self.host.runtime.network;
+        network.node() == Some(IpAddr::V4(address)) || network.gateway() == address.to_string()
+    }
+
+    /// Who takes what comes to a port of the machine itself: a pod that asked for the port, or one on the node's
+    /// network. With the port in the pod.
+    #[must_use]
+    pub fn host_port(&self, port: u16, now: Time) -> Option<(LocalPod, u16)> {
+        let runtime = &self.host.runtime;
+        for worker in self.workers.values() {
+            let wanted = container_port_of(&worker.pod, port);
+            let sandbox = wanted.and_then(|_| runtime.ready_sandbox(&worker.uid));
+            if let (Some(wanted), Some(pod)) = (wanted, sandbox.and_then(|sandbox| self.local_pod(&sandbox))) {
+                return Some((pod, wanted));
+            }
+        }
+        let mut on_node = runtime.cri.sandboxes().filter(|sandbox| sandbox.ready && sandbox.config.host_network);
+        let sandbox = on_node.find(|sandbox| runtime.cri.listens(&sandbox.id, port, now))?;
+        Some((self.local_pod(&sandbox.id)?, port))
+    }
+
+    /// The container that answers on a port of a pod.
+    #[must_use]
+    pub fn server_of(&self, pod: &LocalPod, port: u16, now: Time) -> Option<Id> {
+        self.host.runtime.cri.listener(&pod.sandbox, port, now)
+    }
+
+    /// Whether a container ran until a time that has passed.
+    #[must_use]
+    pub fn ran_until(&self, container: &str, time: Time) -> bool {
+        let status = self.host.runtime.cri.container_status(container);
+        status.is_some_and(|status| status.end.is_none_or(|end| end.time >= time))
+    }
+
+    /// A request reaches a pod: its answer, or `Forward` when a proxy passes it on.
+    pub fn receive(
+        &mut self,
+        pod: &LocalPod,
+        request: &NetworkRequest,
+        source: &str,
+        client: &mut Client<'_>,
+    ) -> NetworkAnswer {
+        let answer = self.host.runtime.serve(&pod.sandbox, request, source, client.now);
+        self.after_network(client);
+        answer
+    }
+
+    /// An answer reaches the process that waits for it, if it still does.
+    pub fn answer(&mut self, to: &Sender, answer: NetworkAnswer, client: &mut Client<'_>) {
+        if let Some(work) = self.host.runtime.answered(to.number, &answer) {
+            self.host.agenda.set(work, client.now, false);
+        } else if self.host.runtime.cri.is_running(&to.container) {
+            self.host.runtime.cri.answer(to.number, answer, client.now);
+        }
+        self.after_network(client);
+    }
+
+    fn after_network(&mut self, client: &mut Client<'_>) {
+        self.host.plan_runtime(client.now);
+        self.host.agenda.arm(client);
+    }
+}
+
+/// The port of a pod with its own network that it wants to be reached at under a port of the node.
+fn container_port_of(pod: &Arc<Pod>, host_port: u16) -> Option<u16> {
+    let spec = pod.spec.as_ref().filter(|spec| spec.host_network != Some(true))?;
+    let mut ports = spec.containers.iter().flat_map(|container| container.ports.iter().flatten());
+    let found = ports.find(|port| port.host_port == Some(i32::from(host_port)))?;
+    u16::try_from(found.container_port).ok()
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub(super) enum Outcome {
     Failure,
 }
 
-/// A question whose answer takes its time: a command that runs in the container.
+/// A question whose answer takes its time: a command that runs in the container, or a request that a proxy passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pending {
     pub exec: ExecId,

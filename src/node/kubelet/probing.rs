@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, HTTPGetAction, Pod,
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::client::Client;
-use crate::machinery::shell::{HttpRequest, NetworkAnswer};
+use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer};
 use crate::machinery::time::Time;
 use crate::node::runtime::{ExecResult, ProbeScript};
 
@@ -139,6 +139,9 @@ impl Worker {
 
     /// What became of a command that was still running.
     fn heard(&self, worker: &ProbeWorker, pending: Pending, host: &mut Host, now: Time) -> Asked {
+        if let Some(get) = &worker.probe.http_get {
+            return self.heard_http(worker, get, pending, host, now);
+        }
         if let Some(result) = host.runtime.take_exec(pending.exec) {
             return Asked::Answered(of_command(&result));
         }
@@ -148,6 +151,31 @@ impl Worker {
         host.runtime.end_exec(pending.exec, now);
         let command = worker.probe.exec.as_ref().and_then(|exec| exec.command.clone()).unwrap_or_default();
         Asked::Answered(failure(format!("command {:?} timed out", command.join(" "))))
+    }
+
+    /// What became of a request that a proxy in the pod passed on.
+    fn heard_http(
+        &self,
+        worker: &ProbeWorker,
+        get: &HTTPGetAction,
+        pending: Pending,
+        host: &mut Host,
+        now: Time,
+    ) -> Asked {
+        let answer = host.runtime.answer_of(pending.exec);
+        if answer.is_none() && now < pending.deadline {
+            return Asked::Waiting(pending);
+        }
+        host.runtime.forget_asked(pending.exec);
+        let port =
+            probed_container(&self.pod, &worker.container).map_or(0, |container| number_of(container, &get.port));
+        let answer = match answer {
+            // It took its time on the way.
+            Some(NetworkAnswer::Http(answer)) => NetworkAnswer::Http(HttpAnswer { latency: Duration::ZERO, ..answer }),
+            Some(_) => NetworkAnswer::Http(HttpAnswer::text(502, "")),
+            None => NetworkAnswer::TimedOut { address: String::new() },
+        };
+        Asked::Answered(self.judge(worker, get, port, &answer))
     }
 
     fn known_status(&self, container: &str) -> Option<&ContainerStatus> {
@@ -208,7 +236,7 @@ impl Worker {
             let command = exec.command.clone().unwrap_or_default();
             return Some(self.ask_command(index, worker, &id, &command, host, client.now));
         }
-        Some(Asked::Answered(self.ask_network(worker, container, &id, host, client.now)))
+        Some(self.ask_network(index, worker, container, &id, host, client.now))
     }
 
     fn ask_command(
@@ -232,20 +260,31 @@ impl Worker {
         }
     }
 
-    fn ask_network(&self, worker: &ProbeWorker, container: &Container, id: &str, host: &mut Host, now: Time) -> Answer {
+    fn ask_network(
+        &self,
+        index: usize,
+        worker: &ProbeWorker,
+        container: &Container,
+        id: &str,
+        host: &mut Host,
+        now: Time,
+    ) -> Asked {
         let ip = self.status.pod_ip.as_deref().unwrap_or("");
         let probe = &worker.probe;
-        let number = |port: &IntOrString| match port {
-            IntOrString::Int(port) => u16::try_from(*port).unwrap_or(0),
-            IntOrString::String(name) => named_port(container, name),
-        };
         if let Some(get) = &probe.http_get {
-            let port = number(&get.port);
-            return self.ask_http(worker, get, port, id, ip, host, now);
+            let port = number_of(container, &get.port);
+            return match self.ask_http(get, port, id, host, now) {
+                NetworkAnswer::Forward(onward) => {
+                    let exec = host.runtime.ask_onward(&self.uid, id, *onward, self.probe_work(index));
+                    Asked::Waiting(Pending { exec, asked_at: now, deadline: now + worker.timeout() })
+                }
+                answer => Asked::Answered(self.judge(worker, get, port, &answer)),
+            };
         }
+        let number = |port: &IntOrString| number_of(container, port);
         let grpc = probe.grpc.as_ref().map(|grpc| u16::try_from(grpc.port).unwrap_or(0));
         let port = grpc.or_else(|| probe.tcp_socket.as_ref().map(|tcp| number(&tcp.port))).unwrap_or(0);
-        if host.runtime.listens(&self.uid, id, port, now) {
+        Asked::Answered(if host.runtime.listens(&self.uid, id, port, now) {
             success()
         } else if grpc.is_some() {
             failure(format!(
@@ -254,20 +293,10 @@ impl Worker {
             ))
         } else {
             failure(format!("dial tcp {ip}:{port}: connect: connection refused"))
-        }
+        })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "all that one request is made of")]
-    fn ask_http(
-        &self,
-        worker: &ProbeWorker,
-        get: &HTTPGetAction,
-        port: u16,
-        id: &str,
-        pod_ip: &str,
-        host: &mut Host,
-        now: Time,
-    ) -> Answer {
+    fn ask_http(&self, get: &HTTPGetAction, port: u16, id: &str, host: &mut Host, now: Time) -> NetworkAnswer {
         let path = get.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
         let named = get.host.as_deref().filter(|host| !host.is_empty());
         let mut request = HttpRequest::get(named.unwrap_or(""), port, path);
@@ -277,7 +306,14 @@ impl Worker {
         if request.header("user-agent").is_none() {
             request.headers.push(("User-Agent".to_owned(), USER_AGENT.to_owned()));
         }
-        let answer = host.runtime.http(&self.uid, id, request, now);
+        host.runtime.http(&self.uid, id, request, now)
+    }
+
+    /// What an answer means.
+    fn judge(&self, worker: &ProbeWorker, get: &HTTPGetAction, port: u16, answer: &NetworkAnswer) -> Answer {
+        let path = get.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
+        let named = get.host.as_deref().filter(|host| !host.is_empty());
+        let pod_ip = self.status.pod_ip.as_deref().unwrap_or("");
         let (scheme, ip) = (get.scheme.as_deref().unwrap_or("HTTP").to_lowercase(), named.unwrap_or(pod_ip));
         let got = |error: &str| failure(format!("Get \"{scheme}://{ip}:{port}{path}\": {error}"));
         match answer {
@@ -285,9 +321,17 @@ impl Worker {
             NetworkAnswer::Http(answer) if (200..400).contains(&answer.status) => success(),
             NetworkAnswer::Http(answer) => failure(format!("HTTP probe failed with statuscode: {}", answer.status)),
             NetworkAnswer::Connected { .. } => got("EOF"),
-            NetworkAnswer::TimedOut | NetworkAnswer::Unreachable => got(DEADLINE),
+            NetworkAnswer::TimedOut { .. } | NetworkAnswer::Unreachable { .. } => got(DEADLINE),
             _ => got(&format!("dial tcp {ip}:{port}: connect: connection refused")),
         }
+    }
+}
+
+/// The number of a port of a container.
+fn number_of(container: &Container, port: &IntOrString) -> u16 {
+    match port {
+        IntOrString::Int(port) => u16::try_from(*port).unwrap_or(0),
+        IntOrString::String(name) => named_port(container, name),
     }
 }
 

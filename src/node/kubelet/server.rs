@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
 use crate::api::{Name, ObjectKey, Resource};
 use crate::client::Client;
-use crate::machinery::shell::{HttpRequest, NetworkAnswer, Output};
+use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest, Output};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::node::runtime::{ExecId, ExecOptions, Id, LogLine, LogOptions, StreamInput};
@@ -129,7 +129,7 @@ impl Kubelet {
         )))
     }
 
-    /// Brings an HTTP request to a port of a pod.
+    /// Brings an HTTP request to a port of a pod: its answer, or `Forward` when a proxy there passes it on.
     ///
     /// # Errors
     /// When the pod has no sandbox.
@@ -140,7 +140,7 @@ impl Kubelet {
         client: &mut Client<'_>,
     ) -> Result<NetworkAnswer, Status> {
         let sandbox = self.sandbox_of(pod)?;
-        let answer = self.host.runtime.deliver(&sandbox, request, client.now);
+        let answer = self.host.runtime.serve(&sandbox, &NetworkRequest::Http(request), "127.0.0.1", client.now);
         self.after_exec(client);
         Ok(answer)
     }

@@ -11,13 +11,14 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use crate::api::Name;
 use crate::client::Client;
 use crate::machinery::time::Time;
+use crate::node::runtime::ExecResult;
 
 use super::agenda::Work;
 use super::backoff::go_duration;
 use super::container_config;
 use super::container_status::{StartFailure, as_container};
 use super::events::{self, Normal, Warning, format_pod};
-use super::hooks::Hook;
+use super::hooks::{self, Hook};
 use super::host::Host;
 use super::images::{Ensure, Pull};
 use super::kuberuntime::{ContainerPhase, PodRecord};
@@ -210,7 +211,7 @@ impl Worker {
             Doing::Creating { starting, .. } => self.created(starting, job, host, client),
             Doing::Launching { starting, id, .. } => self.launched(starting, id, job, host, client),
             Doing::PostStart { starting, id, hook } => match hook.outcome(host, now) {
-                Some(failed) => self.post_start_ended(&starting, id, failed, job, client),
+                Some(outcome) => self.post_start_ended(&starting, id, outcome, job, client),
                 None => {
                     let ends = hook.ends();
                     job.doing = Doing::PostStart { starting, id, hook };
@@ -384,17 +385,19 @@ impl Worker {
         &mut self,
         starting: &Starting,
         id: Name,
-        failed: bool,
+        outcome: Result<(), ExecResult>,
         job: &mut SyncJob,
         client: &mut Client<'_>,
     ) -> Progress {
         let name = Name::from(starting.container.name.as_str());
-        if !failed {
+        let Err(left) = outcome else {
             self.failures.remove(&name);
             return Progress::Next;
-        }
+        };
         events::about_container(client, &self.pod, &name, Warning, "FailedPostStartHook", "PostStartHook failed");
-        let failure = StartFailure { reason: "PostStartHookError", message: "PostStartHook failed".to_owned() };
+        let hook = starting.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
+        let message = hook.map(|hook| hooks::failure_message(&self.pod, &starting.container, hook, &left));
+        let failure = StartFailure { reason: "PostStartHookError", message: message.unwrap_or_default() };
         let progress = self.not_started(starting, failure, None, job, client);
         let message = "FailedPostStartHook".to_owned();
         job.steps.push_front(Step::Kill(Kill { id, name, message, reason: KillReason::Other }));

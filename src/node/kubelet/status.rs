@@ -347,6 +347,20 @@ fn gates_closed(spec: &PodSpec, conditions: &[PodCondition]) -> Option<(&'static
     (!messages.is_empty()).then(|| ("ReadinessGatesNotReady", messages.join(", ")))
 }
 
+/// `NeedToReconcilePodReadiness`: whether somebody opened or closed a gate of the pod since it was last told ready or not.
+pub(super) fn needs_readiness(pod: &Pod) -> bool {
+    let Some(spec) = pod.spec.as_ref().filter(|spec| spec.readiness_gates.iter().flatten().next().is_some()) else {
+        return false;
+    };
+    let Some(status) = &pod.status else { return false };
+    let conditions = status.conditions.as_deref().unwrap_or(&[]);
+    let Some(told) = conditions.iter().find(|condition| condition.type_ == "Ready") else { return false };
+    let why = containers_unready(status, spec).or_else(|| gates_closed(spec, conditions));
+    let wanted = condition("Ready", None, why);
+    (told.status.as_str(), told.message.as_deref().unwrap_or(""))
+        != (wanted.status.as_str(), wanted.message.as_deref().unwrap_or(""))
+}
+
 /// A condition's transition time moves only when its status does.
 fn keep_transition_times(conditions: &mut [PodCondition], old: &PodStatus, now: Time) {
     for condition in conditions.iter_mut().filter(|condition| is_own_condition(condition)) {

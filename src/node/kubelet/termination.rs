@@ -174,11 +174,11 @@ impl Killing {
                 begin_pre_stop(victim, pod, waiter, host, now)
             }
             Stage::PreStop { began, hook } => {
-                let failed = hook.outcome(host, now);
-                if failed.is_none() && now < *began + seconds(victim.grace) {
+                let outcome = hook.outcome(host, now);
+                if outcome.is_none() && now < *began + seconds(victim.grace) {
                     return false;
                 }
-                if failed == Some(true) {
+                if outcome.is_some_and(|outcome| outcome.is_err()) {
                     let name = &victim.kill.name;
                     events::about_container(client, pod, name, Warning, "FailedPreStopHook", "PreStopHook failed");
                 }

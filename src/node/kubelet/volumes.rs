@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, Volume, VolumeProjection};
+use k8s_openapi::api::core::v1::{
+    DownwardAPIVolumeFile, KeyToPath, Pod, ServiceAccountTokenProjection, Volume, VolumeProjection,
+};
 
-use crate::api::Resource;
+use crate::api::{ObjectKey, Resource};
 use crate::client::Client;
 use crate::machinery::order::map_of;
 use crate::machinery::shell::files::FileTree;
@@ -124,7 +126,8 @@ impl PodVolumes {
     }
 
     fn set_up(&mut self, pod: &Pod, volume: &Volume, host: &mut Host, client: &mut Client<'_>) {
-        match content(pod, volume, host, client) {
+        let known = self.mounted.get(&volume.name);
+        match content(pod, volume, known, host, client) {
             Ok(content) => {
                 self.failed.remove(&volume.name);
                 if self.mounted.get(&volume.name) != Some(&content) {
@@ -172,18 +175,30 @@ fn give_to_runtime(pod: &Pod, name: &str, content: &VolumeContent, host: &mut Ho
     }
 }
 
-fn content(pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) -> Result<VolumeContent, Trouble> {
+fn content(
+    pod: &Pod,
+    volume: &Volume,
+    known: Option<&VolumeContent>,
+    host: &Host,
+    client: &mut Client<'_>,
+) -> Result<VolumeContent, Trouble> {
     match claims::claim_name(pod, volume) {
         Some(claim) => {
             let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("");
             claims::folder(pod, volume, &claim, node, client).map(VolumeContent::HostPath)
         }
-        None => own_content(pod, volume, host, client).map_err(Trouble::SetUp),
+        None => own_content(pod, volume, known, host, client).map_err(Trouble::SetUp),
     }
 }
 
-/// What is in a volume that needs no claim.
-fn own_content(pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>) -> Result<VolumeContent, String> {
+/// What is in a volume that needs no claim; `known` is what was in it before.
+fn own_content(
+    pod: &Pod,
+    volume: &Volume,
+    known: Option<&VolumeContent>,
+    host: &Host,
+    client: &mut Client<'_>,
+) -> Result<VolumeContent, String> {
     let mut files = Files::new();
     let mode;
     if let Some(source) = &volume.config_map {
@@ -199,7 +214,7 @@ fn own_content(pod: &Pod, volume: &Volume, host: &Host, client: &mut Client<'_>)
     } else if let Some(source) = &volume.projected {
         mode = source.default_mode;
         for projection in source.sources.iter().flatten() {
-            project(pod, projection, host, &mut files, client)?;
+            project(pod, projection, known, host, &mut files, client)?;
         }
     } else if let Some(source) = &volume.host_path {
         return Ok(VolumeContent::HostPath(source.path.clone()));
@@ -284,9 +299,24 @@ fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], host: &Host, files: &mut
     Ok(())
 }
 
+/// A token of the pod's account. The API server lets those that pods get by themselves live for a year
+/// (`ExpirationExtensionSeconds`), so that they are not renewed here.
+fn token(pod: &Pod, source: &ServiceAccountTokenProjection, client: &mut Client<'_>) -> Result<String, String> {
+    const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
+    /// `WarnOnlyBoundTokenExpirationSeconds`: what the admission plugin asks for, and nobody else.
+    const WARN_ONLY_SECONDS: i64 = 3607;
+    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
+    let wanted = source.expiration_seconds.unwrap_or(3600);
+    let seconds = if wanted == WARN_ONLY_SECONDS { EXTENDED_SECONDS } else { wanted };
+    let key = ObjectKey::new(pod.namespace(), account);
+    let audience = source.audience.as_deref().filter(|audience| !audience.is_empty());
+    client.create_token(&key, seconds, audience).map_err(|error| format!("failed to fetch token: {error}"))
+}
+
 fn project(
     pod: &Pod,
     projection: &VolumeProjection,
+    known: Option<&VolumeContent>,
     host: &Host,
     files: &mut Files,
     client: &mut Client<'_>,
@@ -301,10 +331,15 @@ fn project(
         downward(pod, source.items.as_deref().unwrap_or(&[]), host, files)?;
     }
     if let Some(source) = &projection.service_account_token {
-        // A token that says whose it is and opens no door: authentication is not simulated.
-        let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
-        let token = format!("system:serviceaccount:{}:{account}/{}", pod.namespace(), pod.name());
-        files.insert(source.path.clone(), VolumeFile { bytes: token.into_bytes(), mode: None });
+        let held = match known {
+            Some(VolumeContent::Files(files, _)) => files.get(&source.path).cloned(),
+            _ => None,
+        };
+        let file = match held {
+            Some(held) => held,
+            None => VolumeFile { bytes: token(pod, source, client)?.into_bytes(), mode: None },
+        };
+        files.insert(source.path.clone(), file);
     }
     Ok(())
 }

@@ -1,24 +1,24 @@
 //! kube-proxy: keeps a node's rules for how to reach Services.
 //!
 //! Guarantees that the rules follow the Services and EndpointSlices that it knows of, a second after each other at
-//! most. Watches both. Follows `kubernetes/pkg/proxy` in its iptables mode; the rules are data, see [`Rules`].
+//! most. Watches both, and its own Node for its zone. Follows `kubernetes/pkg/proxy` in its iptables mode; the rules are data, see [`Rules`].
 //!
-//! Not simulated: packets, topology hints, health check ports, the way of a node's own pods to its external addresses
-//! when only local endpoints serve others, and the full sync once an hour, which would find nothing.
+//! Not simulated: health check ports, and the full sync once an hour, which would find nothing.
 
 mod rules;
 
+use rules::Place;
 pub use rules::{Destination, Rule, Rules, Verdict};
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::{Kind, Name, ObjectKey, Resource};
 use crate::apiserver::User;
-use crate::client::{Client, Identity, InformerEvent, Informers, Process, Token, WatchSpec};
+use crate::client::{Client, Identity, InformerEvent, Informers, Process, Token, WatchSelector, WatchSpec};
 use crate::machinery::persistent::OrdSet;
 use crate::machinery::time::Time;
 
@@ -30,6 +30,8 @@ const SYNC: Token = 0;
 const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
 /// `IsHeadlessService`: the object's Service has no address of its own.
 const HEADLESS: &str = "service.kubernetes.io/headless";
+/// `LabelTopologyZone`.
+const LABEL_ZONE: &str = "topology.kubernetes.io/zone";
 /// `LabelServiceName`: the Service of an EndpointSlice.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
@@ -43,6 +45,8 @@ pub struct KubeProxy {
     pending: OrdSet<ObjectKey>,
     synced_at: Option<Time>,
     is_due: bool,
+    /// The zone of its node, once it is known.
+    zone: Option<String>,
 }
 
 fn label<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
@@ -65,6 +69,7 @@ impl KubeProxy {
             pending: OrdSet::new(),
             synced_at: None,
             is_due: false,
+            zone: None,
         }
     }
 
@@ -87,8 +92,28 @@ impl KubeProxy {
         &self.rules
     }
 
+    /// What the API server says of the node: when its zone changed, all rules are made anew (`NodeManager`).
+    fn set_node(&mut self, node: Option<&Node>, client: &mut Client<'_>) {
+        let zone = node.and_then(|node| label(&node.metadata, LABEL_ZONE)).map(str::to_owned);
+        if zone != self.zone {
+            self.zone = zone;
+            self.pending.extend(self.informers.list::<Service>().map(|service| service.key()));
+            self.plan(client);
+        }
+    }
+
+    /// Plans to bring the rules up to date, if they are not.
+    fn plan(&mut self, client: &mut Client<'_>) {
+        if !self.is_due && !self.pending.is_empty() {
+            self.is_due = true;
+            let at = self.synced_at.map_or(client.now, |synced| client.now.max(synced + MIN_SYNC_PERIOD));
+            client.wake_at(at, SYNC);
+        }
+    }
+
     /// Brings the rules up to date: `syncProxyRules`.
     fn sync(&mut self, now: Time) {
+        let place = Place { node: &self.node, zone: self.zone.as_deref() };
         for key in &std::mem::take(&mut self.pending) {
             let service = self.informers.get::<Service>(key).filter(|service| is_ours(&service.metadata));
             let is_of_service = |slice: &&EndpointSlice| {
@@ -96,7 +121,7 @@ impl KubeProxy {
             };
             let slices = self.informers.list_in::<EndpointSlice>(&key.namespace).map(|slice| &**slice);
             let slices: Vec<&EndpointSlice> = slices.filter(is_of_service).collect();
-            self.rules.replace(key, service.map(|service| &**service), &slices, &self.node);
+            self.rules.replace(key, service.map(|service| &**service), &slices, &place);
         }
         self.synced_at = Some(now);
     }
@@ -104,7 +129,8 @@ impl KubeProxy {
 
 impl Process for KubeProxy {
     fn watches(&self) -> Vec<WatchSpec> {
-        vec![WatchSpec::all(Kind::Service), WatchSpec::all(Kind::EndpointSlice)]
+        let own = WatchSpec { kind: Kind::Node, selector: WatchSelector::Named(self.node.clone()) };
+        vec![WatchSpec::all(Kind::Service), WatchSpec::all(Kind::EndpointSlice), own]
     }
 
     fn start(&mut self, _client: &mut Client<'_>) {
@@ -112,6 +138,9 @@ impl Process for KubeProxy {
     }
 
     fn deliver(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
+        if event.kind == Kind::Node {
+            return self.set_node(event.after::<Node>(), client);
+        }
         self.informers.apply(event);
         let of_slice = |slice: &EndpointSlice| {
             label(&slice.metadata, SERVICE_NAME).map(|name| ObjectKey::new(slice.namespace(), name))
@@ -124,11 +153,7 @@ impl Process for KubeProxy {
                 .pending
                 .extend([event.before().and_then(of_slice), event.after().and_then(of_slice)].into_iter().flatten()),
         }
-        if !self.is_due && !self.pending.is_empty() {
-            self.is_due = true;
-            let at = self.synced_at.map_or(client.now, |synced| client.now.max(synced + MIN_SYNC_PERIOD));
-            client.wake_at(at, SYNC);
-        }
+        self.plan(client);
     }
 
     fn wake(&mut self, _token: Token, client: &mut Client<'_>) {

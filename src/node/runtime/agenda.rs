@@ -13,7 +13,7 @@ const REST: Duration = Duration::from_secs(60);
 
 /// After so many wakes of its own a container counts as one that goes on for ever: a script that counts, looks and
 /// sleeps in a loop without end.
-const WAKES_BEFORE_REST: u32 = 30;
+pub(super) const WAKES_BEFORE_REST: u32 = 30;
 
 /// When a container next goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::agenda::Wake;
 use super::catalogue::ImageDefinition;
 use super::directive::Ending;
 use super::log::Log;
+use super::meter::Meter;
 use super::server::Surroundings;
 use super::written::Written;
 use crate::machinery::shell::files::{FileTree, MountPoint};
@@ -176,6 +177,8 @@ pub struct ContainerStats {
     pub memory_bytes: u64,
     /// Processor time in thousandths of a processor.
     pub processor_millis: u32,
+    /// Processor time that it has used since it was started, in nanoseconds.
+    pub processor_nanos: u64,
     /// What it wrote into its own layer, in bytes.
     pub layer_bytes: u64,
 }
@@ -230,6 +233,8 @@ pub(super) struct Container {
     /// For how many turns its processes have been busy without a pause.
     pub busy: u32,
     pub execs: VecDeque<Exec>,
+    /// The processor time that it has used.
+    pub processor: Meter,
     /// Answers from within the pod that are under way.
     pub answers: BTreeMap<(Time, RequestId), NetworkAnswer>,
 }

@@ -3,10 +3,13 @@
 //! - `kubetab/exit[.CONTAINER]: "1@2s,0@5s"`: exit code and run time of each attempt; the last one repeats. `oom@2s` is
 //!   an out-of-memory kill, `forever` does not end.
 //! - `kubetab/readiness|liveness|startup[.CONTAINER]: "fail:6s,ok"`: a probe's answers, from the container's start on.
+//! - `kubetab/cpu|memory[.CONTAINER]: "50m@30s,400m"`: what metrics tell that the container uses, from its start on. They
+//!   are read at each look, so that `kubectl annotate` puts load on a pod that runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::machinery::amount::directive;
 use crate::machinery::duration::GoDuration;
 
 /// How an attempt ends.
@@ -129,11 +132,6 @@ impl ProbeScript {
         }
         last.0
     }
-}
-
-fn directive<'a>(annotations: &'a BTreeMap<String, String>, name: &str, container: &str) -> Option<&'a str> {
-    let own = annotations.get(&format!("kubetab/{name}.{container}"));
-    own.or_else(|| annotations.get(&format!("kubetab/{name}"))).map(String::as_str)
 }
 
 #[cfg(test)]

@@ -293,6 +293,14 @@ impl CommandRun for Language {
         self.server.as_ref().map_or(0, |server| server.processor(now))
     }
 
+    fn processor_at_rest(&self, now: Time) -> u32 {
+        self.server.as_ref().map_or(0, |server| server.processor_at_rest(now))
+    }
+
+    fn spent(&self) -> u64 {
+        self.server.as_ref().map_or(0, CommandRun::spent)
+    }
+
     fn listens(&self, port: u16, now: Time) -> bool {
         self.server.as_ref().is_some_and(|server| server.listens(port, now))
     }

@@ -12,6 +12,7 @@ use super::container::{
 };
 use super::directive::{Ending, ExitScript};
 use super::log::{Log, LogLine, LogOptions};
+use super::meter::Meter;
 use super::reference::ImageReference;
 use super::server::Surroundings;
 use super::written::Written;
@@ -141,6 +142,7 @@ impl Runtime {
             busy: 0,
             execs: VecDeque::new(),
             talk: Written::default(),
+            processor: Meter::default(),
             answers: BTreeMap::new(),
         };
         self.put_container(container);
@@ -173,6 +175,7 @@ impl Runtime {
         }
         container.state = ContainerState::Running;
         container.started = Some(now);
+        container.processor = Meter::start(now);
         container.wake = Some(Wake { time: now, background: false });
         container.directed = ending;
         container.ending = match ending {
@@ -317,10 +320,10 @@ impl Runtime {
         let container = self.containers.get(id)?;
         let running = container.state == ContainerState::Running;
         let used = if running { container.table.processor(now) } else { 0 };
-        let most = container.processor_limit.unwrap_or(u32::MAX).min(self.profile.processors.saturating_mul(1000));
         Some(ContainerStats {
             memory_bytes: container.memory(now),
-            processor_millis: used.min(most),
+            processor_millis: used.min(self.processor_most(container)),
+            processor_nanos: container.processor_nanos(now),
             layer_bytes: container.root.usage().saturating_sub(container.initial_layer_bytes),
         })
     }

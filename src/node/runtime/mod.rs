@@ -21,6 +21,7 @@ mod images;
 mod language;
 mod lifecycle;
 mod log;
+mod meter;
 mod network;
 mod nginx;
 mod profile;
@@ -96,6 +97,8 @@ pub enum RuntimeEvent {
         container: Id,
         /// What is asked.
         request: NetworkRequest,
+        /// Whether the container only does what it has been doing all the time.
+        background: bool,
     },
 }
 

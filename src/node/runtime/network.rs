@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agenda::WAKES_BEFORE_REST;
 use super::container::{Container, ContainerState, Id};
 use super::{Runtime, RuntimeEvent};
 use crate::machinery::order::Order as _;
-use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest, RequestId};
+use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest, Question, Record, RecordKind, RequestId};
 use crate::machinery::time::Time;
 
 /// The number of a request that left a pod.
@@ -31,7 +32,9 @@ impl Runtime {
         on_node.flat_map(|held| self.containers_of(&held.id)).collect()
     }
 
-    fn listener(&self, sandbox: &str, port: u16, now: Time) -> Option<Id> {
+    /// The container that answers on a port of a sandbox.
+    #[must_use]
+    pub fn listener(&self, sandbox: &str, port: u16, now: Time) -> Option<Id> {
         let listens = |id: &Id| {
             self.containers.get(id).is_some_and(|container| {
                 container.state == ContainerState::Running && container.table.listens(port, now)
@@ -91,20 +94,23 @@ impl Runtime {
         }
     }
 
+    /// A number for a request that is sent in a container's place.
+    pub const fn new_number(&mut self) -> RequestNumber {
+        self.next_number += 1;
+        self.next_number
+    }
+
     /// Answers a request that left a pod. One that nobody waits for any more is dropped.
     pub fn answer(&mut self, number: RequestNumber, answer: NetworkAnswer, now: Time) {
         let Some((id, request)) = self.requests.remove(&number) else {
             return;
         };
-        self.change(&id, |container| container.table.answer(request, answer));
+        self.change(&id, |container| {
+            container.table.answer(request, answer);
+            // A loop that does nothing but ask goes on for ever, too.
+            container.wakes = container.wakes.saturating_add(1);
+        });
         self.step_container(&id, now);
-    }
-
-    /// As [`Self::answer`], with an answer that arrives at `due`.
-    pub fn answer_at(&mut self, number: RequestNumber, answer: NetworkAnswer, due: Time) {
-        if let Some((id, request)) = self.requests.remove(&number) {
-            self.change(&id, |container| container.answers.insert((due, request), answer));
-        }
     }
 
     /// Takes a process's request to where it is answered: in its own pod, or outside.
@@ -114,6 +120,12 @@ impl Runtime {
         };
         if let NetworkRequest::Http(http) = &mut content {
             http.client = container.addresses.first().map(ToString::to_string).unwrap_or_default();
+        }
+        if let NetworkRequest::Resolve(question) = &content
+            && let Some(answer) = self.resolve_within(&container, question)
+        {
+            self.change(id, |container| container.answers.insert((now + LOOPBACK_TIME, request), answer));
+            return;
         }
         let mut within = self.answer_within(&container, &content, now);
         // A proxy in the pod passes the request on, perhaps within the pod again.
@@ -141,12 +153,41 @@ impl Runtime {
             sandbox: Arc::clone(&container.sandbox),
             container: Arc::clone(&container.id),
             request: content,
+            background: container.wakes > WAKES_BEFORE_REST,
         });
+    }
+
+    /// The answer to a question that needs no server: who asks for itself, or for what `/etc/hosts` tells.
+    fn resolve_within(&self, container: &Container, question: &Question) -> Option<NetworkAnswer> {
+        if !question.hosts_file {
+            return None;
+        }
+        let listed = self.hosts_file(&container.id, &question.name);
+        let own = || match question.name.as_str() {
+            "localhost" => Some("127.0.0.1".to_owned()),
+            name if name == container.hostname => container.addresses.first().map(ToString::to_string),
+            _ => None,
+        };
+        let data = listed.or_else(own)?;
+        let record = Record { name: question.name.clone(), kind: RecordKind::A, data };
+        Some(NetworkAnswer::Resolved { server: String::new(), records: vec![record] })
+    }
+
+    /// The address of a name in a container's `/etc/hosts`.
+    #[must_use]
+    pub fn hosts_file(&self, container: &str, name: &str) -> Option<String> {
+        let bytes = self.read_file(container, "/etc/hosts")?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text.lines().map(|line| line.split('#').next().unwrap_or("").split_whitespace());
+        lines.find_map(|mut words| {
+            let address = words.next()?;
+            words.any(|word| word == name).then(|| address.to_owned())
+        })
     }
 
     /// The answer to a request that goes to the pod itself; nothing when it goes elsewhere.
     fn answer_within(&mut self, container: &Container, content: &NetworkRequest, now: Time) -> Option<NetworkAnswer> {
-        let host = content.host();
+        let host = content.address();
         let loopback = matches!(host, "localhost" | "::1" | "0.0.0.0") || host.starts_with("127.");
         let own = container.addresses.iter().any(|address| address.to_string() == host) || host == container.hostname;
         if !loopback && !own {
@@ -157,7 +198,7 @@ impl Runtime {
             NetworkRequest::Http(request) => self.http(&container.sandbox, request, now),
             NetworkRequest::Connect { port, .. } => self.connect(&container.sandbox, *port, now),
             NetworkRequest::Ping { .. } => NetworkAnswer::Connected { address: address.clone() },
-            NetworkRequest::Resolve { .. } => return None,
+            NetworkRequest::Resolve(_) => return None,
         };
         match &mut answer {
             NetworkAnswer::Http(answer) => answer.address = address,

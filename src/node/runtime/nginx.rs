@@ -328,7 +328,8 @@ fn forward(url: &str, prefix: &str, request: &HttpRequest) -> NetworkAnswer {
         None => request.path.clone(),
         Some(base) => format!("{base}{}", request.path.strip_prefix(prefix).unwrap_or(&request.path)),
     };
-    let mut onward = HttpRequest { secure, host: host.to_owned(), port, path, ..request.clone() };
+    let mut onward =
+        HttpRequest { secure, host: host.to_owned(), address: String::new(), port, path, ..request.clone() };
     onward.headers.push(("X-Forwarded-For".to_owned(), request.client.clone()));
     NetworkAnswer::Forward(Box::new(onward))
 }

@@ -27,6 +27,14 @@ impl ImageReference {
     /// The kubelet's text for a name that is none, which it reports as `InvalidImageName`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let refuse = |why: &str| Err(format!("couldn't parse image name {text:?}: invalid reference format{why}"));
+        // Letters are looked at first, even when there is more that is wrong.
+        let (registry, rest) = split_registry(text);
+        let rest =
+            if registry == "docker.io" && !rest.contains('/') { format!("library/{rest}") } else { rest.to_owned() };
+        let remote = rest.split(':').next().unwrap_or(&rest);
+        if remote.chars().any(char::is_uppercase) {
+            return refuse(&format!(": repository name ({remote}) must be lowercase"));
+        }
         if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return refuse("");
         }
@@ -48,9 +56,6 @@ impl ImageReference {
         let (registry, path) = split_registry(name);
         let repository =
             if registry == "docker.io" && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
-        if repository.chars().any(|c| c.is_ascii_uppercase()) {
-            return refuse(&format!(": repository name ({repository}) must be lowercase"));
-        }
         if !repository.split('/').all(is_component) || !is_domain(registry) || name.len() > NAME_LENGTH_MAX {
             return refuse("");
         }

@@ -14,6 +14,9 @@ use crate::machinery::time::Time;
 /// How far back processor time is averaged, in seconds.
 const LOAD_SECONDS: u64 = 15;
 
+/// For how long requests wait at most.
+const BACKLOG: Duration = Duration::from_secs(60);
+
 /// What a server knows of its surroundings when it begins.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Surroundings {
@@ -41,8 +44,12 @@ pub(super) struct Server {
     ready: bool,
     stopping: Option<i32>,
     requests: u64,
+    /// Until when the requests that came keep it busy.
+    busy_until: Time,
     /// Processor time of requests, by the second.
     load: VecDeque<(u64, u64)>,
+    /// Processor time of all requests, in milliseconds.
+    spent: u64,
     nginx: Option<Arc<nginx::Config>>,
 }
 
@@ -57,7 +64,9 @@ impl Server {
             ready: false,
             stopping: None,
             requests: 0,
+            busy_until: Time::default(),
             load: VecDeque::new(),
+            spent: 0,
             nginx: None,
         }
     }
@@ -192,6 +201,19 @@ impl Server {
         Some(text)
     }
 
+    /// How long a request takes that costs so much processor time: it waits for those before it, and within a limit
+    /// everything takes longer.
+    fn latency(&mut self, processor_time: Duration, io: &CommandIo<'_>) -> Duration {
+        let now = io.now();
+        let millis = io.host.machine().processor_millis.max(1);
+        let waits = self.busy_until.since(now);
+        // Who has waited for so long has gone, and costs nothing.
+        if waits <= BACKLOG {
+            self.busy_until = self.busy_until.max(now) + processor_time * 1000 / millis;
+        }
+        waits + processor_time * 1000 / millis.min(1000)
+    }
+
     fn respond(&self, request: &HttpRequest, io: &mut CommandIo<'_>) -> NetworkAnswer {
         let Some(http) = &self.definition.http else {
             return NetworkAnswer::Connected { address: String::new() };
@@ -231,7 +253,8 @@ impl Server {
             answer.headers.insert(0, ("Server".to_owned(), name));
         }
         answer.headers.push(("Content-Length".to_owned(), answer.body.len().to_string()));
-        answer.latency = Duration::from_millis(1 + u64::from(self.definition.cpu_request));
+        answer.processor_time = Duration::from_millis(u64::from(self.definition.cpu_request));
+        answer.latency = Duration::from_millis(1);
         NetworkAnswer::Http(answer)
     }
 }
@@ -324,6 +347,14 @@ impl CommandRun for Server {
         self.definition.cpu + u32::try_from(spent / LOAD_SECONDS).unwrap_or(u32::MAX)
     }
 
+    fn processor_at_rest(&self, _now: Time) -> u32 {
+        self.definition.cpu
+    }
+
+    fn spent(&self) -> u64 {
+        self.spent
+    }
+
     fn listens(&self, port: u16, _now: Time) -> bool {
         self.ready && (self.any_port || self.ports.contains(&port))
     }
@@ -340,6 +371,7 @@ impl CommandRun for Server {
         self.requests += 1;
         let second = io.now().as_secs();
         let millis = u64::from(self.definition.cpu_request);
+        self.spent += millis;
         match self.load.back_mut() {
             Some((held, spent)) if *held == second => *spent += millis,
             _ => self.load.push_back((second, millis)),
@@ -347,7 +379,10 @@ impl CommandRun for Server {
         while self.load.front().is_some_and(|(held, _)| held + LOAD_SECONDS < second) {
             self.load.pop_front();
         }
-        let answer = self.respond(request, io);
+        let mut answer = self.respond(request, io);
+        if let NetworkAnswer::Http(answer) = &mut answer {
+            answer.latency += self.latency(answer.processor_time, io);
+        }
         if let (Some(template), NetworkAnswer::Http(answer)) = (&self.definition.access, &answer) {
             self.print(std::slice::from_ref(template), Some((request, answer.status, answer.body.len())), io);
         }

@@ -47,6 +47,10 @@ impl Runtime {
             ports_are_shared: self.profile.answers_everywhere,
             machine: Machine {
                 processors: self.profile.processors,
+                processor_millis: container
+                    .processor_limit
+                    .unwrap_or(u32::MAX)
+                    .min(self.profile.processors.saturating_mul(1000)),
                 memory_bytes: container.memory_limit.unwrap_or(self.profile.memory_bytes),
             },
             written: Vec::new(),
@@ -147,7 +151,9 @@ impl Runtime {
                 container.table.answer(key.1, answer);
             }
         }
+        container.processor.count(&container.table, now);
         let poll = self.with_host(&mut container, now, |table, host| table.step(host, TURN_BUDGET));
+        container.processor.note(&container.table, self.processor_most(&container), now);
         container.wake = match poll {
             Poll::Waiting(time) => {
                 container.busy = 0;

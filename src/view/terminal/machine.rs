@@ -7,7 +7,9 @@ use crate::kubectl::{self, Config, Program};
 use crate::machinery::persistent::OrdMap;
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::{FileSystem, FileTree};
-use crate::machinery::shell::{Flavor, Host, Lookup, NetworkAnswer, NetworkRequest, User, utilities};
+use crate::machinery::shell::{
+    Flavor, Host, Lookup, NetworkAnswer, NetworkRequest, Record, RecordKind, User, utilities,
+};
 use crate::machinery::time::Time;
 use crate::session::Session;
 
@@ -55,15 +57,36 @@ pub(super) fn namespace(root: &FileTree) -> String {
     text.and_then(|text| kubectl::namespace_of_config(&text)).unwrap_or_else(|| Config::default().namespace)
 }
 
-/// What comes of a request that leaves the machine: nothing is connected to it but the API server.
-pub(super) fn answer(request: &NetworkRequest) -> NetworkAnswer {
-    match request {
-        NetworkRequest::Resolve { .. } => NetworkAnswer::NameUnknown { server: "127.0.0.53:53".to_owned() },
-        other => match other.host().parse::<std::net::IpAddr>() {
-            Ok(_) => NetworkAnswer::Unreachable,
-            Err(_) => NetworkAnswer::NameUnknown { server: "127.0.0.53:53".to_owned() },
-        },
+/// What comes of a request at once: names are those of `/etc/hosts`, and nothing listens on the machine itself. Nothing
+/// for one that leaves it.
+pub(super) fn answer(root: &FileTree, request: &NetworkRequest) -> Option<NetworkAnswer> {
+    let unknown = || NetworkAnswer::NameUnknown { server: "127.0.0.53:53".to_owned() };
+    let address = match request {
+        NetworkRequest::Resolve(question) => {
+            let data =
+                if question.name == "localhost" { Some("127.0.0.1".to_owned()) } else { host(root, &question.name) };
+            let record = |data| Record { name: question.name.clone(), kind: RecordKind::A, data };
+            let known = |data| NetworkAnswer::Resolved { server: String::new(), records: vec![record(data)] };
+            return Some(data.map_or_else(unknown, known));
+        }
+        other => other.address(),
+    };
+    match address.parse::<std::net::Ipv4Addr>() {
+        Ok(loopback) if loopback.is_loopback() => Some(NetworkAnswer::Refused { address: address.to_owned() }),
+        Ok(_) => None,
+        Err(_) => Some(unknown()),
     }
+}
+
+/// The address of a name in `/etc/hosts`.
+fn host(root: &FileTree, name: &str) -> Option<String> {
+    let entry = root.get("/etc/hosts")?;
+    let text = String::from_utf8_lossy(entry.bytes()?).into_owned();
+    text.lines().find_map(|line| {
+        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
+        let address = words.next()?;
+        words.any(|word| word == name).then(|| address.to_owned())
+    })
 }
 
 impl Host for Machine<'_> {

@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::FileTree;
-use crate::machinery::shell::{Pid, Poll, ProcessTable, Signal, Spawn, Stream};
+use crate::machinery::shell::{
+    NetworkAnswer, NetworkRequest, Pid, Poll, ProcessTable, RequestId, Signal, Spawn, Stream,
+};
 use crate::machinery::time::Time;
-use crate::session::{File, Session};
+use crate::session::{File, OutsideRequest, Session};
 
 use machine::Machine;
 
@@ -103,6 +105,8 @@ pub struct Terminal {
     random: Random,
     /// The files as the page has them.
     shown: BTreeMap<String, String>,
+    /// Requests that are under way, with their numbers in the cluster.
+    requests: Vec<(RequestId, u64)>,
     /// When a command that waits is to be looked at again.
     wake: Option<Time>,
     /// Whether there is more to do at once.
@@ -119,6 +123,7 @@ impl Default for Terminal {
             root: FileTree::new(),
             random: Random::new(1),
             shown: BTreeMap::new(),
+            requests: Vec::new(),
             wake: None,
             running: false,
             busy: false,
@@ -219,15 +224,40 @@ impl Terminal {
         let poll = self.table.step(&mut machine, BUDGET);
         let now = machine.session.now();
         for (id, request) in self.table.take_requests() {
-            self.table.answer(id, machine::answer(&request));
+            self.send(session, id, &request);
+        }
+        let waiting = std::mem::take(&mut self.requests);
+        for (id, number) in waiting {
+            match session.cluster().outside_answer(number) {
+                Some(answer) => self.table.answer(id, answer.clone()),
+                None => self.requests.push((id, number)),
+            }
         }
         (self.running, self.wake) = match poll {
             Poll::Running => (true, None),
             Poll::Waiting(wake) => (false, wake.map(|wake| wake.max(now))),
         };
+        if !self.requests.is_empty() {
+            // An answer comes with an event of the cluster.
+            let next = session.cluster().next_step_at();
+            self.wake = self.wake.into_iter().chain(next).min();
+        }
         // What was answered goes on with the next step.
         self.running |= self.table.has_answers();
         self.start(session);
+    }
+
+    /// Takes a request of a program to where it is answered: the machine itself, or the cluster from outside.
+    fn send(&mut self, session: &mut Session, id: RequestId, request: &NetworkRequest) {
+        let answer = machine::answer(&self.root, request);
+        let sent = OutsideRequest::of(request).filter(|_| answer.is_none());
+        match sent.map(|sent| session.send_from_outside(&sent)) {
+            Some(Ok(number)) => self.requests.push((id, number)),
+            _ => {
+                let address = request.address().to_owned();
+                self.table.answer(id, answer.unwrap_or(NetworkAnswer::Unreachable { address }));
+            }
+        }
     }
 
     /// Ends what is at work: the clock was turned back, or another session was opened.

@@ -71,6 +71,7 @@ fn the_first_lesson() {
         Waiting for deployment spec update to be observed...
         Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
         Waiting for deployment "web" rollout to finish: 0 of 2 updated replicas are available...
+        Waiting for deployment "web" rollout to finish: 1 of 2 updated replicas are available...
         deployment "web" successfully rolled out
         $ kubectl get deployments
         NAME   READY   UP-TO-DATE   AVAILABLE   AGE
@@ -227,4 +228,37 @@ fn tab_completes() {
         "none of th" 
     "#]]
     .assert_eq(&text);
+}
+
+#[test]
+fn the_machine_is_outside_of_the_cluster() {
+    let (mut terminal, mut session) = desk();
+    let lines = [
+        "kubectl create deployment web --image=hashicorp/http-echo --port=5678 -- /http-echo -text=hello",
+        "kubectl expose deployment web --port=80 --target-port=5678 --type=LoadBalancer",
+        "kubectl wait --for=condition=Available deployment/web > /dev/null; sleep 10",
+        "curl -s $(kubectl get service web -o jsonpath='{.status.loadBalancer.ingress[0].ip}')",
+        "wget -qO- 10.0.0.11:$(kubectl get service web -o jsonpath='{.spec.ports[0].nodePort}')",
+        "curl -m 2 $(kubectl get service web -o jsonpath='{.spec.clusterIP}')",
+        "curl web.default",
+    ];
+    let screen = type_lines(&mut terminal, &mut session, &lines, 60);
+    expect![[r#"
+        kubectl create deployment web --image=hashicorp/http-echo --port=5678 -- /http-echo -text=hello
+        $ deployment.apps/web created
+        $ kubectl expose deployment web --port=80 --target-port=5678 --type=LoadBalancer
+        service/web exposed
+        $ kubectl wait --for=condition=Available deployment/web > /dev/null; sleep 10
+        $ curl -s $(kubectl get service web -o jsonpath='{.status.loadBalancer.ingress[0].ip}')
+        hello
+        $ wget -qO- 10.0.0.11:$(kubectl get service web -o jsonpath='{.spec.ports[0].nodePort}')
+        hello
+        $ curl -m 2 $(kubectl get service web -o jsonpath='{.spec.clusterIP}')
+        curl: (28) Connection timed out after 2000 milliseconds
+        $ curl web.default
+        curl: (6) Could not resolve host: web.default
+        $ "#]]
+    .assert_eq(&screen);
+    let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
+    assert_eq!(Session::from_log(log).hash(), session.hash(), "what was asked is asked again");
 }

@@ -2,6 +2,7 @@
 //! `pkg/apis/core/validation/validation.go`.
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus};
+use serde_json::json;
 
 use super::{BETA_CLASS, annotation, capacity, phase_of, requested, storage};
 use crate::api::check::{self, IMMUTABLE, NOT_POSITIVE, has_text, list, text};
@@ -96,8 +97,8 @@ fn validate_data_sources(errors: &mut ErrorList, path: &Path, spec: &PersistentV
         check::dns_label(errors, &at.child("namespace"), namespace);
     }
     let Some(source) = &spec.data_source else { return };
-    // Upstream shows the path where the value should be.
-    let mut refuse = |detail| errors.push(FieldError::invalid(path, path.child("dataSource").as_str(), detail));
+    // Upstream shows the path where the value should be, and a path has no fields that JSON could show.
+    let mut refuse = |detail| errors.push(FieldError::invalid(path, json!({}), detail));
     if !namespace.is_empty() {
         refuse("may not be specified when dataSourceRef.namespace is specified");
     } else if (&source.api_group, &source.kind, &source.name)

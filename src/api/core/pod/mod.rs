@@ -1,10 +1,12 @@
 //! Pods, and the pod templates of other kinds.
 
+mod app_armor;
 pub mod columns;
 pub(crate) mod containers;
 pub(crate) mod defaults;
 pub(crate) mod env;
 pub mod image;
+mod overlaps;
 pub(crate) mod placement;
 pub(crate) mod probes;
 pub mod qos;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Pod, PodAffinityTerm, PodCondition, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, Time};
 
-use super::{defaults, qos, resize, status, update, validation, warnings};
+use super::{app_armor, defaults, qos, resize, status, update, validation, warnings};
 use crate::api::check::{list, text};
 use crate::api::form::semantic_equal;
 use crate::api::kind::Subresource;
@@ -20,6 +20,7 @@ pub(crate) fn prepare_for_create(pod: &mut Pod) {
     let spec = pod.spec.get_or_insert_default();
     defaults::service_account(spec);
     merge_label_keys(spec, &labels);
+    app_armor::annotations_to_fields(&pod.metadata, spec);
     let mut status = PodStatus {
         phase: Some("Pending".to_owned()),
         qos_class: Some(qos::class(spec).to_owned()),
@@ -137,6 +138,7 @@ pub(crate) fn validate_update(new: &Pod, old: &Pod, subresource: Option<Subresou
 pub(crate) fn warnings(new: &Pod, old: Option<&Pod>) -> Vec<String> {
     let mut result: Vec<String> = Vec::new();
     if old.is_none() {
+        result.extend(app_armor::warnings(new));
         result.extend(warnings::name_warning(text(&new.metadata.name), "the Pod's hostname"));
     }
     if old.is_none_or(|old| old.metadata.generation != new.metadata.generation) {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodResourceClaim, PodSpec, P
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::containers::{self, Context};
-use super::{containers_with_field, placement, requirements, security, volumes};
+use super::{app_armor, containers_with_field, placement, requirements, security, volumes};
 use crate::api::check::{self, has_text, invalid_each, list, text};
 use crate::api::{internal, meta};
 use crate::machinery::field::{ErrorList, FieldError, Path};
@@ -89,7 +89,7 @@ pub(crate) fn validate_template(errors: &mut ErrorList, path: &Path, template: &
     }
 }
 
-/// `ValidatePodSpecificAnnotations`, without those of seccomp and AppArmor, which fields replaced long ago.
+/// `ValidatePodSpecificAnnotations`.
 pub(super) fn validate_annotations(errors: &mut ErrorList, path: &Path, metadata: &ObjectMeta, spec: &PodSpec) {
     let Some(annotations) = &metadata.annotations else { return };
     if let Some(value) = annotations.get(MIRROR).filter(|_| !has_text(&spec.node_name)) {
@@ -100,6 +100,7 @@ pub(super) fn validate_annotations(errors: &mut ErrorList, path: &Path, metadata
         let detail = "must be a 32bit integer";
         errors.push(FieldError::invalid(&path.key(DELETION_COST), cost.as_str(), detail));
     }
+    app_armor::validate(errors, path, metadata, spec);
 }
 
 /// A whole number without a plus sign or leading zeros.

@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, Volume, VolumeProjection,
-    WeightedPodAffinityTerm,
+    Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, Volume, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{containers_with_field, env};
-use crate::api::check::{list, text};
+use super::{app_armor, containers_with_field, env, overlaps};
+use crate::api::check::{self, list, text};
+use crate::api::core::claim;
 use crate::machinery::field::Path;
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
+
+/// `SeccompPodAnnotationKey`.
+pub(super) const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+/// `SeccompContainerAnnotationKeyPrefix`.
+pub(super) const SECCOMP_CONTAINER_PREFIX: &str = "container.seccomp.security.alpha.kubernetes.io/";
 
 /// Annotations that fields replaced.
 const DEPRECATED_ANNOTATIONS: &[(&str, &str)] = &[
@@ -67,21 +72,62 @@ pub(crate) fn of_spec(path: &Path, metadata: &ObjectMeta, spec: &PodSpec) -> Vec
     for (index, volume) in list(&spec.volumes).iter().enumerate() {
         volume_plugins(&mut warnings, &spec_path.child("volumes").index(index), volume);
     }
-    token_paths(&mut warnings, &spec_path, spec);
+    warnings.extend(overlaps::warnings(list(&spec.volumes)));
     duplicates(&mut warnings, &spec_path, spec);
     if let Some(overhead) = &spec.overhead {
         fractional_bytes(&mut warnings, &spec_path.child("overhead"), overhead);
     }
+    annotations_for_fields(&mut warnings, path, metadata, spec);
     for (field, index, container) in containers_with_field(spec) {
         of_container(&mut warnings, &spec_path.child(field).index(index), container);
     }
     ports(&mut warnings, &spec_path, spec);
+    port_names(&mut warnings, &spec_path, spec);
     if spec.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0) {
         let at = spec_path.child("terminationGracePeriodSeconds");
         warnings.push(format!("{at}: must be >= 0; negative values are invalid and will be treated as 1"));
     }
     affinity_selectors(&mut warnings, &spec_path.child("affinity"), spec);
+    addresses(&mut warnings, &spec_path, spec);
     warnings
+}
+
+/// Addresses that are not written as RFC 5952 has it.
+fn addresses(warnings: &mut Vec<String>, path: &Path, spec: &PodSpec) {
+    let servers = spec.dns_config.iter().flat_map(|config| list(&config.nameservers)).enumerate();
+    let at = path.child("dnsConfig").child("nameservers");
+    warnings.extend(servers.filter_map(|(index, server)| check::ip_warning(&at.index(index), server)));
+    let aliases = list(&spec.host_aliases).iter().enumerate();
+    let at = path.child("hostAliases");
+    warnings.extend(aliases.filter_map(|(index, alias)| check::ip_warning(&at.index(index).child("ip"), &alias.ip)));
+}
+
+/// Annotations of seccomp and AppArmor where the field that replaced them is missing. Of a pod's own AppArmor annotations
+/// [`super::app_armor`] tells, since they become fields.
+fn annotations_for_fields(warnings: &mut Vec<String>, path: &Path, metadata: &ObjectMeta, spec: &PodSpec) {
+    let Some(annotations) = metadata.annotations.as_ref().filter(|annotations| !annotations.is_empty()) else { return };
+    let at = path.child("metadata").child("annotations");
+    let mut warn = |key: &str, message: &str| {
+        if annotations.contains_key(key) {
+            warnings.push(format!("{}: {message}", at.key(key)));
+        }
+    };
+    const SECCOMP: &str = r#"non-functional in v1.27+; use the "seccompProfile" field instead"#;
+    let context = spec.security_context.as_ref();
+    if context.is_none_or(|context| context.seccomp_profile.is_none()) {
+        warn(SECCOMP_POD, SECCOMP);
+    }
+    let pod_app_armor = context.is_some_and(|context| context.app_armor_profile.is_some());
+    for (_, _, container) in containers_with_field(spec) {
+        let own = container.security_context.as_ref();
+        if own.is_none_or(|own| own.seccomp_profile.is_none()) {
+            warn(&format!("{SECCOMP_CONTAINER_PREFIX}{}", container.name), SECCOMP);
+        }
+        let has_app_armor = pod_app_armor || own.is_some_and(|own| own.app_armor_profile.is_some());
+        if !path.as_str().is_empty() && !has_app_armor {
+            warn(&format!("{}{}", app_armor::PREFIX, container.name), app_armor::DEPRECATED);
+        }
+    }
 }
 
 fn node_labels(warnings: &mut Vec<String>, path: &Path, spec: &PodSpec) {
@@ -95,12 +141,12 @@ fn node_labels(warnings: &mut Vec<String>, path: &Path, spec: &PodSpec) {
         if let Some(selector) = &affinity.required_during_scheduling_ignored_during_execution {
             let path = path.child("requiredDuringSchedulingIgnoredDuringExecution").child("nodeSelectorTerms");
             for (index, term) in selector.node_selector_terms.iter().enumerate() {
-                selector_term(warnings, &path.index(index), term);
+                selector_term(warnings, &path.index(index), term, false);
             }
         }
         let path = path.child("preferredDuringSchedulingIgnoredDuringExecution");
         for (index, term) in list(&affinity.preferred_during_scheduling_ignored_during_execution).iter().enumerate() {
-            selector_term(warnings, &path.index(index).child("preference"), &term.preference);
+            selector_term(warnings, &path.index(index).child("preference"), &term.preference, true);
         }
     }
     for (index, constraint) in list(&spec.topology_spread_constraints).iter().enumerate() {
@@ -118,11 +164,18 @@ fn null_selector(path: &Path) -> String {
     format!("{path}: a null labelSelector results in matching no pod")
 }
 
-fn selector_term(warnings: &mut Vec<String>, path: &Path, term: &NodeSelectorTerm) {
+/// `GetWarningsForNodeSelectorTerm`; validation refuses values that are no labels only where a term is required.
+fn selector_term(warnings: &mut Vec<String>, path: &Path, term: &NodeSelectorTerm, check_values: bool) {
     for (index, expression) in list(&term.match_expressions).iter().enumerate() {
         if let Some(message) = deprecated_node_label(&expression.key) {
             let at = path.child("matchExpressions").index(index).child("key");
             warnings.push(format!("{at}: {} is {message}", expression.key));
+        }
+        let values = list(&expression.values).iter().enumerate().filter(|_| check_values);
+        for (value_index, value) in values {
+            let at = path.child("matchExpressions").index(index).child("values").index(value_index);
+            let messages = names::is_label_value(value);
+            warnings.extend(messages.into_iter().map(|message| format!("{at}: {value} is invalid, {message}")));
         }
     }
 }
@@ -147,43 +200,11 @@ fn volume_plugins(warnings: &mut Vec<String>, path: &Path, volume: &Volume) {
             warnings.push(format!("{}: {message}", path.child(field)));
         }
     }
-}
-
-/// Files that a service account's token would overwrite.
-fn token_paths(warnings: &mut Vec<String>, path: &Path, spec: &PodSpec) {
-    let tokens: BTreeSet<&str> = list(&spec.volumes)
-        .iter()
-        .flat_map(projections)
-        .filter_map(|source| source.service_account_token.as_ref().map(|token| token.path.as_str()))
-        .collect();
-    for (index, volume) in list(&spec.volumes).iter().enumerate().filter(|_| !tokens.is_empty()) {
-        let path = path.child("volumes").index(index).child("projected").child("sources");
-        let mut warn = |at: &dyn Fn() -> Path, file: &str| {
-            if tokens.contains(file) {
-                warnings.push(format!("{}: has duplicated path with ServiceAccountToken {file:?}", at()));
-            }
-        };
-        for source in projections(volume) {
-            let mut warn_each = |field: &str, files: &mut dyn Iterator<Item = &str>| {
-                for (index, file) in files.enumerate() {
-                    warn(&|| path.child(field).index(index), file);
-                }
-            };
-            let config_map = source.config_map.iter().flat_map(|source| list(&source.items));
-            warn_each("configMap", &mut config_map.map(|item| item.path.as_str()));
-            let secret = source.secret.iter().flat_map(|source| list(&source.items));
-            warn_each("secrets", &mut secret.map(|item| item.path.as_str()));
-            let downward = source.downward_api.iter().flat_map(|source| list(&source.items));
-            warn_each("downwardAPI", &mut downward.map(|item| item.path.as_str()));
-            if let Some(bundle) = &source.cluster_trust_bundle {
-                warn(&|| path.child("ClusterTrustBundle"), &bundle.path);
-            }
-        }
+    let template = volume.ephemeral.as_ref().and_then(|source| source.volume_claim_template.as_ref());
+    if let Some(template) = template {
+        let path = path.child("ephemeral").child("volumeClaimTemplate").child("spec");
+        warnings.extend(claim::warnings_of_spec(&path, &template.spec));
     }
-}
-
-fn projections(volume: &Volume) -> &[VolumeProjection] {
-    volume.projected.as_ref().map_or(&[], |projected| list(&projected.sources))
 }
 
 fn duplicates(warnings: &mut Vec<String>, path: &Path, spec: &PodSpec) {
@@ -232,6 +253,27 @@ fn of_container(warnings: &mut Vec<String>, path: &Path, container: &Container) 
     for (index, name) in env::hidden_definitions(&container.env) {
         let at = path.child("env").index(index);
         warnings.push(format!("{at}: hides previous definition of {name:?}, which may be dropped when using apply"));
+    }
+}
+
+/// Names of ports that two containers have.
+fn port_names(warnings: &mut Vec<String>, path: &Path, spec: &PodSpec) {
+    let mut seen: BTreeMap<&str, Path> = BTreeMap::new();
+    for (field, index, container) in containers_with_field(spec) {
+        for (port_index, port) in list(&container.ports).iter().enumerate() {
+            let name = text(&port.name);
+            if name.is_empty() {
+                continue;
+            }
+            let at = path.child(field).index(index).child("ports").index(port_index);
+            match seen.get(name) {
+                Some(first) => warnings.push(format!(
+                    "{at}: duplicate port name {name:?} with {first}, services and probes that select ports by name \
+                     will use {first}"
+                )),
+                None => drop(seen.insert(name, at)),
+            }
+        }
     }
 }
 

@@ -40,9 +40,10 @@ pub(super) fn initialize(spec: &mut ServiceSpec, old: Option<&ServiceSpec>) {
     }
 }
 
-/// What keeps the server from giving the Service an address; judged before anything else of it.
+/// What keeps the server from giving the Service an address; judged before anything else of it. `is_stored` is whether it
+/// has been there before.
 #[must_use]
-pub fn validate_families(service: &Service) -> ErrorList {
+pub fn validate_families(service: &Service, is_stored: bool) -> ErrorList {
     let Some(spec) = service.spec.as_ref().filter(|spec| needs_cluster_ip(spec)) else { return ErrorList::new() };
     let errors = super::validation::cluster_ip_errors(spec);
     let headless_without_selector =
@@ -53,6 +54,12 @@ pub fn validate_families(service: &Service) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let families = list(&spec.ip_families);
+    let (policy, at) = (text(&spec.ip_family_policy), path.child("ipFamilyPolicy"));
+    let dual = FieldError::invalid(&at, policy, "this cluster is not configured for dual-stack services");
+    // What was inferred for a Service without a selector counts as asked for once it gets one.
+    if policy == "RequireDualStack" && is_stored {
+        errors.push(dual.clone());
+    }
     for (index, family) in families.iter().enumerate().filter(|(_, family)| *family != FAMILY) {
         let path = path.child("ipFamilies").index(index);
         errors.push(FieldError::invalid(&path, family.as_str(), "not configured on this cluster"));
@@ -60,10 +67,8 @@ pub fn validate_families(service: &Service) -> ErrorList {
     if !errors.is_empty() {
         return errors;
     }
-    let policy = text(&spec.ip_family_policy);
-    let at = path.child("ipFamilyPolicy");
     if policy == "RequireDualStack" {
-        errors.push(FieldError::invalid(&at, policy, "this cluster is not configured for dual-stack services"));
+        errors.push(dual);
     } else if policy == "SingleStack" {
         for (count, what) in [(list(&spec.cluster_ips).len(), "clusterIPs"), (families.len(), "ipFamilies")] {
             if count == 2 {

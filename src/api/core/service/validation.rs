@@ -20,13 +20,13 @@ const BALANCER_ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
 
 /// Validation on creation: first what the allocator refuses, then `ValidateService`.
 pub(crate) fn validate(service: &Service) -> ErrorList {
-    let errors = validate_families(service);
+    let errors = validate_families(service, false);
     if errors.is_empty() { validate_service(service) } else { errors }
 }
 
 /// As [`validate`] for an update: `ValidateServiceUpdate`.
 pub(crate) fn validate_update(new: &Service, old: &Service) -> ErrorList {
-    let errors = validate_families(new);
+    let errors = validate_families(new, true);
     if !errors.is_empty() {
         return errors;
     }

@@ -13,7 +13,7 @@ use crate::machinery::labels::Selector;
 type Labels = BTreeMap<String, String>;
 
 /// A request as rules and selectors see it.
-pub(super) struct Matcher<'a> {
+pub(in super::super) struct Matcher<'a> {
     kind: Kind,
     name: &'a str,
     operation: &'static str,
@@ -27,7 +27,7 @@ pub(super) struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
-    pub(super) fn new(etcd: &Etcd, object: &'a Object, attributes: Attributes<'a>) -> Self {
+    pub(in super::super) fn new(etcd: &Etcd, object: &'a Object, attributes: Attributes<'a>) -> Self {
         let kind = object.kind();
         let metadata = object.metadata();
         let labels_of = |object: &Object| object.metadata().labels.clone().unwrap_or_default();
@@ -43,7 +43,7 @@ impl<'a> Matcher<'a> {
         Self {
             kind,
             name: metadata.name.as_deref().unwrap_or(""),
-            operation: if attributes.is_create() { "CREATE" } else { "UPDATE" },
+            operation: attributes.operation(),
             resource: kind.info().plural,
             subresource: attributes.subresource.map_or("", crate::api::Subresource::as_str),
             labels: [Some(labels(object)), attributes.old.map(labels)],
@@ -52,7 +52,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// Whether constraints are about the request: its namespace, its object, and what is done to it.
-    pub(super) fn matches(&self, constraints: &Value) -> bool {
+    pub(in super::super) fn matches(&self, constraints: &Value) -> bool {
         let in_namespace =
             self.namespace.as_ref().is_none_or(|labels| selects(&constraints["namespaceSelector"], labels));
         let about_object =
@@ -62,6 +62,14 @@ impl<'a> Matcher<'a> {
             && about_object()
             && !rules("excludeResourceRules").any(|rule| self.follows(rule))
             && (rules("resourceRules").next().is_none() || rules("resourceRules").any(|rule| self.follows(rule)))
+    }
+
+    /// Whether a webhook wants to see the request.
+    pub(super) fn matches_hook(&self, hook: &Value) -> bool {
+        let rules = hook["rules"].as_array().into_iter().flatten();
+        self.matches(&serde_json::json!({
+            "namespaceSelector": hook["namespaceSelector"], "objectSelector": hook["objectSelector"],
+        })) && rules.into_iter().any(|rule| self.follows(rule))
     }
 
     /// Whether a rule is about the request.

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::element::{Element, Scalar};
 use crate::machinery::order::Order as _;
-use crate::machinery::schema::{Custom, MapKey, Struct, Topology, Type};
+use crate::machinery::schema::{self, Custom, MapKey, Struct, Topology, Type};
+use crate::machinery::structural::{Additional, ListType, Schema};
 
 /// The type at a place of an object.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,10 @@ pub enum TypeRef {
     Struct(&'static Struct),
     /// The type of a field, and how the field divides it.
     Field(&'static Type, &'static Topology),
+    /// What a schema of a CustomResourceDefinition says.
+    Schema(&'static Schema),
+    /// The same, of a whole resource, which has metadata besides.
+    Resource(&'static Schema),
     /// A type that nothing is known of: maps are divided, lists are owned whole (`DeducedParseableType`).
     Deduced,
 }
@@ -39,6 +44,44 @@ pub enum Relation {
     Set,
     /// By their keys, which are fields of this struct.
     Map(&'static [MapKey], Option<&'static Struct>),
+    /// By the keys that the schema of the list names.
+    Keys(&'static [String], Option<&'static Schema>),
+}
+
+/// The fields that a type declares.
+#[derive(Clone, Copy, Debug)]
+pub enum Fields {
+    /// Those of a struct.
+    Struct(&'static Struct),
+    /// Those of a schema.
+    Schema(&'static Schema),
+    /// Those of a schema, and those that every resource has.
+    Resource(&'static Schema),
+}
+
+impl Fields {
+    /// The type of a field; nothing when it is not declared.
+    #[must_use]
+    pub fn field(self, name: &str) -> Option<TypeRef> {
+        match self {
+            Self::Struct(fields) => fields.field(name).map(|field| TypeRef::Field(&field.ty, &field.topology)),
+            Self::Schema(schema) => schema.properties.get(name).map(TypeRef::of_schema),
+            Self::Resource(schema) => of_every_resource(name).or_else(|| Self::Schema(schema).field(name)),
+        }
+    }
+}
+
+/// A text.
+const TEXT: &Type = &Type::String(None);
+
+/// The fields that every resource has, whatever its schema says.
+#[inline(never)]
+fn of_every_resource(name: &str) -> Option<TypeRef> {
+    match name {
+        "apiVersion" | "kind" => Some(TypeRef::Field(TEXT, UNSAID)),
+        "metadata" => schema::named("meta", "ObjectMeta").map(TypeRef::Struct),
+        _ => None,
+    }
 }
 
 /// What a value with this type is made of.
@@ -53,7 +96,7 @@ pub enum Atom {
         /// Whether it is owned whole.
         atomic: bool,
         /// The fields that are declared.
-        fields: Option<&'static Struct>,
+        fields: Option<Fields>,
         /// What the others are; without it there may be no others.
         item: Option<TypeRef>,
     },
@@ -63,11 +106,25 @@ pub enum Atom {
 const UNSAID: &Topology = &Topology::Default;
 
 impl TypeRef {
+    /// The type that a schema describes.
+    #[must_use]
+    pub const fn of_schema(schema: &'static Schema) -> Self {
+        if schema.is_embedded { Self::Resource(schema) } else { Self::Schema(schema) }
+    }
+
     /// What a value of the type is made of. The value decides for types that nothing is known of.
     #[must_use]
     pub fn atom(self, value: Option<&Value>) -> Atom {
         match self {
-            Self::Struct(fields) => Atom::Map { atomic: fields.atomic, fields: Some(fields), item: None },
+            Self::Struct(fields) => {
+                Atom::Map { atomic: fields.atomic, fields: Some(Fields::Struct(fields)), item: None }
+            }
+            Self::Schema(schema) => of_schema(schema, value),
+            Self::Resource(schema) => Atom::Map {
+                atomic: false,
+                fields: Some(Fields::Resource(schema)),
+                item: schema.preserves_unknown.then_some(Self::Deduced),
+            },
             Self::Field(ty, topology) => of_field(ty, topology, value),
             Self::Deduced => match value {
                 Some(Value::Array(_)) => Atom::List(Relation::Atomic, Self::Deduced),
@@ -83,10 +140,7 @@ impl TypeRef {
     #[must_use]
     pub fn field(self, name: &str) -> Option<Self> {
         match self.atom(None) {
-            Atom::Map { fields, item, .. } => fields
-                .and_then(|fields| fields.field(name))
-                .map(|field| Self::Field(&field.ty, &field.topology))
-                .or(item),
+            Atom::Map { fields, item, .. } => fields.and_then(|fields| fields.field(name)).or(item),
             _ => None,
         }
     }
@@ -105,6 +159,37 @@ impl TypeRef {
             (Element::Key(_), Atom::List(_, item)) => item,
             _ => Self::Deduced,
         }
+    }
+}
+
+#[inline(never)]
+fn of_schema(schema: &'static Schema, value: Option<&Value>) -> Atom {
+    if schema.is_int_or_string {
+        return Atom::Scalar(ScalarType::Untyped);
+    }
+    match schema.ty.as_str() {
+        "boolean" => Atom::Scalar(ScalarType::Boolean),
+        "integer" | "number" => Atom::Scalar(ScalarType::Numeric),
+        "string" => Atom::Scalar(ScalarType::String),
+        "array" => {
+            let items = schema.items.as_deref();
+            let relation = match &schema.list {
+                ListType::Atomic => Relation::Atomic,
+                ListType::Set => Relation::Set,
+                ListType::Map(keys) => Relation::Keys(keys, items),
+            };
+            Atom::List(relation, items.map_or(TypeRef::Deduced, TypeRef::of_schema))
+        }
+        "object" => {
+            let item = match &schema.additional {
+                Some(Additional::Schema(schema)) => Some(TypeRef::of_schema(schema)),
+                Some(Additional::Allowed(true)) => Some(TypeRef::Deduced),
+                _ => schema.preserves_unknown.then_some(TypeRef::Deduced),
+            };
+            let fields = Some(Fields::Schema(schema)).filter(|_| !schema.properties.is_empty() || item.is_none());
+            Atom::Map { atomic: schema.is_atomic_map, fields, item }
+        }
+        _ => TypeRef::Deduced.atom(value),
     }
 }
 
@@ -136,7 +221,7 @@ fn of_field(ty: &'static Type, topology: &'static Topology, value: Option<&Value
                 Topology::Granular => false,
                 _ => fields.atomic,
             };
-            Atom::Map { atomic, fields: Some(fields), item: None }
+            Atom::Map { atomic, fields: Some(Fields::Struct(fields)), item: None }
         }
     }
 }
@@ -168,7 +253,15 @@ impl Relation {
         match self {
             Self::Atomic => Err("invalid indexing of non-associative list".to_owned()),
             Self::Set => set_element(item),
-            Self::Map(keys, fields) => keyed_element(keys, fields, item),
+            Self::Map(keys, fields) => {
+                let of_name = |name: &str| keys.iter().find(|key| key.name == name);
+                let default = |name: &str| of_name(name).and_then(|key| key_default(key, fields));
+                keyed_element(keys.iter().map(|key| key.name), &default, item)
+            }
+            Self::Keys(keys, items) => {
+                let default = |name: &str| Scalar::of(items?.properties.get(name)?.default.as_ref()?);
+                keyed_element(keys.iter().map(String::as_str), &default, item)
+            }
         }
     }
 }
@@ -183,24 +276,28 @@ fn set_element(item: &Value) -> Result<Element, String> {
     Err(why.to_owned())
 }
 
-fn keyed_element(keys: &[MapKey], of: Option<&Struct>, item: &Value) -> Result<Element, String> {
+/// The name of an item by its keys; `default` tells what a key is that the item leaves out.
+fn keyed_element<'a>(
+    keys: impl Iterator<Item = &'a str>,
+    default: &dyn Fn(&str) -> Option<Scalar>,
+    item: &Value,
+) -> Result<Element, String> {
     let fields = match item {
         Value::Object(fields) => fields,
         Value::Null => return Err("associative list with keys may not have a null element".to_owned()),
         _ => return Err("associative list with keys may not have non-map elements".to_owned()),
     };
-    let mut found = Vec::with_capacity(keys.len());
-    for key in keys {
-        let value = match fields.get(key.name) {
-            Some(value) => Scalar::of(value).ok_or_else(|| format!("the key field {:?} has parts", key.name))?,
-            None => key_default(key, of).ok_or_else(|| {
+    let mut found = Vec::new();
+    for name in keys {
+        let value = match fields.get(name) {
+            Some(value) => Scalar::of(value).ok_or_else(|| format!("the key field {name:?} has parts"))?,
+            None => default(name).ok_or_else(|| {
                 format!(
-                    "associative list with keys has an element that omits key field {:?} (and doesn't have default value)",
-                    key.name
+                    "associative list with keys has an element that omits key field {name:?} (and doesn't have default value)"
                 )
             })?,
         };
-        found.push((key.name.into(), value));
+        found.push((name.into(), value));
     }
     Ok(Element::key(found))
 }

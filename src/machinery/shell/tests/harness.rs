@@ -8,8 +8,8 @@ use expect_test::Expect;
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::{FileSystem, FileTree};
 use crate::machinery::shell::{
-    Flavor, Host, HttpAnswer, Lookup, NetworkAnswer, NetworkRequest, Output, Pid, Poll, ProcessTable, Signal, Spawn,
-    utilities,
+    Flavor, Host, HttpAnswer, Lookup, NetworkAnswer, NetworkRequest, Output, Pid, Poll, ProcessTable, Record,
+    RecordKind, Signal, Spawn, utilities,
 };
 use crate::machinery::time::Time;
 
@@ -69,22 +69,28 @@ impl Host for TestHost {
 fn network(request: &NetworkRequest) -> Option<NetworkAnswer> {
     let address = "10.0.0.7".to_owned();
     let server = "10.96.0.10:53".to_owned();
+    let of = |name: &str, data: &str| NetworkAnswer::Resolved {
+        server: server.clone(),
+        records: vec![Record {
+            name: format!("{name}.default.svc.cluster.local"),
+            kind: RecordKind::A,
+            data: data.to_owned(),
+        }],
+    };
     Some(match (request.host(), request) {
-        ("silent", _) => return None,
+        ("silent", NetworkRequest::Resolve(_)) => of("silent", "10.0.0.9"),
+        ("silent" | "10.0.0.9", _) => return None,
+        ("mute", NetworkRequest::Resolve(_)) => NetworkAnswer::TimedOut { address: "10.96.0.10".to_owned() },
         ("web", NetworkRequest::Http(request)) if request.port == 80 => {
             let body = format!("{} {}{}\n", request.method, request.path, String::from_utf8_lossy(&request.body));
             let status = if request.path.starts_with("/missing") { 404 } else { 200 };
             NetworkAnswer::Http(HttpAnswer { address, ..HttpAnswer::text(status, body) })
         }
-        ("web", NetworkRequest::Resolve { .. }) => NetworkAnswer::Resolved {
-            server,
-            name: "web.default.svc.cluster.local".to_owned(),
-            addresses: vec![address],
-        },
-        ("web", NetworkRequest::Connect { port: 80, .. } | NetworkRequest::Ping { .. }) => {
+        ("web", NetworkRequest::Resolve(_)) => of("web", &address),
+        ("10.0.0.7", NetworkRequest::Connect { port: 80, .. } | NetworkRequest::Ping { .. }) => {
             NetworkAnswer::Connected { address }
         }
-        ("web", _) => NetworkAnswer::Refused { address },
+        ("web" | "10.0.0.7", _) => NetworkAnswer::Refused { address },
         _ => NetworkAnswer::NameUnknown { server },
     })
 }

@@ -13,6 +13,7 @@ mod grep;
 mod load;
 mod network;
 mod printf;
+mod resolve;
 mod runners;
 mod sed;
 mod serve;
@@ -107,7 +108,7 @@ pub fn find(name: &str, argv: &[String]) -> Option<Box<dyn CommandRun>> {
         "curl" => transfer::curl(arguments),
         "cut" => text::cut(arguments),
         "dd" => load::dd(arguments),
-        "dig" | "host" | "getent" | "nslookup" => network::resolve(name, arguments),
+        "dig" | "host" | "getent" | "nslookup" => resolve::resolve(name, arguments),
         "egrep" | "fgrep" | "grep" => grep::grep(name, arguments),
         "env" | "nice" | "nohup" | "setsid" | "sudo" | "stdbuf" | "ionice" => runners::prefix(name, arguments),
         "find" => find::find(arguments),

@@ -1,104 +1,34 @@
-//! `nslookup` and its like, `nc`, `ping`.
+//! `nc` and `ping`.
 
 use std::time::Duration;
 
 use super::super::host::{CommandPoll, CommandRun, HttpRequest, NetworkAnswer, NetworkRequest};
 use super::super::io::{CommandIo, Input};
 use super::Arguments;
+use super::resolve::{Found, Target};
 use crate::machinery::time::Time;
 
 /// How long the kernel tries to connect.
 pub(super) const CONNECT_SECONDS: u64 = 130;
 
-#[derive(Clone, Debug)]
-struct Resolve {
-    tool: String,
-    name: Option<String>,
-    short: bool,
-    asked: bool,
-}
-
-/// `nslookup`, `dig`, `host` and `getent hosts`.
-pub(super) fn resolve(tool: &str, arguments: &[String]) -> Box<dyn CommandRun> {
-    let parsed = Arguments::parse(arguments, "t type");
-    let skip = |word: &&String| {
-        !matches!(word.as_str(), "hosts" | "ahosts" | "A" | "AAAA" | "IN" | "SRV" | "+short" | "+search")
-            && !word.starts_with('@')
-    };
-    let name = parsed.rest.iter().find(skip).cloned();
-    let short = parsed.rest.iter().any(|word| word == "+short");
-    Box::new(Resolve { tool: tool.to_owned(), name, short, asked: false })
-}
-
-impl CommandRun for Resolve {
-    fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
-        let Some(name) = self.name.clone() else {
-            io.complain("missing operand");
-            return CommandPoll::Exited(1);
-        };
-        if !self.asked {
-            self.asked = true;
-            let deadline = io.now() + Duration::from_secs(10);
-            return CommandPoll::Network(NetworkRequest::Resolve { name }, Some(deadline));
-        }
-        let (text, code) = match io.take_answer() {
-            Some(NetworkAnswer::Resolved { server, name: full, addresses }) => {
-                let address = server.split(':').next().unwrap_or_default();
-                let text = match self.tool.as_str() {
-                    "host" => addresses.iter().map(|a| format!("{full} has address {a}\n")).collect(),
-                    "getent" => addresses.iter().map(|a| format!("{a:<15}   {full}\n")).collect(),
-                    "dig" if self.short => addresses.iter().map(|a| format!("{a}\n")).collect(),
-                    "dig" => {
-                        let rows: String = addresses.iter().map(|a| format!("{full}.\t30\tIN\tA\t{a}\n")).collect();
-                        format!(";; ANSWER SECTION:\n{rows}\n;; SERVER: {address}#53({address}) (UDP)\n")
-                    }
-                    _ => {
-                        let rows: String = addresses.iter().map(|a| format!("Name:\t{full}\nAddress: {a}\n")).collect();
-                        format!("Server:\t\t{address}\nAddress:\t{server}\n\n{rows}\n")
-                    }
-                };
-                (text, 0)
-            }
-            Some(NetworkAnswer::NameUnknown { server }) => {
-                let address = server.split(':').next().unwrap_or_default();
-                match self.tool.as_str() {
-                    "host" => (format!("Host {name} not found: 3(NXDOMAIN)\n"), 1),
-                    "getent" => (String::new(), 2),
-                    "dig" => (String::new(), 0),
-                    _ => {
-                        let head = format!("Server:\t\t{address}\nAddress:\t{server}\n\n");
-                        (format!("{head}** server can't find {name}: NXDOMAIN\n\n"), 1)
-                    }
-                }
-            }
-            _ => (";; connection timed out; no servers could be reached\n\n".to_owned(), 1),
-        };
-        io.out(&text);
-        CommandPoll::Exited(code)
-    }
-
-    fn clone_box(&self) -> Box<dyn CommandRun> {
-        Box::new(self.clone())
-    }
-}
-
 /// The message for a connection that did not come about, and nothing for one that did.
-pub(super) fn failure(answer: &Option<NetworkAnswer>, host: &str, port: u16) -> Option<String> {
-    Some(match answer {
+fn failure(answer: &Option<NetworkAnswer>, host: &str, port: u16) -> Option<String> {
+    let (address, why) = match answer {
         Some(NetworkAnswer::Http(_) | NetworkAnswer::Connected { .. } | NetworkAnswer::Resolved { .. }) => return None,
-        Some(NetworkAnswer::NameUnknown { .. }) => format!("bad address '{host}'"),
-        Some(NetworkAnswer::Refused { address }) => format!("{host} ({address}:{port}): Connection refused"),
-        Some(NetworkAnswer::Unreachable) => format!("{host} ({host}:{port}): Host is unreachable"),
-        Some(NetworkAnswer::Reset | NetworkAnswer::Forward(_)) => {
-            format!("{host} ({host}:{port}): Connection reset by peer")
-        }
-        Some(NetworkAnswer::TimedOut) | None => format!("{host} ({host}:{port}): Operation timed out"),
-    })
+        Some(NetworkAnswer::NameUnknown { .. }) => return Some(format!("bad address '{host}'")),
+        Some(NetworkAnswer::Refused { address }) => (address.as_str(), "Connection refused"),
+        Some(NetworkAnswer::Unreachable { address }) => (address.as_str(), "Host is unreachable"),
+        Some(NetworkAnswer::Reset | NetworkAnswer::Forward(_)) => (host, "Connection reset by peer"),
+        Some(NetworkAnswer::TimedOut { address }) => (address.as_str(), "Operation timed out"),
+        None => return Some("timed out".to_owned()),
+    };
+    Some(format!("{host} ({address}:{port}): {why}"))
 }
 
 #[derive(Clone, Debug)]
 struct Netcat {
     parsed: Arguments,
+    target: Target,
     asked: bool,
     /// What a listener sends to the next who connects.
     input: Vec<u8>,
@@ -109,7 +39,8 @@ struct Netcat {
 /// `nc`.
 pub(super) fn netcat(arguments: &[String]) -> Box<dyn CommandRun> {
     let parsed = Arguments::parse(arguments, "p w e i s q");
-    Box::new(Netcat { parsed, asked: false, input: Vec::new(), ended: false, served: false })
+    let target = Target::new(parsed.rest.first().map_or("", String::as_str));
+    Box::new(Netcat { parsed, target, asked: false, input: Vec::new(), ended: false, served: false })
 }
 
 impl Netcat {
@@ -157,15 +88,23 @@ impl CommandRun for Netcat {
             return CommandPoll::Exited(1);
         };
         if !self.asked {
+            let address = match self.target.find(io, None) {
+                Found::Address(address) => address,
+                Found::Wait(poll) => return poll,
+                Found::Unknown | Found::Silence => {
+                    io.complain(&format!("bad address '{host}'"));
+                    return CommandPoll::Exited(1);
+                }
+            };
             self.asked = true;
             let seconds = self.parsed.value("w").and_then(|text| text.parse().ok()).unwrap_or(CONNECT_SECONDS);
             let deadline = io.now() + Duration::from_secs(seconds);
-            return CommandPoll::Network(NetworkRequest::Connect { host, port }, Some(deadline));
+            return CommandPoll::Network(NetworkRequest::Connect { host: address, port }, Some(deadline));
         }
         let answer = io.take_answer();
         if let Some(problem) = failure(&answer, &host, port) {
             // Without -v a scan that fails says nothing, as in most versions.
-            if self.parsed.has("v") || !self.parsed.has("z") || problem.starts_with("bad address") {
+            if self.parsed.has("v") || !self.parsed.has("z") {
                 io.complain(&problem);
             }
             return CommandPoll::Exited(1);
@@ -202,17 +141,18 @@ impl CommandRun for Netcat {
 #[derive(Clone, Debug)]
 struct Ping {
     parsed: Arguments,
+    target: Target,
     sent: u64,
     received: u64,
     waits: bool,
     next: Option<Time>,
-    address: Option<String>,
 }
 
 /// `ping`.
 pub(super) fn ping(arguments: &[String]) -> Box<dyn CommandRun> {
     let parsed = Arguments::parse(arguments, "c w W i s");
-    Box::new(Ping { parsed, sent: 0, received: 0, waits: false, next: None, address: None })
+    let target = Target::new(parsed.rest.first().map_or("", String::as_str));
+    Box::new(Ping { parsed, target, sent: 0, received: 0, waits: false, next: None })
 }
 
 impl Ping {
@@ -236,24 +176,24 @@ impl CommandRun for Ping {
             return CommandPoll::Exited(1);
         };
         let now = io.now();
+        let address = match self.target.find(io, None) {
+            Found::Address(address) => address,
+            Found::Wait(poll) => return poll,
+            Found::Unknown | Found::Silence => {
+                io.complain(&format!("bad address '{host}'"));
+                return CommandPoll::Exited(1);
+            }
+        };
+        if self.sent == 0 {
+            io.out(&format!("PING {host} ({address}): 56 data bytes\n"));
+        }
         let most: Option<u64> = self.parsed.value("c").and_then(|text| text.parse().ok());
         if self.waits {
             self.waits = false;
-            match io.take_answer() {
-                Some(NetworkAnswer::NameUnknown { .. }) => {
-                    io.complain(&format!("bad address '{host}'"));
-                    return CommandPoll::Exited(1);
-                }
-                Some(NetworkAnswer::Connected { address }) => {
-                    if self.address.is_none() {
-                        io.out(&format!("PING {host} ({address}): 56 data bytes\n"));
-                    }
-                    let line = format!("64 bytes from {address}: seq={} ttl=62 time=0.080 ms\n", self.sent - 1);
-                    self.address = Some(address);
-                    io.out(&line);
-                    self.received += 1;
-                }
-                _ => {}
+            if let Some(NetworkAnswer::Connected { .. }) = io.take_answer() {
+                let line = format!("64 bytes from {address}: seq={} ttl=62 time=0.080 ms\n", self.sent - 1);
+                io.out(&line);
+                self.received += 1;
             }
         }
         if most.is_some_and(|most| self.sent >= most) {
@@ -266,7 +206,7 @@ impl CommandRun for Ping {
         self.waits = true;
         let next = now + Duration::from_secs(1);
         self.next = Some(next);
-        CommandPoll::Network(NetworkRequest::Ping { host }, Some(next))
+        CommandPoll::Network(NetworkRequest::Ping { host: address }, Some(next))
     }
 
     fn clone_box(&self) -> Box<dyn CommandRun> {

@@ -7,32 +7,11 @@ use super::super::host::{CommandPoll, CommandRun, HttpAnswer, HttpRequest, Netwo
 use super::super::io::CommandIo;
 use super::Arguments;
 use super::network::CONNECT_SECONDS;
+use super::resolve::{Found, Target};
 use crate::machinery::time::Time;
 
 /// How many redirections are followed.
 const REDIRECTS_MAX: u32 = 20;
-
-/// A request for a URL; the scheme may be missing.
-fn request(url: &str) -> Option<HttpRequest> {
-    let (secure, rest) = match url.split_once("://") {
-        Some(("http", rest)) => (false, rest),
-        Some(("https", rest)) => (true, rest),
-        Some(_) => return None,
-        None => (false, url),
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let authority = authority.rsplit('@').next().unwrap_or_default();
-    let (host, port) = match authority.rsplit_once(':').filter(|(host, _)| !host.ends_with(':') && !host.contains("::"))
-    {
-        Some((host, port)) => (host, port.parse().ok()?),
-        None => (authority, if secure { 443 } else { 80 }),
-    };
-    let host = host.trim_matches(['[', ']']);
-    let path = path.split('#').next().unwrap_or_default();
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    (!host.is_empty()).then(|| HttpRequest { secure, ..HttpRequest::get(host, port, &path) })
-}
 
 /// The next request when an answer sends elsewhere.
 fn redirected(answer: &HttpAnswer, from: &HttpRequest) -> Option<HttpRequest> {
@@ -43,7 +22,7 @@ fn redirected(answer: &HttpAnswer, from: &HttpRequest) -> Option<HttpRequest> {
     if location.1.starts_with('/') {
         return Some(HttpRequest { path: location.1.clone(), ..from.clone() });
     }
-    request(&location.1)
+    HttpRequest::of_url(&location.1)
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +30,9 @@ struct Wget {
     parsed: Arguments,
     urls: Vec<String>,
     request: Option<HttpRequest>,
+    target: Target,
+    /// Whether the request is under way, and not only the question for the address.
+    sent: bool,
     redirects: u32,
     tries: u32,
     code: i32,
@@ -61,7 +43,8 @@ pub(super) fn wget(arguments: &[String]) -> Box<dyn CommandRun> {
     let parsed = Arguments::parse(arguments, "O T t P U o header post-data user-agent output-document timeout tries");
     let mut urls = parsed.rest.clone();
     urls.reverse();
-    Box::new(Wget { parsed, urls, request: None, redirects: 0, tries: 0, code: 0 })
+    let target = Target::default();
+    Box::new(Wget { parsed, urls, request: None, target, sent: false, redirects: 0, tries: 0, code: 0 })
 }
 
 impl Wget {
@@ -69,14 +52,40 @@ impl Wget {
         self.parsed.has("q quiet")
     }
 
-    fn send(&self, io: &CommandIo<'_>, request: HttpRequest) -> CommandPoll {
+    /// Sends a request once the address of its host is known.
+    fn send(&mut self, io: &mut CommandIo<'_>, request: HttpRequest) -> Option<CommandPoll> {
+        if self.target.host() != request.host {
+            self.target = Target::new(&request.host);
+        }
+        let address = match self.target.find(io, None) {
+            Found::Address(address) => address,
+            Found::Wait(poll) => {
+                self.request = Some(request);
+                return Some(poll);
+            }
+            Found::Unknown | Found::Silence => {
+                io.complain(&format!("bad address '{}'", request.host));
+                self.code = 1;
+                return None;
+            }
+        };
+        if !self.quiet() {
+            let (host, port) = (&request.host, request.port);
+            let default = if request.secure { 443 } else { 80 };
+            let shown = if port == default { host.clone() } else { format!("{host}:{port}") };
+            io.write(2, format!("Connecting to {shown} ({address}:{port})\n").as_bytes());
+        }
+        let request = HttpRequest { address, ..request };
+        self.request = Some(request.clone());
+        self.sent = true;
         let seconds = self.parsed.value("T timeout").and_then(|text| text.parse().ok()).unwrap_or(CONNECT_SECONDS);
-        CommandPoll::Network(NetworkRequest::Http(request), Some(io.now() + Duration::from_secs(seconds)))
+        let deadline = io.now() + Duration::from_secs(seconds);
+        Some(CommandPoll::Network(NetworkRequest::Http(request), Some(deadline)))
     }
 
     fn next(&mut self, io: &mut CommandIo<'_>) -> Option<CommandPoll> {
         let url = self.urls.pop()?;
-        let Some(mut request) = request(&url) else {
+        let Some(mut request) = HttpRequest::of_url(&url) else {
             io.complain(&format!("not an http or ftp url: {url}"));
             return Some(CommandPoll::Exited(1));
         };
@@ -91,14 +100,16 @@ impl Wget {
             request.body = body.as_bytes().to_vec();
         }
         self.redirects = 0;
-        self.request = Some(request.clone());
-        Some(self.send(io, request))
+        self.send(io, request)
     }
 
     /// Puts the body where it belongs; the exit code.
     fn save(&self, io: &mut CommandIo<'_>, answer: &HttpAnswer, request: &HttpRequest) -> i32 {
         let length = answer.body.len();
         if self.parsed.has("spider") {
+            if !self.quiet() {
+                io.write(2, b"remote file exists\n");
+            }
             return 0;
         }
         let target = self.parsed.value("O output-document").map_or_else(
@@ -142,19 +153,16 @@ impl Wget {
     }
 
     fn answered(&mut self, io: &mut CommandIo<'_>, request: HttpRequest) -> Option<CommandPoll> {
-        let answer = io.take_answer();
-        let (host, port) = (&request.host, request.port);
-        if !self.quiet()
-            && let Some(NetworkAnswer::Http(HttpAnswer { address, .. }) | NetworkAnswer::Refused { address }) = &answer
-        {
-            io.write(2, format!("Connecting to {host}:{port} ({address}:{port})\n").as_bytes());
+        if !std::mem::replace(&mut self.sent, false) {
+            return self.send(io, request);
         }
+        let answer = io.take_answer();
+        let address = &request.address;
         let problem = match answer {
             Some(NetworkAnswer::Http(answer)) => {
                 if let Some(next) = redirected(&answer, &request).filter(|_| self.redirects < REDIRECTS_MAX) {
                     self.redirects += 1;
-                    self.request = Some(next.clone());
-                    return Some(self.send(io, next));
+                    return self.send(io, next);
                 }
                 if answer.status < 400 {
                     self.code = self.code.max(self.save(io, &answer, &request));
@@ -162,15 +170,17 @@ impl Wget {
                 }
                 format!("server returned error: HTTP/1.1 {} {}", answer.status, answer.reason())
             }
-            Some(NetworkAnswer::NameUnknown { .. }) => format!("bad address '{host}'"),
-            Some(NetworkAnswer::Refused { address }) => {
+            Some(NetworkAnswer::NameUnknown { .. }) => format!("bad address '{}'", request.host),
+            Some(NetworkAnswer::Refused { .. }) => {
                 format!("can't connect to remote host ({address}): Connection refused")
             }
-            Some(NetworkAnswer::Unreachable) => format!("can't connect to remote host ({host}): Host is unreachable"),
-            Some(NetworkAnswer::TimedOut) if !self.parsed.has("T timeout") => {
-                format!("can't connect to remote host ({host}): Operation timed out")
+            Some(NetworkAnswer::Unreachable { .. }) => {
+                format!("can't connect to remote host ({address}): Host is unreachable")
             }
-            Some(NetworkAnswer::TimedOut) | None => "download timed out".to_owned(),
+            Some(NetworkAnswer::TimedOut { .. }) if !self.parsed.has("T timeout") => {
+                format!("can't connect to remote host ({address}): Operation timed out")
+            }
+            Some(NetworkAnswer::TimedOut { .. }) | None => "download timed out".to_owned(),
             Some(_) => "error getting response".to_owned(),
         };
         io.complain(&problem);
@@ -191,7 +201,12 @@ impl CommandRun for Wget {
         {
             return poll;
         }
-        self.next(io).unwrap_or(CommandPoll::Exited(self.code))
+        while !self.urls.is_empty() {
+            if let Some(poll) = self.next(io) {
+                return poll;
+            }
+        }
+        CommandPoll::Exited(self.code)
     }
 
     fn clone_box(&self) -> Box<dyn CommandRun> {
@@ -204,6 +219,9 @@ struct Curl {
     parsed: Arguments,
     urls: Vec<String>,
     request: Option<HttpRequest>,
+    target: Target,
+    /// Whether the request is under way, and not only the question for the address.
+    connects: bool,
     redirects: u32,
     retries: u32,
     sent: Option<Time>,
@@ -220,7 +238,18 @@ pub(super) fn curl(arguments: &[String]) -> Box<dyn CommandRun> {
     let mut urls: Vec<String> =
         parsed.rest.iter().cloned().chain(parsed.values("url").iter().map(|url| (*url).to_owned())).collect();
     urls.reverse();
-    Box::new(Curl { parsed, urls, request: None, redirects: 0, retries: 0, sent: None, pause: None, code: 0 })
+    Box::new(Curl {
+        parsed,
+        urls,
+        request: None,
+        target: Target::default(),
+        connects: false,
+        redirects: 0,
+        retries: 0,
+        sent: None,
+        pause: None,
+        code: 0,
+    })
 }
 
 impl Curl {
@@ -236,14 +265,47 @@ impl Curl {
         limits.into_iter().flatten().min().unwrap_or(Duration::from_secs(CONNECT_SECONDS))
     }
 
-    fn send(&mut self, io: &CommandIo<'_>, request: HttpRequest) -> CommandPoll {
+    /// Begins a request: finds the address of its host first.
+    fn send(&mut self, io: &mut CommandIo<'_>, request: HttpRequest) -> Option<CommandPoll> {
         self.sent = Some(io.now());
-        self.request = Some(request.clone());
-        CommandPoll::Network(NetworkRequest::Http(request), Some(io.now() + self.limit()))
+        self.target = Target::new(self.fixed_address(&request).as_deref().unwrap_or(&request.host));
+        self.connect(io, request)
+    }
+
+    /// What `--resolve host:port:address` says.
+    fn fixed_address(&self, request: &HttpRequest) -> Option<String> {
+        let wanted = format!("{}:{}:", request.host, request.port);
+        self.parsed.values("resolve").iter().find_map(|text| text.strip_prefix(&wanted)).map(str::to_owned)
+    }
+
+    fn connect(&mut self, io: &mut CommandIo<'_>, request: HttpRequest) -> Option<CommandPoll> {
+        let deadline = self.sent.unwrap_or_else(|| io.now()) + self.limit();
+        let is_limited = self.parsed.has("m max-time connect-timeout");
+        match self.target.find(io, is_limited.then_some(deadline)) {
+            Found::Address(address) => {
+                let request = HttpRequest { address, ..request };
+                self.request = Some(request.clone());
+                self.connects = true;
+                Some(CommandPoll::Network(NetworkRequest::Http(request), Some(deadline)))
+            }
+            Found::Wait(poll) => {
+                self.request = Some(request);
+                Some(poll)
+            }
+            Found::Silence if is_limited && io.now() >= deadline => {
+                let millis = self.limit().as_millis();
+                self.fail(io, 28, &format!("Resolving timed out after {millis} milliseconds"));
+                None
+            }
+            Found::Unknown | Found::Silence => {
+                self.fail(io, 6, &format!("Could not resolve host: {}", request.host));
+                None
+            }
+        }
     }
 
     fn build(&self, io: &mut CommandIo<'_>, url: &str) -> Option<HttpRequest> {
-        let mut request = request(url)?;
+        let mut request = HttpRequest::of_url(url)?;
         let mut data = self.parsed.values("d data data-raw data-binary data-urlencode json").join("&");
         if let Some(name) = data.strip_prefix('@') {
             let name = name.to_owned();
@@ -342,6 +404,9 @@ impl Curl {
 
     /// Deals with what came back; a poll when there is more to wait for.
     fn answered(&mut self, io: &mut CommandIo<'_>, request: HttpRequest) -> Option<CommandPoll> {
+        if !std::mem::replace(&mut self.connects, false) {
+            return self.connect(io, request);
+        }
         let answer = io.take_answer();
         let (host, port) = (request.host.clone(), request.port);
         let millis = self.sent.map_or(Duration::ZERO, |sent| io.now().since(sent)).as_millis();
@@ -361,12 +426,12 @@ impl Curl {
                 let follows = self.parsed.has("L location") && self.redirects < REDIRECTS_MAX;
                 if let Some(next) = redirected(&answer, &request).filter(|_| follows) {
                     self.redirects += 1;
-                    return Some(self.send(io, next));
+                    return self.send(io, next);
                 }
                 self.show(io, &request, &answer);
             }
             Some(NetworkAnswer::NameUnknown { .. }) => self.fail(io, 6, &format!("Could not resolve host: {host}")),
-            Some(NetworkAnswer::Refused { .. } | NetworkAnswer::Unreachable) => {
+            Some(NetworkAnswer::Refused { .. } | NetworkAnswer::Unreachable { .. }) => {
                 let text =
                     format!("Failed to connect to {host} port {port} after {millis} ms: Couldn't connect to server");
                 self.fail(io, 7, &text);
@@ -377,7 +442,7 @@ impl Curl {
             Some(NetworkAnswer::Connected { .. } | NetworkAnswer::Resolved { .. }) => {
                 self.fail(io, 52, "Empty reply from server");
             }
-            Some(NetworkAnswer::TimedOut) | None => {
+            Some(NetworkAnswer::TimedOut { .. }) | None => {
                 let text = if self.parsed.has("m max-time") || self.parsed.has("connect-timeout") {
                     format!("Connection timed out after {millis} milliseconds")
                 } else {
@@ -397,8 +462,10 @@ impl CommandRun for Curl {
                 return CommandPoll::Until(until);
             }
             self.pause = None;
-            if let Some(request) = self.request.take() {
-                return self.send(io, request);
+            if let Some(request) = self.request.take()
+                && let Some(poll) = self.send(io, request)
+            {
+                return poll;
             }
         }
         if let Some(request) = self.request.take()
@@ -406,27 +473,25 @@ impl CommandRun for Curl {
         {
             return poll;
         }
-        let Some(url) = self.urls.pop() else {
-            if self.sent.is_none() {
-                io.write(
-                    2,
-                    b"curl: (2) no URL specified\ncurl: try 'curl --help' or 'curl --manual' for more information\n",
-                );
-                return CommandPoll::Exited(2);
-            }
-            return CommandPoll::Exited(self.code);
-        };
-        match self.build(io, &url) {
-            Some(request) => {
-                (self.redirects, self.retries) = (0, 0);
-                self.send(io, request)
-            }
-            None => {
+        if self.urls.is_empty() && self.sent.is_none() {
+            io.write(
+                2,
+                b"curl: (2) no URL specified\ncurl: try 'curl --help' or 'curl --manual' for more information\n",
+            );
+            return CommandPoll::Exited(2);
+        }
+        while let Some(url) = self.urls.pop() {
+            let Some(request) = self.build(io, &url) else {
                 self.sent = Some(io.now());
                 self.fail(io, 3, "URL rejected: Malformed input to a URL function");
-                CommandPoll::Exited(3)
+                return CommandPoll::Exited(3);
+            };
+            (self.redirects, self.retries) = (0, 0);
+            if let Some(poll) = self.send(io, request) {
+                return poll;
             }
         }
+        CommandPoll::Exited(self.code)
     }
 
     fn clone_box(&self) -> Box<dyn CommandRun> {

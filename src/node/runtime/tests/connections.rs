@@ -166,9 +166,12 @@ fn requests_leave_the_pod_and_come_back() {
     .assert_eq(&world.log(&id));
     expect![[r#"
         [0.00s] started
+        [0.00s] request Resolve(Question { name: "web-0.web", kind: A, search: true, hosts_file: true, server: None })
         [0.00s] request GET web-0.web:8080/a
-        [0.00s] request Resolve { name: "web" }
+        [0.00s] request Resolve(Question { name: "web", kind: A, search: true, hosts_file: false, server: None })
+        [0.00s] request Resolve(Question { name: "silent", kind: A, search: true, hosts_file: true, server: None })
         [0.00s] request GET silent:80/, not answered
+        [4.00s] request Resolve(Question { name: "other", kind: A, search: true, hosts_file: true, server: None })
         [4.00s] request GET other:80/file
         [4.00s] died: 0 Completed
     "#]]

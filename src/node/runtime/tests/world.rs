@@ -7,7 +7,7 @@ use expect_test::Expect;
 
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::MountPoint;
-use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, Stream};
+use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, Record, RecordKind, Stream};
 use crate::machinery::time::Time;
 use crate::node::runtime::catalogue::Catalogue;
 use crate::node::runtime::{
@@ -186,6 +186,10 @@ impl World {
 /// What the world outside of the pod answers.
 fn outside(request: &NetworkRequest) -> Option<NetworkAnswer> {
     match request {
+        NetworkRequest::Resolve(question) if question.hosts_file => {
+            let record = Record { name: question.name.clone(), kind: RecordKind::A, data: "10.0.0.9".to_owned() };
+            Some(NetworkAnswer::Resolved { server: String::new(), records: vec![record] })
+        }
         _ if request.host() == "silent" => None,
         NetworkRequest::Http(http) => {
             let answer = HttpAnswer::text(200, format!("{} says {} from {}\n", http.host, http.path, http.client));

@@ -1,0 +1,173 @@
+//! A node changes nothing but itself and the pods on it.
+//!
+//! `kubernetes/plugin/pkg/admission/noderestriction`. Looked at are users that are nodes; the kubelets of the cluster
+//! itself keep to it by what they are.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+
+use super::{Attributes, forbidden};
+use crate::api::{Object, Subresource};
+use crate::apiserver::User;
+use crate::apiserver::authorization::{COMPONENTS, node_identity};
+use crate::machinery::status::Status;
+
+/// What pods that a kubelet makes for itself carry.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Labels that only administrators may write: `node-restriction.kubernetes.io/…`.
+const RESTRICTED: &str = "node-restriction.kubernetes.io";
+/// Labels of Kubernetes's own that kubelets write: `kubeletapis.IsKubeletLabel`.
+const KUBELET_LABELS: [&str; 12] = [
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type",
+    "beta.kubernetes.io/os",
+    "failure-domain.beta.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "kubernetes.io/arch",
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "node.kubernetes.io/windows-build",
+];
+/// And those below these.
+const KUBELET_LABEL_NAMESPACES: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.io"];
+
+/// Refuses what a node may not write.
+pub(super) fn admit(user: &User, object: &Object, attributes: Attributes<'_>) -> Result<(), Status> {
+    if user.groups.iter().any(|group| group == COMPONENTS) {
+        return Ok(());
+    }
+    let Some(node) = node_identity(user) else { return Ok(()) };
+    let refused = |why: Option<String>| why.map_or(Ok(()), |why| Err(forbidden(object, &why)));
+    match (object, attributes.old, attributes.subresource) {
+        (Object::Pod(pod), None, None) => refused(new_pod(node, pod)),
+        (Object::Pod(new), Some(Object::Pod(old)), Some(Subresource::Status)) => refused(pod_status(node, new, old)),
+        (Object::Pod(_), Some(_), None) => refused(Some(format!(
+            "unexpected operation \"UPDATE\", node {node:?} can only create and delete mirror pods"
+        ))),
+        (Object::Pod(_), _, Some(Subresource::Binding | Subresource::Resize | Subresource::EphemeralContainers)) => {
+            let name = attributes.subresource.map_or("", Subresource::as_str);
+            let why = format!("unexpected pod subresource {name:?}, only 'status' and 'eviction' are allowed");
+            refused(Some(why))
+        }
+        (Object::Node(new), old, _) => refused(own_node(node, new, old)),
+        (Object::PersistentVolumeClaim(_), _, None) => refused(Some("may only update PVC status".to_owned())),
+        (Object::Lease(lease), ..) => {
+            let metadata = &lease.metadata;
+            if metadata.namespace.as_deref() != Some("kube-node-lease") {
+                let why = "can only access leases in the \"kube-node-lease\" system namespace";
+                return refused(Some(why.to_owned()));
+            }
+            let is_own = metadata.name.as_deref() == Some(node);
+            refused(
+                (!is_own).then(|| "can only access node lease with the same name as the requesting node".to_owned()),
+            )
+        }
+        (Object::CSINode(csi), ..) => {
+            let is_own = csi.metadata.name.as_deref() == Some(node);
+            refused((!is_own).then(|| "can only access CSINode with the same name as the requesting node".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `admitPodCreate`.
+fn new_pod(node: &str, pod: &Pod) -> Option<String> {
+    let annotations = pod.metadata.annotations.as_ref();
+    if !annotations.is_some_and(|annotations| annotations.contains_key(MIRROR)) {
+        return Some(format!("pod does not have {MIRROR:?} annotation, node {node:?} can only create mirror pods"));
+    }
+    let spec = pod.spec.as_ref()?;
+    if spec.node_name.as_deref() != Some(node) {
+        return Some(format!("node {node:?} can only create pods with spec.nodeName set to itself"));
+    }
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or(&[]);
+    let [owner] = owners else {
+        let which = if owners.is_empty() { "an" } else { "a single" };
+        return Some(format!("node {node:?} can only create pods with {which} owner reference set to itself"));
+    };
+    if (owner.api_version.as_str(), owner.kind.as_str(), owner.name.as_str()) != ("v1", "Node", node) {
+        return Some(format!("node {node:?} can only create pods with an owner reference set to itself"));
+    }
+    if owner.controller != Some(true) {
+        return Some(format!("node {node:?} can only create pods with a controller owner reference set to itself"));
+    }
+    if owner.block_owner_deletion == Some(true) {
+        return Some(format!("node {node:?} must not set blockOwnerDeletion on an owner reference"));
+    }
+    let has_account = spec.service_account_name.as_deref().is_some_and(|name| !name.is_empty());
+    has_account.then(|| format!("node {node:?} can not create pods that reference a service account"))
+}
+
+/// `admitPodStatus`.
+fn pod_status(node: &str, new: &Pod, old: &Pod) -> Option<String> {
+    if old.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) != Some(node) {
+        return Some(format!("node {node:?} can only update pod status for pods with spec.nodeName set to itself"));
+    }
+    let differs = new.metadata.labels != old.metadata.labels;
+    differs.then(|| format!("node {node:?} cannot update labels through pod status"))
+}
+
+/// `admitNode`.
+fn own_node(node: &str, new: &Node, old: Option<&Object>) -> Option<String> {
+    let name = new.metadata.name.as_deref().unwrap_or("");
+    if name != node {
+        return Some(format!("node {node:?} is not allowed to modify node {name:?}"));
+    }
+    let none = BTreeMap::new();
+    let labels = |node: &'_ Node| node.metadata.labels.clone().unwrap_or_default();
+    let Some(Object::Node(old)) = old else {
+        let wrong = forbidden_labels(&labels(new), &none);
+        return (!wrong.is_empty())
+            .then(|| format!("node {node:?} is not allowed to set the following labels: {}", wrong.join(", ")));
+    };
+    let taints = |node: &Node| node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+    if taints(new) != taints(old) {
+        return Some(format!("node {node:?} is not allowed to modify taints"));
+    }
+    let wrong = forbidden_labels(&labels(new), &labels(old));
+    (!wrong.is_empty()).then(|| format!("is not allowed to modify labels: {}", wrong.join(", ")))
+}
+
+/// The labels that differ and that a node may not write: `getForbiddenLabels`.
+fn forbidden_labels(new: &BTreeMap<String, String>, old: &BTreeMap<String, String>) -> Vec<String> {
+    let within = |namespace: &str, of: &str| namespace == of || namespace.ends_with(&format!(".{of}"));
+    let is_forbidden = |key: &&String| {
+        let namespace = key.split_once('/').map_or("", |(namespace, _)| namespace);
+        if within(namespace, RESTRICTED) {
+            return true;
+        }
+        let is_kubernetes = within(namespace, "kubernetes.io") || within(namespace, "k8s.io");
+        let is_kubelet = KUBELET_LABELS.contains(&key.as_str())
+            || KUBELET_LABEL_NAMESPACES.iter().any(|known| within(namespace, known));
+        is_kubernetes && !is_kubelet
+    };
+    let mut keys: Vec<&String> = new.keys().chain(old.keys()).filter(|key| new.get(*key) != old.get(*key)).collect();
+    keys.sort();
+    keys.dedup();
+    keys.into_iter().filter(is_forbidden).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_kubernetes_are_not_a_nodes_to_write() {
+        let labels =
+            |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), String::new())).collect::<BTreeMap<_, _>>();
+        let new = labels(&[
+            "app",
+            "kubernetes.io/arch",
+            "node.kubernetes.io/x",
+            "x.kubernetes.io/y",
+            "node-restriction.kubernetes.io/z",
+            "node-role.kubernetes.io/a",
+        ]);
+        let wrong = forbidden_labels(&new, &labels(&["app", "x.kubernetes.io/y"]));
+        assert_eq!(wrong, ["node-restriction.kubernetes.io/z", "node-role.kubernetes.io/a"]);
+    }
+}

@@ -1,0 +1,307 @@
+//! What each metric of an autoscaler asks for: the number of replicas, the metric's status, and what it is called.
+//!
+//! Follows `computeReplicasForMetric` and the `computeStatusFor…` functions of
+//! `kubernetes/pkg/controller/podautoscaler/horizontal.go`.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::autoscaling::v2::{
+    ContainerResourceMetricStatus, ExternalMetricStatus, HorizontalPodAutoscaler, MetricIdentifier, MetricSpec,
+    MetricStatus, MetricTarget, MetricValueStatus, ObjectMetricStatus, PodsMetricStatus, ResourceMetricStatus,
+};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use crate::api::Resource;
+use crate::client::{Client, ClientError};
+use crate::machinery::quantity::{Format, Quantity};
+
+use super::metrics;
+use super::replica_calculator::{self as calculator, Proposal, Scene, Tolerances};
+
+/// `--horizontal-pod-autoscaler-tolerance`.
+const TOLERANCE: f64 = 0.1;
+
+/// What a metric asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Asked {
+    pub replicas: i32,
+    /// What the metric is called in messages.
+    pub name: String,
+    pub status: MetricStatus,
+}
+
+/// Why a metric asks for nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// The reason of the event and of the condition.
+    pub reason: &'static str,
+    /// What both say.
+    pub why: String,
+    /// How the failure is told where all metrics are summed up.
+    pub summary: String,
+}
+
+/// The target as its scale tells it.
+#[derive(Clone, Debug)]
+pub(super) struct Scale {
+    /// How many replicas are wanted.
+    pub wanted: i32,
+    /// How many there are.
+    pub there: i32,
+    /// Which pods they are.
+    pub selector: String,
+    /// Those pods.
+    pub pods: Vec<Arc<Pod>>,
+}
+
+/// How far off a metric may be: the autoscaler's own word, or the controller's.
+fn tolerances(autoscaler: &HorizontalPodAutoscaler) -> Tolerances {
+    let behavior = autoscaler.spec.behavior.as_ref();
+    let of = |amount: Option<&ApiQuantity>| amount.map_or(TOLERANCE, |amount| Quantity::of(amount).as_f64());
+    Tolerances {
+        scale_up: of(behavior.and_then(|it| it.scale_up.as_ref()?.tolerance.as_ref())),
+        scale_down: of(behavior.and_then(|it| it.scale_down.as_ref()?.tolerance.as_ref())),
+    }
+}
+
+fn milli(amount: &ApiQuantity) -> i64 {
+    Quantity::of(amount).milli_value()
+}
+
+fn quantity(milli: i64) -> ApiQuantity {
+    Quantity::new_milli(milli, Format::DecimalSI).to_api()
+}
+
+fn average(raw: i64) -> MetricValueStatus {
+    MetricValueStatus { average_value: Some(quantity(raw)), ..MetricValueStatus::default() }
+}
+
+fn value(raw: i64) -> MetricValueStatus {
+    MetricValueStatus { value: Some(quantity(raw)), ..MetricValueStatus::default() }
+}
+
+/// A `*LabelSelector` as Go prints it with `%+v`.
+fn go_selector(selector: Option<&LabelSelector>) -> String {
+    let Some(selector) = selector else { return "nil".to_owned() };
+    let labels: Vec<String> =
+        selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}: {value},")).collect();
+    let expressions = selector.match_expressions.iter().flatten().map(|it| {
+        let values: Vec<&str> = it.values.iter().flatten().map(String::as_str).collect();
+        format!("LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},", it.key, it.operator, values.join(" "))
+    });
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{}}},MatchExpressions:[]LabelSelectorRequirement{{{}}},}}",
+        labels.concat(),
+        expressions.collect::<String>()
+    )
+}
+
+/// The metric that is looked at, with all that this takes.
+pub(super) struct Look<'a, 'c> {
+    pub autoscaler: &'a HorizontalPodAutoscaler,
+    pub scale: &'a Scale,
+    pub client: &'a mut Client<'c>,
+}
+
+impl Look<'_, '_> {
+    fn scene(&self) -> Scene<'_> {
+        Scene {
+            current: self.scale.wanted,
+            pods: &self.scale.pods,
+            tolerances: tolerances(self.autoscaler),
+            now: self.client.now,
+        }
+    }
+
+    fn namespace(&self) -> String {
+        self.autoscaler.namespace().to_owned()
+    }
+
+    /// What a metric asks for.
+    pub(super) fn ask(&mut self, metric: &MetricSpec) -> Result<Result<Asked, Failure>, ClientError> {
+        match metric.type_.as_str() {
+            "Resource" => {
+                let Some(source) = &metric.resource else { return Ok(Err(unknown(metric))) };
+                let asked = self.resource(&source.name, "", &source.target)?;
+                Ok(asked
+                    .map_err(|why| failure("FailedGetResourceMetric", why, &format!("{} resource", source.name)))
+                    .map(|(replicas, name, current)| Asked {
+                        replicas,
+                        name,
+                        status: MetricStatus {
+                            type_: "Resource".to_owned(),
+                            resource: Some(ResourceMetricStatus { name: source.name.clone(), current }),
+                            ..MetricStatus::default()
+                        },
+                    }))
+            }
+            "ContainerResource" => {
+                let Some(source) = &metric.container_resource else { return Ok(Err(unknown(metric))) };
+                let asked = self.resource(&source.name, &source.container, &source.target)?;
+                let what = format!("{} container", source.name);
+                Ok(asked.map_err(|why| failure("FailedGetContainerResourceMetric", why, &what)).map(
+                    |(replicas, name, current)| Asked {
+                        replicas,
+                        name,
+                        status: MetricStatus {
+                            type_: "ContainerResource".to_owned(),
+                            container_resource: Some(ContainerResourceMetricStatus {
+                                name: source.name.clone(),
+                                container: source.container.clone(),
+                                current,
+                            }),
+                            ..MetricStatus::default()
+                        },
+                    },
+                ))
+            }
+            "Pods" => Ok(self.pods(metric).map_err(|why| failure("FailedGetPodsMetric", why, "pods"))),
+            "Object" => Ok(self.object(metric)?.map_err(|why| failure("FailedGetObjectMetric", why, "object"))),
+            "External" => Ok(self.external(metric)?.map_err(|why| failure("FailedGetExternalMetric", why, "external"))),
+            _ => Ok(Err(unknown(metric))),
+        }
+    }
+
+    /// `computeStatusForResourceMetricGeneric`.
+    fn resource(
+        &mut self,
+        resource: &str,
+        container: &str,
+        target: &MetricTarget,
+    ) -> Result<Result<(i32, String, MetricValueStatus), String>, ClientError> {
+        let namespace = self.namespace();
+        let found = metrics::of_resource(self.client, (&namespace, &self.scale.selector), container, resource)?;
+        let found = found.map_err(|why| format!("unable to get metrics for resource {resource}: {why}"));
+        if let Some(amount) = &target.average_value {
+            let proposal = found.and_then(|found| calculator::by_average(self.scene(), found, milli(amount), resource));
+            return Ok(
+                proposal.map(|Proposal { replicas, raw, .. }| (replicas, format!("{resource} resource"), average(raw)))
+            );
+        }
+        let Some(percent) = target.average_utilization else {
+            let why = "invalid resource metric source: neither an average utilization target nor an average value \
+                       (usage) target was set";
+            return Ok(Err(why.to_owned()));
+        };
+        let proposal =
+            found.and_then(|found| calculator::by_utilization(self.scene(), found, percent, container, resource));
+        Ok(proposal
+            .map(|Proposal { replicas, utilization, raw }| {
+                let name = format!("{resource} resource utilization (percentage of request)");
+                (replicas, name, MetricValueStatus { average_utilization: Some(utilization), ..average(raw) })
+            })
+            .map_err(|why| format!("failed to get {resource} utilization: {why}")))
+    }
+
+    /// `computeStatusForPodsMetric`.
+    fn pods(&self, metric: &MetricSpec) -> Result<Asked, String> {
+        let source = metric.pods.as_ref().ok_or_else(|| unknown(metric).why)?;
+        let name = &source.metric.name;
+        let target = source.target.average_value.as_ref().map_or(0, milli);
+        let found = metrics::of_pods(&self.scale.pods, name, self.client.now)
+            .map_err(|why| format!("unable to get metric {name}: {why}"))?;
+        let Proposal { replicas, raw, .. } = calculator::by_average(self.scene(), found, target, "")?;
+        let status = PodsMetricStatus { metric: source.metric.clone(), current: average(raw) };
+        Ok(Asked {
+            replicas,
+            name: format!("pods metric {name}"),
+            status: MetricStatus { type_: "Pods".to_owned(), pods: Some(status), ..MetricStatus::default() },
+        })
+    }
+
+    /// `computeStatusForObjectMetric`.
+    fn object(&mut self, metric: &MetricSpec) -> Result<Result<Asked, String>, ClientError> {
+        let Some(source) = &metric.object else { return Ok(Err(unknown(metric).why)) };
+        let (name, described) = (&source.metric.name, &source.described_object);
+        let namespace = self.namespace();
+        let found = match metrics::of_object(self.client, &namespace, described, name)? {
+            Ok(found) => found,
+            Err(why) => {
+                let place = format!("{} {namespace}/{}", described.kind, described.name);
+                return Ok(Err(format!("unable to get metric {name}: {why} on {place}")));
+            }
+        };
+        let called = format!("{} metric {name}", described.kind);
+        let status = |current| MetricStatus {
+            type_: "Object".to_owned(),
+            object: Some(ObjectMetricStatus {
+                current,
+                described_object: described.clone(),
+                metric: source.metric.clone(),
+            }),
+            ..MetricStatus::default()
+        };
+        Ok(self.of_whole(found, &source.target, called, &status))
+    }
+
+    /// `computeStatusForExternalMetric`.
+    fn external(&mut self, metric: &MetricSpec) -> Result<Result<Asked, String>, ClientError> {
+        let Some(source) = &metric.external else { return Ok(Err(unknown(metric).why)) };
+        let MetricIdentifier { name, selector } = &source.metric;
+        let namespace = self.namespace();
+        let selector = go_selector(selector.as_ref());
+        let found = match metrics::external(self.client, &namespace, name)? {
+            Ok(found) => found,
+            Err(why) => {
+                return Ok(Err(format!("unable to get external metric {namespace}/{name}/{selector}: {why}")));
+            }
+        };
+        let called = format!("external metric {name}({selector})");
+        let status = |current| MetricStatus {
+            type_: "External".to_owned(),
+            external: Some(ExternalMetricStatus { current, metric: source.metric.clone() }),
+            ..MetricStatus::default()
+        };
+        Ok(self.of_whole(found, &source.target, called, &status))
+    }
+
+    /// What a number for all replicas together asks for.
+    fn of_whole(
+        &self,
+        found: i64,
+        target: &MetricTarget,
+        name: String,
+        status: &dyn Fn(MetricValueStatus) -> MetricStatus,
+    ) -> Result<Asked, String> {
+        if let Some(amount) = &target.average_value {
+            let Proposal { replicas, raw, .. } =
+                calculator::by_share(self.scene(), self.scale.there, found, milli(amount));
+            return Ok(Asked { replicas, name, status: status(average(raw)) });
+        }
+        let Some(amount) = &target.value else {
+            let why = "invalid metric source: neither a value target nor an average value target was set";
+            return Err(why.to_owned());
+        };
+        let Proposal { replicas, raw, .. } = calculator::by_value(self.scene(), found, milli(amount))?;
+        Ok(Asked { replicas, name, status: status(value(raw)) })
+    }
+}
+
+fn failure(reason: &'static str, why: String, what: &str) -> Failure {
+    let summary = format!("failed to get {what} metric value: {why}");
+    Failure { reason, why, summary }
+}
+
+fn unknown(metric: &MetricSpec) -> Failure {
+    let why = format!("unknown metric source type {:?}", metric.type_);
+    Failure { reason: "InvalidMetricSourceType", summary: why.clone(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn selectors_are_printed_as_go_does() {
+        assert_eq!(go_selector(None), "nil");
+        let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let selector = LabelSelector { match_labels: Some(labels), match_expressions: None };
+        let printed =
+            "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{},}";
+        assert_eq!(go_selector(Some(&selector)), printed);
+    }
+}

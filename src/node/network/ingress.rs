@@ -1,0 +1,331 @@
+//! The ingress controller: brings HTTP requests from outside to Services, by their host and path.
+//!
+//! Guarantees that a request is answered by a ready endpoint of the Service that the most exact rule names, as old as the
+//! last event that reached the controller, and that Ingresses tell its address. Watches Ingresses, IngressClasses,
+//! Services and EndpointSlices. Follows ingress-nginx as kind installs it: class `nginx`, and Ingresses without a class.
+//!
+//! Not simulated: the pods that it runs in, certificates, the time of a reload, most annotations. Of these there are
+//! `canary` with its weight and header, `rewrite-target`, `use-regex`, `ssl-redirect` and `force-ssl-redirect`.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress, IngressBackend, IngressClass};
+
+use crate::api::{Kind, Name, ObjectKey, Resource};
+use crate::apiserver::User;
+use crate::client::{Client, EventType, Identity, InformerEvent, Informers, Process, Token, WatchSpec};
+use crate::etcd::Why;
+use crate::machinery::random::Random;
+use crate::machinery::shell::HttpRequest;
+use crate::machinery::shell::regex::Regex;
+use crate::machinery::time::Time;
+
+/// The address at which the controller is reached: that of its load balancer.
+pub const INGRESS_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 255, 254);
+/// The class that a new cluster has.
+pub const INGRESS_CLASS: &str = "nginx";
+/// The controller of that class.
+pub const INGRESS_CONTROLLER: &str = "k8s.io/ingress-nginx";
+/// How often the controller tells its address to Ingresses that do not have it: `--update-status` of 60 s.
+const STATUS_PERIOD: Duration = Duration::from_secs(60);
+/// The only timer.
+const STATUS: Token = 0;
+/// The annotation that named a class before there was a field for it.
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+/// What the controller's own annotations begin with.
+const PREFIX: &str = "nginx.ingress.kubernetes.io/";
+/// `LabelServiceName`: the Service of an EndpointSlice.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// The controller.
+#[derive(Clone, Debug, Default)]
+pub struct IngressController {
+    informers: Informers,
+    started: Time,
+    is_due: bool,
+}
+
+/// Where a request goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Routed {
+    /// To one of these endpoints, with this path.
+    Endpoints(Vec<(Ipv4Addr, u16)>, String),
+    /// Nowhere: this is the answer.
+    Status(u16),
+    /// To the same place by https.
+    Redirect(String),
+}
+
+/// How well a rule fits.
+type Fit = (u8, u8, usize);
+
+/// A rule that a request fits.
+struct Candidate<'a> {
+    fit: Fit,
+    ingress: &'a Ingress,
+    backend: &'a IngressBackend,
+    path: &'a str,
+}
+
+fn annotation<'a>(ingress: &'a Ingress, name: &str) -> Option<&'a str> {
+    let annotations = ingress.metadata.annotations.as_ref()?;
+    let found = annotations.iter().find(|(key, _)| key.strip_prefix(PREFIX) == Some(name));
+    found.map(|(_, value)| value.as_str())
+}
+
+fn is_canary(ingress: &Ingress) -> bool {
+    annotation(ingress, "canary") == Some("true")
+}
+
+/// How well a host fits a rule's: exactly, by a wildcard, or since the rule names none.
+fn host_fit(rule: &str, host: &str) -> Option<u8> {
+    if rule.is_empty() {
+        return Some(0);
+    }
+    if rule.eq_ignore_ascii_case(host) {
+        return Some(2);
+    }
+    let (_, domain) = host.split_once('.')?;
+    (rule.strip_prefix("*.")?.eq_ignore_ascii_case(domain)).then_some(1)
+}
+
+/// How well a path fits a rule's: an exact one before prefixes, longer ones before shorter ones.
+fn path_fit(rule: &HTTPIngressPath, path: &str, is_regex: bool) -> Option<(u8, usize)> {
+    let wanted = rule.path.as_deref().unwrap_or("/");
+    let fits = match rule.path_type.as_str() {
+        "Exact" => return (wanted == path).then_some((2, wanted.len())),
+        "Prefix" if !is_regex => {
+            let stem = wanted.trim_end_matches('/');
+            path.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+        _ if is_regex => Regex::new(&format!("^{wanted}"), true, true).is_ok_and(|regex| regex.is_match(path)),
+        _ => path.starts_with(wanted),
+    };
+    fits.then_some((1, wanted.len()))
+}
+
+impl IngressController {
+    /// Who the controller is to the API server.
+    #[must_use]
+    pub fn identity() -> Identity {
+        let groups = ["system:serviceaccounts", "system:serviceaccounts:ingress-nginx", "system:authenticated"];
+        Identity {
+            component: Name::from("nginx-ingress-controller"),
+            host: Name::from(""),
+            user: User::component("system:serviceaccount:ingress-nginx:ingress-nginx", &groups),
+        }
+    }
+
+    /// Whether an Ingress is this controller's.
+    fn is_ours(&self, ingress: &Ingress) -> bool {
+        let class = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_deref());
+        let annotations = ingress.metadata.annotations.as_ref();
+        match (class, annotations.and_then(|all| all.get(CLASS_ANNOTATION))) {
+            (Some(class), _) => {
+                let class = self.informers.get::<IngressClass>(&ObjectKey::new("", class));
+                let controller = class.and_then(|class| class.spec.as_ref()?.controller.as_deref());
+                controller == Some(INGRESS_CONTROLLER)
+            }
+            (None, Some(class)) => class == INGRESS_CLASS,
+            (None, None) => true,
+        }
+    }
+
+    /// Where a request goes on.
+    #[must_use]
+    pub fn route(&self, request: &HttpRequest, random: &mut Random) -> Routed {
+        let host = request.header("host").unwrap_or(&request.host);
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let path = request.path.split('?').next().unwrap_or("/");
+        let best = self.best(host, path, |ingress| !is_canary(ingress));
+        let canary = self.best(host, path, |ingress| is_canary(ingress) && is_chosen(ingress, request, random));
+        let fallback = || self.default_backend();
+        let Some(candidate) = canary.filter(|_| best.is_some()).or(best).or_else(fallback) else {
+            return Routed::Status(404);
+        };
+        if !request.secure && is_redirected(candidate.ingress, host) {
+            return Routed::Redirect(format!("https://{host}{}", request.path));
+        }
+        let endpoints = self.endpoints(candidate.ingress.namespace(), candidate.backend);
+        if endpoints.is_empty() {
+            Routed::Status(503)
+        } else {
+            Routed::Endpoints(endpoints, rewritten(&candidate, request))
+        }
+    }
+
+    /// The rule that fits a request best.
+    fn best(&self, host: &str, path: &str, mut wanted: impl FnMut(&Ingress) -> bool) -> Option<Candidate<'_>> {
+        let mut best: Option<Candidate<'_>> = None;
+        for ingress in self.informers.list::<Ingress>().filter(|ingress| self.is_ours(ingress)) {
+            let is_regex = annotation(ingress, "use-regex") == Some("true")
+                || annotation(ingress, "rewrite-target").is_some_and(|target| target.contains('$'));
+            let rules = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten());
+            for rule in rules {
+                let Some(of_host) = host_fit(rule.host.as_deref().unwrap_or(""), host) else { continue };
+                for one in rule.http.iter().flat_map(|http| &http.paths) {
+                    let Some((of_type, length)) = path_fit(one, path, is_regex) else { continue };
+                    let fit = (of_host, of_type, length);
+                    if best.as_ref().is_none_or(|best| best.fit < fit) && wanted(ingress) {
+                        let path = one.path.as_deref().unwrap_or("/");
+                        best = Some(Candidate { fit, ingress, backend: &one.backend, path });
+                    }
+                }
+            }
+        }
+        best
+    }
+
+    /// The backend for what no rule fits.
+    fn default_backend(&self) -> Option<Candidate<'_>> {
+        self.informers.list::<Ingress>().filter(|ingress| self.is_ours(ingress)).find_map(|ingress| {
+            let backend = ingress.spec.as_ref()?.default_backend.as_ref()?;
+            Some(Candidate { fit: (0, 0, 0), ingress, backend, path: "/" })
+        })
+    }
+
+    /// The ready endpoints of a backend.
+    fn endpoints(&self, namespace: &str, backend: &IngressBackend) -> Vec<(Ipv4Addr, u16)> {
+        let Some(wanted) = &backend.service else { return Vec::new() };
+        let Some(service) = self.informers.get::<Service>(&ObjectKey::new(namespace, wanted.name.as_str())) else {
+            return Vec::new();
+        };
+        let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+        let is_meant = |name: &Option<String>, number: i32| {
+            wanted.port.as_ref().is_some_and(|port| match (&port.name, port.number) {
+                (Some(wanted), _) => name.as_deref() == Some(wanted),
+                (None, wanted) => wanted == Some(number),
+            })
+        };
+        let Some(port) = ports.into_iter().find(|port| is_meant(&port.name, port.port)) else { return Vec::new() };
+        let name = port.name.as_deref().unwrap_or("");
+        let is_of_service = |slice: &&EndpointSlice| {
+            let labels = slice.metadata.labels.as_ref();
+            labels.and_then(|labels| labels.get(SERVICE_NAME)).is_some_and(|service| *service == wanted.name)
+        };
+        let slices = self.informers.list_in::<EndpointSlice>(namespace).map(|slice| &**slice).filter(is_of_service);
+        let mut found = Vec::new();
+        for slice in slices {
+            let mut ports = slice.ports.iter().flatten();
+            let port = ports.find(|port| port.name.as_deref().unwrap_or("") == name).and_then(|port| port.port);
+            let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { continue };
+            for endpoint in slice.endpoints.iter().flatten() {
+                let is_ready = endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false));
+                let addresses = endpoint.addresses.iter().filter(|_| is_ready);
+                found.extend(addresses.filter_map(|address| Some((address.parse().ok()?, port))));
+            }
+        }
+        found
+    }
+
+    /// The controller's Ingresses that do not tell its address.
+    fn untold(&self) -> Vec<ObjectKey> {
+        let has_address = |ingress: &Ingress| {
+            let status = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+            let mut points = status.into_iter().flat_map(|status| status.ingress.iter().flatten());
+            points.any(|point| point.ip.as_deref() == Some(&INGRESS_ADDRESS.to_string()))
+        };
+        let ours = self.informers.list::<Ingress>().filter(|ingress| self.is_ours(ingress));
+        ours.filter(|ingress| !has_address(ingress)).map(|ingress| ingress.key()).collect()
+    }
+
+    /// Plans to tell the address, at the next of its times, if there is somebody to be told.
+    fn plan(&mut self, client: &mut Client<'_>) {
+        if !self.is_due && !self.untold().is_empty() {
+            self.is_due = true;
+            let periods = client.now.since(self.started).as_secs() / STATUS_PERIOD.as_secs() + 1;
+            let at = self.started + STATUS_PERIOD * u32::try_from(periods).unwrap_or(u32::MAX);
+            client.wake_at(at, STATUS);
+        }
+    }
+}
+
+/// Whether plain requests for a host are sent to https, as they are for hosts that have a certificate.
+fn is_redirected(ingress: &Ingress, host: &str) -> bool {
+    if annotation(ingress, "force-ssl-redirect") == Some("true") {
+        return true;
+    }
+    let certificates = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
+    let mut hosts = certificates.flat_map(|certificate| certificate.hosts.iter().flatten());
+    annotation(ingress, "ssl-redirect") != Some("false") && hosts.any(|one| host_fit(one, host).is_some())
+}
+
+/// Whether a canary is chosen for a request: by a header, or by chance.
+fn is_chosen(ingress: &Ingress, request: &HttpRequest, random: &mut Random) -> bool {
+    if let Some(header) = annotation(ingress, "canary-by-header").and_then(|name| request.header(name)) {
+        match annotation(ingress, "canary-by-header-value") {
+            Some(wanted) if header == wanted => return true,
+            Some(_) => {}
+            None if header == "always" => return true,
+            None if header == "never" => return false,
+            None => {}
+        }
+    }
+    let weight = annotation(ingress, "canary-weight").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let total = annotation(ingress, "canary-weight-total").and_then(|text| text.parse::<u64>().ok()).unwrap_or(100);
+    weight > 0 && random.below(total.max(1)) < weight
+}
+
+/// The path that a backend sees.
+fn rewritten(candidate: &Candidate<'_>, request: &HttpRequest) -> String {
+    let Some(target) = annotation(candidate.ingress, "rewrite-target") else { return request.path.clone() };
+    let (path, query) = request.path.split_once('?').map_or((request.path.as_str(), None), |(a, b)| (a, Some(b)));
+    let mut result = target.to_owned();
+    let letters: Vec<char> = path.chars().collect();
+    if target.contains('$')
+        && let Ok(regex) = Regex::new(&format!("^{}", candidate.path), true, true)
+        && let Some(groups) = regex.find(&letters, 0)
+    {
+        for number in (1..10).rev() {
+            let group = groups.get(number).copied().flatten().map_or(&[][..], |(from, to)| &letters[from..to]);
+            result = result.replace(&format!("${number}"), &group.iter().collect::<String>());
+        }
+    }
+    match query {
+        Some(query) => format!("{result}?{query}"),
+        None => result,
+    }
+}
+
+impl Process for IngressController {
+    fn watches(&self) -> Vec<WatchSpec> {
+        [Kind::Ingress, Kind::IngressClass, Kind::Service, Kind::EndpointSlice].map(WatchSpec::all).into()
+    }
+
+    fn start(&mut self, client: &mut Client<'_>) {
+        *self = Self { started: client.now, ..Self::default() };
+    }
+
+    fn deliver(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
+        self.informers.apply(event);
+        match event.kind {
+            Kind::Ingress => {
+                if let (None, Some(ingress)) = (event.before::<Ingress>(), event.after::<Ingress>())
+                    && self.is_ours(ingress)
+                {
+                    client.event(ingress, EventType::Normal, "Sync", "Scheduled for sync");
+                }
+                self.plan(client);
+            }
+            Kind::IngressClass => self.plan(client),
+            _ => {}
+        }
+    }
+
+    fn wake(&mut self, _token: Token, client: &mut Client<'_>) {
+        self.is_due = false;
+        for key in self.untold() {
+            client.because(Why::new(
+                "The ingress controller serves Ingress {} at {}.",
+                [key.name.to_string(), INGRESS_ADDRESS.to_string()],
+            ));
+            let point = serde_json::json!({ "ip": INGRESS_ADDRESS.to_string() });
+            let patch = serde_json::json!({ "status": { "loadBalancer": { "ingress": [point] } } });
+            // Whoever is gone or changed meanwhile is looked at again with the next event.
+            let _ = client.patch_status::<Ingress>(&key, patch);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What travels, and what the network itself remembers.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::api::{Name, ObjectKey};
+use crate::machinery::persistent::OrdMap;
+use crate::machinery::random::Random;
+use crate::machinery::shell::{HttpAnswer, NetworkAnswer, NetworkRequest};
+use crate::machinery::time::Time;
+use crate::node::network::{LocalPod, Lookup, Party, Sender};
+use crate::node::proxy::{Rule, Verdict};
+use crate::node::runtime::Id;
+
+use super::traffic::Traffic;
+
+/// The address of the ingress controller's pod.
+pub(super) const INGRESS_POD: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 2);
+/// How many clients are remembered by the endpoints that they stay with.
+const AFFINITIES_MAX: usize = 4096;
+
+/// Who gets an answer.
+#[derive(Clone, Debug)]
+pub(in crate::sim) enum Requester {
+    /// A process in a container.
+    Process { node: Name, sender: Sender },
+    /// A traffic generator.
+    Traffic(Name, u64),
+    /// Somebody outside who sent a single request.
+    Outside(u64),
+}
+
+/// Where a request comes from, as those see it whom it reaches.
+#[derive(Clone, Debug)]
+pub(in crate::sim) struct Source {
+    /// The machine; none for the world outside.
+    pub node: Option<Name>,
+    /// The pod, unless a node stands for it.
+    pub pod: Option<LocalPod>,
+    pub address: Ipv4Addr,
+}
+
+impl Source {
+    /// What network policies see of it.
+    pub fn party(&self) -> Party<'_> {
+        party(self.pod.as_ref(), self.address)
+    }
+}
+
+/// What network policies see of a pod and its address.
+pub(super) fn party(pod: Option<&LocalPod>, address: Ipv4Addr) -> Party<'_> {
+    Party { pod: pod.filter(|pod| pod.has_own_network()).map(|pod| &*pod.pod), address }
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+pub(in crate::sim) struct Flow {
+    pub requester: Requester,
+    pub source: Source,
+    pub request: NetworkRequest,
+    /// The address that the requester connects to, once it is known.
+    pub address: Option<Ipv4Addr>,
+    /// How many proxies have passed it on.
+    pub forwards: u8,
+    /// Where the ingress controller tries next, last first.
+    pub others: Vec<(Ipv4Addr, u16)>,
+    /// The container that answers it, with its machine: if it ends before it has answered, the connection is cut.
+    pub server: Option<(Name, Id)>,
+    /// When it was sent.
+    pub sent: Time,
+    /// How long it has been on its way between machines, which its answer will be too.
+    pub travelled: Duration,
+    /// Whether it is part of what goes on for ever.
+    pub background: bool,
+}
+
+impl Flow {
+    /// What the requester gets: a proxy on the way stands in for what failed behind it.
+    pub fn answer(&self, answer: NetworkAnswer) -> NetworkAnswer {
+        let address = self.address.map(|address| address.to_string()).unwrap_or_default();
+        let by_proxy = |status| NetworkAnswer::Http(HttpAnswer { address: address.clone(), ..gateway_error(status) });
+        match answer {
+            NetworkAnswer::Http(answer) => NetworkAnswer::Http(HttpAnswer { address, ..answer }),
+            NetworkAnswer::TimedOut { .. } if self.forwards > 0 => by_proxy(504),
+            _ if self.forwards > 0 => by_proxy(502),
+            NetworkAnswer::Connected { .. } => NetworkAnswer::Connected { address },
+            NetworkAnswer::Refused { .. } => NetworkAnswer::Refused { address },
+            NetworkAnswer::TimedOut { .. } => NetworkAnswer::TimedOut { address },
+            NetworkAnswer::Unreachable { .. } => NetworkAnswer::Unreachable { address },
+            other => other,
+        }
+    }
+}
+
+/// What a proxy says of what is behind it.
+fn gateway_error(status: u16) -> HttpAnswer {
+    let reason = HttpAnswer::text(status, "").reason();
+    HttpAnswer::text(status, format!("{status} {reason}\n"))
+}
+
+/// Where a request arrives.
+#[derive(Clone, Debug)]
+pub(in crate::sim) struct Hop {
+    pub node: Name,
+    pub address: Ipv4Addr,
+    pub port: u16,
+}
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub(in crate::sim) enum Packet {
+    /// A question reaches the DNS server.
+    Query(Flow, Lookup),
+    /// The server's answer reaches the machine whose request goes on.
+    Resolved(Flow, NetworkAnswer),
+    /// A request reaches a machine.
+    Request(Flow, Hop),
+    /// A request reaches the API server.
+    Api(Flow),
+    /// A request reaches the ingress controller.
+    Ingress(Flow),
+    /// The ingress controller sends a request to an endpoint.
+    Onward(Flow, Ipv4Addr, u16),
+    /// An answer reaches who waits for it.
+    Answer(Flow, NetworkAnswer),
+    /// The traffic generator with this number sends its next request.
+    Tick(Name, u64),
+}
+
+/// A pod of one of the cluster's add-ons, which only network policies see.
+fn add_on(namespace: &str, name: &str, (label, value): (&str, &str)) -> Arc<Pod> {
+    let mut pod = Pod::default();
+    pod.metadata.name = Some(name.to_owned());
+    pod.metadata.namespace = Some(namespace.to_owned());
+    pod.metadata.labels = Some([(label.to_owned(), value.to_owned())].into());
+    Arc::new(pod)
+}
+
+/// A client of a port of a Service on a node.
+type Affinity = (Name, Ipv4Addr, ObjectKey, String);
+
+/// What the network remembers.
+#[derive(Clone, Debug)]
+pub(in crate::sim) struct Network {
+    /// The network's own chance, so that traffic changes nothing else.
+    pub(super) random: Random,
+    /// The endpoints that clients stay with, and since when.
+    affinities: OrdMap<Affinity, (String, Time)>,
+    /// The traffic generators by their names.
+    pub(super) traffic: OrdMap<Name, Arc<Traffic>>,
+    /// What came of single requests from outside, by their numbers. Nothing while they are under way.
+    pub(super) outside: OrdMap<u64, Option<NetworkAnswer>>,
+    /// How many generators and single requests there ever were.
+    pub(super) generators: u64,
+    /// The pods of the DNS server, as network policies see them.
+    pub(super) dns_pod: Arc<Pod>,
+    /// The pod of the ingress controller.
+    pub(super) ingress_pod: LocalPod,
+}
+
+impl Network {
+    pub(in crate::sim) fn new(seed: u64) -> Self {
+        let dns_pod = add_on("kube-system", "coredns", ("k8s-app", "kube-dns"));
+        let ingress_pod = add_on("ingress-nginx", "controller", ("app.kubernetes.io/name", "ingress-nginx"));
+        Self {
+            random: Random::new(seed ^ 0x006e_6574_776f_726b),
+            affinities: OrdMap::new(),
+            traffic: OrdMap::new(),
+            outside: OrdMap::new(),
+            generators: 0,
+            dns_pod,
+            ingress_pod: LocalPod { sandbox: Id::from(""), pod: ingress_pod, address: INGRESS_POD.to_string() },
+        }
+    }
+
+    /// The state of the network's chance, for the hash of a cluster.
+    pub(in crate::sim) const fn chance(&self) -> u64 {
+        self.random.state()
+    }
+
+    /// One of a rule's endpoints: the one that the client had, or any.
+    pub(super) fn pick(&mut self, rule: &Rule, node: &Name, client: Ipv4Addr, now: Time) -> Option<(Ipv4Addr, u16)> {
+        let Verdict::Endpoints(endpoints) = &rule.verdict else { return None };
+        let key = || (node.clone(), client, rule.service.clone(), rule.port_name.clone());
+        let stays_for = rule.affinity_seconds.map(|seconds| Duration::from_secs(seconds.max(0).unsigned_abs().into()));
+        let known = stays_for.and_then(|stays_for| {
+            let (endpoint, since) = self.affinities.get(&key())?;
+            (endpoints.contains(endpoint) && now.since(*since) < stays_for).then(|| endpoint.clone())
+        });
+        let chosen = match known {
+            Some(known) => known,
+            None => {
+                let index = self.random.below(endpoints.len() as u64);
+                endpoints.get(usize::try_from(index).unwrap_or(0))?.clone()
+            }
+        };
+        let (address, port) = chosen.rsplit_once(':')?;
+        let picked = (address.parse().ok()?, port.parse().ok()?);
+        if let Some(stays_for) = stays_for {
+            if self.affinities.len() >= AFFINITIES_MAX {
+                self.affinities.retain(|_, (_, since)| now.since(*since) < stays_for);
+            }
+            self.affinities.insert(key(), (chosen, now));
+        }
+        Some(picked)
+    }
+}
