@@ -79,10 +79,18 @@ async function built(name) {
 }
 
 /** A program's wasm in two files, given the functions that are needed first. */
-function inTwo(bytes, needed) {
+function inTwo(bytes, needed, texts) {
   const first = new Set(needed);
   const order = (functions, bodyOf) => byLikeness(functions.map(bodyOf)).map((place) => functions[place]);
-  return split(parse(bytes), (index) => first.has(index), order);
+  return split(parse(bytes), (index) => first.has(index), order, texts);
+}
+
+/** The longest texts that programs carry; those that nothing needs first come late. */
+async function longTexts() {
+  const types = "src/machinery/schema/types";
+  const files = ["assets/images.yaml", "assets/time-zones.txt", "src/api/internal.txt", "src/apiserver/authorization/roles.txt",
+    "src/kubectl/help/commands.txt", "src/kubectl/help/flags.txt", ...(await readdir(types)).map((name) => path.join(types, name))];
+  return Promise.all(files.map((file) => readFile(file)));
 }
 
 /** The wasm files of page and engine; those of a page that is only for a look are whole. */
@@ -90,7 +98,8 @@ async function divided(page, cluster) {
   if (isForALook) return [page, cluster].map(({ bytes }) => ({ first: bytes }));
   const [pageGlue, clusterGlue] = await Promise.all([page, cluster].map(({ loader }) => glueFunction(loader)));
   const needed = await neededFirst({ glue: pageGlue, bytes: page.bytes }, { glue: clusterGlue, bytes: cluster.bytes });
-  const files = [inTwo(page.bytes, needed.page), inTwo(cluster.bytes, needed.cluster)];
+  const texts = await longTexts();
+  const files = [inTwo(page.bytes, needed.page, texts), inTwo(cluster.bytes, needed.cluster, texts)];
   await rehearse({ glue: pageGlue, first: files[0].first }, { glue: clusterGlue, first: files[1].first }, needed.said);
   return files;
 }

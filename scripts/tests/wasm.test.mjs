@@ -60,6 +60,21 @@ test("a module that is taken apart and put together is the same", () => {
   assert.deepEqual(write(parse(program)), program);
 });
 
+test("a text that nothing first can find is late, and any other stays", () => {
+  const module = parse(assembled(`(module (memory 1) (table 1 funcref)
+    (data (i32.const 8) "found by a number, found by an offset, found by data, late")
+    (data (i32.const 128) "\\30\\00\\00\\00")
+    (func (export "first") (result i32) (drop (i32.load8_u offset=28 (i32.const 0))) (i32.load8_u (i32.const 9)))
+    (func (export "late") (result i32) (i32.load8_u (i32.const 63))))`));
+  const texts = ["found by a number", "found by an offset", "found by data", "late"].map((text) => Buffer.from(text));
+  const late = texts.at(-1);
+  const at = module.data[0].offset + module.data[0].bytes.indexOf(late);
+  const parts = split(module, (index) => index === 0, undefined, [...texts, Buffer.from("nowhere")]);
+  assert.deepEqual(parts.lateTexts, [late]);
+  assert.ok(!parse(parts.first).data[0].bytes.includes(late));
+  assert.deepEqual(parse(parts.late).data, [{ offset: at, bytes: late }]);
+});
+
 test("an instruction that rustc does not write is refused", () => {
   const v128 = Buffer.from([0, 0xfd, 0x0c, 0x0b]);
   assert.throws(() => [...functionReferences(v128)], /unknown instruction/);

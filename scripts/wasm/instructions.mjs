@@ -74,6 +74,22 @@ export function* functionReferences(body) {
   }
 }
 
+/** The numbers in a body that may be addresses in the memory: constants, and what loads and stores add to theirs. */
+export function addressesOf(body) {
+  const reader = new Reader(body);
+  const addresses = [];
+  skipLocals(reader);
+  while (!reader.isAtEnd) {
+    const opcode = reader.byte();
+    if (opcode === OPCODE.i32Const) addresses.push(reader.number());
+    else if (opcode >= 0x28 && opcode <= 0x3e) {
+      reader.skipNumber();
+      addresses.push(reader.number());
+    } else operands[opcode](reader);
+  }
+  return addresses;
+}
+
 /** The functions that a body calls; each may come more than once. */
 export const calleesOf = (body) => Array.from(functionReferences(body), ({ index }) => index);
 

@@ -1,7 +1,7 @@
 // A WebAssembly module in pieces that can be taken out, added and written again.
 //
-// Only what the splitter has to understand is taken apart: imports, functions, tables, globals, exports, element
-// segments and bodies. Data stay the bytes they were. Custom sections are left out.
+// Only what the splitter has to understand is taken apart: imports, functions, tables, globals, exports, element and
+// data segments, and bodies. Custom sections are left out.
 import { Reader, list, name, sized, unsigned } from "./binary.mjs";
 
 export const KIND = { function: 0, table: 1, memory: 2, global: 3 };
@@ -41,6 +41,13 @@ function readElements(reader) {
   return { offset: new Reader(offset, 1).number(), functions: reader.list((item) => item.number()) };
 }
 
+function readData(reader) {
+  if (reader.number() !== 0) throw new Error("a data segment that is not at once in the memory is not expected from rustc");
+  const offset = constant(reader);
+  if (offset[0] !== I32_CONST) throw new Error("a data segment whose place is not constant is not expected from rustc");
+  return { offset: new Reader(offset, 1).number(), bytes: reader.sized() };
+}
+
 const readFunctionType = (reader) => {
   const start = reader.at;
   if (reader.byte() !== 0x60) throw new Error("a type that is not a function's is not expected from rustc");
@@ -63,7 +70,7 @@ export function parse(bytes) {
   const elements = items(SECTION.element, readElements);
   const functions = items(SECTION.code, (reader) => reader.sized()).map((body, index) => ({ type: typeIndices[index], body }));
   const memories = items(SECTION.memory, limits);
-  const data = sections.get(SECTION.data)?.bytes;
+  const data = items(SECTION.data, readData);
   return { types, imports, functions, tables, memories, globals, exports, start, elements, data };
 }
 
@@ -76,6 +83,8 @@ const writeImport = ({ module, field, kind, type }) => Buffer.concat([name(modul
 const writeExport = ({ field, kind, index }) => Buffer.concat([name(field), Buffer.from([kind, ...unsigned(index)])]);
 const writeElements = ({ offset, functions }) =>
   Buffer.concat([Buffer.from([0, ...i32Const(offset), 0x0b]), list(functions.map(unsigned))]);
+
+const writeData = ({ offset, bytes }) => Buffer.concat([Buffer.from([0, ...i32Const(offset), 0x0b]), sized(bytes)]);
 
 /** The instruction that puts a number that is not negative onto the stack. */
 export function i32Const(number) {
@@ -90,7 +99,6 @@ export function write(module) {
   const { types, imports, functions, tables, memories, globals, exports, start, elements, data } = module;
   const section = (id, content) => [Buffer.from([id]), sized(content)];
   const items = (id, array, writeItem) => (array.length > 0 ? section(id, list(array.map(writeItem))) : []);
-  const dataCount = data ? new Reader(data).number() : 0;
   return Buffer.concat([
     Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]),
     ...items(SECTION.type, types, (type) => type.bytes),
@@ -102,9 +110,9 @@ export function write(module) {
     ...items(SECTION.export, exports, writeExport),
     ...(start === undefined ? [] : section(SECTION.start, Buffer.from(unsigned(start)))),
     ...items(SECTION.element, elements, writeElements),
-    ...(data ? section(SECTION.dataCount, Buffer.from(unsigned(dataCount))) : []),
+    ...(data.length > 0 ? section(SECTION.dataCount, Buffer.from(unsigned(data.length))) : []),
     ...items(SECTION.code, functions, ({ body }) => sized(body)),
-    ...(data ? section(SECTION.data, data) : []),
+    ...items(SECTION.data, data, writeData),
   ]);
 }
 

@@ -18,7 +18,7 @@
 // for a call that comes too early; usually the late module was loaded in the background by then, and the exported global
 // `late` is 1. See `assets/start/start.js`.
 import { unsigned } from "./binary.mjs";
-import { OPCODE, calleesOf, renumbered } from "./instructions.mjs";
+import { OPCODE, addressesOf, calleesOf, renumbered } from "./instructions.mjs";
 import { KIND, i32Const, importedFunctions, write } from "./module.mjs";
 
 const I32 = 0x7f;
@@ -160,7 +160,7 @@ function segments(entries) {
   return result;
 }
 
-function lateModule(module, { division, places, order, procedure, isLoaded, imports }) {
+function lateModule(module, { division, places, order, procedure, isLoaded, imports, texts }) {
   const { late, lent, stubbed, importedByLate, typeOf, bodyOf } = division;
   const own = order(late, bodyOf);
   const start = "start";
@@ -169,6 +169,7 @@ function lateModule(module, { division, places, order, procedure, isLoaded, impo
   const lentImport = (index) => ({ module: "table", field: placeName(places.of(index)), kind: KIND.function, type: typeOf(index) });
   return write({
     types: module.types,
+    data: texts,
     imports: [
       ...functionImports(module, importedByLate), ...lent.map(lentImport), ...imports,
     ],
@@ -183,11 +184,41 @@ function lateModule(module, { division, places, order, procedure, isLoaded, impo
   });
 }
 
+/** Whether some number lies within a text. */
+const touches = (numbers, { offset, bytes }) => numbers.some((number) => number >= offset && number < offset + bytes.length);
+
+/** The numbers in data that may be addresses: rustc aligns pointers. */
+const wordsOf = ({ offset, bytes }) => Array.from(
+  { length: Math.floor((bytes.length - (-offset & 3)) / 4) }, (_, index) => bytes.readUInt32LE((-offset & 3) + 4 * index));
+
+/**
+ * The texts that only late functions can find: nothing that is first names an address within them, be it in a body or
+ * in data. Returns them with their places, and the data with zeros in their stead.
+ */
+function lateTexts(module, { first, bodyOf }, texts) {
+  const places = texts.flatMap((text) => {
+    const segment = module.data.find(({ bytes }) => bytes.includes(text));
+    return segment ? [{ offset: segment.offset + segment.bytes.indexOf(text), bytes: text }] : [];
+  });
+  const without = (data, gone) => data.map(({ offset, bytes }) => {
+    const copy = Buffer.from(bytes);
+    for (const text of gone.filter((text) => text.offset >= offset && text.offset < offset + bytes.length)) {
+      copy.fill(0, text.offset - offset, text.offset - offset + text.bytes.length);
+    }
+    return { offset, bytes: copy };
+  });
+  const named = first.flatMap((index) => addressesOf(bodyOf(index)));
+  const pointers = without(module.data, places).flatMap(wordsOf);
+  const moved = places.filter((text) => !touches(named, text) && !touches(pointers, text));
+  return { moved, data: without(module.data, moved) };
+}
+
 /**
  * Splits a parsed module. `isFirst` says of a function, by its number among the module's own, whether it is needed
- * first; `order` puts numbers of functions into the order in which they are written, given what finds their bodies.
+ * first; `order` puts numbers of functions into the order in which they are written, given what finds their bodies. `texts`
+ * are bytes that stand in the program's data; those that only late functions can find are late, too.
  */
-export function split(whole, isFirst, order = (functions) => functions) {
+export function split(whole, isFirst, order = (functions) => functions, texts = []) {
   if (whole.imports.some(({ kind }) => kind !== KIND.function)) throw new Error("an import that is not a function is not expected from rustc");
   const { module: typed, procedure } = withProcedureType(whole);
   const isLoaded = typed.globals.length;
@@ -198,7 +229,11 @@ export function split(whole, isFirst, order = (functions) => functions) {
   places.reserve(division.stubbed);
   const [functionTable, ...otherTables] = typed.tables;
   const longer = { ...functionTable, least: places.end, most: functionTable.most && places.end };
-  const module = { ...typed, globals: [...typed.globals, flag], tables: [longer, ...otherTables] };
-  const plan = { division, places, lentPlaces, order, procedure, isLoaded, ...sharing(module) };
-  return { first: firstModule(module, plan), late: lateModule(module, plan), stubs: division.stubbed.length };
+  const { moved, data } = lateTexts(typed, division, texts);
+  const module = { ...typed, globals: [...typed.globals, flag], tables: [longer, ...otherTables], data };
+  const plan = { division, places, lentPlaces, order, procedure, isLoaded, texts: moved, ...sharing(module) };
+  return {
+    first: firstModule(module, plan), late: lateModule(module, plan), stubs: division.stubbed.length,
+    lateTexts: moved.map(({ bytes }) => bytes),
+  };
 }

@@ -14,6 +14,7 @@ use crate::api::Kind;
 use crate::apiserver::ListOptions;
 use crate::machinery::duration::GoDuration;
 use crate::machinery::quantity::Quantity;
+use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 /// So long a new pod may be without metrics: `metricsCreationDelay`, in seconds.
@@ -51,7 +52,7 @@ fn check(cli: &Cli<'_>) -> Result<(), Failure> {
 /// The metrics that are asked for: of one object, or of all that the selectors choose.
 fn metrics(cli: &mut Cli<'_>, kind: Kind, namespace: &str) -> Result<Vec<Value>, Failure> {
     if let Some(name) = cli.arguments().first() {
-        return Ok(vec![cli.get(kind, namespace, name)?]);
+        return Ok(vec![cli.get(kind, namespace, name).map_err(without_metrics)?]);
     }
     let flags = cli.flags();
     let options = ListOptions {
@@ -59,8 +60,16 @@ fn metrics(cli: &mut Cli<'_>, kind: Kind, namespace: &str) -> Result<Vec<Value>,
         field_selector: flags.text("field-selector").to_owned(),
         ..ListOptions::default()
     };
-    let mut answer = cli.list(kind, namespace, options)?.wire();
+    let mut answer = cli.list(kind, namespace, options).map_err(without_metrics)?.wire();
     Ok(answer["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+}
+
+/// Where nobody serves metrics, kubectl says so; upstream finds that out by discovery.
+fn without_metrics(status: Status) -> Failure {
+    if status.message() == "the server could not find the requested resource" {
+        return Failure::message("Metrics API not available");
+    }
+    Failure::Status(status)
 }
 
 /// Processor and memory.
