@@ -192,8 +192,8 @@ const wordsOf = ({ offset, bytes }) => Array.from(
   { length: Math.floor((bytes.length - (-offset & 3)) / 4) }, (_, index) => bytes.readUInt32LE((-offset & 3) + 4 * index));
 
 /**
- * The texts that only late functions can find: nothing that is first names an address within them, be it in a body or
- * in data. Returns them with their places, and the data with zeros in their stead.
+ * The texts that only late functions can find: nothing that is first names an address within them, and no data hold the
+ * address where they begin. (Of a text that is included from a file, data never hold a part.) Returns them with their places, and the data with zeros in their stead.
  */
 function lateTexts(module, { first, bodyOf }, texts) {
   const places = texts.flatMap((text) => {
@@ -208,8 +208,8 @@ function lateTexts(module, { first, bodyOf }, texts) {
     return { offset, bytes: copy };
   });
   const named = first.flatMap((index) => addressesOf(bodyOf(index)));
-  const pointers = without(module.data, places).flatMap(wordsOf);
-  const moved = places.filter((text) => !touches(named, text) && !touches(pointers, text));
+  const pointers = new Set(without(module.data, places).flatMap(wordsOf));
+  const moved = places.filter((text) => !touches(named, text) && !pointers.has(text.offset));
   return { moved, data: without(module.data, moved) };
 }
 

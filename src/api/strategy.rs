@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
+use crate::machinery::apart::apart;
 use crate::machinery::field::{ErrorList, Path};
 use crate::machinery::names;
 
@@ -29,40 +30,40 @@ use crate::machinery::time::Time;
 /// Fills in what the manifest left out, as the kind's `SetDefaults_…` functions do.
 pub fn default(object: &mut Object) {
     match object {
-        Object::CronJob(object) => batch::cron_job::default(Arc::make_mut(object)),
-        Object::EndpointSlice(object) => discovery::default(Arc::make_mut(object)),
-        Object::DaemonSet(object) => apps::daemon_set::default(Arc::make_mut(object)),
+        Object::CronJob(object) => apart(|| batch::cron_job::default(Arc::make_mut(object))),
+        Object::EndpointSlice(object) => apart(|| discovery::default(Arc::make_mut(object))),
+        Object::DaemonSet(object) => apart(|| apps::daemon_set::default(Arc::make_mut(object))),
         Object::Unstructured(object) if admission_registration::has(object.kind) => {
             admission_registration::default(Arc::make_mut(object));
         }
-        Object::Deployment(object) => apps::deployment::default(Arc::make_mut(object)),
-        Object::Job(object) => batch::job::default(Arc::make_mut(object)),
-        Object::LimitRange(object) => core::limit_range::default(Arc::make_mut(object)),
-        Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
-        Object::Node(object) => core::node::default(Arc::make_mut(object)),
-        Object::PersistentVolume(object) => core::persistent_volume::default(Arc::make_mut(object)),
-        Object::PersistentVolumeClaim(object) => core::claim::default(Arc::make_mut(object)),
-        Object::Pod(object) => core::pod::defaults::pod(Arc::make_mut(object)),
-        Object::PriorityClass(object) => scheduling::default(Arc::make_mut(object)),
-        Object::ReplicaSet(object) => apps::replica_set::default(Arc::make_mut(object)),
-        Object::ReplicationController(object) => core::replication_controller::default(Arc::make_mut(object)),
-        Object::Secret(object) => core::config::default_secret(Arc::make_mut(object)),
-        Object::Service(object) => core::service::default(Arc::make_mut(object)),
-        Object::StatefulSet(object) => apps::stateful_set::default(Arc::make_mut(object)),
+        Object::Deployment(object) => apart(|| apps::deployment::default(Arc::make_mut(object))),
+        Object::Job(object) => apart(|| batch::job::default(Arc::make_mut(object))),
+        Object::LimitRange(object) => apart(|| core::limit_range::default(Arc::make_mut(object))),
+        Object::Namespace(object) => apart(|| core::namespace::default(Arc::make_mut(object))),
+        Object::Node(object) => apart(|| core::node::default(Arc::make_mut(object))),
+        Object::PersistentVolume(object) => apart(|| core::persistent_volume::default(Arc::make_mut(object))),
+        Object::PersistentVolumeClaim(object) => apart(|| core::claim::default(Arc::make_mut(object))),
+        Object::Pod(object) => apart(|| core::pod::defaults::pod(Arc::make_mut(object))),
+        Object::PriorityClass(object) => apart(|| scheduling::default(Arc::make_mut(object))),
+        Object::ReplicaSet(object) => apart(|| apps::replica_set::default(Arc::make_mut(object))),
+        Object::ReplicationController(object) => apart(|| core::replication_controller::default(Arc::make_mut(object))),
+        Object::Secret(object) => apart(|| core::config::default_secret(Arc::make_mut(object))),
+        Object::Service(object) => apart(|| core::service::default(Arc::make_mut(object))),
+        Object::StatefulSet(object) => apart(|| apps::stateful_set::default(Arc::make_mut(object))),
         Object::ClusterRoleBinding(object) => {
             let binding = Arc::make_mut(object);
             rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
         }
-        Object::Endpoints(object) => core::endpoints::default(Arc::make_mut(object)),
-        Object::HorizontalPodAutoscaler(object) => autoscaling::default(Arc::make_mut(object)),
-        Object::IngressClass(object) => networking::ingress_class::default(Arc::make_mut(object)),
-        Object::NetworkPolicy(object) => networking::network_policy::default(Arc::make_mut(object)),
-        Object::PodTemplate(object) => core::pod_template::default(Arc::make_mut(object)),
+        Object::Endpoints(object) => apart(|| core::endpoints::default(Arc::make_mut(object))),
+        Object::HorizontalPodAutoscaler(object) => apart(|| autoscaling::default(Arc::make_mut(object))),
+        Object::IngressClass(object) => apart(|| networking::ingress_class::default(Arc::make_mut(object))),
+        Object::NetworkPolicy(object) => apart(|| networking::network_policy::default(Arc::make_mut(object))),
+        Object::PodTemplate(object) => apart(|| core::pod_template::default(Arc::make_mut(object))),
         Object::RoleBinding(object) => {
             let binding = Arc::make_mut(object);
             rbac::default_binding(&mut binding.role_ref, binding.subjects.as_mut());
         }
-        Object::StorageClass(object) => storage::class::default(Arc::make_mut(object)),
+        Object::StorageClass(object) => apart(|| storage::class::default(Arc::make_mut(object))),
         Object::Unstructured(object) => default_unstructured(object),
         _ => {}
     }
@@ -71,12 +72,12 @@ pub fn default(object: &mut Object) {
 #[inline(never)]
 fn default_unstructured(object: &mut Arc<Unstructured>) {
     match object.kind {
-        Kind::CSIDriver => storage::csi_driver::default(Arc::make_mut(object)),
-        Kind::APIService => api_registration::default(Arc::make_mut(object)),
+        Kind::CSIDriver => apart(|| storage::csi_driver::default(Arc::make_mut(object))),
+        Kind::APIService => apart(|| api_registration::default(Arc::make_mut(object))),
         kind if flow_control::has(kind) => flow_control::default(Arc::make_mut(object)),
         kind if resource::has(kind) => resource::default(Arc::make_mut(object)),
-        Kind::CustomResourceDefinition => apiextensions::default(Arc::make_mut(object)),
-        Kind::Custom(custom) => apiextensions::custom::default(Arc::make_mut(object), custom),
+        Kind::CustomResourceDefinition => apart(|| apiextensions::default(Arc::make_mut(object))),
+        Kind::Custom(custom) => apart(|| apiextensions::custom::default(Arc::make_mut(object), custom)),
         _ => {}
     }
 }
@@ -90,32 +91,38 @@ pub fn prepare_for_create(object: &mut Object) {
     metadata.deletion_grace_period_seconds = None;
     metadata.self_link = None;
     match object {
-        Object::CronJob(object) => batch::cron_job::prepare_for_create(Arc::make_mut(object)),
-        Object::EndpointSlice(object) => discovery::prepare_for_create(Arc::make_mut(object)),
-        Object::DaemonSet(object) => apps::daemon_set::prepare_for_create(Arc::make_mut(object)),
-        Object::Deployment(object) => apps::deployment::prepare_for_create(Arc::make_mut(object)),
-        Object::Job(object) => batch::job::prepare_for_create(Arc::make_mut(object)),
-        Object::Namespace(object) => core::namespace::prepare_for_create(Arc::make_mut(object)),
-        Object::Node(object) => core::node::prepare_for_create(Arc::make_mut(object)),
-        Object::PersistentVolume(object) => core::persistent_volume::prepare_for_create(Arc::make_mut(object)),
-        Object::PersistentVolumeClaim(object) => core::claim::prepare_for_create(Arc::make_mut(object)),
-        Object::Pod(object) => core::pod::strategy::prepare_for_create(Arc::make_mut(object)),
-        Object::PodDisruptionBudget(object) => policy::prepare_for_create(Arc::make_mut(object)),
-        Object::PriorityClass(object) => scheduling::prepare_for_create(Arc::make_mut(object)),
-        Object::ReplicaSet(object) => apps::replica_set::prepare_for_create(Arc::make_mut(object)),
+        Object::CronJob(object) => apart(|| batch::cron_job::prepare_for_create(Arc::make_mut(object))),
+        Object::EndpointSlice(object) => apart(|| discovery::prepare_for_create(Arc::make_mut(object))),
+        Object::DaemonSet(object) => apart(|| apps::daemon_set::prepare_for_create(Arc::make_mut(object))),
+        Object::Deployment(object) => apart(|| apps::deployment::prepare_for_create(Arc::make_mut(object))),
+        Object::Job(object) => apart(|| batch::job::prepare_for_create(Arc::make_mut(object))),
+        Object::Namespace(object) => apart(|| core::namespace::prepare_for_create(Arc::make_mut(object))),
+        Object::Node(object) => apart(|| core::node::prepare_for_create(Arc::make_mut(object))),
+        Object::PersistentVolume(object) => {
+            apart(|| core::persistent_volume::prepare_for_create(Arc::make_mut(object)))
+        }
+        Object::PersistentVolumeClaim(object) => apart(|| core::claim::prepare_for_create(Arc::make_mut(object))),
+        Object::Pod(object) => apart(|| core::pod::strategy::prepare_for_create(Arc::make_mut(object))),
+        Object::PodDisruptionBudget(object) => apart(|| policy::prepare_for_create(Arc::make_mut(object))),
+        Object::PriorityClass(object) => apart(|| scheduling::prepare_for_create(Arc::make_mut(object))),
+        Object::ReplicaSet(object) => apart(|| apps::replica_set::prepare_for_create(Arc::make_mut(object))),
         Object::ReplicationController(object) => {
             core::replication_controller::prepare_for_create(Arc::make_mut(object));
         }
-        Object::ResourceQuota(object) => core::resource_quota::prepare_for_create(Arc::make_mut(object)),
-        Object::Service(object) => core::service::prepare_for_create(Arc::make_mut(object)),
-        Object::StatefulSet(object) => apps::stateful_set::prepare_for_create(Arc::make_mut(object)),
-        Object::ServiceAccount(object) => core::config::prepare_service_account(Arc::make_mut(object)),
-        Object::VolumeAttachment(object) => storage::volume_attachment::prepare_for_create(Arc::make_mut(object)),
-        Object::HorizontalPodAutoscaler(object) => autoscaling::prepare_for_create(Arc::make_mut(object)),
-        Object::Ingress(object) => networking::ingress::prepare_for_create(Arc::make_mut(object)),
-        Object::IngressClass(object) => networking::ingress_class::prepare_for_create(Arc::make_mut(object)),
-        Object::NetworkPolicy(object) => networking::network_policy::prepare_for_create(Arc::make_mut(object)),
-        Object::PodTemplate(object) => core::pod_template::prepare_for_create(Arc::make_mut(object)),
+        Object::ResourceQuota(object) => apart(|| core::resource_quota::prepare_for_create(Arc::make_mut(object))),
+        Object::Service(object) => apart(|| core::service::prepare_for_create(Arc::make_mut(object))),
+        Object::StatefulSet(object) => apart(|| apps::stateful_set::prepare_for_create(Arc::make_mut(object))),
+        Object::ServiceAccount(object) => apart(|| core::config::prepare_service_account(Arc::make_mut(object))),
+        Object::VolumeAttachment(object) => {
+            apart(|| storage::volume_attachment::prepare_for_create(Arc::make_mut(object)))
+        }
+        Object::HorizontalPodAutoscaler(object) => apart(|| autoscaling::prepare_for_create(Arc::make_mut(object))),
+        Object::Ingress(object) => apart(|| networking::ingress::prepare_for_create(Arc::make_mut(object))),
+        Object::IngressClass(object) => apart(|| networking::ingress_class::prepare_for_create(Arc::make_mut(object))),
+        Object::NetworkPolicy(object) => {
+            apart(|| networking::network_policy::prepare_for_create(Arc::make_mut(object)))
+        }
+        Object::PodTemplate(object) => apart(|| core::pod_template::prepare_for_create(Arc::make_mut(object))),
         Object::Unstructured(object) => {
             let object = Arc::make_mut(object);
             object.prepare_for_create();
@@ -131,48 +138,48 @@ pub fn prepare_for_create(object: &mut Object) {
 #[must_use]
 pub fn validate(object: &Object) -> ErrorList {
     let errors = match object {
-        Object::ConfigMap(object) => core::config::validate_config_map(object),
+        Object::ConfigMap(object) => apart(|| core::config::validate_config_map(object)),
         Object::Unstructured(object) if admission_registration::has(object.kind) => {
             admission_registration::validate(object)
         }
-        Object::ControllerRevision(object) => apps::controller_revision::validate(object),
-        Object::CronJob(object) => batch::cron_job::validate(object),
-        Object::DaemonSet(object) => apps::daemon_set::validate(object),
-        Object::Deployment(object) => apps::deployment::validate(object),
-        Object::EndpointSlice(object) => discovery::validate(object),
-        Object::Event(object) => core::event::validate(object),
-        Object::Job(object) => batch::job::validate(object),
-        Object::CSINode(object) => storage::csi_node::validate(object),
-        Object::Lease(object) => coordination::validate(object),
-        Object::LimitRange(object) => core::limit_range::validate(object),
-        Object::Namespace(object) => core::namespace::validate(object),
-        Object::Node(object) => core::node::validate(object),
-        Object::PersistentVolume(object) => core::persistent_volume::validate(object),
-        Object::PersistentVolumeClaim(object) => core::claim::validate(object),
-        Object::Pod(object) => core::pod::strategy::validate(object),
-        Object::PodDisruptionBudget(object) => policy::validate(object),
-        Object::PriorityClass(object) => scheduling::validate(object),
-        Object::ReplicaSet(object) => apps::replica_set::validate(object),
-        Object::ReplicationController(object) => core::replication_controller::validate(object),
-        Object::ResourceQuota(object) => core::resource_quota::validate(object),
-        Object::RuntimeClass(object) => node::validate(object),
-        Object::Secret(object) => core::config::validate_secret(object),
-        Object::Service(object) => core::service::validate(object),
-        Object::StatefulSet(object) => apps::stateful_set::validate(object),
-        Object::ServiceAccount(object) => core::config::validate_service_account(object),
-        Object::StorageClass(object) => storage::class::validate(object),
-        Object::VolumeAttachment(object) => storage::volume_attachment::validate(object),
+        Object::ControllerRevision(object) => apart(|| apps::controller_revision::validate(object)),
+        Object::CronJob(object) => apart(|| batch::cron_job::validate(object)),
+        Object::DaemonSet(object) => apart(|| apps::daemon_set::validate(object)),
+        Object::Deployment(object) => apart(|| apps::deployment::validate(object)),
+        Object::EndpointSlice(object) => apart(|| discovery::validate(object)),
+        Object::Event(object) => apart(|| core::event::validate(object)),
+        Object::Job(object) => apart(|| batch::job::validate(object)),
+        Object::CSINode(object) => apart(|| storage::csi_node::validate(object)),
+        Object::Lease(object) => apart(|| coordination::validate(object)),
+        Object::LimitRange(object) => apart(|| core::limit_range::validate(object)),
+        Object::Namespace(object) => apart(|| core::namespace::validate(object)),
+        Object::Node(object) => apart(|| core::node::validate(object)),
+        Object::PersistentVolume(object) => apart(|| core::persistent_volume::validate(object)),
+        Object::PersistentVolumeClaim(object) => apart(|| core::claim::validate(object)),
+        Object::Pod(object) => apart(|| core::pod::strategy::validate(object)),
+        Object::PodDisruptionBudget(object) => apart(|| policy::validate(object)),
+        Object::PriorityClass(object) => apart(|| scheduling::validate(object)),
+        Object::ReplicaSet(object) => apart(|| apps::replica_set::validate(object)),
+        Object::ReplicationController(object) => apart(|| core::replication_controller::validate(object)),
+        Object::ResourceQuota(object) => apart(|| core::resource_quota::validate(object)),
+        Object::RuntimeClass(object) => apart(|| node::validate(object)),
+        Object::Secret(object) => apart(|| core::config::validate_secret(object)),
+        Object::Service(object) => apart(|| core::service::validate(object)),
+        Object::StatefulSet(object) => apart(|| apps::stateful_set::validate(object)),
+        Object::ServiceAccount(object) => apart(|| core::config::validate_service_account(object)),
+        Object::StorageClass(object) => apart(|| storage::class::validate(object)),
+        Object::VolumeAttachment(object) => apart(|| storage::volume_attachment::validate(object)),
         Object::Unstructured(object) => validate_unstructured(object),
-        Object::ClusterRole(object) => rbac::validate_cluster_role(object),
-        Object::ClusterRoleBinding(object) => rbac::validate_cluster_binding(object),
-        Object::Endpoints(object) => core::endpoints::validate(object),
-        Object::HorizontalPodAutoscaler(object) => autoscaling::validate(object),
-        Object::Ingress(object) => networking::ingress::validate(object),
-        Object::IngressClass(object) => networking::ingress_class::validate(object),
-        Object::NetworkPolicy(object) => networking::network_policy::validate(object),
-        Object::PodTemplate(object) => core::pod_template::validate(object),
-        Object::Role(object) => rbac::validate_role(object),
-        Object::RoleBinding(object) => rbac::validate_binding(object),
+        Object::ClusterRole(object) => apart(|| rbac::validate_cluster_role(object)),
+        Object::ClusterRoleBinding(object) => apart(|| rbac::validate_cluster_binding(object)),
+        Object::Endpoints(object) => apart(|| core::endpoints::validate(object)),
+        Object::HorizontalPodAutoscaler(object) => apart(|| autoscaling::validate(object)),
+        Object::Ingress(object) => apart(|| networking::ingress::validate(object)),
+        Object::IngressClass(object) => apart(|| networking::ingress_class::validate(object)),
+        Object::NetworkPolicy(object) => apart(|| networking::network_policy::validate(object)),
+        Object::PodTemplate(object) => apart(|| core::pod_template::validate(object)),
+        Object::Role(object) => apart(|| rbac::validate_role(object)),
+        Object::RoleBinding(object) => apart(|| rbac::validate_binding(object)),
     };
     // What every kind's name must be at least is asked only when nothing else is wrong.
     if errors.is_empty() { validate_name_in_address(object) } else { errors }
@@ -181,14 +188,14 @@ pub fn validate(object: &Object) -> ErrorList {
 #[inline(never)]
 fn validate_unstructured(object: &Unstructured) -> ErrorList {
     match object.kind {
-        Kind::CSIDriver => storage::csi_driver::validate(object),
-        Kind::CSIStorageCapacity => storage::capacity::validate(object),
-        Kind::VolumeAttributesClass => storage::attributes_class::validate(object),
-        Kind::APIService => api_registration::validate(object),
-        Kind::CertificateSigningRequest => certificates::validate(object),
-        Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::validate(object),
-        Kind::CustomResourceDefinition => apiextensions::validate(object),
-        Kind::Custom(custom) => apiextensions::custom::validate(object, None, custom),
+        Kind::CSIDriver => apart(|| storage::csi_driver::validate(object)),
+        Kind::CSIStorageCapacity => apart(|| storage::capacity::validate(object)),
+        Kind::VolumeAttributesClass => apart(|| storage::attributes_class::validate(object)),
+        Kind::APIService => apart(|| api_registration::validate(object)),
+        Kind::CertificateSigningRequest => apart(|| certificates::validate(object)),
+        Kind::IPAddress | Kind::ServiceCIDR => apart(|| networking::addresses::validate(object)),
+        Kind::CustomResourceDefinition => apart(|| apiextensions::validate(object)),
+        Kind::Custom(custom) => apart(|| apiextensions::custom::validate(object, None, custom)),
         kind if flow_control::has(kind) => flow_control::validate(object),
         _ => ErrorList::new(),
     }
@@ -248,12 +255,12 @@ pub fn prepare_for_update(new: &mut Object, old: &Object, subresource: Option<Su
         ServiceAccount => |new, _old| core::config::prepare_service_account(Arc::make_mut(new)),
         VolumeAttachment => |new, old| storage::volume_attachment::prepare_for_update(Arc::make_mut(new), old, subresource),
         Unstructured => |new, old| match new.kind {
-            Kind::CSIDriver => storage::csi_driver::prepare_for_update(Arc::make_mut(new), old),
-            Kind::CertificateSigningRequest => certificates::prepare_for_update(Arc::make_mut(new), old, subresource),
+            Kind::CSIDriver => apart(|| storage::csi_driver::prepare_for_update(Arc::make_mut(new), old)),
+            Kind::CertificateSigningRequest => apart(|| certificates::prepare_for_update(Arc::make_mut(new), old, subresource)),
             Kind::CustomResourceDefinition => {
                 apiextensions::prepare_for_update(Arc::make_mut(new), old, subresource);
             }
-            Kind::Custom(_) => apiextensions::custom::prepare_for_update(Arc::make_mut(new), old, subresource),
+            Kind::Custom(_) => apart(|| apiextensions::custom::prepare_for_update(Arc::make_mut(new), old, subresource)),
             _ => Arc::make_mut(new).prepare_for_update(old, subresource),
         },
         HorizontalPodAutoscaler => |new, old| autoscaling::prepare_for_update(Arc::make_mut(new), old, subresource),
@@ -350,14 +357,14 @@ pub fn validate_update(new: &Object, old: &Object, subresource: Option<Subresour
 #[inline(never)]
 fn validate_unstructured_update(new: &Unstructured, old: &Unstructured, subresource: Option<Subresource>) -> ErrorList {
     match new.kind {
-        Kind::CSIDriver => storage::csi_driver::validate_update(new, old),
-        Kind::CSIStorageCapacity => storage::capacity::validate_update(new, old),
-        Kind::VolumeAttributesClass => storage::attributes_class::validate_update(new, old),
-        Kind::CertificateSigningRequest => certificates::validate_update(new, old, subresource),
-        Kind::APIService if subresource.is_none() => api_registration::validate(new),
-        Kind::IPAddress | Kind::ServiceCIDR => networking::addresses::validate_update(new, old),
-        Kind::CustomResourceDefinition => apiextensions::validate_update(new, old, subresource),
-        Kind::Custom(custom) => apiextensions::custom::validate(new, Some((old, subresource)), custom),
+        Kind::CSIDriver => apart(|| storage::csi_driver::validate_update(new, old)),
+        Kind::CSIStorageCapacity => apart(|| storage::capacity::validate_update(new, old)),
+        Kind::VolumeAttributesClass => apart(|| storage::attributes_class::validate_update(new, old)),
+        Kind::CertificateSigningRequest => apart(|| certificates::validate_update(new, old, subresource)),
+        Kind::APIService if subresource.is_none() => apart(|| api_registration::validate(new)),
+        Kind::IPAddress | Kind::ServiceCIDR => apart(|| networking::addresses::validate_update(new, old)),
+        Kind::CustomResourceDefinition => apart(|| apiextensions::validate_update(new, old, subresource)),
+        Kind::Custom(custom) => apart(|| apiextensions::custom::validate(new, Some((old, subresource)), custom)),
         kind if flow_control::has(kind) && subresource.is_none() => flow_control::validate(new),
         _ => ErrorList::new(),
     }
@@ -367,36 +374,48 @@ fn validate_unstructured_update(new: &Unstructured, old: &Unstructured, subresou
 #[must_use]
 pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
     match new {
-        Object::CronJob(new) => batch::cron_job::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
-        Object::DaemonSet(new) => apps::daemon_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
-        Object::Deployment(new) => apps::deployment::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
-        Object::EndpointSlice(new) => discovery::warnings(new),
-        Object::Job(new) => batch::job::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
-        Object::Node(new) => core::node::warnings(new),
-        Object::PersistentVolume(new) => core::persistent_volume::warnings(new),
-        Object::PersistentVolumeClaim(new) => core::claim::warnings(new),
-        Object::StorageClass(new) => storage::class::warnings(new),
+        Object::CronJob(new) => {
+            apart(|| batch::cron_job::warnings(new, old.and_then(Object::downcast).map(|old| &**old)))
+        }
+        Object::DaemonSet(new) => {
+            apart(|| apps::daemon_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)))
+        }
+        Object::Deployment(new) => {
+            apart(|| apps::deployment::warnings(new, old.and_then(Object::downcast).map(|old| &**old)))
+        }
+        Object::EndpointSlice(new) => apart(|| discovery::warnings(new)),
+        Object::Job(new) => apart(|| batch::job::warnings(new, old.and_then(Object::downcast).map(|old| &**old))),
+        Object::Node(new) => apart(|| core::node::warnings(new)),
+        Object::PersistentVolume(new) => apart(|| core::persistent_volume::warnings(new)),
+        Object::PersistentVolumeClaim(new) => apart(|| core::claim::warnings(new)),
+        Object::StorageClass(new) => apart(|| storage::class::warnings(new)),
         Object::Unstructured(new) => match new.kind {
-            Kind::CSIStorageCapacity => storage::capacity::warnings(new),
-            Kind::CustomResourceDefinition => apiextensions::warnings(new, old),
-            Kind::Custom(_) => apiextensions::custom::warnings(new, old),
+            Kind::CSIStorageCapacity => apart(|| storage::capacity::warnings(new)),
+            Kind::CustomResourceDefinition => apart(|| apiextensions::warnings(new, old)),
+            Kind::Custom(_) => apart(|| apiextensions::custom::warnings(new, old)),
             _ => Vec::new(),
         },
         Object::Pod(new) => {
             let old = old.and_then(Object::downcast).map(|old| &**old);
             core::pod::strategy::warnings(new, old)
         }
-        Object::PodTemplate(new) => core::pod_template::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
-        Object::ReplicaSet(new) => apps::replica_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
+        Object::PodTemplate(new) => {
+            apart(|| core::pod_template::warnings(new, old.and_then(Object::downcast).map(|old| &**old)))
+        }
+        Object::ReplicaSet(new) => {
+            apart(|| apps::replica_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)))
+        }
         Object::ReplicationController(new) => {
             core::replication_controller::warnings(new, old.and_then(Object::downcast).map(|old| &**old))
         }
-        Object::Service(new) => core::service::warnings(new),
+        Object::Service(new) => apart(|| core::service::warnings(new)),
         Object::ServiceAccount(new) => {
             core::config::service_account_warnings(new, old.and_then(Object::downcast).map(|old| &**old))
         }
-        Object::StatefulSet(new) => apps::stateful_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)),
-        Object::Ingress(new) if old.is_none() => networking::ingress::warnings(new),
+        Object::StatefulSet(new) => {
+            apart(|| apps::stateful_set::warnings(new, old.and_then(Object::downcast).map(|old| &**old)))
+        }
+        Object::Ingress(new) if old.is_none() => apart(|| networking::ingress::warnings(new)),
         _ => Vec::new(),
     }
 }
@@ -406,8 +425,8 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
 pub fn canonicalize(object: &mut Object) {
     meta::canonicalize(object.metadata_mut());
     match object {
-        Object::Job(object) => batch::job::canonicalize(Arc::make_mut(object)),
-        Object::Namespace(object) => core::namespace::default(Arc::make_mut(object)),
+        Object::Job(object) => apart(|| batch::job::canonicalize(Arc::make_mut(object))),
+        Object::Namespace(object) => apart(|| core::namespace::default(Arc::make_mut(object))),
         _ => {
             let template = template_of(object).and_then(|template| template.metadata.as_mut());
             template.into_iter().for_each(meta::canonicalize);

@@ -2,6 +2,7 @@
 //!
 //! Follows `k8s.io/apimachinery/pkg`. Nothing here knows of kinds, of a store or of simulated components.
 
+pub mod apart;
 pub mod amount;
 pub mod base64;
 pub mod cel;

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use crate::api::{Kind, Object, Subresource};
 use crate::etcd::Etcd;
+use crate::machinery::apart::apart;
 use crate::machinery::status::Status;
 
 use super::authorization::escalation;
@@ -70,9 +71,13 @@ pub(super) fn validate_deletion(
     dry_run: bool,
 ) -> Result<(), Status> {
     let attributes = Attributes { old: Some(existing), subresource: None, dry_run, deletes: true };
-    validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::MutatingWebhookConfiguration)?;
-    validating_policy::validate(etcd, context, existing, attributes)?;
-    validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::ValidatingWebhookConfiguration)
+    apart(|| {
+        validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::MutatingWebhookConfiguration)
+    })?;
+    apart(|| validating_policy::validate(etcd, context, existing, attributes))?;
+    apart(|| {
+        validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::ValidatingWebhookConfiguration)
+    })
 }
 
 /// Lets the plugins change an object that is to be written.
@@ -82,34 +87,34 @@ pub(super) fn mutate(
     object: &mut Object,
     attributes: Attributes<'_>,
 ) -> Result<(), Status> {
-    node_restriction::admit(context.user(), object, attributes)?;
+    apart(|| node_restriction::admit(context.user(), object, attributes))?;
     if attributes.subresource.is_some() {
         let kind = Kind::MutatingWebhookConfiguration;
         return validating_policy::call_webhooks(etcd, context, object, attributes, kind);
     }
-    escalation::check(etcd, context.user(), object, attributes.old)?;
+    apart(|| escalation::check(etcd, context.user(), object, attributes.old))?;
     if attributes.is_create() {
-        namespace_lifecycle::admit(etcd, object)?;
+        apart(|| namespace_lifecycle::admit(etcd, object))?;
     }
     match object {
         Object::Pod(pod) => {
             let pod = Arc::make_mut(pod);
             if attributes.is_create() {
-                limit_ranger::admit(etcd, pod);
-                service_account::admit(etcd, context, pod)?;
+                apart(|| limit_ranger::admit(etcd, pod));
+                apart(|| service_account::admit(etcd, context, pod))?;
             }
-            priority::admit(etcd, pod, attributes)?;
-            tolerations::admit(pod);
+            apart(|| priority::admit(etcd, pod, attributes))?;
+            apart(|| tolerations::admit(pod));
             if attributes.is_create() {
-                runtime_class::admit(etcd, pod)?;
+                apart(|| runtime_class::admit(etcd, pod))?;
             }
-            pod_topology_labels::admit(etcd, pod);
+            apart(|| pod_topology_labels::admit(etcd, pod));
         }
         Object::Ingress(ingress) if attributes.is_create() => {
-            default_ingress_class::admit(etcd, Arc::make_mut(ingress));
+            apart(|| default_ingress_class::admit(etcd, Arc::make_mut(ingress)));
         }
         Object::PersistentVolumeClaim(claim) if attributes.is_create() => {
-            default_storage_class::admit(etcd, Arc::make_mut(claim));
+            apart(|| default_storage_class::admit(etcd, Arc::make_mut(claim)));
         }
         Object::Node(node) if attributes.is_create() => taint_nodes::admit(Arc::make_mut(node)),
         Object::Unstructured(request) if request.kind == Kind::CertificateSigningRequest && attributes.is_create() => {
@@ -119,10 +124,10 @@ pub(super) fn mutate(
         _ => {}
     }
     if attributes.is_create() {
-        storage_protection::admit(object);
+        apart(|| storage_protection::admit(object));
     }
-    validating_policy::mutate(etcd, context, object, attributes)?;
-    validating_policy::call_webhooks(etcd, context, object, attributes, Kind::MutatingWebhookConfiguration)
+    apart(|| validating_policy::mutate(etcd, context, object, attributes))?;
+    apart(|| validating_policy::call_webhooks(etcd, context, object, attributes, Kind::MutatingWebhookConfiguration))
 }
 
 /// Lets the plugins refuse an object that is valid.
@@ -132,26 +137,28 @@ pub(super) fn validate(
     object: &Object,
     attributes: Attributes<'_>,
 ) -> Result<(), Status> {
-    limit_ranger::validate(etcd, object, attributes)?;
-    pod_security::validate(etcd, context, object, attributes)?;
+    apart(|| limit_ranger::validate(etcd, object, attributes))?;
+    apart(|| pod_security::validate(etcd, context, object, attributes))?;
     if attributes.subresource.is_none() {
-        priority::validate(etcd, object)?;
+        apart(|| priority::validate(etcd, object))?;
     }
     if let Object::Pod(pod) = object {
         if attributes.is_create() {
-            runtime_class::validate(etcd, pod)?;
+            apart(|| runtime_class::validate(etcd, pod))?;
         }
-        pod_resize::validate(etcd, pod, attributes)?;
+        apart(|| pod_resize::validate(etcd, pod, attributes))?;
     }
     if let (Object::PersistentVolumeClaim(new), Some(Object::PersistentVolumeClaim(old))) = (object, attributes.old) {
-        claim_resize::admit(etcd, new, old)?;
+        apart(|| claim_resize::admit(etcd, new, old))?;
     }
     if object.kind() == Kind::CertificateSigningRequest {
-        certificates::admit(etcd, context.user(), object, attributes)?;
+        apart(|| certificates::admit(etcd, context.user(), object, attributes))?;
     }
-    validating_policy::validate(etcd, context, object, attributes)?;
-    validating_policy::call_webhooks(etcd, context, object, attributes, Kind::ValidatingWebhookConfiguration)?;
-    resource_quota::validate(etcd, context, object, attributes)
+    apart(|| validating_policy::validate(etcd, context, object, attributes))?;
+    apart(|| {
+        validating_policy::call_webhooks(etcd, context, object, attributes, Kind::ValidatingWebhookConfiguration)
+    })?;
+    apart(|| resource_quota::validate(etcd, context, object, attributes))
 }
 
 /// A refusal by a plugin (`admission.NewForbidden`).

@@ -11,7 +11,6 @@ use crate::machinery::random::Random;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, Signal};
 use crate::machinery::time::Time;
-use crate::node::runtime::catalogue::Catalogue;
 use crate::node::runtime::{
     ContainerConfig, ContainerStatus, End, ExecId, ExecOptions, ExecResult, Id, ImageStatus, LogOptions, Pulling,
     Runtime, RuntimeEvent, RuntimeProfile, SandboxConfig,
@@ -106,7 +105,7 @@ pub(super) struct KubeRuntime {
 impl KubeRuntime {
     pub(super) fn new(profile: RuntimeProfile, network: PodNetwork) -> Self {
         Self {
-            cri: Runtime::new(profile, Catalogue::builtin(), Random::new(0)),
+            cri: Runtime::new(profile, Random::new(0)),
             network,
             sandboxes: OrdMap::new(),
             pods: OrdMap::new(),

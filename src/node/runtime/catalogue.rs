@@ -192,12 +192,13 @@ struct File {
 }
 
 impl Catalogue {
-    /// The project's own catalogue, which never changes and is read once.
+    /// The project's own catalogue, which never changes. It is read when somebody first looks into it: a cluster without
+    /// pods does not need it, nor the reader of YAML.
     #[must_use]
-    pub fn builtin() -> Arc<Self> {
-        static BUILTIN: LazyLock<Arc<Catalogue>> =
-            LazyLock::new(|| Arc::new(Catalogue::parse(IMAGES).expect("the catalogue is of its own form")));
-        Arc::clone(&BUILTIN)
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: LazyLock<Catalogue> =
+            LazyLock::new(|| Catalogue::parse(IMAGES).expect("the catalogue is of its own form"));
+        &BUILTIN
     }
 
     /// Reads a catalogue.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalogue::ImageDefinition;
+use super::catalogue::{Catalogue, ImageDefinition};
 use super::profile::PullTime;
 use super::reference::{ImageReference, digest_of};
 use super::{Runtime, RuntimeEvent};
@@ -82,7 +82,7 @@ impl Runtime {
     pub fn pull_image(&mut self, image: &str, begins: Time) -> Result<Pulling, String> {
         let reference = ImageReference::parse(image)?;
         let result = self.find_in_registry(image, &reference);
-        let (definition, _) = self.catalogue.find(&reference);
+        let (definition, _) = Catalogue::builtin().find(&reference);
         let takes = match self.profile.pull {
             PullTime::Fixed(takes) => takes,
             PullTime::BySize { latency, bytes_per_second } => {
@@ -129,14 +129,14 @@ impl Runtime {
                 &format!("failed to do request: Head \"{url}\": dial tcp: connect: connection refused"),
             );
         }
-        if self.catalogue.is_absent(reference) {
+        if Catalogue::builtin().is_absent(reference) {
             return failed(
                 &full,
                 "Unknown",
                 "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed",
             );
         }
-        if !self.catalogue.exists(reference) {
+        if !Catalogue::builtin().exists(reference) {
             return failed(&full, "NotFound", &format!("{full}: not found"));
         }
         Ok(())
@@ -152,7 +152,7 @@ impl Runtime {
     }
 
     fn add_image(&mut self, reference: &ImageReference) -> ImageStatus {
-        let (definition, _) = self.catalogue.find(reference);
+        let (definition, _) = Catalogue::builtin().find(reference);
         let status = describe(reference, &definition);
         self.images.insert(reference.to_string(), Arc::new(status.clone()));
         status

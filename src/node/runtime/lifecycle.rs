@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::agenda::Wake;
-use super::catalogue::SERVER;
+use super::catalogue::{Catalogue, SERVER};
 use super::container::{
     Container, ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox,
     SandboxConfig,
@@ -90,7 +90,7 @@ impl Runtime {
         let Some(image_status) = self.image_status(&config.image) else {
             return Err(format!("failed to resolve image {:?}: not found", config.image));
         };
-        let (image, known_image) = self.catalogue.find(&reference);
+        let (image, known_image) = Catalogue::builtin().find(&reference);
         if config.command.is_empty()
             && config.args.is_empty()
             && image.entrypoint.is_empty()

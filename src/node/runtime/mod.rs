@@ -53,7 +53,6 @@ use crate::machinery::shell::RequestId;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
 use agenda::Agenda;
-use catalogue::Catalogue;
 use container::Container;
 use images::Pull;
 
@@ -107,7 +106,6 @@ pub enum RuntimeEvent {
 #[derive(Clone, Debug)]
 pub struct Runtime {
     profile: RuntimeProfile,
-    catalogue: Arc<Catalogue>,
     random: Random,
     images: OrdMap<String, Arc<ImageStatus>>,
     pulls: BTreeMap<PullId, Pull>,
@@ -124,10 +122,9 @@ pub struct Runtime {
 impl Runtime {
     /// A runtime with nothing in it. All chance in it follows from `random`.
     #[must_use]
-    pub fn new(profile: RuntimeProfile, catalogue: Arc<Catalogue>, random: Random) -> Self {
+    pub fn new(profile: RuntimeProfile, random: Random) -> Self {
         Self {
             profile,
-            catalogue,
             random,
             images: OrdMap::new(),
             pulls: BTreeMap::new(),

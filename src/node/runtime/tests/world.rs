@@ -9,7 +9,6 @@ use crate::machinery::random::Random;
 use crate::machinery::shell::files::MountPoint;
 use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, Record, RecordKind, Stream};
 use crate::machinery::time::Time;
-use crate::node::runtime::catalogue::Catalogue;
 use crate::node::runtime::{
     ContainerConfig, ContainerState, ExecOptions, Id, LogOptions, Runtime, RuntimeEvent, RuntimeProfile, SandboxConfig,
 };
@@ -53,7 +52,7 @@ impl World {
 
     pub(super) fn with(profile: RuntimeProfile, annotations: &[(&str, &str)]) -> Self {
         let now = Time::DEFAULT_START;
-        let mut runtime = Runtime::new(profile, Catalogue::builtin(), Random::new(7));
+        let mut runtime = Runtime::new(profile, Random::new(7));
         let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let config = SandboxConfig {
             name: "web".to_owned(),
