@@ -221,3 +221,48 @@ fn the_first_lesson_stops_where_its_words_say() {
         assert_eq!(seen(&host), expected, "after step {step}");
     }
 }
+
+/// What is typed while time runs in ticks is played again to the same state.
+#[test]
+fn a_typed_lesson_is_kept_exactly() {
+    use crate::view::terminal::TerminalInput;
+    let mut host = Host::new();
+    host.command(Command::Open { start: Start::New, play: true });
+    let lines = [
+        "kubectl create deployment web --image=nginx:1.27 --replicas=2",
+        "kubectl rollout status deployment/web",
+        "kubectl get deployments",
+        "kubectl logs deployment/web --tail=1",
+        "kubectl exec deploy/web -- cat /etc/nginx/conf.d/default.conf | head -2",
+        "kubectl expose deployment web --port=80",
+        "kubectl scale deployment web --replicas=3",
+        "kubectl set image deployment/web nginx=nginx:1.28",
+        "kubectl rollout status deployment/web",
+        "kubectl rollout undo deployment/web",
+        "kubectl delete deployment,service web",
+        "kubectl get deployments",
+    ];
+    let check = |host: &Host, after: &str| {
+        let again = Session::from_log(host.session().log());
+        assert_eq!(format!("{:x}", again.hash()), format!("{:x}", host.session().hash()), "after {after}");
+    };
+    for line in lines {
+        host.command(Command::Terminal(TerminalInput::Line { text: line.to_owned(), files: Vec::new() }));
+        for tick in 0..150 {
+            // The browser gives now more, now less time.
+            let mut turns = 0;
+            host.tick(0.013 + 0.001 * f64::from(tick % 7), &mut || {
+                turns += 1;
+                turns % 3 != tick % 3
+            });
+            for report in host.take_reports() {
+                if let Report::Frame(frame) = report {
+                    host.command(Command::Drawn(frame.number));
+                }
+            }
+            if tick % 40 == 7 {
+                check(&host, &format!("{line}, tick {tick}"));
+            }
+        }
+    }
+}
