@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::rules::{validate_conditions, validate_match, validate_selector};
 use super::{items, supported, text, texts};
 use crate::api::check;
-use crate::machinery::cel::Program;
+use crate::machinery::cel::{self, Program};
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::names;
 
@@ -112,32 +112,9 @@ fn validate_expression(errors: &mut ErrorList, path: &Path, text: &str, declared
 
 /// `isCELIdentifier`: letters, digits and underscores that make no word of the language.
 fn is_cel_identifier(name: &str) -> bool {
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
     let starts = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let words = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    starts && words && !RESERVED.contains(&name)
+    starts && words && !cel::RESERVED.contains(&name)
 }
 
 /// `validateParamKind`.

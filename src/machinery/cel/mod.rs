@@ -17,6 +17,31 @@ pub use check::{Fields, Type};
 use parse::{Expression, Node};
 pub use value::Value;
 
+/// Words of the language, which are no names of variables or fields.
+pub const RESERVED: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
 /// An expression that was understood.
 #[derive(Clone, Debug)]
 pub struct Program {

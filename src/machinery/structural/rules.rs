@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Schema;
 use super::validate::correlated;
-use crate::machinery::cel::{Fields, Program, Type, Value as Cel};
+use crate::machinery::cel::{self, Fields, Program, Type, Value as Cel};
 use crate::machinery::field::{ErrorList, FieldError, Path};
 
 /// The longest text that a `messageExpression` may make: `MaxEvaluatedMessageExpressionSizeBytes`.
@@ -170,34 +170,9 @@ pub fn has_any(schema: &Schema) -> bool {
     !schema.rules.is_empty() || below.chain(&schema.checks.all_of).any(has_any)
 }
 
-/// Words of the language, which are no names of fields.
-const WORDS: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
 /// The name by which rules speak of a field: `cel.Escape`.
 fn escaped(name: &str) -> String {
-    if WORDS.contains(&name) {
+    if cel::RESERVED.contains(&name) {
         return format!("__{name}__");
     }
     if !name.contains(['.', '-', '/']) && !name.contains("__") {
