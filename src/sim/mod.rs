@@ -16,7 +16,7 @@ mod profile;
 mod queue;
 mod streams;
 
-pub use activity::{Activity, ActivityLog};
+pub use activity::{Activity, Journey, Origin, Recent};
 pub use cluster::{Cluster, Step, StepKind};
 pub use invariants::Invariants;
 pub use machines::{MachineError, NodeSpec, NodeTaint};
