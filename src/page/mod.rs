@@ -111,7 +111,6 @@ fn first_commands(app: App) -> Vec<Command> {
         commands.push(Command::Lesson(id));
     }
     commands.push(Command::Events(true));
-    commands.push(Command::Gallery);
     commands
 }
 

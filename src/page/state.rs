@@ -151,6 +151,15 @@ pub(super) struct Taken {
     pub(super) step: usize,
     /// Whether this step's work was done.
     pub(super) done: bool,
+    /// Whether what this step leads to is there.
+    pub(super) reached: bool,
+}
+
+impl Taken {
+    fn at(lesson: Lesson, step: usize) -> Self {
+        let step = step.min(lesson.steps.len().saturating_sub(1));
+        Self { lesson, step, done: false, reached: false }
+    }
 }
 
 /// Everything that the components share. Copy it freely: it is a bundle of signals.
@@ -299,6 +308,22 @@ impl App {
         self.send(&Command::Perform { id, step });
     }
 
+    /// Reads another step of the lesson, if there is such a step.
+    pub(super) fn go_to_step(self, step: usize) {
+        let Some(taken) = self.lesson.get_untracked() else { return };
+        let taken = Taken::at(taken.lesson, step);
+        self.send(&Command::Attend(taken.step));
+        self.lesson.set(Some(taken));
+    }
+
+    /// Shows what can be opened; the worker is asked for it when somebody wants to see it for the first time.
+    pub(super) fn open_gallery(self) {
+        if self.gallery.with_untracked(Vec::is_empty) {
+            self.send(&Command::Gallery);
+        }
+        self.dialog.set(Some(Dialog::Gallery));
+    }
+
     /// Shows a room that may be folded away, or lie behind another on a phone.
     pub(super) fn show(self, room: Room) {
         self.room.set(room);
@@ -440,9 +465,14 @@ impl App {
             Report::Opened { files, lesson, start } => self.opened(files, lesson, start),
             Report::Lesson(lesson) => {
                 let step = storage::load_lesson().map_or(0, |(_, step)| step);
-                let last = |lesson: &Lesson| lesson.steps.len().saturating_sub(1);
-                self.lesson.set(lesson.map(|lesson| Taken { step: step.min(last(&lesson)), lesson, done: false }));
+                self.lesson.set(lesson.map(|lesson| Taken::at(lesson, step)));
+                self.go_to_step(step);
             }
+            Report::Reached(step) => self.lesson.update(|taken| {
+                if let Some(taken) = taken.as_mut().filter(|taken| taken.step == step) {
+                    taken.reached = true;
+                }
+            }),
             Report::NotOpened(why) => self.notice(true, self.fill(crate::key!("open.failed"), &[&why])),
             Report::Done { id, outcome } | Report::Tried { id, outcome } => self.answered(id, outcome),
             Report::Frame(frame) => self.draw(*frame),
@@ -474,7 +504,7 @@ impl App {
             self.files.list.set(Vec::new());
             self.put_files(files);
         }
-        self.lesson.set(lesson.map(|lesson| Taken { lesson, step: 0, done: false }));
+        self.lesson.set(lesson.map(|lesson| Taken::at(lesson, 0)));
     }
 
     fn answered(self, id: u32, outcome: Result<Answer, String>) {

@@ -70,6 +70,8 @@ pub struct Host {
     terminal: Terminal,
     /// What the steps of the lesson do, when one is taken.
     lesson: Vec<LessonStep>,
+    /// The lesson's step that is read, until what it leads to is there.
+    attended: Option<usize>,
     filter: Filter,
     selection: Option<Selection>,
     wants_events: bool,
@@ -101,6 +103,7 @@ impl Host {
             running: Running::default(),
             terminal: Terminal::default(),
             lesson: Vec::new(),
+            attended: None,
             filter: Filter::default(),
             selection: None,
             wants_events: false,
@@ -143,6 +146,7 @@ impl Host {
             }
             Command::Restart { id, object } => self.act(id, restart(object, self.session.now())),
             Command::Lesson(id) => self.resume_lesson(&id),
+            Command::Attend(step) => self.attend(step),
             Command::Perform { id, step } => self.perform(id, step),
             Command::Play(play) => self.play(play),
             Command::Speed(speed) => self.running.set_speed(speed),
@@ -199,6 +203,7 @@ impl Host {
         self.marks = self.session.entries().iter().map(|entry| mark_of_action(entry.at, &entry.action)).collect();
         let lesson = scenario.as_ref().and_then(|(id, scenario)| lesson::shown(id, scenario));
         self.lesson = scenario.as_ref().map(|(_, scenario)| scenario.steps.clone()).unwrap_or_default();
+        self.attended = Some(0);
         let files = scenario.map_or_else(|| self.applied_files(), |(_, scenario)| scenario.files);
         self.reports.push(Report::Opened { files, lesson, start: self.session.config().profile.start });
         self.save();
@@ -387,6 +392,9 @@ impl Host {
             return;
         }
         self.wanted = false;
+        if !self.lesson.is_empty() {
+            self.watch_lesson();
+        }
         let scene = self.scene();
         let changes = SceneChanges::between(&self.shown.scene, &scene);
         self.shown.scene = scene;
