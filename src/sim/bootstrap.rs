@@ -52,6 +52,7 @@ impl Cluster {
         self.add_process(ProcessId::Scheduler, Program::Scheduler(Arc::default()), identity);
         let profile = self.profile.clone();
         if let Some(cloud) = &profile.cloud {
+            self.api.take_lease(self.now, "cloud-controller-manager");
             let identity = control_plane("cloud-controller-manager");
             let program = Program::CloudControllerManager(Arc::new(CloudControllerManager::new(cloud.clone())));
             self.add_process(ProcessId::CloudControllerManager, program, identity);
