@@ -17,6 +17,7 @@ mod queue;
 mod streams;
 
 pub use activity::{Activity, Journey, Origin, Recent};
+pub use bootstrap::{API_SERVER, API_SERVER_PORT};
 pub use cluster::{Cluster, Step, StepKind};
 pub use invariants::Invariants;
 pub use machines::{MachineError, NodeSpec, NodeTaint};
