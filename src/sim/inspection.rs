@@ -63,7 +63,11 @@ impl Cluster {
             };
             for (&kind, &revision) in slot.sent.iter().filter(|(kind, _)| kind.custom().is_none()) {
                 // kube-proxy and the others keep a kind of which they watch one object elsewhere.
-                if slot.watches.iter().any(|spec| spec.kind == kind && spec.selector == crate::client::WatchSelector::All) {
+                if slot
+                    .watches
+                    .iter()
+                    .any(|spec| spec.kind == kind && spec.selector == crate::client::WatchSelector::All)
+                {
                     found.extend(self.compare(id, informers, kind, revision));
                 }
             }

@@ -49,7 +49,11 @@ impl Faults {
             Action::BreakImage { image, .. } => drop(self.broken_images.remove(image)),
             Action::FailProbe { namespace, pod, probe, fails, .. } => {
                 let probe = (namespace.clone(), pod.clone(), probe.clone());
-                if *fails { self.failing_probes.insert(probe) } else { self.failing_probes.remove(&probe) };
+                if *fails {
+                    self.failing_probes.insert(probe)
+                } else {
+                    self.failing_probes.remove(&probe)
+                };
             }
             Action::CrashContainer { .. } | Action::AddNode(_) | Action::Delete { .. } | Action::Request(_) => {}
             _ => return,
@@ -80,7 +84,8 @@ impl Faults {
         actions.extend(self.stopped_components.iter().map(|component| disturb(component, ComponentFault::Start)));
         actions.extend(self.cut_off_nodes.iter().map(|name| Action::HealNode(node(name))));
         actions.extend(self.stopped_nodes.iter().map(|name| Action::StartNode(node(name))));
-        actions.extend(self.broken_images.iter().map(|image| Action::BreakImage { image: image.clone(), broken: false }));
+        actions
+            .extend(self.broken_images.iter().map(|image| Action::BreakImage { image: image.clone(), broken: false }));
         let mend = |(namespace, pod, probe): &(String, String, String)| Action::FailProbe {
             namespace: namespace.clone(),
             pod: pod.clone(),
@@ -103,7 +108,13 @@ impl Faults {
                 continue;
             }
             if node["spec"]["unschedulable"] == true {
-                actions.push(super::user::patch("v1", "Node", "", &key.name, serde_json::json!({ "spec": { "unschedulable": null } })));
+                actions.push(super::user::patch(
+                    "v1",
+                    "Node",
+                    "",
+                    &key.name,
+                    serde_json::json!({ "spec": { "unschedulable": null } }),
+                ));
             }
         }
         for (key, object) in session.cluster().api().etcd().range(Kind::CronJob, None) {

@@ -19,7 +19,7 @@ use kubetab::session::{SessionLog, link};
 use play::{Report, play, replay, replays_alike, shrink};
 
 /// How large the seeds are that each run of the tests plays.
-const TEST_STEPS: u64 = 2_500;
+const TEST_STEPS: u64 = 1_500;
 
 /// A link is only printed while it is short.
 const LINK_CHARS_MAX: usize = 1_500;
@@ -77,7 +77,8 @@ impl Totals {
 /// Shortens the log of a failed seed, writes it where the page can open it, and says what is wrong.
 fn tell(seed: u64, what: &str, log: &SessionLog) -> String {
     println!("seed {seed}: {what}");
-    let (what, log) = if std::env::var("SHRINK").as_deref() == Ok("0") { (what.to_owned(), log.clone()) } else { shrink(what, log) };
+    let (what, log) =
+        if std::env::var("SHRINK").as_deref() == Ok("0") { (what.to_owned(), log.clone()) } else { shrink(what, log) };
     let json = log.to_json();
     let path = folder().join(format!("seed-{seed}.json"));
     let written = std::fs::create_dir_all(folder()).and_then(|()| std::fs::write(&path, &json));

@@ -226,7 +226,8 @@ pub fn shrink(what: &str, log: &SessionLog) -> (String, SessionLog) {
 /// Whether two findings say the same of different things: their words without names and numbers.
 fn is_alike(one: &str, other: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
-        let is_word = |word: &&str| word.len() > 2 && word.chars().all(|c| c.is_ascii_alphabetic() || ",:;.'".contains(c));
+        let is_word =
+            |word: &&str| word.len() > 2 && word.chars().all(|c| c.is_ascii_alphabetic() || ",:;.'".contains(c));
         text.split([' ', '\n']).filter(is_word).take(8).map(str::to_owned).collect()
     };
     words(one) == words(other)

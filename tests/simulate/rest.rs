@@ -127,7 +127,9 @@ impl Rest<'_> {
 
     /// A pod that waits fits nowhere.
     fn waiting_pods(&self) -> Finding {
-        let amount = |value: &Value| kubetab::machinery::quantity::Quantity::parse(value.as_str().unwrap_or("0")).map_or(0, |q| q.milli_value());
+        let amount = |value: &Value| {
+            kubetab::machinery::quantity::Quantity::parse(value.as_str().unwrap_or("0")).map_or(0, |q| q.milli_value())
+        };
         let cpu = |pod: &Value| -> i64 {
             let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
             containers.into_iter().flatten().map(|one| amount(&one["resources"]["requests"]["cpu"])).sum()
@@ -136,8 +138,11 @@ impl Rest<'_> {
             ensure(pod.pointer("/spec/affinity").is_none(), || format!("{} waits for its node", name(pod)))?;
             for node in objects(self.session, Kind::Node) {
                 let node_name = text(&node, "/metadata/name");
-                let there: Vec<&Value> =
-                    self.pods.iter().filter(|pod| text(pod, "/spec/nodeName") == node_name && !has_ended(pod)).collect();
+                let there: Vec<&Value> = self
+                    .pods
+                    .iter()
+                    .filter(|pod| text(pod, "/spec/nodeName") == node_name && !has_ended(pod))
+                    .collect();
                 let used: i64 = there.iter().map(|pod| cpu(pod)).sum();
                 let fits = used + cpu(pod) <= amount(&node["status"]["allocatable"]["cpu"])
                     && (there.len() as i64) * 1000 < amount(&node["status"]["allocatable"]["pods"]);
@@ -179,7 +184,9 @@ impl Rest<'_> {
             }
         }
         for pod in self.pods.iter().filter(|pod| is_ready(pod)) {
-            ensure(running.contains_key(text(pod, "/metadata/uid")), || format!("{} is ready and does not run", name(pod)))?;
+            ensure(running.contains_key(text(pod, "/metadata/uid")), || {
+                format!("{} is ready and does not run", name(pod))
+            })?;
         }
         Ok(())
     }
@@ -195,20 +202,25 @@ impl Rest<'_> {
     fn deployment(&self, deployment: &Value) -> Finding {
         let status = &deployment["status"];
         let what = |what: &str| format!("{}: {what}: {} {}", name(deployment), deployment["spec"]["replicas"], status);
-        ensure(number(deployment, "/metadata/generation") == number(status, "/observedGeneration"), || what("is not observed"))?;
+        ensure(number(deployment, "/metadata/generation") == number(status, "/observedGeneration"), || {
+            what("is not observed")
+        })?;
         let replicas = number(deployment, "/spec/replicas");
         let is_paused = deployment["spec"]["paused"] == true;
         if self.lacks_room {
             return Ok(());
         }
         if is_paused {
-            return ensure(number(status, "/replicas") == replicas || number(status, "/replicas") > 0, || what("is paused"));
+            return ensure(number(status, "/replicas") == replicas || number(status, "/replicas") > 0, || {
+                what("is paused")
+            });
         }
         for field in ["/replicas", "/readyReplicas", "/availableReplicas", "/updatedReplicas"] {
             ensure(number(status, field) == replicas, || what(field))?;
         }
         let sets = objects(self.session, Kind::ReplicaSet);
-        let owned = sets.iter().filter(|set| set["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]);
+        let owned =
+            sets.iter().filter(|set| set["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]);
         let (used, old): (Vec<&Value>, Vec<&Value>) = owned.partition(|set| number(set, "/spec/replicas") > 0);
         ensure(used.len() <= 1, || what("has several ReplicaSets with pods"))?;
         let limit = number(deployment, "/spec/revisionHistoryLimit") + 1;
@@ -217,7 +229,9 @@ impl Rest<'_> {
 
     fn replica_set(&self, set: &Value) -> Finding {
         let what = |what: &str| format!("{}: {what}: {} {}", name(set), set["spec"]["replicas"], set["status"]);
-        ensure(number(set, "/metadata/generation") == number(set, "/status/observedGeneration"), || what("is not observed"))?;
+        ensure(number(set, "/metadata/generation") == number(set, "/status/observedGeneration"), || {
+            what("is not observed")
+        })?;
         let pods = self.pods_of(text(set, "/metadata/uid")).filter(|pod| !has_ended(pod)).count() as i64;
         ensure(pods == number(set, "/spec/replicas"), || format!("{} of {pods}", what("pods")))?;
         ensure(pods == number(set, "/status/replicas"), || what("replicas"))?;
@@ -227,7 +241,9 @@ impl Rest<'_> {
     fn stateful_set(&self, set: &Value) -> Finding {
         let (status, replicas) = (&set["status"], number(set, "/spec/replicas"));
         let what = |what: &str| format!("{}: {what}: {} {}", name(set), set["spec"], status);
-        ensure(number(set, "/metadata/generation") == number(status, "/observedGeneration"), || what("is not observed"))?;
+        ensure(number(set, "/metadata/generation") == number(status, "/observedGeneration"), || {
+            what("is not observed")
+        })?;
         if self.lacks_room {
             return Ok(());
         }
@@ -244,7 +260,9 @@ impl Rest<'_> {
     fn daemon_set(&self, set: &Value) -> Finding {
         let status = &set["status"];
         let what = |what: &str| format!("{}: {what}: {status}", name(set));
-        ensure(number(set, "/metadata/generation") == number(status, "/observedGeneration"), || what("is not observed"))?;
+        ensure(number(set, "/metadata/generation") == number(status, "/observedGeneration"), || {
+            what("is not observed")
+        })?;
         let nodes = objects(self.session, Kind::Node).len() as i64;
         for field in ["/desiredNumberScheduled", "/currentNumberScheduled", "/numberReady", "/numberAvailable"] {
             ensure(number(status, field) == nodes || self.lacks_room, || what(field))?;
@@ -284,12 +302,15 @@ impl Rest<'_> {
             .iter()
             .filter(|job| job["metadata"]["ownerReferences"][0]["uid"] == cron_job["metadata"]["uid"])
             .collect();
-        for (of_type, field) in [("Complete", "/spec/successfulJobsHistoryLimit"), ("Failed", "/spec/failedJobsHistoryLimit")] {
+        for (of_type, field) in
+            [("Complete", "/spec/successfulJobsHistoryLimit"), ("Failed", "/spec/failedJobsHistoryLimit")]
+        {
             let kept = owned.iter().filter(|job| condition(job, of_type) == "True").count() as i64;
             let limit = number(cron_job, field);
             ensure(kept <= limit, || format!("{} keeps {kept} jobs of {limit}", name(cron_job)))?;
         }
-        let active = owned.iter().filter(|job| condition(job, "Complete").is_empty() && condition(job, "Failed").is_empty());
+        let active =
+            owned.iter().filter(|job| condition(job, "Complete").is_empty() && condition(job, "Failed").is_empty());
         let listed = cron_job.pointer("/status/active").and_then(Value::as_array).map_or(0, Vec::len);
         let active = active.count();
         ensure(active == listed, || format!("{} lists {listed} active jobs of {active}", name(cron_job)))
@@ -302,8 +323,11 @@ impl Rest<'_> {
         };
         let healthy = self.pods.iter().filter(is_covered).filter(|pod| is_ready(pod)).count() as i64;
         let status = &budget["status"];
-        let what = |what: &str| format!("{}: {what}: {healthy} pods are healthy: {} {status}", name(budget), budget["spec"]);
-        ensure(number(budget, "/metadata/generation") == number(status, "/observedGeneration"), || what("is not observed"))?;
+        let what =
+            |what: &str| format!("{}: {what}: {healthy} pods are healthy: {} {status}", name(budget), budget["spec"]);
+        ensure(number(budget, "/metadata/generation") == number(status, "/observedGeneration"), || {
+            what("is not observed")
+        })?;
         ensure(number(status, "/currentHealthy") == healthy, || what("healthy"))?;
         let allowed = (healthy - number(status, "/desiredHealthy")).max(0);
         ensure(number(status, "/disruptionsAllowed") == allowed, || what("allowed"))
@@ -321,14 +345,17 @@ impl Rest<'_> {
             slice["metadata"]["namespace"] == *namespace
                 && slice["metadata"]["labels"]["kubernetes.io/service-name"] == service["metadata"]["name"]
         };
-        let endpoints = slices.iter().filter(of_service).flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten());
+        let endpoints =
+            slices.iter().filter(of_service).flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten());
         let ready = endpoints.filter(|endpoint| endpoint["conditions"]["ready"] == true);
         let found: BTreeSet<String> = ready.map(|endpoint| text(endpoint, "/addresses/0").to_owned()).collect();
         ensure(wanted == found, || format!("{} has the endpoints {found:?}, of {wanted:?}", name(service)))?;
         if service["spec"]["type"] == "LoadBalancer" && self.session.cluster().cloud().is_some() {
             let address = text(service, "/status/loadBalancer/ingress/0/ip");
             let host = text(service, "/status/loadBalancer/ingress/0/hostname");
-            return ensure(!address.is_empty() || !host.is_empty(), || format!("{} has no address from outside", name(service)));
+            return ensure(!address.is_empty() || !host.is_empty(), || {
+                format!("{} has no address from outside", name(service))
+            });
         }
         Ok(())
     }
@@ -338,7 +365,10 @@ impl Rest<'_> {
         let users = self.pods.iter().filter(|pod| {
             let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
             pod["metadata"]["namespace"] == claim["metadata"]["namespace"]
-                && volumes.into_iter().flatten().any(|one| one["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"])
+                && volumes
+                    .into_iter()
+                    .flatten()
+                    .any(|one| one["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"])
         });
         let is_used = users.count() > 0;
         let phase = text(claim, "/status/phase");

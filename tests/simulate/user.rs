@@ -192,8 +192,7 @@ impl User {
     }
 
     fn delete_workload(&mut self, session: &Session) -> Option<Action> {
-        let kinds =
-            [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Job, Kind::CronJob, Kind::ReplicaSet];
+        let kinds = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Job, Kind::CronJob, Kind::ReplicaSet];
         let (object, _) = self.workload(session, &kinds)?;
         let propagation = one_of(&mut self.random, &["Background", "Foreground", "Orphan"]);
         Some(Action::Delete { object, propagation: Some(propagation.to_owned()), grace_period_seconds: None })
@@ -219,7 +218,8 @@ impl User {
             let of_daemon = pod["metadata"]["ownerReferences"][0]["kind"] == "DaemonSet";
             pod["spec"]["nodeName"] == node && pod["metadata"]["deletionTimestamp"].is_null() && !of_daemon
         };
-        let pods: Vec<ObjectKey> = etcd.range(Kind::Pod, None).filter(|(_, object)| is_there(object)).map(|(key, _)| key.clone()).collect();
+        let pods: Vec<ObjectKey> =
+            etcd.range(Kind::Pod, None).filter(|(_, object)| is_there(object)).map(|(key, _)| key.clone()).collect();
         if pods.is_empty() || percent(&mut self.random, 10) {
             self.draining.remove(node);
             return Some(patch("v1", "Node", "", node, json!({ "spec": { "unschedulable": null } })));
@@ -245,8 +245,16 @@ impl User {
     /// Another client writes to what controllers are about to write, so that they meet conflicts.
     fn meddle(&mut self, session: &Session) -> Option<Action> {
         let kinds = [
-            Kind::Deployment, Kind::ReplicaSet, Kind::StatefulSet, Kind::DaemonSet, Kind::Job, Kind::Pod, Kind::Node,
-            Kind::PersistentVolumeClaim, Kind::PodDisruptionBudget, Kind::EndpointSlice,
+            Kind::Deployment,
+            Kind::ReplicaSet,
+            Kind::StatefulSet,
+            Kind::DaemonSet,
+            Kind::Job,
+            Kind::Pod,
+            Kind::Node,
+            Kind::PersistentVolumeClaim,
+            Kind::PodDisruptionBudget,
+            Kind::EndpointSlice,
         ];
         let kind = one_of(&mut self.random, &kinds);
         let (key, _) = self.any(session, kind)?;
@@ -260,6 +268,11 @@ impl User {
     fn relabel(&mut self, session: &Session) -> Option<Action> {
         let (key, pod) = self.any(session, Kind::Pod)?;
         pod.metadata().labels.as_ref()?.get("app")?;
+        // It would keep the name that a StatefulSet's new pod has to have.
+        let mut owners = pod.metadata().owner_references.iter().flatten();
+        if owners.any(|owner| owner.kind == "StatefulSet") {
+            return None;
+        }
         let labels = json!({ "metadata": { "labels": { "app": "released" } } });
         Some(patch("v1", "Pod", &key.namespace, &key.name, labels))
     }

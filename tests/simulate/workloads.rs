@@ -16,15 +16,8 @@ pub enum Workload {
 }
 
 impl Workload {
-    pub const ALL: [Self; 7] = [
-        Self::Deployment,
-        Self::StatefulSet,
-        Self::DaemonSet,
-        Self::Job,
-        Self::CronJob,
-        Self::ReplicaSet,
-        Self::Pod,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::Job, Self::CronJob, Self::ReplicaSet, Self::Pod];
 
     pub const fn kind(self) -> &'static str {
         match self {
@@ -154,7 +147,9 @@ fn daemon_set(random: &mut Random, name: &str) -> Value {
     let update = match random.below(4) {
         0 => json!({ "type": "OnDelete" }),
         1 => json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } }),
-        _ => json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": one_of(random, &[json!(1), json!("50%")]) } }),
+        _ => {
+            json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": one_of(random, &[json!(1), json!("50%")]) } })
+        }
     };
     json!({
         "updateStrategy": update,
@@ -252,7 +247,8 @@ fn server_template(random: &mut Random, name: &str) -> Value {
         "containers": [container],
     });
     if percent(random, 40) {
-        let tolerate = |key: &str| json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 15 });
+        let tolerate =
+            |key: &str| json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 15 });
         spec["tolerations"] =
             json!([tolerate("node.kubernetes.io/not-ready"), tolerate("node.kubernetes.io/unreachable")]);
     }

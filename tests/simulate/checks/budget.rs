@@ -83,9 +83,13 @@ impl Budgets {
                 let labels = pod.metadata.labels.clone().unwrap_or_default();
                 selector.matches(&labels) && is_ready(pod) && !is_deleting(pod)
             });
-            let (healthy, wanted) = (healthy.count(), budget.status.as_ref().and_then(|status| status.desired_healthy).unwrap_or(0));
+            let (healthy, wanted) =
+                (healthy.count(), budget.status.as_ref().and_then(|status| status.desired_healthy).unwrap_or(0));
             if (healthy as i64) < i64::from(wanted) {
-                return Err(format!("evicting {name} leaves {healthy} healthy pods of {wanted} that budget {} wants", budget.name()));
+                return Err(format!(
+                    "evicting {name} leaves {healthy} healthy pods of {wanted} that budget {} wants",
+                    budget.name()
+                ));
             }
         }
         Ok(())

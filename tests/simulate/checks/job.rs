@@ -51,7 +51,8 @@ impl Jobs {
         if active.len() as i64 > i64::from(most) {
             return Err(format!("is one of {} active pods of a Job that wants {most} at once", active.len()));
         }
-        let index = |pod: &Pod| pod.metadata.annotations.as_ref()?.get("batch.kubernetes.io/job-completion-index").cloned();
+        let index =
+            |pod: &Pod| pod.metadata.annotations.as_ref()?.get("batch.kubernetes.io/job-completion-index").cloned();
         let Some(own) = index(pod) else { return Ok(()) };
         let others = active.iter().filter(|other| other.uid() != pod.uid() && index(other).as_ref() == Some(&own));
         match others.count() {

@@ -57,7 +57,8 @@ impl Checks {
             self.revision = commit.revision;
             let sight = Sight { cluster, commit, is_calm: faults.is_calm(commit.time) };
             has_new_pod_state |= matches!(commit.object(), Object::Pod(_));
-            let what = |what: String| format!("revision {} ({} {}): {what}", commit.revision, commit.kind(), commit.key);
+            let what =
+                |what: String| format!("revision {} ({} {}): {what}", commit.revision, commit.kind(), commit.key);
             self.rollouts.commit(&sight, &mut self.looks).map_err(what)?;
             self.jobs.commit(&sight, &mut self.looks).map_err(what)?;
             self.budgets.commit(&sight);

@@ -9,9 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kubetab::api::{Kind, Object, ObjectKey, Resource, controller_of};
 use kubetab::sim::Cluster;
 
-use super::{
-    Finding, Lately, Sight, actor, condemned, created, is_active, is_ready, look, pods_of, ready_since,
-};
+use super::{Finding, Lately, Sight, actor, condemned, created, is_active, is_ready, look, pods_of, ready_since};
 
 /// The bounds of a Deployment: how many pods at most, how many available ones at least.
 #[derive(Default)]
@@ -106,7 +104,8 @@ impl Rollouts {
         let Some(deployment) = deployment.and_then(|object| object.downcast::<Deployment>()) else { return Ok(()) };
         let wait = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
         let is_available = |pod: &Pod| {
-            is_active(pod) && ready_since(pod).is_some_and(|since| since + seconds(wait) <= now + Duration::from_secs(1))
+            is_active(pod)
+                && ready_since(pod).is_some_and(|since| since + seconds(wait) <= now + Duration::from_secs(1))
         };
         let Some(least) = self.bounds.get(&owner.uid).and_then(|bounds| bounds.least.least(now)) else { return Ok(()) };
         if !is_available(pod) {
@@ -165,7 +164,8 @@ fn bounds(deployment: &Deployment) -> (i64, i64) {
 /// With `OrderedReady`, those before it are there and ready.
 fn pod_of_stateful_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Looks) -> Finding {
     let etcd = sight.cluster.api().etcd();
-    let set = etcd.get(Kind::StatefulSet, &ObjectKey::new(pod.namespace(), name)).and_then(Object::downcast::<StatefulSet>);
+    let set =
+        etcd.get(Kind::StatefulSet, &ObjectKey::new(pod.namespace(), name)).and_then(Object::downcast::<StatefulSet>);
     let Some(spec) = set.and_then(|set| set.spec.clone()) else { return Ok(()) };
     if spec.pod_management_policy.as_deref() == Some("Parallel") || !sight.is_calm {
         return Ok(());
@@ -192,7 +192,8 @@ fn pod_of_daemon_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Looks
     let surge = strategy.rolling_update.and_then(|rolling| rolling.max_surge);
     let most = if surge.is_none_or(|surge| surge == IntOrString::Int(0)) { 1 } else { 2 };
     let own = target_node(pod);
-    let on_node = pods_of(sight.cluster, pod.namespace(), set.uid()).filter(|pod| is_active(pod) && target_node(pod) == own);
+    let on_node =
+        pods_of(sight.cluster, pod.namespace(), set.uid()).filter(|pod| is_active(pod) && target_node(pod) == own);
     match on_node.count() {
         count if count > most => Err(format!("is one of {count} pods of its DaemonSet for node {own:?}")),
         _ => Ok(()),
