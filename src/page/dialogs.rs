@@ -59,6 +59,16 @@ fn Frame(app: App, dialog: Dialog) -> impl IntoView {
     }
 }
 
+impl App {
+    /// Shows what can be opened; the worker is asked for it when somebody wants to see it for the first time.
+    pub(super) fn open_gallery(self) {
+        if self.gallery.with_untracked(Vec::is_empty) {
+            self.send(&Command::Gallery);
+        }
+        self.dialog.set(Some(Dialog::Gallery));
+    }
+}
+
 fn gallery(app: App) -> AnyView {
     let new = view! { <CardButton app=app id="new".to_owned() start=Start::New title=app.text(key!("gallery.new")).to_owned() text=app.text(key!("gallery.new-text")).to_owned()/> };
     view! {

@@ -4,13 +4,42 @@ use leptos::prelude::*;
 
 use crate::key;
 use crate::session::scenario::Text;
-use crate::view::protocol::LessonStep;
+use crate::view::protocol::{Command, Lesson, LessonStep};
 use crate::view::words::Language;
 use crate::view::{Selection, Subject};
 
 use super::erase::{hear, t};
 use super::icons::{Icon, icon};
-use super::state::{App, Taken};
+use super::state::App;
+
+/// A lesson that is being taken.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Taken {
+    pub(super) lesson: Lesson,
+    pub(super) step: usize,
+    /// Whether this step's work was done.
+    pub(super) done: bool,
+    /// Whether what this step leads to is there.
+    pub(super) reached: bool,
+}
+
+impl Taken {
+    /// The step of this number, or the last one, as it is first read.
+    pub(super) fn at(lesson: Lesson, step: usize) -> Self {
+        let step = step.min(lesson.steps.len().saturating_sub(1));
+        Self { lesson, step, done: false, reached: false }
+    }
+}
+
+impl App {
+    /// Reads another step of the lesson, if there is such a step.
+    pub(super) fn go_to_step(self, step: usize) {
+        let Some(taken) = self.lesson.get_untracked() else { return };
+        let taken = Taken::at(taken.lesson, step);
+        self.send(&Command::Attend(taken.step));
+        self.lesson.set(Some(taken));
+    }
+}
 
 /// What the commands begin with that the page's terminal runs.
 const COMMANDS: [&str; 3] = ["kubectl ", "curl ", "for "];

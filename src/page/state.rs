@@ -18,6 +18,7 @@ use crate::view::why::Link;
 use crate::view::words::{self, Key, Language};
 use crate::view::{Selection, Sentence, Subject};
 
+use super::lesson::Taken;
 use super::link::WorkerLink;
 pub(super) use super::looks::{Folded, Room, Theme};
 use super::requests::Draft;
@@ -142,24 +143,6 @@ pub(super) struct Cluster {
     pub(super) flights: StoredValue<VecDeque<Flight>>,
     pub(super) clients: RwSignal<Vec<ClientView>>,
     pub(super) frames: RwSignal<u32>,
-}
-
-/// A lesson that is being taken.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Taken {
-    pub(super) lesson: Lesson,
-    pub(super) step: usize,
-    /// Whether this step's work was done.
-    pub(super) done: bool,
-    /// Whether what this step leads to is there.
-    pub(super) reached: bool,
-}
-
-impl Taken {
-    fn at(lesson: Lesson, step: usize) -> Self {
-        let step = step.min(lesson.steps.len().saturating_sub(1));
-        Self { lesson, step, done: false, reached: false }
-    }
 }
 
 /// Everything that the components share. Copy it freely: it is a bundle of signals.
@@ -306,22 +289,6 @@ impl App {
     pub(super) fn perform(self, step: usize) {
         let id = self.expect(Purpose::Other);
         self.send(&Command::Perform { id, step });
-    }
-
-    /// Reads another step of the lesson, if there is such a step.
-    pub(super) fn go_to_step(self, step: usize) {
-        let Some(taken) = self.lesson.get_untracked() else { return };
-        let taken = Taken::at(taken.lesson, step);
-        self.send(&Command::Attend(taken.step));
-        self.lesson.set(Some(taken));
-    }
-
-    /// Shows what can be opened; the worker is asked for it when somebody wants to see it for the first time.
-    pub(super) fn open_gallery(self) {
-        if self.gallery.with_untracked(Vec::is_empty) {
-            self.send(&Command::Gallery);
-        }
-        self.dialog.set(Some(Dialog::Gallery));
     }
 
     /// Shows a room that may be folded away, or lie behind another on a phone.

@@ -69,3 +69,41 @@ impl Expectation {
             && self.at_least.is_none_or(|least| number() >= least)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Action, File, Session, SessionConfig};
+
+    #[test]
+    fn objects_are_found_by_name_and_by_what_is_written_in_them() {
+        let mut session = Session::new(SessionConfig::default());
+        let map = |name: &str, cups: &str| {
+            format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  cups: \"{cups}\"\n---\n")
+        };
+        let text = map("tea-1", "2") + &map("tea-2", "12");
+        let files = vec![File { name: "a.yaml".to_owned(), text }];
+        session.act(Action::Apply { files, namespace: "default".to_owned(), dry_run: false }).expect("it is taken");
+        let cups = r"kind: ConfigMap, name: tea-, path: '{.data.cups}'";
+        let cases = [
+            ("kind: ConfigMap, name: tea-1".to_owned(), true),
+            ("kind: ConfigMap, name: tea-, count: 2".to_owned(), true),
+            ("kind: ConfigMap, name: tea-, count: 1".to_owned(), false),
+            ("kind: ConfigMap, name: coffee".to_owned(), false),
+            ("kind: ConfigMap, name: coffee, count: 0".to_owned(), true),
+            ("kind: ConfigMap, namespace: kube-system, name: tea-1".to_owned(), false),
+            ("kind: Namespace, name: default".to_owned(), true),
+            ("kind: Teapot, count: 0".to_owned(), false),
+            (format!("{cups}, is: '2', count: 1"), true),
+            (format!("{cups}, contains: '2', count: 2"), true),
+            (format!("{cups}, atLeast: 12, count: 1"), true),
+            (format!("{cups}, atLeast: 13"), false),
+            ("kind: ConfigMap, name: tea-, path: '{.data.milk}', is: '2'".to_owned(), false),
+            ("kind: ConfigMap, name: tea-, path: '{.data'".to_owned(), false),
+        ];
+        for (text, expected) in cases {
+            let expectation: Expectation = serde_yaml::from_str(&format!("{{{text}}}")).expect("an expectation");
+            assert_eq!(expectation.is_met(session.cluster().api().etcd()), expected, "{text}");
+        }
+    }
+}
