@@ -57,6 +57,8 @@ pub use request::{
 pub use token::{AUDIENCE as TOKEN_AUDIENCE, KEY as TOKEN_KEY, legacy_token};
 
 /// What every request for Endpoints is warned of since v1.33.
+/// What etcd says to every write once its quota is used up: `ErrNoSpace`.
+const ETCD_FULL: &str = "etcdserver: mvcc: database space exceeded";
 const ENDPOINTS_DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
 
 /// The API server with its store.
@@ -69,6 +71,8 @@ pub struct ApiServer {
     /// The revision at which the server was ready.
     started_at: crate::etcd::Revision,
     served: Served,
+    /// Whether etcd has no room left, so that nothing can be written.
+    is_full: bool,
 }
 
 impl Default for ApiServer {
@@ -102,6 +106,7 @@ impl ApiServer {
             metrics: None,
             started_at: 0,
             served: Served::default(),
+            is_full: false,
         }
     }
 
@@ -109,6 +114,11 @@ impl ApiServer {
     #[must_use]
     pub const fn etcd(&self) -> &Etcd {
         &self.etcd
+    }
+
+    /// Lets etcd have no room left, as behind an alarm `NOSPACE`, or have some again.
+    pub const fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
     }
 
     /// Gives up history older than `revision` for watches, as the server does every five minutes.
@@ -134,6 +144,10 @@ impl ApiServer {
                 crate::machinery::status::Reason::NotFound,
                 "the server could not find the requested resource",
             ));
+        }
+        let asks_for_token = target.subresource == Some(Subresource::Token);
+        if self.is_full && target.kind.is_stored() && verb.stores() && !asks_for_token {
+            return Err(Status::new(crate::machinery::status::Reason::Unknown, ETCD_FULL));
         }
         cause.ownership = managed_fields::ownership(&cause.actor, &target, &verb);
         let mut context = Context {
