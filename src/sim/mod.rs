@@ -19,7 +19,7 @@ mod streams;
 pub use activity::{Activity, ActivityLog};
 pub use cluster::{Cluster, Step, StepKind};
 pub use invariants::Invariants;
-pub use machines::{MachineError, NodeSpec, NodeTaint};
+pub use machines::{MachineError, NodeShutdown, NodeSpec, NodeTaint};
 pub use network::{TrafficError, TrafficReport, TrafficSource, TrafficSpec};
 pub use processes::{ProcessId, ProcessState};
 pub use profile::{Latencies, Profile};
