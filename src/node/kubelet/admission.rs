@@ -74,6 +74,26 @@ fn units(name: &str, amount: Quantity) -> i64 {
     if name == "cpu" { amount.milli_value() } else { amount.value() }
 }
 
+/// How much of a resource a pod's going frees, in the unit in which it is counted.
+pub(super) fn units_of(pod: &Pod, name: &str) -> i64 {
+    if name == "pods" {
+        return 1;
+    }
+    let requests = pod.spec.as_ref().map(pod_requests).unwrap_or_default();
+    requests.get(name).map_or(0, |amount| units(name, Quantity::of(amount)))
+}
+
+/// What is missing for a pod beside `others`, by resource.
+pub(super) fn shortfall(pod: &Pod, others: &[&Pod], capacity: &BTreeMap<String, String>) -> Vec<(String, i64)> {
+    let missing = capacity.iter().filter_map(|(name, amount)| {
+        let amount = units(name, Quantity::parse(amount).unwrap_or(Quantity::ZERO));
+        let used: i64 = others.iter().map(|other| units_of(other, name)).sum();
+        let requested = units_of(pod, name);
+        (requested > 0 && requested > amount - used).then(|| (name.clone(), requested - (amount - used)))
+    });
+    missing.collect()
+}
+
 fn insufficient_resource(spec: &PodSpec, others: &[&Pod], capacity: &BTreeMap<String, String>) -> Option<Rejection> {
     let amount = |name: &str| {
         let quantity = capacity.get(name).and_then(|text| Quantity::parse(text).ok());

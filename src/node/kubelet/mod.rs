@@ -25,6 +25,7 @@ mod kuberuntime;
 mod network;
 mod node_status;
 mod pod_worker;
+mod preemption;
 mod prober;
 mod probing;
 mod resize;
@@ -216,7 +217,7 @@ impl Kubelet {
         let id = self.last_id;
         let phase = pod.status.as_ref().and_then(|status| status.phase.clone());
         let is_over = matches!(phase.as_deref(), Some("Failed" | "Succeeded"));
-        let rejection = if is_over || pod.is_deleting() { None } else { self.rejection(&pod) };
+        let rejection = if is_over || pod.is_deleting() { None } else { self.admit(&pod, client) };
         let mut worker = Worker::new(id, pod.clone());
         worker.trigger = trigger;
         self.by_uid.insert(worker.uid.clone(), id);
@@ -246,13 +247,8 @@ impl Kubelet {
     }
 
     /// Why the node does not take the pod, if it does not.
-    fn rejection(&self, pod: &Pod) -> Option<admission::Rejection> {
-        let others: Vec<&Pod> = self
-            .workers
-            .values()
-            .filter(|worker| worker.could_have_running_containers())
-            .map(|worker| &*worker.pod)
-            .collect();
+    fn rejection(&self, pod: &Pod, without: &[PodId]) -> Option<admission::Rejection> {
+        let others = self.others(without);
         if let Some(refusal) = self.host.pressures.refusal(pod) {
             return Some(refusal);
         }
@@ -261,14 +257,18 @@ impl Kubelet {
         refusal.or_else(|| self.host.is_shutting_down.then(shutdown::refusal))
     }
 
+    /// The pods whose containers may run, but for some.
+    fn others(&self, without: &[PodId]) -> Vec<&Pod> {
+        self.workers
+            .values()
+            .filter(|worker| worker.could_have_running_containers() && !without.contains(&worker.id))
+            .map(|worker| &*worker.pod)
+            .collect()
+    }
+
     /// Why the node does not grant the resources that a pod on it wants.
     fn refuses_resize(&self, id: PodId, pod: &Pod) -> Option<resize::Pending> {
-        let others: Vec<&Pod> = self
-            .workers
-            .values()
-            .filter(|worker| worker.id != id && worker.could_have_running_containers())
-            .map(|worker| &*worker.pod)
-            .collect();
+        let others = self.others(&[id]);
         resize::refusal(pod, &others, self.host.node.as_deref(), &self.host.config.full_capacity())
     }
 

@@ -38,7 +38,7 @@ const REGISTER_RETRY: Duration = Duration::from_secs(1);
 /// How long the kubelet needs after its start to find its runtime ready.
 const RUNTIME_CHECK_TIME: Duration = Duration::from_millis(300);
 /// How long the kubelet needs after its start to have measured what the machine uses.
-const PRESSURE_DELAY: Duration = Duration::from_secs(5);
+const PRESSURE_DELAY: Duration = Duration::from_secs(10);
 /// For how long a lease is good: `nodeLeaseDurationSeconds`.
 const LEASE_SECONDS: i32 = 40;
 /// How often it is renewed: a quarter of that.

@@ -306,7 +306,8 @@ impl Worker {
             host_ip: &host.config.internal_ip,
             now: client.now,
         });
-        if let Some(killed) = &self.killed {
+        // It is said once. A pod whose containers then end well has succeeded all the same.
+        if let Some(killed) = self.killed.as_ref().filter(|_| !terminal) {
             killed.tell(&mut status, client.now);
         }
         status

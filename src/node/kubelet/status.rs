@@ -89,6 +89,12 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
     status.allocated_resources = Some(container_status::pod_requests(spec)).filter(|requests| !requests.is_empty());
     let foreign = reported.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut conditions: Vec<PodCondition> = foreign.filter(|condition| !is_own_condition(condition)).cloned().collect();
+    // Why the kubelet ended the pod was said once, and holds.
+    let target = old.conditions.iter().flatten().find(|condition| condition.type_ == "DisruptionTarget");
+    if let Some(target) = target {
+        conditions.retain(|condition| condition.type_ != target.type_);
+        conditions.push(target.clone());
+    }
     conditions.extend(own_conditions(&status, inputs, spec, &conditions));
     keep_transition_times(&mut conditions, old, inputs.now);
     status.conditions = Some(conditions);

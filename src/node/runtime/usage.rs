@@ -16,6 +16,12 @@ impl Runtime {
         running.map(|container| container.memory(now)).sum()
     }
 
+    /// How much memory a container may use, if that is bounded.
+    #[must_use]
+    pub fn memory_limit(&self, id: &str) -> Option<u64> {
+        self.containers.get(id)?.memory_limit
+    }
+
     /// What images, layers and logs of containers, and volumes take of the disk, in bytes.
     #[must_use]
     pub fn disk_in_use(&self) -> u64 {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition, Taint};
 
+use crate::api::Name;
 use crate::client::Client;
 use crate::machinery::quantity::{Format, Quantity};
 use crate::machinery::time::Time;
@@ -24,6 +25,7 @@ use super::agenda::{PodId, Work};
 use super::events::{self, Warning};
 use super::node_status;
 use super::pod_worker::{Killed, Stage, Worker};
+use super::resource_metrics;
 use super::status::quality;
 use usage::Observations;
 
@@ -171,6 +173,7 @@ impl Kubelet {
 
     /// One pass over the thresholds: `synchronize`. Answers whom it evicted.
     fn relieve(&mut self, client: &mut Client<'_>) -> Vec<PodId> {
+        self.kill_over_memory(client.now);
         let observed = self.observe(client.now);
         let met: Vec<Threshold> = THRESHOLDS.into_iter().filter(|threshold| threshold.is_met(&observed)).collect();
         self.host.pressures.note(&met, client.now);
@@ -200,6 +203,18 @@ impl Kubelet {
             return vec![id];
         }
         Vec::new()
+    }
+
+    /// Lets the kernel kill the containers that annotations have using more memory than they may.
+    fn kill_over_memory(&mut self, now: Time) {
+        let directed = self.active().filter(|worker| resource_metrics::is_directed(&worker.pod));
+        let over: Vec<Name> = directed.flat_map(|worker| self.over_memory(worker, now)).collect();
+        for id in &over {
+            self.host.runtime.cri.kill_out_of_memory(id, now);
+        }
+        if !over.is_empty() {
+            self.host.plan_runtime(now);
+        }
     }
 
     /// Frees what nobody needs; says whether that was enough: `reclaimNodeLevelResources`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Volume;
 
+use crate::api::Name;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
@@ -118,6 +119,18 @@ impl Kubelet {
             Some((found, told))
         };
         running.filter_map(use_of).collect()
+    }
+
+    /// The containers of a pod that use more memory than they may.
+    pub(super) fn over_memory(&self, worker: &Worker, now: Time) -> Vec<Name> {
+        let used = self.directed_use(worker, now);
+        let record = self.host.runtime.pod(&worker.uid);
+        let is_over = |id: &str, name: &str| {
+            let limit = self.host.runtime.cri.memory_limit(id)?;
+            let (_, told) = used.iter().find(|(found, _)| found.name == name)?;
+            Some(told.memory > limit)
+        };
+        record.running().filter(|one| is_over(&one.id, &one.name) == Some(true)).map(|one| one.id.clone()).collect()
     }
 
     /// What a pod uses.

@@ -61,9 +61,17 @@ fn a_static_pod_has_a_mirror_that_comes_back() {
     assert_eq!(write(&mut bench, Some(WEB)), "");
     bench.run("10s");
     expect![[r#"
+        web-node-1 {"kubernetes.io/config.source": "file"} same hash true owner Node node-1 Some(true) "Running" "BestEffort" 1
     "#]]
     .assert_eq(&mirrors(&bench));
     expect![[r#"
+        phase Running | reason None | message None | qos BestEffort | observed None generation 1
+        condition {"status": "True", "type": "PodReadyToStartContainers"}
+        condition {"status": "True", "type": "Initialized"}
+        condition {"status": "True", "type": "Ready"}
+        condition {"status": "True", "type": "ContainersReady"}
+        condition {"status": "True", "type": "PodScheduled"}
+        containerStatuses {"lastState": {}, "name": "c", "ready": true, "restartCount": 0, "started": true, "state": {"running": {}}}
     "#]]
     .assert_eq(&bench.status("web-node-1"));
     let before = bench.pod("web-node-1").expect("it is there").uid().to_owned();
@@ -88,6 +96,19 @@ fn a_static_pod_has_a_mirror_that_comes_back() {
     write(&mut bench, None);
     bench.run("20s");
     expect![[r#"
+        70.0 Pending ready=false 
+        71.0 Running ready=true c:running:0
+        80.0 Running deleting ready=true c:running:0
+        80.0 gone
+        80.0 Pending ready=false 
+        90.0 Running ready=true c:running:0
+        95.0 Succeeded ready=false c:terminated:Completed:0
+        96.0 gone
+        96.0 Pending ready=false 
+        97.0 Running ready=true c:running:0
+        115.0 Running ready=true c:running:0
+        135.0 Succeeded ready=false c:terminated:Completed:0
+        136.0 gone
     "#]]
     .assert_eq(&bench.history("web-node-1"));
 }
@@ -107,6 +128,11 @@ fn what_cannot_be_a_static_pod() {
         told.push('\n');
     }
     expect![[r#"
+        Could not process manifest file "/etc/kubernetes/manifests/web.yaml": yaml: line 1: did not find expected node content
+        Could not process manifest file "/etc/kubernetes/manifests/web.yaml": couldn't parse as pod: it is of kind "Service"
+        Could not process manifest file "/etc/kubernetes/manifests/web.yaml": invalid pod: [spec.containers[0].image: Required value]
+        Could not process manifest file "/etc/kubernetes/manifests/web.yaml": static pods may not reference serviceaccounts
+        Could not process manifest file "/etc/kubernetes/manifests/web.yaml": static pods may not reference configmaps
     "#]]
     .assert_eq(&told);
 }
