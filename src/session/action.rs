@@ -15,7 +15,7 @@ use crate::machinery::status::Status;
 use crate::machinery::yaml::Span;
 use crate::node::kubelet::MANIFEST_FOLDER;
 use crate::node::runtime::StreamInput;
-use crate::sim::{Cluster, MachineError, NodeShutdown, NodeSpec, TrafficSpec};
+use crate::sim::{Cluster, ComponentFault, MachineError, NodeShutdown, NodeSpec, TrafficSpec};
 
 use super::streams::{AttachInput, ExecCommand, ExecInput, OutsideRequest, PodRequest};
 
@@ -48,6 +48,15 @@ pub struct ObjectName {
 pub struct NodeName {
     /// The name.
     pub name: String,
+}
+
+/// What happens to a component of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disturbance {
+    /// The component: `kube-scheduler`, `kubelet/node-1`.
+    pub component: String,
+    /// What happens.
+    pub fault: ComponentFault,
 }
 
 /// Something that a user does to a cluster.
@@ -152,6 +161,13 @@ pub enum Action {
         image: String,
         /// Whether it is broken from now on.
         broken: bool,
+    },
+    /// Something goes wrong with a component, or is set right again.
+    Disturb(Disturbance),
+    /// etcd has no room left, so that nothing can be written, or has some again.
+    FillStore {
+        /// Whether it is full from now on.
+        full: bool,
     },
     /// A command begins in a container.
     Exec(ExecCommand),
@@ -326,6 +342,14 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
         },
         Action::WriteManifest { node, file, text } => on_manifest(cluster, node, file, Some(text)),
         Action::RemoveManifest { node, file } => on_manifest(cluster, node, file, None),
+        Action::Disturb(Disturbance { component, fault }) => match cluster.disturb(component, *fault) {
+            Ok(()) => Outcome::said(format!("{component} was disturbed")),
+            Err(error) => Outcome::refused(error),
+        },
+        Action::FillStore { full } => {
+            cluster.fill_store(*full);
+            Outcome::said(format!("etcd {}", if *full { "is full" } else { "has room again" }))
+        }
         machine => {
             let (result, line) = on_machine(cluster, machine);
             match result {
@@ -377,6 +401,8 @@ fn on_machine(cluster: &mut Cluster, action: &Action) -> (Result<(), MachineErro
         | Action::Request(_)
         | Action::WriteManifest { .. }
         | Action::RemoveManifest { .. }
+        | Action::Disturb(_)
+        | Action::FillStore { .. }
         | Action::Exec(_)
         | Action::ExecInput(_)
         | Action::AttachInput(_)

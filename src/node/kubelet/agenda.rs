@@ -35,6 +35,8 @@ pub(super) enum Work {
     ImageGc,
     /// Go on with the shutdown of the node.
     Shutdown,
+    /// Look for containers of pods that should not be here.
+    Housekeeping,
 }
 
 /// The work to come. Work in the background goes on for ever, even in a cluster at rest.
