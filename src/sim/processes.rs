@@ -7,13 +7,14 @@ use crate::machinery::order::Order as _;
 use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
+use crate::autoscaler::ClusterAutoscaler;
 use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
 use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
-use crate::node::network::{ClusterDns, IngressController, PolicyAgent};
+use crate::node::network::{ClusterDns, GatewayController, IngressController, PolicyAgent};
 use crate::node::proxy::KubeProxy;
 
 use super::metrics_server::MetricsServer;
@@ -44,6 +45,10 @@ pub enum ProcessId {
     Outside,
     /// metrics-server.
     MetricsServer,
+    /// The gateway controller.
+    GatewayController,
+    /// cluster-autoscaler.
+    ClusterAutoscaler,
 }
 
 impl fmt::Display for ProcessId {
@@ -60,6 +65,8 @@ impl fmt::Display for ProcessId {
             Self::ApiServer => f.write_str("kube-apiserver"),
             Self::Outside => f.write_str("outside"),
             Self::MetricsServer => f.write_str("metrics-server"),
+            Self::GatewayController => f.write_str("gateway-controller"),
+            Self::ClusterAutoscaler => f.write_str("cluster-autoscaler"),
         }
     }
 }
@@ -76,6 +83,8 @@ pub(super) enum Program {
     PolicyAgent(Arc<PolicyAgent>),
     IngressController(Arc<IngressController>),
     MetricsServer(Arc<MetricsServer>),
+    ClusterAutoscaler(Arc<ClusterAutoscaler>),
+    GatewayController(Arc<GatewayController>),
 }
 
 impl Program {
@@ -90,6 +99,8 @@ impl Program {
             Self::PolicyAgent(program) => Arc::<PolicyAgent>::make_mut(program),
             Self::IngressController(program) => Arc::<IngressController>::make_mut(program),
             Self::MetricsServer(program) => Arc::<MetricsServer>::make_mut(program),
+            Self::GatewayController(program) => Arc::<GatewayController>::make_mut(program),
+            Self::ClusterAutoscaler(program) => Arc::<ClusterAutoscaler>::make_mut(program),
         }
     }
 }

@@ -87,6 +87,12 @@ impl Kubelet {
         kubelet
     }
 
+    /// The node that a machine's kubelet is going to register.
+    #[must_use]
+    pub fn node_of(config: &NodeConfig) -> Node {
+        node_status::new_node(config)
+    }
+
     /// What the machine is like.
     #[must_use]
     pub fn config(&self) -> &NodeConfig {
