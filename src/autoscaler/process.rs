@@ -96,6 +96,12 @@ fn priority(pod: &Pod) -> i32 {
 }
 
 impl ClusterAutoscaler {
+    /// What it knows of what it watches.
+    #[must_use]
+    pub const fn informers(&self) -> &Informers {
+        &self.informers
+    }
+
     /// Who it is to the API server.
     #[must_use]
     pub fn identity() -> Identity {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::api::ObjectKey;
 use crate::machinery::shell::{NetworkRequest, RecordKind};
 use crate::node::runtime::{Id, RequestNumber};
 
@@ -41,6 +42,12 @@ pub struct LocalPod {
 }
 
 impl LocalPod {
+    /// Its namespace and name.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey::of(&self.pod.metadata)
+    }
+
     /// Whether it has a network of its own, to which policies apply.
     #[must_use]
     pub fn has_own_network(&self) -> bool {

@@ -110,6 +110,12 @@ pub struct GatewayController {
 }
 
 impl GatewayController {
+    /// What it knows of what it watches.
+    #[must_use]
+    pub const fn informers(&self) -> &Informers {
+        &self.informers
+    }
+
     /// Who the controller is to the API server.
     #[must_use]
     pub fn identity() -> Identity {
@@ -256,7 +262,10 @@ impl Process for GatewayController {
                 };
                 self.plan(client);
             }
-            Kind::CustomResourceDefinition => self.make_class(client),
+            Kind::CustomResourceDefinition => {
+                self.informers.apply(event);
+                self.make_class(client);
+            }
             Kind::EndpointSlice => self.informers.apply(event),
             _ => {
                 self.informers.apply(event);
