@@ -15,7 +15,7 @@ use crate::machinery::status::Status;
 use crate::machinery::yaml::Span;
 use crate::node::kubelet::MANIFEST_FOLDER;
 use crate::node::runtime::StreamInput;
-use crate::sim::{Cluster, ComponentFault, MachineError, NodeShutdown, NodeSpec, TrafficSpec};
+use crate::sim::{Cluster, ComponentFault, MachineError, NodeGroupSpec, NodeShutdown, NodeSpec, TrafficSpec};
 
 use super::streams::{AttachInput, ExecCommand, ExecInput, OutsideRequest, PodRequest};
 
@@ -105,6 +105,10 @@ pub enum Action {
     AddNode(NodeSpec),
     /// A machine is taken away, and its Node object with it.
     RemoveNode(NodeName),
+    /// A group of machines is there from now on, which cluster-autoscaler makes larger and smaller.
+    SetNodeGroup(NodeGroupSpec),
+    /// A group of machines is given up; its machines stay.
+    RemoveNodeGroup(NodeName),
     /// A machine loses its power; its Node object stays.
     StopNode(NodeName),
     /// A machine is shut down: its kubelet ends the pods in order, then the power goes.
@@ -375,6 +379,12 @@ fn on_machine(cluster: &mut Cluster, action: &Action) -> (Result<(), MachineErro
     match action {
         Action::AddNode(spec) => (cluster.add_node(spec), format!("node/{} added", spec.name)),
         Action::RemoveNode(node) => (cluster.remove_node(&node.name), format!("node/{} removed", node.name)),
+        Action::SetNodeGroup(spec) => {
+            (cluster.set_node_group(spec), format!("node group {} has {} to {} nodes", spec.name, spec.min, spec.max))
+        }
+        Action::RemoveNodeGroup(group) => {
+            (cluster.remove_node_group(&group.name), format!("node group {} given up", group.name))
+        }
         Action::StopNode(node) => (cluster.stop_node(&node.name), format!("node/{} stopped", node.name)),
         Action::ShutdownNode(node) => (cluster.shut_down_node(node), format!("node/{} is shutting down", node.name)),
         Action::StartNode(node) => (cluster.start_node(&node.name), format!("node/{} started", node.name)),

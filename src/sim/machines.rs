@@ -83,6 +83,10 @@ pub enum MachineError {
     IsOff(String),
     /// The file cannot be one of a machine's manifests.
     BadFile(String),
+    /// There is no group of machines of that name.
+    NoSuchNodeGroup(String),
+    /// There can be no such group of machines.
+    BadNodeGroup(String),
     /// The pod is on no machine, or not there at all.
     NoSuchPod(String),
     /// The pod has no such container, or it does not run.
@@ -100,6 +104,8 @@ impl fmt::Display for MachineError {
             Self::BadCloud(why) => write!(f, "there can be no such cloud: {why}"),
             Self::IsOff(name) => write!(f, "the node {name:?} is switched off"),
             Self::BadFile(name) => write!(f, "there can be no manifest {name:?} on the node"),
+            Self::NoSuchNodeGroup(name) => write!(f, "there is no node group {name:?}"),
+            Self::BadNodeGroup(why) => write!(f, "there can be no such node group: {why}"),
             Self::NoSuchPod(name) => write!(f, "the pod {name:?} runs on no node"),
             Self::NoSuchProbe(name) => write!(f, "there is no probe {name:?}"),
             Self::NoSuchContainer(name) => write!(f, "the container {name:?} does not run"),
@@ -142,20 +148,7 @@ impl Cluster {
             return Err(MachineError::NodeExists(spec.name.clone()));
         }
         self.machines += 1;
-        let taint = |taint: &NodeTaint| Taint {
-            key: taint.key.clone(),
-            value: Some(taint.value.clone()).filter(|value| !value.is_empty()),
-            effect: taint.effect.clone(),
-            time_added: None,
-        };
-        let config = NodeConfig {
-            labels: spec.labels.clone(),
-            taints: spec.taints.iter().map(taint).collect(),
-            capacity: spec.capacity.clone(),
-            runtime: self.profile.runtime.clone(),
-            is_in_cloud: self.profile.cloud.is_some(),
-            ..NodeConfig::numbered(spec.name.as_str(), self.machines)
-        };
+        let config = self.node_config(spec, self.machines);
         let instance = self.profile.cloud.as_ref().map(|cloud| instance(&config, self.machines, cloud));
         if let Some(instance) = instance {
             self.in_cloud(|cloud| cloud.create_instance(&config.name, instance));
@@ -173,6 +166,24 @@ impl Cluster {
         Ok(())
     }
 
+    /// What the kubelet of a machine is told by whoever sets it up.
+    pub(super) fn node_config(&self, spec: &NodeSpec, number: u32) -> NodeConfig {
+        let taint = |taint: &NodeTaint| Taint {
+            key: taint.key.clone(),
+            value: Some(taint.value.clone()).filter(|value| !value.is_empty()),
+            effect: taint.effect.clone(),
+            time_added: None,
+        };
+        NodeConfig {
+            labels: spec.labels.clone(),
+            taints: spec.taints.iter().map(taint).collect(),
+            capacity: spec.capacity.clone(),
+            runtime: self.profile.runtime.clone(),
+            is_in_cloud: self.profile.cloud.is_some(),
+            ..NodeConfig::numbered(spec.name.as_str(), number)
+        }
+    }
+
     /// A machine is taken away for good. In a cloud, cloud-controller-manager removes its Node object once it is not
     /// ready; elsewhere whoever takes the machine away does.
     ///
@@ -184,6 +195,7 @@ impl Cluster {
         }
         if self.profile.cloud.is_some() {
             self.in_cloud(|cloud| cloud.delete_instance(name));
+            self.replace_machine(name);
             return Ok(());
         }
         let request = Request {
@@ -384,7 +396,7 @@ impl Cluster {
 }
 
 /// The machine with this number, as the cloud knows it. It is in the zone that its labels ask for, if they ask for one.
-fn instance(config: &NodeConfig, number: u32, cloud: &CloudConfig) -> Instance {
+pub(super) fn instance(config: &NodeConfig, number: u32, cloud: &CloudConfig) -> Instance {
     let zone = config.labels.get("topology.kubernetes.io/zone").cloned();
     let cpu = config.full_capacity().remove("cpu").unwrap_or_default();
     Instance {

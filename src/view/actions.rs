@@ -32,6 +32,11 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
         Action::Request(call) => (Sentence::new("You ran {}.", [format!("{} {}", call.method, call.path)]), None),
         Action::AddNode(spec) => node("You added the node {}.", &spec.name),
         Action::RemoveNode(name) => node("You took the node {} away.", &name.name),
+        Action::SetNodeGroup(spec) => {
+            let values = [spec.name.clone(), spec.min.to_string(), spec.max.to_string()];
+            (Sentence::new("You set up the node group {}: {} to {} nodes.", values), None)
+        }
+        Action::RemoveNodeGroup(group) => (Sentence::new("You gave the node group {} up.", [group.name.clone()]), None),
         Action::StopNode(name) => node("You cut the power of {}.", &name.name),
         Action::ShutdownNode(shutdown) => node("You shut {} down.", &shutdown.name),
         Action::WriteManifest { node: name, file, .. } => {

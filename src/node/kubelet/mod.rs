@@ -108,6 +108,12 @@ impl Kubelet {
         self.host.runtime.lose_power(now);
     }
 
+    /// The node that a machine's kubelet is going to register.
+    #[must_use]
+    pub fn node_of(config: &NodeConfig) -> Node {
+        node_status::new_node(config)
+    }
+
     /// What the machine is like.
     #[must_use]
     pub fn config(&self) -> &NodeConfig {

@@ -184,22 +184,7 @@ fn new_lease(node: &Node, now: Time) -> Lease {
 /// Creates the Node object, or takes over the one that is there: `tryRegisterWithAPIServer`.
 fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
     let config = &host.config;
-    let node = Node {
-        metadata: ObjectMeta {
-            name: Some(config.name.clone()),
-            labels: Some(labels(config)),
-            annotations: Some(map_of([(
-                "volumes.kubernetes.io/controller-managed-attach-detach".to_owned(),
-                "true".to_owned(),
-            )])),
-            ..ObjectMeta::default()
-        },
-        spec: Some(NodeSpec {
-            taints: Some(taints(config)).filter(|taints| !taints.is_empty()),
-            ..NodeSpec::default()
-        }),
-        status: Some(status(&NodeStatus::default(), host, false, client.now)),
-    };
+    let node = Node { status: Some(status(&NodeStatus::default(), host, false, client.now)), ..new_node(config) };
     client.because(Why::new("Machine {} has started, and its kubelet registers it as a node.", [config.name.clone()]));
     let fresh = node.status.clone().unwrap_or_default();
     match client.create(node) {
@@ -218,6 +203,33 @@ fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// What a kubelet knows of its node before it registers it; the status has only the amounts.
+pub(super) fn new_node(config: &NodeConfig) -> Node {
+    let capacity = capacity(config);
+    let attach = "volumes.kubernetes.io/controller-managed-attach-detach";
+    Node {
+        metadata: ObjectMeta {
+            name: Some(config.name.clone()),
+            labels: Some(labels(config)),
+            annotations: Some(map_of([(attach.to_owned(), "true".to_owned())])),
+            ..ObjectMeta::default()
+        },
+        spec: Some(NodeSpec {
+            taints: Some(taints(config)).filter(|taints| !taints.is_empty()),
+            ..NodeSpec::default()
+        }),
+        status: Some(NodeStatus {
+            allocatable: Some(capacity.clone()),
+            capacity: Some(capacity),
+            ..NodeStatus::default()
+        }),
+    }
+}
+
+fn capacity(config: &NodeConfig) -> BTreeMap<String, ApiQuantity> {
+    map_of(config.full_capacity().into_iter().map(|(name, amount)| (name, ApiQuantity(amount))))
 }
 
 /// The taints that the node registers with: in a cloud, one until its controllers know it.
@@ -336,7 +348,7 @@ fn conditions(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> Ve
 
 fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeStatus {
     let config = &host.config;
-    let capacity = map_of(config.full_capacity().into_iter().map(|(name, amount)| (name, ApiQuantity(amount))));
+    let capacity = capacity(config);
     let address = |kind: &str, address: &str| NodeAddress { type_: kind.to_owned(), address: address.to_owned() };
     let own = vec![address("InternalIP", &config.internal_ip), address("Hostname", &config.name)];
     NodeStatus {
