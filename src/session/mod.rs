@@ -12,7 +12,7 @@ mod play;
 pub mod scenario;
 mod streams;
 
-pub use action::{Action, ActionError, ApplyError, File, NodeName, ObjectName, Outcome};
+pub use action::{Action, ActionError, ApplyError, Disturbance, File, NodeName, ObjectName, Outcome};
 pub use expectation::Expectation;
 pub use log::{LogEntry, LogError, SessionConfig, SessionLog};
 pub use play::Session;

@@ -4,6 +4,8 @@
 //! `commands.txt` says what the commands in the texts print. `LESSON=first-pod cargo test --test scenarios -- --nocapture`
 //! plays one lesson, and shows all of it.
 
+#![expect(clippy::disallowed_methods, reason = "the environment says which lesson to play")]
+
 mod player;
 mod printed;
 
