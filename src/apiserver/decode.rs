@@ -52,8 +52,7 @@ pub(super) fn patched(
     let refused = |error: &str| {
         let mut whole = value.clone();
         complete(&mut whole);
-        let text = go_json::marshal(&whole);
-        Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text, error)])
+        refused_patch(&whole, error)
     };
     let (said_version, said_kind) = strict::type_meta(value).map_err(Status::bad_request)?;
     if let Some(said) = Kind::from_manifest(said_version, said_kind).filter(|said| *said != kind) {
@@ -67,6 +66,12 @@ pub(super) fn patched(
     let mut value = value.clone();
     value["apiVersion"] = kind.api_version().into();
     decode(kind, &value, validation, warnings, &refused)
+}
+
+/// What a patch is answered with that makes something of an object that cannot be read.
+pub(super) fn refused_patch(patched: &Value, error: &str) -> Status {
+    let text = go_json::marshal(patched);
+    Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text, error)])
 }
 
 /// Decodes what server-side apply has merged; its fields are known to be those of the kind.

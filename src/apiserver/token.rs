@@ -18,7 +18,9 @@ use crate::machinery::time::Time;
 use crate::machinery::{base64, go_json};
 
 /// Whom a token is for when nobody else is named.
-pub(super) const AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+pub const AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+/// The name of the key that tokens are signed with, as if there were one.
+pub const KEY: &str = "kubetab";
 /// How long a token lives when nothing is said, in seconds.
 const LIFETIME_SECONDS: i64 = 3600;
 /// `MinTokenAgeSec`: the shortest life that can be asked for.
@@ -163,7 +165,7 @@ fn signature(signed: &str) -> String {
 }
 
 fn sign(claims: &Value) -> String {
-    let header = json!({ "alg": "none", "kid": "kubetab" });
+    let header = json!({ "alg": "none", "kid": KEY });
     let signed = format!(
         "{}.{}",
         url_encode(go_json::marshal(&header).as_bytes()),

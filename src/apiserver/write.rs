@@ -40,7 +40,8 @@ impl ApiServer {
         let version = object.metadata().resource_version.as_deref().unwrap_or("");
         let has_version = version.parse::<u64>().is_ok_and(|version| version != 0);
         self.name_object(context, &mut object);
-        let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run, deletes: false };
+        let attributes =
+            Attributes { old: None, subresource: None, dry_run: options.dry_run, deletes: false, connects: None };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
@@ -69,7 +70,7 @@ impl ApiServer {
         self.note_address(context.now, None, Some(&object));
         let created = self
             .etcd
-            .create(context.now, self.in_storage_version(object), context.cause.clone())
+            .create(context.now, self.in_storage_version(object)?, context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;
@@ -136,7 +137,7 @@ impl ApiServer {
         let given = self.given_owners(target, Some(existing), &mut object);
         keep_system_metadata(&mut object, existing);
         let (subresource, dry_run) = (context.subresource, options.dry_run);
-        let attributes = Attributes { old: Some(existing), subresource, dry_run, deletes: false };
+        let attributes = Attributes { old: Some(existing), subresource, dry_run, deletes: false, connects: None };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         strategy::prepare_for_update(&mut object, existing, target.subresource);
         strategy::stamp(&mut object, existing, context.now);
@@ -176,7 +177,7 @@ impl ApiServer {
         self.note_address(context.now, Some(existing), Some(&object));
         let updated = self
             .etcd
-            .update(context.now, existing, self.in_storage_version(object), context.cause.clone())
+            .update(context.now, existing, self.in_storage_version(object)?, context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;

@@ -53,6 +53,12 @@ impl CloudControllerManager {
         }
     }
 
+    /// What it knows of what it watches.
+    #[must_use]
+    pub const fn informers(&self) -> &Informers {
+        &self.informers
+    }
+
     /// The cloud.
     #[must_use]
     pub const fn cloud(&self) -> &Cloud {

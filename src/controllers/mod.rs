@@ -3,6 +3,7 @@
 //! Follows `kubernetes/cmd/kube-controller-manager`: one process, shared caches, and for each controller a queue, a
 //! name and a rate-limited client of its own.
 
+mod certificates;
 mod claim;
 mod cluster_role_aggregation;
 mod cron_job;
@@ -36,6 +37,7 @@ mod volume;
 
 use crate::client::Controller;
 
+pub use certificates::{ApprovingController, CleanerController, SigningController};
 pub use claim::claim;
 pub use cluster_role_aggregation::ClusterRoleAggregationController;
 pub use cron_job::CronJobController;
@@ -70,7 +72,7 @@ pub use volume::{
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
-    vec![
+    let mut all: Vec<Box<dyn Controller + Send + Sync>> = vec![
         Box::new(ServiceAccountController),
         Box::new(ClusterRoleAggregationController),
         Box::new(ReplicaSetController::new()),
@@ -105,5 +107,11 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<HorizontalPodAutoscalerController>::default(),
         Box::new(TokensController),
         Box::new(ValidatingPolicyStatusController),
-    ]
+        Box::new(ApprovingController),
+        Box::new(CleanerController),
+    ];
+    for signer in SigningController::all() {
+        all.push(Box::new(signer));
+    }
+    all
 }

@@ -16,6 +16,7 @@ use crate::api::{Kind, Subresource};
 use crate::apiserver::ApiServer;
 
 use super::discovery::GroupVersion;
+use super::keep::fingerprint;
 use super::route::VERSION;
 
 /// The documents, one a group and version, as text, each with the hash that is part of its address.
@@ -41,7 +42,7 @@ impl Document {
             "components": { "schemas": schemas },
         });
         let text = value.to_string();
-        Self { path: own.path(), hash: fingerprint(&text), text }
+        Self { path: own.path(), hash: fingerprint(text.as_bytes()), text }
     }
 }
 
@@ -132,17 +133,12 @@ pub(super) fn index(api: &ApiServer) -> Value {
     json!({ "paths": documents.collect::<Map<_, _>>() })
 }
 
-/// FNV-1a, 64 bits.
-fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// The document of `api/v1` or `apis/apps/v1`, as JSON, if there is one.
-pub(super) fn v3(path: &str, api: &ApiServer) -> Option<String> {
-    let built_in = DOCUMENTS.iter().find(|document| document.path == path).map(|document| document.text.clone());
-    built_in.or_else(|| {
+/// The document of `api/v1` or `apis/apps/v1`, as JSON, with its hash, if there is one.
+pub(super) fn v3(path: &str, api: &ApiServer) -> Option<(String, u64)> {
+    let built_in = DOCUMENTS.iter().find(|document| document.path == path);
+    built_in.map(|document| (document.text.clone(), document.hash)).or_else(|| {
         let mut custom = custom::documents(api).into_iter();
-        custom.find(|document| document.path == path).map(|document| document.text)
+        custom.find(|document| document.path == path).map(|document| (document.text, document.hash))
     })
 }
 

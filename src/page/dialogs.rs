@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::key;
+use crate::session::scenario::{Card, Group};
 use crate::session::{Action, ObjectName};
 use crate::sim::{NodeSpec, NodeTaint};
 use crate::view::protocol::{Command, Start};
@@ -58,21 +59,60 @@ fn Frame(app: App, dialog: Dialog) -> impl IntoView {
     }
 }
 
+impl App {
+    /// Shows what can be opened; the worker is asked for it when somebody wants to see it for the first time.
+    pub(super) fn open_gallery(self) {
+        if self.gallery.with_untracked(Vec::is_empty) {
+            self.send(&Command::Gallery);
+        }
+        self.dialog.set(Some(Dialog::Gallery));
+    }
+}
+
 fn gallery(app: App) -> AnyView {
-    let open = move |start: Start| {
-        app.dialog.set(None);
-        app.open(start, true);
-    };
+    let new = view! { <CardButton app=app id="new".to_owned() start=Start::New title=app.text(key!("gallery.new")).to_owned() text=app.text(key!("gallery.new-text")).to_owned()/> };
     view! {
-        <div class="cards">
-            <button class="card" id="scenario-new" on:click=hear(move |_| open(Start::New))><b>{t!(app, "gallery.new")}</b><span>{t!(app, "gallery.new-text")}</span></button>
-            {move || app.gallery.get().into_iter().map(|card| {
-                let id = card.id.clone();
-                view! { <button class="card" id=format!("scenario-{}", card.id) on:click=hear(move |_| open(Start::Scenario(id.clone())))><b>{localised(app, &card.title)}</b><span>{localised(app, &card.summary)}</span></button> }
-            }).collect_view()}
-        </div>
+        <div class="cards">{new}</div>
+        {move || app.gallery.with(|cards| cards.chunk_by(|left, right| left.group == right.group).map(|cards| section(app, cards)).collect_view())}
     }
     .into_any()
+}
+
+/// The cards of a group, under its heading.
+fn section(app: App, cards: &[Card]) -> AnyView {
+    let card = |card: &Card| {
+        let (title, text) = (localised(app, &card.title), localised(app, &card.summary));
+        view! { <CardButton app=app id=card.id.clone() start=Start::Scenario(card.id.clone()) title=title text=text/> }
+    };
+    let heading = heading(cards[0].group);
+    view! {
+        <section>
+            <h3>{app.text(heading)}</h3>
+            <div class="cards">{cards.iter().map(card).collect_view()}</div>
+        </section>
+    }
+    .into_any()
+}
+
+const fn heading(group: Group) -> Key {
+    match group {
+        Group::Basics => key!("group.basics"),
+        Group::RollOuts => key!("group.roll-outs"),
+        Group::Workloads => key!("group.workloads"),
+        Group::Scheduling => key!("group.scheduling"),
+        Group::Network => key!("group.network"),
+        Group::Storage => key!("group.storage"),
+        Group::Safety => key!("group.safety"),
+    }
+}
+
+#[component]
+fn CardButton(app: App, id: String, start: Start, title: String, text: String) -> impl IntoView {
+    let open = move |_| {
+        app.dialog.set(None);
+        app.open(start.clone(), true);
+    };
+    view! { <button class="card" id=format!("scenario-{id}") on:click=hear(open)><b>{title}</b><span>{text}</span></button> }
 }
 
 fn base_address() -> String {

@@ -14,7 +14,7 @@ use crate::machinery::manifest::{self, Manifest};
 use crate::machinery::status::Status;
 use crate::machinery::yaml::Span;
 use crate::node::runtime::StreamInput;
-use crate::sim::{Cluster, MachineError, NodeSpec, TrafficSpec};
+use crate::sim::{Cluster, ComponentFault, MachineError, NodeSpec, TrafficSpec};
 
 use super::streams::{AttachInput, ExecCommand, ExecInput, OutsideRequest, PodRequest};
 
@@ -47,6 +47,15 @@ pub struct ObjectName {
 pub struct NodeName {
     /// The name.
     pub name: String,
+}
+
+/// What happens to a component of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disturbance {
+    /// The component: `kube-scheduler`, `kubelet/node-1`.
+    pub component: String,
+    /// What happens.
+    pub fault: ComponentFault,
 }
 
 /// Something that a user does to a cluster.
@@ -133,6 +142,13 @@ pub enum Action {
         image: String,
         /// Whether it is broken from now on.
         broken: bool,
+    },
+    /// Something goes wrong with a component, or is set right again.
+    Disturb(Disturbance),
+    /// etcd has no room left, so that nothing can be written, or has some again.
+    FillStore {
+        /// Whether it is full from now on.
+        full: bool,
     },
     /// A command begins in a container.
     Exec(ExecCommand),
@@ -304,6 +320,14 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
             true => Outcome::said(format!("{name} asks for nothing more")),
             false => Outcome::refused(format!("there is no client {name:?}")),
         },
+        Action::Disturb(Disturbance { component, fault }) => match cluster.disturb(component, *fault) {
+            Ok(()) => Outcome::said(format!("{component} was disturbed")),
+            Err(error) => Outcome::refused(error),
+        },
+        Action::FillStore { full } => {
+            cluster.fill_store(*full);
+            Outcome::said(format!("etcd {}", if *full { "is full" } else { "has room again" }))
+        }
         machine => {
             let (result, line) = on_machine(cluster, machine);
             match result {
@@ -341,6 +365,8 @@ fn on_machine(cluster: &mut Cluster, action: &Action) -> (Result<(), MachineErro
         | Action::Scale { .. }
         | Action::Patch { .. }
         | Action::Request(_)
+        | Action::Disturb(_)
+        | Action::FillStore { .. }
         | Action::Exec(_)
         | Action::ExecInput(_)
         | Action::AttachInput(_)

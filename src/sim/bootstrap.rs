@@ -26,9 +26,9 @@ use super::processes::{ProcessId, Program};
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// The address of the machine that the control plane runs on.
-pub(super) const API_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
+pub const API_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 /// The port of the API server there.
-pub(super) const API_SERVER_PORT: u16 = 6443;
+pub const API_SERVER_PORT: u16 = 6443;
 
 impl Cluster {
     pub(super) fn bootstrap(&mut self) {
@@ -52,6 +52,7 @@ impl Cluster {
         self.add_process(ProcessId::Scheduler, Program::Scheduler(Arc::default()), identity);
         let profile = self.profile.clone();
         if let Some(cloud) = &profile.cloud {
+            self.api.take_lease(self.now, "cloud-controller-manager");
             let identity = control_plane("cloud-controller-manager");
             let program = Program::CloudControllerManager(Arc::new(CloudControllerManager::new(cloud.clone())));
             self.add_process(ProcessId::CloudControllerManager, program, identity);

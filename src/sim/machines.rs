@@ -205,8 +205,7 @@ impl Cluster {
         if let Some(slot) = self.processes.get_mut(&kubelet).filter(|slot| !slot.state.running)
             && let Program::Kubelet(kubelet) = &mut slot.program
         {
-            // Without power a machine forgets what ran on it.
-            *kubelet = Arc::new(kubelet.after_power_loss());
+            Arc::make_mut(kubelet).lose_power(self.now);
         }
         self.in_cloud(|cloud| cloud.shut_down_instance(name, false));
         self.start_process(&kubelet);

@@ -6,7 +6,9 @@
 mod activity;
 mod bootstrap;
 mod cluster;
+mod faults;
 mod hash;
+mod inspection;
 mod invariants;
 mod machines;
 mod metrics_server;
@@ -15,9 +17,12 @@ mod processes;
 mod profile;
 mod queue;
 mod streams;
+mod watches;
 
-pub use activity::{Activity, ActivityLog};
+pub use activity::{Activity, Journey, Origin, Recent};
+pub use bootstrap::{API_SERVER, API_SERVER_PORT};
 pub use cluster::{Cluster, Step, StepKind};
+pub use faults::{ComponentFault, FaultError};
 pub use invariants::Invariants;
 pub use machines::{MachineError, NodeSpec, NodeTaint};
 pub use network::{TrafficError, TrafficReport, TrafficSource, TrafficSpec};

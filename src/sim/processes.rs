@@ -1,7 +1,9 @@
 //! The processes of a cluster: who they are, and whether they run and can reach the API server.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::machinery::order::Order as _;
 use crate::machinery::persistent::{OrdMap, OrdSet};
@@ -64,6 +66,30 @@ impl fmt::Display for ProcessId {
     }
 }
 
+impl FromStr for ProcessId {
+    type Err = ();
+
+    /// The process of a name, as [`fmt::Display`] writes it.
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let of_node = |prefix: &str| name.strip_prefix(prefix).filter(|node| !node.is_empty()).map(Name::from);
+        Ok(match name {
+            "kube-controller-manager" => Self::ControllerManager,
+            "kube-scheduler" => Self::Scheduler,
+            "cloud-controller-manager" => Self::CloudControllerManager,
+            "coredns" => Self::ClusterDns,
+            "network-policy-agent" => Self::PolicyAgent,
+            "nginx-ingress-controller" => Self::IngressController,
+            "kube-apiserver" => Self::ApiServer,
+            "metrics-server" => Self::MetricsServer,
+            _ => match (of_node("kubelet/"), of_node("kube-proxy/")) {
+                (Some(node), _) => Self::Kubelet(node),
+                (_, Some(node)) => Self::KubeProxy(node),
+                _ => return Err(()),
+            },
+        })
+    }
+}
+
 /// The programs that a process can run, shared with earlier copies of the cluster until they change.
 #[derive(Clone, Debug)]
 pub(super) enum Program {
@@ -112,6 +138,10 @@ pub(super) struct Slot {
     pub state: ProcessState,
     /// Counts its starts, so that what was meant for an earlier life is not delivered.
     pub epoch: u32,
+    /// Counts the connections of its watches, so that what was on its way on a broken one is lost.
+    pub connection: u32,
+    /// How much longer than usual its watch events take.
+    pub watch_delay: Duration,
     pub watches: Arc<[WatchSpec]>,
     /// Per kind, when the last delivery on its way arrives: watch events never overtake each other.
     pub horizon: OrdMap<Kind, Time>,

@@ -1,6 +1,7 @@
 //! What the user did, in words.
 
-use crate::session::Action;
+use crate::session::{Action, Disturbance};
+use crate::sim::ComponentFault;
 
 use super::{Sentence, Subject};
 
@@ -48,6 +49,20 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
         Action::BreakImage { image, .. } => {
             (Sentence::new("You made the image {} possible to pull again.", [image.clone()]), None)
         }
+        Action::Disturb(Disturbance { component, fault }) => {
+            let template = match fault {
+                ComponentFault::Stop => "You stopped {}.",
+                ComponentFault::Start => "You started {} again.",
+                ComponentFault::Restart => "You restarted {}.",
+                ComponentFault::SlowWatch { milliseconds: 0 } => "You let {} see changes as soon as usual again.",
+                ComponentFault::SlowWatch { .. } => "You let {} see every change late.",
+                ComponentFault::BreakWatch => "You broke the watches of {}.",
+                ComponentFault::ExpireWatch => "You let the watches of {} expire, so that it lists anew.",
+            };
+            (Sentence::new(template, [component.clone()]), None)
+        }
+        Action::FillStore { full: true } => (Sentence::new("You let etcd run full: nothing can be written.", []), None),
+        Action::FillStore { .. } => (Sentence::new("You gave etcd room again.", []), None),
         Action::Exec(command) => {
             let (mut sentence, subject) = pod("You ran a command in {}: {}.", &command.namespace, &command.pod);
             sentence.values.push(command.command.join(" "));

@@ -2,6 +2,7 @@
 
 mod admission;
 mod autoscaling;
+mod certificates;
 mod cloud;
 mod garbage;
 mod jobs;

@@ -29,6 +29,8 @@ pub(super) enum Work {
     NodeStatus,
     /// Renew the node's lease.
     Lease,
+    /// Look for containers of pods that should not be here.
+    Housekeeping,
 }
 
 /// The work to come. Work in the background goes on for ever, even in a cluster at rest.

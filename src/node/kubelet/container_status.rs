@@ -162,21 +162,24 @@ fn unseen(
     let ended_before = status.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
     if old_state.running.is_some() && !ended_before {
         // It was running, and nobody can say any more how it ended.
-        status.last_state = Some(ContainerState {
-            terminated: Some(ContainerStateTerminated {
-                reason: Some("ContainerStatusUnknown".to_owned()),
-                message: Some(
-                    "The container could not be located when the pod was deleted.  The container used to be Running"
-                        .to_owned(),
-                ),
-                exit_code: 137,
-                ..ContainerStateTerminated::default()
-            }),
-            ..ContainerState::default()
-        });
+        let message = "The container could not be located when the pod was deleted.  The container used to be Running";
+        status.last_state = Some(unknown(message));
         status.restart_count += i32::from(inputs.pod.metadata.deletion_timestamp.is_none());
     }
     status
+}
+
+/// The state of a container that ended out of sight.
+pub(super) fn unknown(message: &str) -> ContainerState {
+    ContainerState {
+        terminated: Some(ContainerStateTerminated {
+            reason: Some("ContainerStatusUnknown".to_owned()),
+            message: Some(message.to_owned()),
+            exit_code: 137,
+            ..ContainerStateTerminated::default()
+        }),
+        ..ContainerState::default()
+    }
 }
 
 /// A container that is to be started and could not be, waits, and says why.

@@ -42,6 +42,7 @@ mod tests;
 pub use config::NodeConfig;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus, Service};
@@ -49,12 +50,18 @@ use k8s_openapi::api::core::v1::{Node, Pod, PodStatus, Service};
 use crate::api::{Kind, Name, Resource};
 use crate::apiserver::User;
 use crate::client::{Client, Identity, InformerEvent, Process, Token, WatchSelector, WatchSpec};
+use crate::machinery::time::Time;
 
 use agenda::{PodId, Work};
 use events::Warning;
 use host::Host;
 use node_status::NodeKeeper;
 use pod_worker::{Stage, Worker};
+
+/// How often the kubelet looks for what should not be there: `housekeepingPeriod`.
+const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(2);
+/// How long a container may take to end of which nothing is known but that it runs.
+const RUNTIME_POD_GRACE: Duration = Duration::from_secs(1);
 
 /// A kubelet with its machine. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -79,12 +86,10 @@ impl Kubelet {
         }
     }
 
-    /// The machine after it was without power: nothing runs, but its disk has the images that it had.
-    #[must_use]
-    pub fn after_power_loss(&self) -> Self {
-        let mut kubelet = Self::new(self.config().clone());
-        kubelet.host.runtime.cri.keep_disk_of(&self.host.runtime.cri);
-        kubelet
+    /// The machine was without power until now: nothing runs, but its disk has all that it had, and so its runtime knows
+    /// what ran before.
+    pub fn lose_power(&mut self, now: Time) {
+        self.host.runtime.lose_power(now);
     }
 
     /// What the machine is like.
@@ -275,7 +280,32 @@ impl Kubelet {
             Work::Reconcile(id) => self.with_worker(id, client, Worker::write_status),
             Work::NodeStatus => self.keeper.sync_status(&mut self.host, client),
             Work::Lease => self.keeper.renew_lease(&mut self.host, client),
+            Work::Housekeeping => self.clean_up(client.now),
         }
+    }
+
+    /// Ends what runs here of pods that nobody wants here any more: they were taken away while the kubelet did not run, or
+    /// while it could not hear of it and was restarted. `HandlePodCleanups` and `SyncTerminatingRuntimePod`.
+    fn clean_up(&mut self, now: Time) {
+        let runtime = &self.host.runtime;
+        let unknown: Vec<Name> =
+            runtime.known_pods().filter(|uid| self.by_uid.get(&***uid).is_none()).cloned().collect();
+        // Until it has heard of its own node it has not heard of its pods either.
+        let has_heard = self.host.node.is_some();
+        for uid in unknown.iter().filter(|_| has_heard) {
+            let record = self.host.runtime.pod(uid);
+            let running: Vec<Name> = record.running().map(|container| container.id.clone()).collect();
+            if running.is_empty() {
+                self.host.runtime.remove_pod(uid, now);
+            }
+            for id in running {
+                self.host.runtime.stop_container(&id, RUNTIME_POD_GRACE, now);
+            }
+        }
+        if !unknown.is_empty() {
+            self.host.agenda.set(Work::Housekeeping, now + HOUSEKEEPING_PERIOD, false);
+        }
+        self.host.plan_runtime(now);
     }
 
     /// Lets the runtime come as far as the clock; whoever waits for a container or a command to end goes on.
@@ -311,6 +341,9 @@ impl Process for Kubelet {
         self.host.restart(client.now);
         self.keeper.start(&mut self.host, client);
         self.host.plan_runtime(client.now);
+        if self.host.runtime.known_pods().next().is_some() {
+            self.host.agenda.set(Work::Housekeeping, client.now + HOUSEKEEPING_PERIOD, false);
+        }
         self.host.agenda.arm(client);
     }
 

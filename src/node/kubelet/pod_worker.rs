@@ -358,7 +358,8 @@ impl Worker {
 
     fn sync_terminated(&mut self, host: &mut Host, client: &mut Client<'_>) {
         let runtime = host.runtime.pod(&self.uid);
-        let status = self.generate(&runtime, true, host, client);
+        let mut status = self.generate(&runtime, true, host, client);
+        status::terminate(&mut status, &self.pod);
         self.stage = Stage::Finished;
         self.status = status;
         self.write_status(host, client);

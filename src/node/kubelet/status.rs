@@ -5,7 +5,7 @@
 //! `pkg/kubelet/status/generate.go`.
 
 use crate::machinery::persistent::OrdMap;
-use k8s_openapi::api::core::v1::{Container, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus};
 
 use crate::api::Name;
 use crate::machinery::time::Time;
@@ -121,6 +121,52 @@ fn set_phase(status: &mut PodStatus, inputs: &Inputs<'_>, spec: &PodSpec) {
             non_empty(&inputs.old.message).or_else(|| reported.and_then(|status| non_empty(&status.message)));
     }
     status.phase = Some(phase.to_owned());
+}
+
+/// Completes the status of a pod of which nothing will ever run again: containers that cannot be told of have failed, and
+/// so has a pod that is not over otherwise. `TerminatePod` in `status_manager.go`.
+pub(super) fn terminate(status: &mut PodStatus, pod: &Pod) {
+    if has_initialized(pod) {
+        status.container_statuses.iter_mut().flatten().for_each(end_unseen);
+    }
+    let init = status.init_container_statuses.as_deref_mut().unwrap_or_default();
+    let begun = init.iter().rposition(|status| !is_waiting(status) || has_ended_before(status)).unwrap_or(0);
+    init.iter_mut().take(begun + 1).for_each(end_unseen);
+    if !matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
+        status.phase = Some("Failed".to_owned());
+    }
+}
+
+fn is_waiting(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.waiting.is_some())
+}
+
+fn has_ended_before(status: &ContainerStatus) -> bool {
+    status.last_state.as_ref().is_some_and(|last| last.terminated.is_some())
+}
+
+fn end_unseen(status: &mut ContainerStatus) {
+    if status.state.as_ref().is_none_or(|state| state.terminated.is_none()) {
+        let message = "The container could not be located when the pod was terminated";
+        status.state = Some(container_status::unknown(message));
+    }
+}
+
+/// Whether a container of the pod may ever have begun: `hasPodInitialized`.
+fn has_initialized(pod: &Pod) -> bool {
+    let spec_init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    if spec_init.count() == 0 {
+        return true;
+    }
+    let status = pod.status.as_ref();
+    let mut containers = status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    if containers.any(|status| has_ended_before(status) || !is_waiting(status)) {
+        return true;
+    }
+    let last = status.and_then(|status| status.init_container_statuses.as_ref()?.last());
+    let states = last.iter().flat_map(|status| [&status.last_state, &status.state]);
+    let mut ended = states.flatten().filter_map(|state| state.terminated.as_ref());
+    ended.any(|ended| ended.exit_code == 0)
 }
 
 /// Counts of containers by what they do, from which the phase follows.

@@ -108,6 +108,12 @@ fn path_fit(rule: &HTTPIngressPath, path: &str, is_regex: bool) -> Option<(u8, u
 }
 
 impl IngressController {
+    /// What it knows of what it watches.
+    #[must_use]
+    pub const fn informers(&self) -> &Informers {
+        &self.informers
+    }
+
     /// Who the controller is to the API server.
     #[must_use]
     pub fn identity() -> Identity {

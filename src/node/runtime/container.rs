@@ -121,6 +121,8 @@ pub enum EndReason {
     OutOfMemory,
     /// It could not be started.
     StartError,
+    /// Nobody saw it end: the machine had no power.
+    Unknown,
 }
 
 impl EndReason {
@@ -132,6 +134,7 @@ impl EndReason {
             Self::Error => "Error",
             Self::OutOfMemory => "OOMKilled",
             Self::StartError => "StartError",
+            Self::Unknown => "Unknown",
         }
     }
 }

@@ -174,12 +174,6 @@ impl Runtime {
         }
     }
 
-    /// Takes over what another runtime has on its disk and what its registry refuses: images, but no containers.
-    pub fn keep_disk_of(&mut self, other: &Self) {
-        self.images = other.images.clone();
-        self.unpullable.clone_from(&other.unpullable);
-    }
-
     /// From here on all chance in the runtime follows from `random`.
     pub fn seed(&mut self, random: Random) {
         self.random = random;
