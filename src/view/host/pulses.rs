@@ -66,7 +66,7 @@ pub(super) fn queue_counts(cluster: &Cluster) -> Counts {
 }
 
 /// Why the pod with this uid is where it is.
-pub(super) fn explanation<'a>(cluster: &'a Cluster, uid: &str) -> Option<&'a Explanation> {
+pub(in crate::view) fn explanation<'a>(cluster: &'a Cluster, uid: &str) -> Option<&'a Explanation> {
     cluster.scheduler()?.explanations().last(uid).map(|explanation| &**explanation)
 }
 
