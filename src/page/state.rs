@@ -11,6 +11,7 @@ use crate::session::{Action, File, ObjectName};
 use crate::view::events::EventRow;
 use crate::view::inspect::Details;
 use crate::view::protocol::{Answer, Clock, Command, Counts, Frame, Lesson, Problem, Pulse, Report, Start};
+use crate::view::requests::{ClientView, Flight};
 use crate::view::scene::{Filter, Scene};
 use crate::view::timeline::Mark;
 use crate::view::why::Link;
@@ -19,6 +20,7 @@ use crate::view::{Selection, Sentence, Subject};
 
 use super::link::WorkerLink;
 pub(super) use super::looks::{Folded, Room, Theme};
+use super::requests::Draft;
 use super::storage;
 use super::terminal::Screen;
 
@@ -137,6 +139,8 @@ pub(super) struct Cluster {
     pub(super) marks: RwSignal<Vec<Mark>>,
     pub(super) events: RwSignal<Vec<EventRow>>,
     pub(super) pulses: StoredValue<VecDeque<Pulse>>,
+    pub(super) flights: StoredValue<VecDeque<Flight>>,
+    pub(super) clients: RwSignal<Vec<ClientView>>,
     pub(super) frames: RwSignal<u32>,
 }
 
@@ -171,9 +175,10 @@ pub(super) struct App {
     pub(super) notices: RwSignal<Vec<Notice>>,
     pub(super) dialog: RwSignal<Option<Dialog>>,
     pub(super) room: RwSignal<Room>,
-    /// Whether the terminal is shown in place of the events.
-    pub(super) shows_terminal: RwSignal<bool>,
+    /// What is shown below the timeline: the events, the terminal or the requests.
+    pub(super) panel: RwSignal<Room>,
     pub(super) screen: Screen,
+    pub(super) draft: Draft,
     pub(super) branches: RwSignal<Vec<Branch>>,
     pub(super) saved: RwSignal<String>,
     pub(super) embedded: bool,
@@ -205,6 +210,8 @@ impl App {
                 marks: RwSignal::default(),
                 events: RwSignal::default(),
                 pulses: StoredValue::default(),
+                flights: StoredValue::default(),
+                clients: RwSignal::default(),
                 frames: RwSignal::default(),
             },
             files: Files {
@@ -225,8 +232,9 @@ impl App {
             notices: RwSignal::default(),
             dialog: RwSignal::default(),
             room: RwSignal::new(Room::Graph),
-            shows_terminal: RwSignal::new(storage::load(super::TERMINAL).is_some_and(|shown| shown == "true")),
+            panel: RwSignal::new(storage::load(super::PANEL).map_or(Room::Events, |id| Room::panel(&id))),
             screen: Screen::default(),
+            draft: Draft::default(),
             branches: RwSignal::new(storage::load_branches()),
             saved: RwSignal::new(storage::load_session().unwrap_or_default()),
             embedded,
@@ -294,10 +302,11 @@ impl App {
     /// Shows a room that may be folded away, or lie behind another on a phone.
     pub(super) fn show(self, room: Room) {
         self.room.set(room);
-        if let Room::Events | Room::Terminal = room {
-            self.shows_terminal.set(room == Room::Terminal);
+        let is_panel = Room::PANELS.contains(&room);
+        if is_panel {
+            self.panel.set(room);
         }
-        let room = if room == Room::Terminal { Room::Events } else { room };
+        let room = if is_panel { Room::Events } else { room };
         if self.folded.with_untracked(|folded| folded.contains(room)) {
             self.folded.update(|folded| folded.toggle(room));
         }
@@ -534,6 +543,13 @@ impl App {
             let room = PULSES_MAX.saturating_sub(pulses.len());
             pulses.extend(frame.pulses.into_iter().take(room));
         });
+        cluster.flights.update_value(|flights| {
+            let room = PULSES_MAX.saturating_sub(flights.len());
+            flights.extend(frame.flights.into_iter().take(room));
+        });
+        if let Some(clients) = frame.clients {
+            cluster.clients.set(clients);
+        }
         if self.engine.with_untracked(|engine| *engine == Engine::Starting) {
             self.engine.set(Engine::Live);
         }

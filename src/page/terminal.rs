@@ -241,7 +241,7 @@ pub(super) fn Terminal(app: App) -> impl IntoView {
     screen.history.set_value(storage::load_history());
     Effect::new(move || {
         // The engine has to be there before it can be asked.
-        if app.shows_terminal.get() && app.cluster.frames.get() > 0 {
+        if app.panel.get() == Room::Terminal && app.cluster.frames.get() > 0 {
             app.open_terminal();
         }
     });

@@ -15,7 +15,7 @@ use crate::machinery::random::Random;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
-use super::activity::{Activity, ActivityLog};
+use super::activity::{Activity, Recent};
 use super::hash::StateHasher;
 use super::network::Network;
 use super::processes::{ProcessId, ProcessState, Program, Slot, Subscriptions};
@@ -24,6 +24,8 @@ use super::queue::{Event, EventQueue, Scheduled};
 
 /// How long the API server keeps history for watches: `--etcd-compaction-interval`.
 const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
+/// How many deliveries are remembered.
+const ACTIVITIES_MAX: usize = 4096;
 
 /// A whole Kubernetes cluster.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ pub struct Cluster {
     /// How many machines ever joined: the number of the newest, from which its addresses follow.
     pub(super) machines: u32,
     pub(super) subscriptions: Subscriptions,
-    activity: ActivityLog,
+    activity: Recent<Activity>,
     steps: u64,
     compact_at: Time,
     compact_to: Revision,
@@ -85,7 +87,7 @@ impl Cluster {
             processes: OrdMap::new(),
             machines: 0,
             subscriptions: Subscriptions::default(),
-            activity: ActivityLog::default(),
+            activity: Recent::new(ACTIVITIES_MAX),
             steps: 0,
             compact_at: now + COMPACTION_INTERVAL,
             compact_to: 0,
@@ -123,7 +125,7 @@ impl Cluster {
 
     /// The watch events that reached processes lately.
     #[must_use]
-    pub const fn activity(&self) -> &ActivityLog {
+    pub const fn activity(&self) -> &Recent<Activity> {
         &self.activity
     }
 

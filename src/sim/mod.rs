@@ -19,7 +19,7 @@ mod queue;
 mod streams;
 mod watches;
 
-pub use activity::{Activity, ActivityLog};
+pub use activity::{Activity, Journey, Origin, Recent};
 pub use cluster::{Cluster, Step, StepKind};
 pub use faults::{ComponentFault, FaultError};
 pub use invariants::Invariants;

@@ -20,6 +20,7 @@ use crate::session::{Action, File, ObjectName, Outcome, Session, SessionConfig, 
 use super::actions::describe;
 use super::inspect::Details;
 use super::protocol::{Answer, Clock, Command, Counts, Frame, Problem, Report, Start};
+use super::requests::{self, ClientView};
 use super::scene::{Filter, Scene, SceneChanges};
 use super::terminal::{Terminal, TerminalInput};
 use super::timeline::{Mark, MarkKind, mark_of};
@@ -52,6 +53,9 @@ struct Shown {
     pulsed: Revision,
     /// The delivery up to which watch events were drawn.
     delivered: u64,
+    /// The request up to which ways through the network were drawn.
+    flown: u64,
+    clients: Vec<ClientView>,
     /// The revision at which the list of events was sent.
     events: Option<Revision>,
     /// The moment and step for which a hash was sent.
@@ -290,6 +294,7 @@ impl Host {
     fn skip_pulses(&mut self) {
         self.shown.pulsed = self.session.cluster().api().etcd().revision();
         self.shown.delivered = self.session.cluster().activity().end();
+        self.shown.flown = self.session.cluster().journeys().end();
     }
 
     fn save(&mut self) {
@@ -376,7 +381,8 @@ impl Host {
         let changed = self.wanted
             || clock != self.shown.clock
             || revision != self.shown.counts.revision
-            || self.session.cluster().activity().end() != self.shown.delivered;
+            || self.session.cluster().activity().end() != self.shown.delivered
+            || self.session.cluster().journeys().end() != self.shown.flown;
         if !changed {
             return;
         }
@@ -394,6 +400,8 @@ impl Host {
             counts: self.shown.counts,
             changes,
             pulses: pulses::new_pulses(&self.session, &mut self.shown.pulsed, &mut self.shown.delivered),
+            flights: requests::new_flights(self.session.cluster(), &self.shown.scene, &mut self.shown.flown),
+            clients: self.new_clients(),
             marks: self.new_marks(),
             events: self.new_events(),
             hash: self.new_hash(),
@@ -415,6 +423,15 @@ impl Host {
         let cluster = self.session.cluster();
         let revision = cluster.api().etcd().revision();
         Counts { revision, watches: cluster.watch_count(), ..pulses::queue_counts(cluster) }
+    }
+
+    fn new_clients(&mut self) -> Option<Vec<ClientView>> {
+        let clients = requests::clients(self.session.cluster());
+        if clients == self.shown.clients {
+            return None;
+        }
+        self.shown.clients.clone_from(&clients);
+        Some(clients)
     }
 
     fn new_marks(&mut self) -> Vec<Mark> {

@@ -14,6 +14,7 @@ pub mod logs;
 pub mod node;
 pub mod pod;
 pub mod protocol;
+pub mod requests;
 pub mod scene;
 pub mod sentence;
 pub mod service;

@@ -13,6 +13,7 @@ use crate::session::{Action, File, ObjectName};
 
 use super::events::EventRow;
 use super::inspect::Details;
+use super::requests::{ClientView, Flight};
 use super::scene::{Filter, SceneChanges};
 use super::terminal::{Completion, TerminalInput, TerminalOutput};
 use super::timeline::Mark;
@@ -300,6 +301,10 @@ pub struct Frame {
     pub changes: SceneChanges,
     /// What went along the edges.
     pub pulses: Vec<Pulse>,
+    /// The ways that requests went through the network.
+    pub flights: Vec<Flight>,
+    /// What clients came to, when it is not the same as before.
+    pub clients: Option<Vec<ClientView>>,
     /// New marks on the timeline.
     pub marks: Vec<Mark>,
     /// The latest events, when they changed and the page wants them.

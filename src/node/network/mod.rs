@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::api::ObjectKey;
 use crate::machinery::shell::{NetworkRequest, RecordKind};
 use crate::node::runtime::{Id, RequestNumber};
 
@@ -38,6 +39,12 @@ pub struct LocalPod {
 }
 
 impl LocalPod {
+    /// Its namespace and name.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey::of(&self.pod.metadata)
+    }
+
     /// Whether it has a network of its own, to which policies apply.
     #[must_use]
     pub fn has_own_network(&self) -> bool {

@@ -38,18 +38,9 @@ impl Cluster {
         let ProcessId::Kubelet(node) = id else { return };
         for one in outgoing {
             let Ok(address) = one.from.address.parse() else { continue };
-            let flow = Flow {
-                requester: Requester::Process { node: node.clone(), sender: one.sender },
-                source: Source { node: Some(node.clone()), pod: Some(one.from), address },
-                request: one.request,
-                address: None,
-                forwards: 0,
-                others: Vec::new(),
-                server: None,
-                sent: self.now,
-                travelled: Duration::ZERO,
-                background: one.background,
-            };
+            let requester = Requester::Process { node: node.clone(), sender: one.sender };
+            let source = Source { node: Some(node.clone()), pod: Some(one.from), address };
+            let flow = Flow { background: one.background, ..Flow::new(requester, source, one.request, self.now) };
             self.emit(flow, one.aim);
         }
     }
@@ -77,18 +68,7 @@ impl Cluster {
         while self.network.outside.len() > OUTSIDE_MAX {
             self.network.outside.pop_min();
         }
-        let flow = Flow {
-            requester: Requester::Outside(number),
-            source,
-            request,
-            address: None,
-            forwards,
-            others: Vec::new(),
-            server: None,
-            sent: self.now,
-            travelled: Duration::ZERO,
-            background: false,
-        };
+        let flow = Flow { forwards, ..Flow::new(Requester::Outside(number), source, request, self.now) };
         self.emit(flow, aim);
         number
     }
@@ -170,6 +150,7 @@ impl Cluster {
 
     /// A request does what a node's rule says.
     fn follow(&mut self, mut flow: Flow, node: &Name, rule: Rule) {
+        flow.service = Some(rule.service.clone());
         if !rule.admits(flow.source.address) {
             return self.lose(flow);
         }
@@ -297,6 +278,7 @@ impl Cluster {
     /// A request reaches a pod, if the policies let it.
     fn reach(&mut self, mut flow: Flow, node: &Name, pod: &LocalPod, port: u16) {
         let Ok(address) = pod.address.parse() else { return self.lose(flow) };
+        flow.pod = Some(pod.key());
         let (source, target) = (flow.source.party(), party(Some(pod), address));
         let is_port = flow.request.port().map(|_| port);
         if self.policies().is_some_and(|agent| !agent.allows(&source, &target, is_port, "TCP")) {
@@ -371,6 +353,9 @@ impl Cluster {
                     return id;
                 }
             }
+        }
+        if let Some(journey) = flow.journey(&answer, self.now) {
+            self.network.journeys.push(journey);
         }
         match &flow.requester {
             Requester::Process { node, sender } => {
