@@ -313,3 +313,64 @@ fn probes_and_images_fail_when_somebody_wants_it() {
     assert!(events.contains("Readiness probe failed: HTTP probe failed with statuscode: 500"), "{events}");
     assert!(events.contains("Failed to pull image \"nginx:1.28\""), "{events}");
 }
+
+#[test]
+fn a_container_can_have_all_of_its_pod_restarted() {
+    let mut bench = Bench::new();
+    bench.run("70s");
+    bench.create(
+        "p",
+        "
+        restartPolicy: Never
+        initContainers:
+        - {name: init, image: 'busybox:1.36', command: [sh, -c, 'exit 0']}
+        containers:
+        - name: trainer
+          image: busybox:1.36
+          command: [sleep, '1000']
+        - name: watcher
+          image: busybox:1.36
+          command: [sleep, '1000']
+          restartPolicy: Never
+          restartPolicyRules:
+          - {action: RestartAllContainers, exitCodes: {operator: In, values: [88]}}
+        ",
+        "{kubetab/exit.watcher: '88@3s,0@9s'}",
+    );
+    bench.run("8s");
+    let ip = bench.pod("p").and_then(|pod| pod.status.clone()?.pod_ip);
+    bench.run("20s");
+    assert_eq!(bench.pod("p").and_then(|pod| pod.status.clone()?.pod_ip), ip, "it keeps its sandbox");
+    expect![[r#"
+    "#]]
+    .assert_eq(&(bench.history("p") + &bench.status("p")));
+}
+
+#[test]
+fn a_resize_that_has_to_wait_is_told_of() {
+    let mut bench = bench();
+    let pod = |cpu: &str| {
+        format!(
+            "
+        containers:
+        - {{name: c, image: 'nginx:1.27', resources: {{requests: {{cpu: {cpu}}}}}}}
+        "
+        )
+    };
+    bench.create("big", &pod("3"), "{}");
+    bench.create("small", &pod("500m"), "{}");
+    bench.run("5s");
+    let wanted = json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "2"}}}]}});
+    bench.patch("small", wanted, true);
+    bench.run("5s");
+    let events = bench.events();
+    let told: String = events.lines().filter(|line| line.contains("Resize")).collect();
+    expect![[r#"
+    "#]]
+    .assert_eq(&format!("{}{told}\n", bench.resources("small")));
+    bench.delete("big", Some(0));
+    bench.run("90s");
+    expect![[r#"
+    "#]]
+    .assert_eq(&bench.resources("small"));
+}
