@@ -342,6 +342,26 @@ fn a_container_can_have_all_of_its_pod_restarted() {
     bench.run("20s");
     assert_eq!(bench.pod("p").and_then(|pod| pod.status.clone()?.pod_ip), ip, "it keeps its sandbox");
     expect![[r#"
+        70.0 Pending ready=false 
+        70.0 Pending ready=false init:waiting:PodInitializing:0 trainer:waiting:PodInitializing:0 watcher:waiting:PodInitializing:0
+        71.0 Pending ready=false init:terminated:Completed:0 trainer:waiting:PodInitializing:0 watcher:waiting:PodInitializing:0
+        72.0 Running ready=true init:terminated:Completed:0 trainer:running:0 watcher:running:0
+        75.0 Pending ready=false init:terminated:Completed:0 trainer:running:0 watcher:terminated:Error:0
+        78.0 Pending ready=false init:terminated:Completed:0 trainer:terminated:Error:0 watcher:terminated:Error:0
+        79.0 Pending ready=false init:waiting:PodInitializing:0 trainer:waiting:PodInitializing:0 watcher:waiting:PodInitializing:0
+        80.0 Pending ready=false init:terminated:Completed:1 trainer:waiting:PodInitializing:0 watcher:waiting:PodInitializing:0
+        81.0 Running ready=true init:terminated:Completed:1 trainer:running:1 watcher:running:1
+        90.0 Running ready=false init:terminated:Completed:1 trainer:running:1 watcher:terminated:Completed:1
+        phase Running | reason None | message None | qos BestEffort | observed 1 generation 1
+        condition {"observedGeneration": 1, "status": "True", "type": "PodReadyToStartContainers"}
+        condition {"observedGeneration": 1, "status": "True", "type": "Initialized"}
+        condition {"message": "containers with unready status: [watcher]", "observedGeneration": 1, "reason": "ContainersNotReady", "status": "False", "type": "Ready"}
+        condition {"message": "containers with unready status: [watcher]", "observedGeneration": 1, "reason": "ContainersNotReady", "status": "False", "type": "ContainersReady"}
+        condition {"observedGeneration": 1, "status": "True", "type": "PodScheduled"}
+        condition {"observedGeneration": 1, "status": "False", "type": "AllContainersRestarting"}
+        initContainerStatuses {"lastState": {"terminated": {"exitCode": 0, "reason": "Completed"}}, "name": "init", "ready": true, "restartCount": 1, "started": false, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+        containerStatuses {"lastState": {"terminated": {"exitCode": 137, "reason": "Error"}}, "name": "trainer", "ready": true, "restartCount": 1, "started": true, "state": {"running": {}}}
+        containerStatuses {"lastState": {"terminated": {"exitCode": 88, "reason": "Error"}}, "name": "watcher", "ready": false, "restartCount": 1, "started": false, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
     "#]]
     .assert_eq(&(bench.history("p") + &bench.status("p")));
 }
@@ -366,11 +386,14 @@ fn a_resize_that_has_to_wait_is_told_of() {
     let events = bench.events();
     let told: String = events.lines().filter(|line| line.contains("Resize")).collect();
     expect![[r#"
+        {"requests":{"cpu":"500m"}} {"cpu":"500m"} restarts 0 PodResizePending Deferred Node didn't have enough resource: cpu, requested: 2000, used: 3000, capacity: 4000
+        Warning  ResizeDeferred    Pod resize Deferred: {"containers":[{"name":"c","resources":{"requests":{"cpu":"2"}}}],"generation":2,"error":"Node didn't have enough resource: cpu, requested: 2000, used: 3000, capacity: 4000"}
     "#]]
     .assert_eq(&format!("{}{told}\n", bench.resources("small")));
     bench.delete("big", Some(0));
     bench.run("90s");
     expect![[r#"
+        {"requests":{"cpu":"2"}} {"cpu":"2"} restarts 0
     "#]]
     .assert_eq(&bench.resources("small"));
 }
