@@ -13,6 +13,7 @@ mod call;
 mod call_of_request;
 mod computed;
 mod continuation;
+mod conversion;
 mod custom;
 mod decode;
 mod definitions;
@@ -20,6 +21,7 @@ mod delete;
 mod event_ttl;
 mod eviction;
 mod fields;
+mod leases;
 mod managed_fields;
 pub mod metrics;
 mod pod;
@@ -41,6 +43,7 @@ use allocator::Allocator;
 #[cfg(feature = "serve")]
 pub(crate) use call::check_integer;
 pub use call::{Call, Caller, media_type};
+pub use decode::decode_manifest;
 #[cfg(feature = "serve")]
 pub(crate) use decode::unrecognized;
 use definitions::Served;
@@ -52,9 +55,11 @@ pub use request::{
     Answer, Body, DeleteOptions, FieldValidation, List, ListOptions, Patch, Propagation, Request, Response, Target,
     User, Verb, VersionMatch, WriteOptions,
 };
-pub use token::legacy_token;
+pub use token::{AUDIENCE as TOKEN_AUDIENCE, KEY as TOKEN_KEY, legacy_token};
 
 /// What every request for Endpoints is warned of since v1.33.
+/// What etcd says to every write once its quota is used up: `ErrNoSpace`.
+const ETCD_FULL: &str = "etcdserver: mvcc: database space exceeded";
 const ENDPOINTS_DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
 
 /// The API server with its store.
@@ -67,6 +72,8 @@ pub struct ApiServer {
     /// The revision at which the server was ready.
     started_at: crate::etcd::Revision,
     served: Served,
+    /// Whether etcd has no room left, so that nothing can be written.
+    is_full: bool,
 }
 
 impl Default for ApiServer {
@@ -100,6 +107,7 @@ impl ApiServer {
             metrics: None,
             started_at: 0,
             served: Served::default(),
+            is_full: false,
         }
     }
 
@@ -107,6 +115,11 @@ impl ApiServer {
     #[must_use]
     pub const fn etcd(&self) -> &Etcd {
         &self.etcd
+    }
+
+    /// Lets etcd have no room left, as behind an alarm `NOSPACE`, or have some again.
+    pub const fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
     }
 
     /// Gives up history older than `revision` for watches, as the server does every five minutes.
@@ -133,6 +146,10 @@ impl ApiServer {
                 "the server could not find the requested resource",
             ));
         }
+        let asks_for_token = target.subresource == Some(Subresource::Token);
+        if self.is_full && target.kind.is_stored() && verb.stores() && !asks_for_token {
+            return Err(Status::new(crate::machinery::status::Reason::Unknown, ETCD_FULL));
+        }
         cause.ownership = managed_fields::ownership(&cause.actor, &target, &verb);
         let mut context = Context {
             now,
@@ -153,6 +170,7 @@ impl ApiServer {
         if let Kind::Custom(kind) = target.kind {
             let creates = matches!(verb, Verb::Create { .. });
             self.admit_custom(kind, creates, &mut context.warnings)?;
+            self.check_conversion(&target, &verb)?;
         }
         let response = match (target.subresource, verb) {
             (None, Verb::Create { body, options }) if !target.kind.is_stored() && !target.kind.is_computed() => {
@@ -203,9 +221,15 @@ impl ApiServer {
         {
             self.event_leases.renew(event.key(), now);
         }
+        let is_lease = leases::may_be(target.kind, &target.namespace);
         if self.etcd.revision() > before {
             self.look_after(target.kind, now);
+            // Whoever leads takes its Lease again.
+            if is_lease && self.started_at > 0 {
+                self.take_leases(now);
+            }
         }
+        let response = if is_lease { leases::renew(response, now) } else { response };
         Ok(Answer { response, warnings: context.warnings, created: context.created })
     }
 

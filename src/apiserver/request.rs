@@ -249,6 +249,18 @@ impl Verb {
         matches!(self, Self::Get | Self::List(_))
     }
 
+    /// Whether what it does is to be stored.
+    #[must_use]
+    pub const fn stores(&self) -> bool {
+        match self {
+            Self::Get | Self::List(_) => false,
+            Self::Create { options, .. } | Self::Update { options, .. } | Self::Patch { options, .. } => {
+                !options.dry_run
+            }
+            Self::Delete(options) | Self::DeleteCollection(options, _) => !options.dry_run,
+        }
+    }
+
     /// The verb as RBAC and audit name it.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {

@@ -44,6 +44,12 @@ impl ControllerManager {
         Self { informers: Informers::new(), slots: slots.collect() }
     }
 
+    /// What it knows of what it watches.
+    #[must_use]
+    pub const fn informers(&self) -> &Informers {
+        &self.informers
+    }
+
     /// The name of each controller and how many keys wait in its queue.
     pub fn queues(&self) -> impl Iterator<Item = (&'static str, usize)> {
         self.slots.iter().map(|slot| (slot.controller.name(), slot.worker.queue.len()))

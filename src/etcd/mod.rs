@@ -213,6 +213,23 @@ impl Etcd {
     /// [`StoreError::Compacted`] or [`StoreError::Future`] when that revision cannot be told.
     pub fn at(&self, kind: Kind, revision: Revision) -> Result<OrdMap<ObjectKey, Object>, StoreError> {
         self.check_revision(revision)?;
+        Ok(self.rewound(kind, revision))
+    }
+
+    /// As [`Self::at`], as far back as the log goes, whether compacted or not.
+    #[must_use]
+    pub fn kept_at(&self, kind: Kind, revision: Revision) -> Option<OrdMap<ObjectKey, Object>> {
+        self.keeps(revision).then(|| self.rewound(kind, revision))
+    }
+
+    /// Whether the log has all commits after `revision`.
+    #[must_use]
+    pub fn keeps(&self, revision: Revision) -> bool {
+        let oldest = self.log.front().map_or(self.revision + 1, |commit| commit.revision);
+        revision <= self.revision && revision + 1 >= oldest
+    }
+
+    fn rewound(&self, kind: Kind, revision: Revision) -> OrdMap<ObjectKey, Object> {
         let mut objects = self.objects.get(kind).clone();
         for commit in self.log.iter().rev().take_while(|commit| commit.revision > revision) {
             if commit.kind() != kind {
@@ -223,7 +240,7 @@ impl Etcd {
                 None => objects.remove(&commit.key),
             };
         }
-        Ok(objects)
+        objects
     }
 
     fn check_revision(&self, revision: Revision) -> Result<(), StoreError> {

@@ -34,6 +34,7 @@ pub(super) enum Icon {
     PaneRight,
     PaneBottom,
     Projector,
+    Send,
 }
 
 impl Icon {
@@ -59,6 +60,7 @@ impl Icon {
             Self::Graph => "M8 5.5v3M8 8.5 4 11M8 8.5l4 2.5M6 2.5h4v3H6zM2 11h4v2.8H2zM10 11h4v2.8h-4z",
             Self::Table => "M2.5 3h11v10h-11zM2.5 6.3h11M2.5 9.6h11M6.5 6.3V13",
             Self::Edges => "M4 3.5C4 9 12 7 12 12.5M2.5 3.5h3M10.5 12.5h3",
+            Self::Send => "M2 8h9M8 4.5 11.5 8 8 11.5M13.5 3v10",
             Self::Trash => "M3 4.5h10M6.5 4.5V3h3v1.5M4.5 4.5l.6 9h5.8l.6-9M7 7v4M9 7v4",
             Self::Edit => "M3 13l.8-3L10.5 3.3l2.2 2.2L6 12.2zM9 4.8 11.2 7",
             Self::StepBack => "M13 3.5v9L6 8zM5 3.5H3v9h2z",

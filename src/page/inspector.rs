@@ -15,6 +15,7 @@ use super::breaking;
 use super::erase::{hear, t};
 use super::graph::{part_name, part_purpose};
 use super::icons::{Icon, icon};
+use super::requests;
 use super::state::{App, Dialog, Room};
 
 /// What is shown, as far as the whole room must be drawn anew when it changes. While one object is looked at only the
@@ -67,6 +68,7 @@ fn part(app: App, details: PartDetails) -> AnyView {
     view! {
         <h2>{move || app.text(name)}{close(app)}</h2>
         <p>{move || app.text(purpose)}</p>
+        {breaking::part_buttons(app, &details.actor)}
         {facts(app, &details.facts)}
         <h3>{t!(app, "inspector.writes")}</h3>
         {links(app, &details.writes)}
@@ -110,7 +112,7 @@ fn object(app: App, subject: Subject) -> AnyView {
     view! {
         <h2>{subject.to_string()}{close(app)}</h2>
         {section(app, |a, b| (a.created, a.deleting) == (b.created, b.deleting), head)}
-        {section(app, |a, b| a.replicas == b.replicas, buttons)}
+        {section(app, |a, b| (a.replicas, &a.target) == (b.replicas, &b.target), buttons)}
         {breaking::buttons(app, &subject)}
         {section(app, |a, b| a.facts == b.facts, |app, details| facts(app, &details.facts))}
         {section(app, |a, b| a.containers == b.containers, containers)}
@@ -246,6 +248,7 @@ fn buttons(app: App, details: &ObjectDetails) -> AnyView {
             {scale}
             <button id="edit" class="pill" on:click=hear(edit)>{icon(Icon::Edit)}{t!(app, "inspector.edit")}</button>
             {restart}
+            {requests::button(app, details.target.as_ref())}
             <button id="delete" class="pill" on:click=hear(move |_| app.dialog.set(Some(Dialog::Delete(name.clone()))))>{icon(Icon::Trash)}{t!(app, "inspector.delete")}</button>
         </div>
     }

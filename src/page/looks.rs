@@ -8,11 +8,20 @@ pub(super) enum Room {
     Inspector,
     Events,
     Terminal,
+    Requests,
 }
 
 impl Room {
     /// Those that can be folded away.
     pub(super) const FOLDABLE: [Self; 3] = [Self::Editor, Self::Inspector, Self::Events];
+
+    /// Those that share the place below the timeline.
+    pub(super) const PANELS: [Self; 3] = [Self::Events, Self::Terminal, Self::Requests];
+
+    /// The panel of a name; the events for any other.
+    pub(super) fn panel(id: &str) -> Self {
+        Self::PANELS.into_iter().find(|panel| panel.id() == id).unwrap_or(Self::Events)
+    }
 
     /// A name without blanks for attributes and style sheets.
     pub(super) const fn id(self) -> &'static str {
@@ -22,6 +31,7 @@ impl Room {
             Self::Inspector => "inspector",
             Self::Events => "events",
             Self::Terminal => "terminal",
+            Self::Requests => "requests",
         }
     }
 }

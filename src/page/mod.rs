@@ -13,6 +13,8 @@ mod lesson;
 mod link;
 mod looks;
 mod outline;
+mod ports;
+mod requests;
 mod state;
 mod storage;
 mod terminal;
@@ -32,7 +34,7 @@ use state::{App, Engine, Room};
 const LANGUAGE: &str = "kubetab.language";
 const THEME: &str = "kubetab.theme";
 const FOLDED: &str = "kubetab.folded";
-const TERMINAL: &str = "kubetab.terminal";
+const PANEL: &str = "kubetab.panel";
 
 /// What the editor holds when nobody has written anything yet.
 const FIRST_FILE: &str = include_str!("../../assets/editor/first.yaml");
@@ -110,7 +112,6 @@ fn first_commands(app: App) -> Vec<Command> {
         commands.push(Command::Lesson(id));
     }
     commands.push(Command::Events(true));
-    commands.push(Command::Gallery);
     commands
 }
 
@@ -173,7 +174,7 @@ fn Page() -> impl IntoView {
     });
     Effect::new(move || storage::save(THEME, app.theme.get().id()));
     Effect::new(move || app.folded.with(|folded| storage::save(FOLDED, &folded.0)));
-    Effect::new(move || storage::save(TERMINAL, if app.shows_terminal.get() { "true" } else { "false" }));
+    Effect::new(move || storage::save(PANEL, app.panel.get().id()));
     Effect::new(move |live: Option<bool>| {
         let drawn = app.cluster.frames.get() > 0;
         if drawn && live != Some(true) {
@@ -290,6 +291,7 @@ fn RoomTabs(app: App) -> impl IntoView {
             {tab(Room::Inspector, crate::key!("room.inspector"))}
             {tab(Room::Events, crate::key!("room.events"))}
             {tab(Room::Terminal, crate::key!("room.terminal"))}
+            {tab(Room::Requests, crate::key!("room.requests"))}
         </nav>
     }
 }

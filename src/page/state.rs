@@ -11,14 +11,18 @@ use crate::session::{Action, File, ObjectName};
 use crate::view::events::EventRow;
 use crate::view::inspect::Details;
 use crate::view::protocol::{Answer, Clock, Command, Counts, Frame, Lesson, Problem, Pulse, Report, Start};
+use crate::view::requests::{ClientView, Flight};
 use crate::view::scene::{Filter, Scene};
+use crate::view::terminal::{TerminalInput, is_for_kubectl};
 use crate::view::timeline::Mark;
 use crate::view::why::Link;
 use crate::view::words::{self, Key, Language};
 use crate::view::{Selection, Sentence, Subject};
 
+use super::lesson::Taken;
 use super::link::WorkerLink;
 pub(super) use super::looks::{Folded, Room, Theme};
+use super::requests::Draft;
 use super::storage;
 use super::terminal::Screen;
 
@@ -137,16 +141,9 @@ pub(super) struct Cluster {
     pub(super) marks: RwSignal<Vec<Mark>>,
     pub(super) events: RwSignal<Vec<EventRow>>,
     pub(super) pulses: StoredValue<VecDeque<Pulse>>,
+    pub(super) flights: StoredValue<VecDeque<Flight>>,
+    pub(super) clients: RwSignal<Vec<ClientView>>,
     pub(super) frames: RwSignal<u32>,
-}
-
-/// A lesson that is being taken.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Taken {
-    pub(super) lesson: Lesson,
-    pub(super) step: usize,
-    /// Whether this step's work was done.
-    pub(super) done: bool,
 }
 
 /// Everything that the components share. Copy it freely: it is a bundle of signals.
@@ -171,9 +168,10 @@ pub(super) struct App {
     pub(super) notices: RwSignal<Vec<Notice>>,
     pub(super) dialog: RwSignal<Option<Dialog>>,
     pub(super) room: RwSignal<Room>,
-    /// Whether the terminal is shown in place of the events.
-    pub(super) shows_terminal: RwSignal<bool>,
+    /// What is shown below the timeline: the events, the terminal or the requests.
+    pub(super) panel: RwSignal<Room>,
     pub(super) screen: Screen,
+    pub(super) draft: Draft,
     pub(super) branches: RwSignal<Vec<Branch>>,
     pub(super) saved: RwSignal<String>,
     pub(super) embedded: bool,
@@ -205,6 +203,8 @@ impl App {
                 marks: RwSignal::default(),
                 events: RwSignal::default(),
                 pulses: StoredValue::default(),
+                flights: StoredValue::default(),
+                clients: RwSignal::default(),
                 frames: RwSignal::default(),
             },
             files: Files {
@@ -225,8 +225,9 @@ impl App {
             notices: RwSignal::default(),
             dialog: RwSignal::default(),
             room: RwSignal::new(Room::Graph),
-            shows_terminal: RwSignal::new(storage::load(super::TERMINAL).is_some_and(|shown| shown == "true")),
+            panel: RwSignal::new(storage::load(super::PANEL).map_or(Room::Events, |id| Room::panel(&id))),
             screen: Screen::default(),
+            draft: Draft::default(),
             branches: RwSignal::new(storage::load_branches()),
             saved: RwSignal::new(storage::load_session().unwrap_or_default()),
             embedded,
@@ -294,10 +295,11 @@ impl App {
     /// Shows a room that may be folded away, or lie behind another on a phone.
     pub(super) fn show(self, room: Room) {
         self.room.set(room);
-        if let Room::Events | Room::Terminal = room {
-            self.shows_terminal.set(room == Room::Terminal);
+        let is_panel = Room::PANELS.contains(&room);
+        if is_panel {
+            self.panel.set(room);
         }
-        let room = if room == Room::Terminal { Room::Events } else { room };
+        let room = if is_panel { Room::Events } else { room };
         if self.folded.with_untracked(|folded| folded.contains(room)) {
             self.folded.update(|folded| folded.toggle(room));
         }
@@ -320,12 +322,20 @@ impl App {
         if let Some(names) = names {
             files.retain(|file| names.contains(&file.name));
         }
-        files.retain(|file| !file.text.trim().is_empty());
+        files.retain(|file| !file.text.trim().is_empty() && !is_for_kubectl(&file.name));
         (!files.is_empty()).then(|| Action::Apply { files, namespace: self.namespace(), dry_run })
     }
 
     /// Applies the editor's files: all, or those named.
     pub(super) fn apply(self, names: Option<&[String]>) {
+        let current = self.files.current.get_untracked();
+        if names.is_none() && is_for_kubectl(&current) {
+            // `kubectl edit` waits for it, and says itself what becomes of it.
+            let files = self.files.list.get_untracked();
+            self.show(Room::Terminal);
+            self.tell_terminal(TerminalInput::Save { name: current, files });
+            return;
+        }
         if let Some(action) = self.files_action(false, names) {
             let id = self.expect(Purpose::Apply);
             self.send(&Command::Act { id, action });
@@ -431,9 +441,14 @@ impl App {
             Report::Opened { files, lesson, start } => self.opened(files, lesson, start),
             Report::Lesson(lesson) => {
                 let step = storage::load_lesson().map_or(0, |(_, step)| step);
-                let last = |lesson: &Lesson| lesson.steps.len().saturating_sub(1);
-                self.lesson.set(lesson.map(|lesson| Taken { step: step.min(last(&lesson)), lesson, done: false }));
+                self.lesson.set(lesson.map(|lesson| Taken::at(lesson, step)));
+                self.go_to_step(step);
             }
+            Report::Reached(step) => self.lesson.update(|taken| {
+                if let Some(taken) = taken.as_mut().filter(|taken| taken.step == step) {
+                    taken.reached = true;
+                }
+            }),
             Report::NotOpened(why) => self.notice(true, self.fill(crate::key!("open.failed"), &[&why])),
             Report::Done { id, outcome } | Report::Tried { id, outcome } => self.answered(id, outcome),
             Report::Frame(frame) => self.draw(*frame),
@@ -465,7 +480,7 @@ impl App {
             self.files.list.set(Vec::new());
             self.put_files(files);
         }
-        self.lesson.set(lesson.map(|lesson| Taken { lesson, step: 0, done: false }));
+        self.lesson.set(lesson.map(|lesson| Taken::at(lesson, 0)));
     }
 
     fn answered(self, id: u32, outcome: Result<Answer, String>) {
@@ -534,6 +549,17 @@ impl App {
             let room = PULSES_MAX.saturating_sub(pulses.len());
             pulses.extend(frame.pulses.into_iter().take(room));
         });
+        cluster.flights.update_value(|flights| {
+            let room = PULSES_MAX.saturating_sub(flights.len());
+            flights.extend(frame.flights.into_iter().take(room));
+        });
+        if let Some(clients) = frame.clients {
+            let is_new = !frame.whole && clients.len() > cluster.clients.with_untracked(Vec::len);
+            if is_new && self.lesson.with_untracked(Option::is_some) {
+                self.panel.set(Room::Requests);
+            }
+            cluster.clients.set(clients);
+        }
         if self.engine.with_untracked(|engine| *engine == Engine::Starting) {
             self.engine.set(Engine::Live);
         }

@@ -10,6 +10,7 @@ use crate::view::words::Key;
 
 use super::erase::{hear, t};
 use super::graph::Drawing;
+use super::requests::Requests;
 use super::state::{App, Room};
 use super::terminal::Terminal;
 
@@ -101,18 +102,20 @@ pub(super) fn Timeline(app: App) -> impl IntoView {
                     <div class="panel-tabs" role="group" aria-label=t!(app, "rooms")>
                         {panel(app, Room::Events, key!("room.events"))}
                         {panel(app, Room::Terminal, key!("room.terminal"))}
+                        {panel(app, Room::Requests, key!("room.requests"))}
                     </div>
-                    <div class="panel" hidden=move || app.shows_terminal.get()><Events app=app/></div>
-                    <div class="panel" hidden=move || !app.shows_terminal.get()><Terminal app=app/></div>
+                    <div class="panel" hidden=move || app.panel.get() != Room::Events><Events app=app/></div>
+                    <div class="panel" hidden=move || app.panel.get() != Room::Terminal><Terminal app=app/></div>
+                    <div class="panel" hidden=move || app.panel.get() != Room::Requests><Requests app=app/></div>
                 </div>
             }.into_any())}
         </section>
     }
 }
 
-/// The button that shows the events or the terminal.
+/// The button that shows one of the panels.
 fn panel(app: App, room: Room, key: Key) -> AnyView {
-    let is_shown = move || app.shows_terminal.get() == (room == Room::Terminal);
+    let is_shown = move || app.panel.get() == room;
     view! {
         <button id=format!("panel-{}", room.id()) class="panel-tab" aria-pressed=move || is_shown().to_string() on:click=hear(move |_| app.show(room))>
             {move || app.text(key)}

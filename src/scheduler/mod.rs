@@ -23,6 +23,7 @@ mod process;
 pub mod queue;
 pub mod resource;
 pub mod schedule_one;
+pub mod what_if;
 
 use std::sync::Arc;
 

@@ -291,21 +291,21 @@ impl KubeScheduler {
     }
 }
 
-fn both<K: Resource>(event: &InformerEvent) -> (Option<&Arc<K>>, Option<&Arc<K>>) {
+pub(super) fn both<K: Resource>(event: &InformerEvent) -> (Option<&Arc<K>>, Option<&Arc<K>>) {
     (
         event.before.as_ref().and_then(|object| object.downcast::<K>()),
         event.after.as_ref().and_then(|object| object.downcast::<K>()),
     )
 }
 
-fn keep<K>(map: &mut OrdMap<ObjectKey, Arc<K>>, key: ObjectKey, object: Option<&Arc<K>>) {
+pub(super) fn keep<K>(map: &mut OrdMap<ObjectKey, Arc<K>>, key: ObjectKey, object: Option<&Arc<K>>) {
     match object {
         Some(object) => drop(map.insert(key, Arc::clone(object))),
         None => drop(map.remove(&key)),
     }
 }
 
-fn keep_named<K>(map: &mut OrdMap<Name, Arc<K>>, name: Name, object: Option<&Arc<K>>) {
+pub(super) fn keep_named<K>(map: &mut OrdMap<Name, Arc<K>>, name: Name, object: Option<&Arc<K>>) {
     match object {
         Some(object) => drop(map.insert(name, Arc::clone(object))),
         None => drop(map.remove(&name)),

@@ -9,21 +9,25 @@ use crate::machinery::persistent::OrdMap;
 
 use crate::api::{Kind, Object};
 use crate::apiserver::{Answer, ApiServer, EXPIRY, Request};
-use crate::client::{Client, Identity, InformerEvent, Process, Recorder, Token, WatchSelector};
+use crate::autoscaler::STATUS_CONFIG_MAP as AUTOSCALER_STATUS;
+use crate::client::{Client, Identity, Process, Recorder, Token};
 use crate::etcd::Revision;
 use crate::machinery::random::Random;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
-use super::activity::{Activity, ActivityLog};
+use super::activity::{Activity, Recent};
 use super::hash::StateHasher;
 use super::network::Network;
+use super::node_groups::NodeGroups;
 use super::processes::{ProcessId, ProcessState, Program, Slot, Subscriptions};
 use super::profile::Profile;
 use super::queue::{Event, EventQueue, Scheduled};
 
 /// How long the API server keeps history for watches: `--etcd-compaction-interval`.
 const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
+/// How many deliveries are remembered.
+const ACTIVITIES_MAX: usize = 4096;
 
 /// A whole Kubernetes cluster.
 #[derive(Clone, Debug)]
@@ -37,8 +41,10 @@ pub struct Cluster {
     pub(super) processes: OrdMap<ProcessId, Slot>,
     /// How many machines ever joined: the number of the newest, from which its addresses follow.
     pub(super) machines: u32,
-    subscriptions: Subscriptions,
-    activity: ActivityLog,
+    /// Groups of machines that grow and shrink.
+    pub(super) groups: NodeGroups,
+    pub(super) subscriptions: Subscriptions,
+    activity: Recent<Activity>,
     steps: u64,
     compact_at: Time,
     compact_to: Revision,
@@ -55,6 +61,8 @@ pub enum StepKind {
     Wake(Token),
     /// Something reached it over the cluster's network, other than from the API server.
     Packet,
+    /// A machine has booted.
+    Boot,
 }
 
 /// One step of the cluster.
@@ -84,8 +92,9 @@ impl Cluster {
             network: Network::new(seed),
             processes: OrdMap::new(),
             machines: 0,
+            groups: NodeGroups::default(),
             subscriptions: Subscriptions::default(),
-            activity: ActivityLog::default(),
+            activity: Recent::new(ACTIVITIES_MAX),
             steps: 0,
             compact_at: now + COMPACTION_INTERVAL,
             compact_to: 0,
@@ -123,7 +132,7 @@ impl Cluster {
 
     /// The watch events that reached processes lately.
     #[must_use]
-    pub const fn activity(&self) -> &ActivityLog {
+    pub const fn activity(&self) -> &Recent<Activity> {
         &self.activity
     }
 
@@ -260,6 +269,8 @@ impl Cluster {
             recorder: Recorder::default(),
             state,
             epoch: 0,
+            connection: 0,
+            watch_delay: Duration::ZERO,
             watches: Arc::default(),
             horizon: OrdMap::new(),
             sent: OrdMap::new(),
@@ -273,6 +284,7 @@ impl Cluster {
         let Some(slot) = self.processes.get_mut(id).filter(|slot| !slot.state.running) else { return };
         slot.state.running = true;
         slot.epoch += 1;
+        slot.connection += 1;
         slot.watches = slot.program.process().watches().into();
         slot.horizon = OrdMap::new();
         slot.sent = OrdMap::new();
@@ -290,6 +302,7 @@ impl Cluster {
         if let Some(slot) = self.processes.get_mut(id) {
             slot.state.running = false;
             slot.epoch += 1;
+            slot.connection += 1;
             self.subscriptions.remove(id, &slot.watches);
         }
     }
@@ -298,32 +311,6 @@ impl Cluster {
     pub(super) fn remove_process(&mut self, id: &ProcessId) {
         self.stop_process(id);
         self.processes.remove(id);
-    }
-
-    /// Cuts a process off from the API server, or joins it again: then its watches go on where they broke off. When what
-    /// it missed is not kept any more, it begins anew with lists, as after 410 Expired.
-    pub(super) fn connect_process(&mut self, id: &ProcessId, connected: bool) {
-        let Some(slot) = self.processes.get_mut(id).filter(|slot| slot.state.connected != connected) else { return };
-        slot.state.connected = connected;
-        if !connected {
-            return;
-        }
-        let (sent, watches) = (slot.sent.clone(), slot.watches.clone());
-        let oldest = watches.iter().filter_map(|spec| sent.get(&spec.kind)).min().copied();
-        let kept_from = self.api.etcd().commits(0).next().map_or(0, |commit| commit.revision);
-        if oldest.is_some_and(|oldest| oldest + 1 < kept_from) {
-            self.stop_process(id);
-            return self.start_process(id);
-        }
-        let missed: Vec<(Kind, Revision)> = oldest
-            .into_iter()
-            .flat_map(|oldest| self.api.etcd().commits(oldest))
-            .map(|commit| (commit.kind().as_watched(), commit.revision))
-            .filter(|(kind, revision)| sent.get(kind).is_some_and(|sent| revision > sent))
-            .collect();
-        for (kind, revision) in missed {
-            self.send(id, kind, revision, false);
-        }
     }
 
     /// Whether a process runs and is connected.
@@ -339,15 +326,22 @@ impl Cluster {
                 let process = self.arrive(*packet);
                 return Some(Step { time: self.now, process, kind: StepKind::Packet, revision_before });
             }
+            Event::Boot(machine) => {
+                let is_wanted = self.boot(&machine);
+                let process = ProcessId::Kubelet(machine);
+                let step = Step { time: self.now, process, kind: StepKind::Boot, revision_before };
+                return is_wanted.then_some(step);
+            }
             event => event,
         };
-        let (id, epoch) = match &event {
-            Event::List { process, epoch, .. }
-            | Event::Deliver { process, epoch, .. }
-            | Event::Wake { process, epoch, .. } => (process.clone(), *epoch),
-            Event::Packet(_) => return None,
+        let (id, is_of) = match &event {
+            Event::List { process, epoch, .. } | Event::Wake { process, epoch, .. } => (process.clone(), *epoch),
+            Event::Deliver { process, connection, .. } => (process.clone(), *connection),
+            Event::Packet(_) | Event::Boot(_) => return None,
         };
-        let slot = self.processes.get(&id).filter(|slot| slot.state.running && slot.epoch == epoch)?;
+        let is_sent = matches!(event, Event::Deliver { .. });
+        let is_current = |slot: &&Slot| is_of == if is_sent { slot.connection } else { slot.epoch };
+        let slot = self.processes.get(&id).filter(|slot| slot.state.running).filter(is_current)?;
         let connected = slot.state.connected;
         let kind = match event {
             Event::List { kind, selector, .. } => {
@@ -362,49 +356,29 @@ impl Cluster {
                 StepKind::Deliver(revision)
             }
             Event::Wake { token, .. } => {
-                if id == ProcessId::MetricsServer {
-                    self.measure_for_autoscalers();
+                match id {
+                    ProcessId::MetricsServer => self.measure_for_autoscalers(),
+                    ProcessId::ClusterAutoscaler => self.refresh_node_groups(),
+                    _ => {}
                 }
                 self.act(&id, None, |process, client| process.wake(token, client));
+                if id == ProcessId::ClusterAutoscaler {
+                    self.serve_node_groups();
+                }
                 StepKind::Wake(token)
             }
-            Event::Packet(_) => return None,
+            Event::Packet(_) | Event::Boot(_) => return None,
         };
         Some(Step { time: self.now, process: id, kind, revision_before })
-    }
-
-    /// Answers a process's list and lets its watch begin; tries again later when it cannot be reached.
-    fn list(&mut self, id: &ProcessId, kind: Kind, selector: &WatchSelector, connected: bool) {
-        let Some(slot) = self.processes.get_mut(id) else { return };
-        if !connected {
-            let event = Event::List { process: id.clone(), epoch: slot.epoch, kind, selector: selector.clone() };
-            return self.queue.push(self.now + Duration::from_secs(1), event, true);
-        }
-        slot.sent.insert(kind, self.api.etcd().revision());
-        self.subscriptions.add(id, kind, selector);
-        let etcd = self.api.etcd();
-        let is_any = kind.custom().is_some();
-        let kinds: Vec<Kind> = if is_any { etcd.custom_kinds().collect() } else { vec![kind] };
-        let objects =
-            kinds.iter().flat_map(|&kind| etcd.range(kind, None).map(move |(key, object)| (kind, key, object)));
-        let listed: Vec<InformerEvent> = objects
-            .filter(|(_, _, object)| selector.selects(object))
-            .map(|(kind, key, object)| InformerEvent {
-                kind,
-                key: key.clone(),
-                before: None,
-                after: Some(object.clone()),
-                revision: revision_of(object),
-            })
-            .collect();
-        for event in listed {
-            self.act(id, Some(event.revision), |process, client| process.deliver(&event, client));
-        }
     }
 
     fn deliver(&mut self, id: &ProcessId, revision: Revision) -> Option<()> {
         let slot = self.processes.get_mut(id)?;
         let event = slot.view(self.api.etcd().commit_at(revision)?)?;
+        // A list that came between has told it already.
+        if slot.sent.get(&event.kind.as_watched()).is_some_and(|sent| *sent >= revision) {
+            return None;
+        }
         slot.sent.insert(event.kind.as_watched(), revision);
         if event.kind == Kind::HorizontalPodAutoscaler {
             self.measure_for_autoscalers();
@@ -458,6 +432,7 @@ impl Cluster {
         if !outgoing.is_empty() {
             self.carry_off(id, outgoing);
         }
+        self.switch_off_when_shut_down(id);
     }
 
     /// Sends the commits after `before` to whoever watches them.
@@ -480,22 +455,18 @@ impl Cluster {
     }
 
     /// Puts a watch event on its way to a process.
-    fn send(&mut self, id: &ProcessId, kind: Kind, revision: Revision, background: bool) {
+    pub(super) fn send(&mut self, id: &ProcessId, kind: Kind, revision: Revision, background: bool) {
         let latencies = &self.profile.latencies;
         let Some(slot) = self.processes.get_mut(id).filter(|slot| slot.state.running && slot.state.connected) else {
             return;
         };
         let spread = self.random.below(latencies.watch_us_spread + 1);
-        let arrival = self.now + Duration::from_micros(latencies.watch_us_min + spread);
+        let arrival = self.now + Duration::from_micros(latencies.watch_us_min + spread) + slot.watch_delay;
         let arrival = slot.horizon.get(&kind).map_or(arrival, |&horizon| arrival.max(horizon));
         slot.horizon.insert(kind, arrival);
-        let event = Event::Deliver { process: id.clone(), epoch: slot.epoch, revision };
+        let event = Event::Deliver { process: id.clone(), connection: slot.connection, revision };
         self.queue.push(arrival, event, background);
     }
-}
-
-fn revision_of(object: &Object) -> Revision {
-    object.metadata().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
 /// Whether a commit is only a sign of life, which a cluster at rest goes on giving.
@@ -503,6 +474,7 @@ fn is_heartbeat(commit: &crate::etcd::Commit) -> bool {
     match (&commit.before, &commit.after) {
         (Some(Object::Lease(_)), Some(Object::Lease(_))) => true,
         (_, Some(Object::Event(_))) => true,
+        (Some(Object::ConfigMap(_)), Some(Object::ConfigMap(_))) => &*commit.key.name == AUTOSCALER_STATUS,
         (Some(Object::Event(_)), None) => &*commit.cause.actor == EXPIRY,
         (Some(Object::Node(before)), Some(Object::Node(after))) => {
             before.spec == after.spec

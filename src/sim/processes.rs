@@ -1,19 +1,22 @@
 //! The processes of a cluster: who they are, and whether they run and can reach the API server.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::machinery::order::Order as _;
 use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
+use crate::autoscaler::ClusterAutoscaler;
 use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
 use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
-use crate::node::network::{ClusterDns, IngressController, PolicyAgent};
+use crate::node::network::{ClusterDns, GatewayController, IngressController, PolicyAgent};
 use crate::node::proxy::KubeProxy;
 
 use super::metrics_server::MetricsServer;
@@ -44,6 +47,10 @@ pub enum ProcessId {
     Outside,
     /// metrics-server.
     MetricsServer,
+    /// The gateway controller.
+    GatewayController,
+    /// cluster-autoscaler.
+    ClusterAutoscaler,
 }
 
 impl fmt::Display for ProcessId {
@@ -60,7 +67,35 @@ impl fmt::Display for ProcessId {
             Self::ApiServer => f.write_str("kube-apiserver"),
             Self::Outside => f.write_str("outside"),
             Self::MetricsServer => f.write_str("metrics-server"),
+            Self::GatewayController => f.write_str("gateway-controller"),
+            Self::ClusterAutoscaler => f.write_str("cluster-autoscaler"),
         }
+    }
+}
+
+impl FromStr for ProcessId {
+    type Err = ();
+
+    /// The process of a name, as [`fmt::Display`] writes it.
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let of_node = |prefix: &str| name.strip_prefix(prefix).filter(|node| !node.is_empty()).map(Name::from);
+        Ok(match name {
+            "kube-controller-manager" => Self::ControllerManager,
+            "kube-scheduler" => Self::Scheduler,
+            "cloud-controller-manager" => Self::CloudControllerManager,
+            "coredns" => Self::ClusterDns,
+            "network-policy-agent" => Self::PolicyAgent,
+            "nginx-ingress-controller" => Self::IngressController,
+            "kube-apiserver" => Self::ApiServer,
+            "metrics-server" => Self::MetricsServer,
+            "cluster-autoscaler" => Self::ClusterAutoscaler,
+            "gateway-controller" => Self::GatewayController,
+            _ => match (of_node("kubelet/"), of_node("kube-proxy/")) {
+                (Some(node), _) => Self::Kubelet(node),
+                (_, Some(node)) => Self::KubeProxy(node),
+                _ => return Err(()),
+            },
+        })
     }
 }
 
@@ -76,6 +111,8 @@ pub(super) enum Program {
     PolicyAgent(Arc<PolicyAgent>),
     IngressController(Arc<IngressController>),
     MetricsServer(Arc<MetricsServer>),
+    ClusterAutoscaler(Arc<ClusterAutoscaler>),
+    GatewayController(Arc<GatewayController>),
 }
 
 impl Program {
@@ -90,6 +127,8 @@ impl Program {
             Self::PolicyAgent(program) => Arc::<PolicyAgent>::make_mut(program),
             Self::IngressController(program) => Arc::<IngressController>::make_mut(program),
             Self::MetricsServer(program) => Arc::<MetricsServer>::make_mut(program),
+            Self::GatewayController(program) => Arc::<GatewayController>::make_mut(program),
+            Self::ClusterAutoscaler(program) => Arc::<ClusterAutoscaler>::make_mut(program),
         }
     }
 }
@@ -112,6 +151,10 @@ pub(super) struct Slot {
     pub state: ProcessState,
     /// Counts its starts, so that what was meant for an earlier life is not delivered.
     pub epoch: u32,
+    /// Counts the connections of its watches, so that what was on its way on a broken one is lost.
+    pub connection: u32,
+    /// How much longer than usual its watch events take.
+    pub watch_delay: Duration,
     pub watches: Arc<[WatchSpec]>,
     /// Per kind, when the last delivery on its way arrives: watch events never overtake each other.
     pub horizon: OrdMap<Kind, Time>,

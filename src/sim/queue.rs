@@ -2,7 +2,7 @@
 
 use crate::machinery::persistent::OrdMap;
 
-use crate::api::Kind;
+use crate::api::{Kind, Name};
 use crate::client::{Token, WatchSelector};
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
@@ -15,10 +15,12 @@ use super::processes::ProcessId;
 pub(super) enum Event {
     /// Its list of a kind is answered, and its watch begins.
     List { process: ProcessId, epoch: u32, kind: Kind, selector: WatchSelector },
-    /// A watch event reaches it.
-    Deliver { process: ProcessId, epoch: u32, revision: Revision },
+    /// A watch event reaches it, unless the connection that it is sent on breaks.
+    Deliver { process: ProcessId, connection: u32, revision: Revision },
     /// A timer of its runs down.
     Wake { process: ProcessId, epoch: u32, token: Token },
+    /// A machine that a group of machines makes has booted.
+    Boot(Name),
     /// Something arrives over the cluster's network.
     Packet(Box<Packet>),
 }
@@ -60,6 +62,12 @@ impl EventQueue {
     /// Whether only what never ends is left.
     pub(super) const fn is_idle(&self) -> bool {
         self.foreground == 0
+    }
+
+    /// What does not go on for ever, with its moment.
+    pub(super) fn foreground(&self) -> impl Iterator<Item = (Time, &Event)> {
+        let events = self.events.iter().filter(|(_, scheduled)| !scheduled.background);
+        events.map(|((time, _), scheduled)| (*time, &scheduled.event))
     }
 
     /// The moments and numbers of all events, for the hash of a cluster.

@@ -1,6 +1,7 @@
 //! What the user did, in words.
 
-use crate::session::Action;
+use crate::session::{Action, Disturbance};
+use crate::sim::ComponentFault;
 
 use super::{Sentence, Subject};
 
@@ -31,7 +32,23 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
         Action::Request(call) => (Sentence::new("You ran {}.", [format!("{} {}", call.method, call.path)]), None),
         Action::AddNode(spec) => node("You added the node {}.", &spec.name),
         Action::RemoveNode(name) => node("You took the node {} away.", &name.name),
+        Action::SetNodeGroup(spec) => {
+            let values = [spec.name.clone(), spec.min.to_string(), spec.max.to_string()];
+            (Sentence::new("You set up the node group {}: {} to {} nodes.", values), None)
+        }
+        Action::RemoveNodeGroup(group) => (Sentence::new("You gave the node group {} up.", [group.name.clone()]), None),
         Action::StopNode(name) => node("You cut the power of {}.", &name.name),
+        Action::ShutdownNode(shutdown) => node("You shut {} down.", &shutdown.name),
+        Action::WriteManifest { node: name, file, .. } => {
+            let (mut sentence, subject) = node("You wrote a manifest for static pods onto {}: {}.", name);
+            sentence.values.push(file.clone());
+            (sentence, subject)
+        }
+        Action::RemoveManifest { node: name, file } => {
+            let (mut sentence, subject) = node("You removed a manifest for static pods from {}: {}.", name);
+            sentence.values.push(file.clone());
+            (sentence, subject)
+        }
         Action::StartNode(name) => node("You switched {} on again.", &name.name),
         Action::PartitionNode(name) => node("You cut {} off from the API server.", &name.name),
         Action::HealNode(name) => node("You joined {} to the API server again.", &name.name),
@@ -48,6 +65,20 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
         Action::BreakImage { image, .. } => {
             (Sentence::new("You made the image {} possible to pull again.", [image.clone()]), None)
         }
+        Action::Disturb(Disturbance { component, fault }) => {
+            let template = match fault {
+                ComponentFault::Stop => "You stopped {}.",
+                ComponentFault::Start => "You started {} again.",
+                ComponentFault::Restart => "You restarted {}.",
+                ComponentFault::SlowWatch { milliseconds: 0 } => "You let {} see changes as soon as usual again.",
+                ComponentFault::SlowWatch { .. } => "You let {} see every change late.",
+                ComponentFault::BreakWatch => "You broke the watches of {}.",
+                ComponentFault::ExpireWatch => "You let the watches of {} expire, so that it lists anew.",
+            };
+            (Sentence::new(template, [component.clone()]), None)
+        }
+        Action::FillStore { full: true } => (Sentence::new("You let etcd run full: nothing can be written.", []), None),
+        Action::FillStore { .. } => (Sentence::new("You gave etcd room again.", []), None),
         Action::Exec(command) => {
             let (mut sentence, subject) = pod("You ran a command in {}: {}.", &command.namespace, &command.pod);
             sentence.values.push(command.command.join(" "));

@@ -19,12 +19,15 @@ use crate::session::{Action, File, ObjectName, Outcome, Session, SessionConfig, 
 
 use super::actions::describe;
 use super::inspect::Details;
+use super::is_sign_of_life;
 use super::protocol::{Answer, Clock, Command, Counts, Frame, Problem, Report, Start};
-use super::scene::{Filter, Scene, SceneChanges};
+use super::requests::{self, ClientView};
+use super::scene::{Filter, NodeGroupView, Scene, SceneChanges};
 use super::terminal::{Terminal, TerminalInput};
 use super::timeline::{Mark, MarkKind, mark_of};
 use super::{Selection, decision, events, hints, inspect, logs, why};
 
+pub(super) use pulses::explanation;
 use running::Running;
 
 /// How old a new cluster is when it is first shown: its nodes are ready by then, as somebody who wants to try
@@ -52,6 +55,9 @@ struct Shown {
     pulsed: Revision,
     /// The delivery up to which watch events were drawn.
     delivered: u64,
+    /// The request up to which ways through the network were drawn.
+    flown: u64,
+    clients: Vec<ClientView>,
     /// The revision at which the list of events was sent.
     events: Option<Revision>,
     /// The moment and step for which a hash was sent.
@@ -66,6 +72,8 @@ pub struct Host {
     terminal: Terminal,
     /// What the steps of the lesson do, when one is taken.
     lesson: Vec<LessonStep>,
+    /// The lesson's step that is read, until what it leads to is there.
+    attended: Option<usize>,
     filter: Filter,
     selection: Option<Selection>,
     wants_events: bool,
@@ -97,6 +105,7 @@ impl Host {
             running: Running::default(),
             terminal: Terminal::default(),
             lesson: Vec::new(),
+            attended: None,
             filter: Filter::default(),
             selection: None,
             wants_events: false,
@@ -139,6 +148,7 @@ impl Host {
             }
             Command::Restart { id, object } => self.act(id, restart(object, self.session.now())),
             Command::Lesson(id) => self.resume_lesson(&id),
+            Command::Attend(step) => self.attend(step),
             Command::Perform { id, step } => self.perform(id, step),
             Command::Play(play) => self.play(play),
             Command::Speed(speed) => self.running.set_speed(speed),
@@ -195,6 +205,7 @@ impl Host {
         self.marks = self.session.entries().iter().map(|entry| mark_of_action(entry.at, &entry.action)).collect();
         let lesson = scenario.as_ref().and_then(|(id, scenario)| lesson::shown(id, scenario));
         self.lesson = scenario.as_ref().map(|(_, scenario)| scenario.steps.clone()).unwrap_or_default();
+        self.attended = Some(0);
         let files = scenario.map_or_else(|| self.applied_files(), |(_, scenario)| scenario.files);
         self.reports.push(Report::Opened { files, lesson, start: self.session.config().profile.start });
         self.save();
@@ -290,6 +301,7 @@ impl Host {
     fn skip_pulses(&mut self) {
         self.shown.pulsed = self.session.cluster().api().etcd().revision();
         self.shown.delivered = self.session.cluster().activity().end();
+        self.shown.flown = self.session.cluster().journeys().end();
     }
 
     fn save(&mut self) {
@@ -365,7 +377,7 @@ impl Host {
         let now = self.session.now();
         let etcd = self.session.cluster().api().etcd();
         let newest_first = (0..=etcd.revision()).rev().map_while(|revision| etcd.commit_at(revision));
-        let mut moments = newest_first.filter(|commit| commit.kind() != Kind::Lease).map(|commit| commit.time);
+        let mut moments = newest_first.filter(|commit| !is_sign_of_life(commit)).map(|commit| commit.time);
         let start = self.session.config().profile.start;
         self.seek(moments.find(|moment| *moment < now).unwrap_or(start));
     }
@@ -376,11 +388,15 @@ impl Host {
         let changed = self.wanted
             || clock != self.shown.clock
             || revision != self.shown.counts.revision
-            || self.session.cluster().activity().end() != self.shown.delivered;
+            || self.session.cluster().activity().end() != self.shown.delivered
+            || self.session.cluster().journeys().end() != self.shown.flown;
         if !changed {
             return;
         }
         self.wanted = false;
+        if !self.lesson.is_empty() {
+            self.watch_lesson();
+        }
         let scene = self.scene();
         let changes = SceneChanges::between(&self.shown.scene, &scene);
         self.shown.scene = scene;
@@ -394,6 +410,8 @@ impl Host {
             counts: self.shown.counts,
             changes,
             pulses: pulses::new_pulses(&self.session, &mut self.shown.pulsed, &mut self.shown.delivered),
+            flights: requests::new_flights(self.session.cluster(), &self.shown.scene, &mut self.shown.flown),
+            clients: self.new_clients(),
             marks: self.new_marks(),
             events: self.new_events(),
             hash: self.new_hash(),
@@ -405,6 +423,7 @@ impl Host {
     fn scene(&self) -> Scene {
         let cluster = self.session.cluster();
         let mut scene = Scene::of(cluster.api().etcd(), &self.filter);
+        scene.node_groups = cluster.node_groups().map(NodeGroupView::from).collect();
         for (name, node) in &mut scene.nodes {
             Arc::make_mut(node).fault = pulses::fault_of(cluster, name);
         }
@@ -415,6 +434,15 @@ impl Host {
         let cluster = self.session.cluster();
         let revision = cluster.api().etcd().revision();
         Counts { revision, watches: cluster.watch_count(), ..pulses::queue_counts(cluster) }
+    }
+
+    fn new_clients(&mut self) -> Option<Vec<ClientView>> {
+        let clients = requests::clients(self.session.cluster());
+        if clients == self.shown.clients {
+            return None;
+        }
+        self.shown.clients.clone_from(&clients);
+        Some(clients)
     }
 
     fn new_marks(&mut self) -> Vec<Mark> {

@@ -16,6 +16,7 @@ use crate::machinery::time::Time;
 use super::events::{self, EventRow};
 use super::logs::ContainerLog;
 use super::node::{bytes, cores};
+use super::requests::{self, Target};
 use super::why::{self, Link};
 use super::{Actor, Subject, node, yaml};
 
@@ -147,6 +148,8 @@ pub struct ObjectDetails {
     pub changes: Vec<Link>,
     /// A pod's way to its node.
     pub decision: Option<Decision>,
+    /// Where it can be sent requests.
+    pub target: Option<Target>,
 }
 
 /// Everything about a part of the control plane.
@@ -197,6 +200,7 @@ pub fn object(etcd: &Etcd, subject: &Subject, now: Time) -> Details {
         made: changes.first().map_or_else(Vec::new, |first| why::chain(etcd, first.revision)),
         changes,
         decision: None,
+        target: requests::target(etcd, subject),
     }))
 }
 
@@ -207,7 +211,7 @@ pub fn part(etcd: &Etcd, actor: &Actor) -> Details {
     let of_actor = newest_first.filter(|commit| {
         matches!(actor, Actor::Etcd | Actor::ApiServer) || Actor::from_name(&commit.cause.actor) == *actor
     });
-    let is_heartbeat = |commit: &&crate::etcd::Commit| commit.kind() == Kind::Lease && commit.before.is_some();
+    let is_heartbeat = |commit: &&crate::etcd::Commit| super::is_sign_of_life(commit) && commit.before.is_some();
     let writes = of_actor.filter(|commit| !is_heartbeat(commit)).take(WRITES_MAX).map(why::link).collect();
     let mut facts = Vec::new();
     if matches!(actor, Actor::Etcd | Actor::ApiServer) {

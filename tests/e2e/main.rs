@@ -9,6 +9,7 @@ mod late;
 mod lessons;
 mod page;
 mod reading;
+mod requests;
 mod rollout;
 mod session;
 mod sizes;

@@ -83,6 +83,27 @@ pub(super) fn fill(status: &mut PodStatus, inputs: &Inputs<'_>, spec: &PodSpec) 
     for statuses in [&mut status.container_statuses, &mut status.ephemeral_container_statuses].into_iter().flatten() {
         statuses.order_by(|a, b| a.name.cmp(&b.name));
     }
+    shorten_messages(status);
+}
+
+/// How many bytes of termination messages a pod's status holds: `MaxPodTerminationMessageLogLength`.
+const MESSAGE_BYTES_MAX: usize = 12 << 10;
+
+/// Containers share the room that there is for termination messages: `normalizeStatus`.
+fn shorten_messages(status: &mut PodStatus) {
+    let lists =
+        [&mut status.init_container_statuses, &mut status.container_statuses, &mut status.ephemeral_container_statuses];
+    let count: usize = lists.iter().map(|list| list.as_ref().map_or(0, Vec::len)).sum();
+    let room = MESSAGE_BYTES_MAX / count.max(1);
+    for one in lists.into_iter().flat_map(|list| list.iter_mut().flatten()) {
+        for state in [&mut one.state, &mut one.last_state] {
+            let ended = state.as_mut().and_then(|state| state.terminated.as_mut());
+            if let Some(message) = ended.and_then(|ended| ended.message.as_mut()).filter(|text| text.len() > room) {
+                let end = (0..=room).rev().find(|&end| message.is_char_boundary(end)).unwrap_or(0);
+                message.truncate(end);
+            }
+        }
+    }
 }
 
 /// A container that has not begun.
@@ -162,21 +183,24 @@ fn unseen(
     let ended_before = status.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
     if old_state.running.is_some() && !ended_before {
         // It was running, and nobody can say any more how it ended.
-        status.last_state = Some(ContainerState {
-            terminated: Some(ContainerStateTerminated {
-                reason: Some("ContainerStatusUnknown".to_owned()),
-                message: Some(
-                    "The container could not be located when the pod was deleted.  The container used to be Running"
-                        .to_owned(),
-                ),
-                exit_code: 137,
-                ..ContainerStateTerminated::default()
-            }),
-            ..ContainerState::default()
-        });
+        let message = "The container could not be located when the pod was deleted.  The container used to be Running";
+        status.last_state = Some(unknown(message));
         status.restart_count += i32::from(inputs.pod.metadata.deletion_timestamp.is_none());
     }
     status
+}
+
+/// The state of a container that ended out of sight.
+pub(super) fn unknown(message: &str) -> ContainerState {
+    ContainerState {
+        terminated: Some(ContainerStateTerminated {
+            reason: Some("ContainerStatusUnknown".to_owned()),
+            message: Some(message.to_owned()),
+            exit_code: 137,
+            ..ContainerStateTerminated::default()
+        }),
+        ..ContainerState::default()
+    }
 }
 
 /// A container that is to be started and could not be, waits, and says why.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::machinery::persistent::{OrdMap, OrdSet};
 
-use crate::api::Name;
+use crate::api::{Name, ObjectKey};
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, Signal};
@@ -210,6 +210,17 @@ impl KubeRuntime {
         self.changed.insert(uid.clone());
     }
 
+    /// The pods of which containers run.
+    pub(super) fn running_pods(&self) -> Vec<(ObjectKey, Name)> {
+        let running = |id: &&Id| self.cri.list_containers(id).any(|one| one.state == ContainerPhase::Running);
+        let first_running = |ids: &Vec<Id>| ids.iter().find(running).and_then(|id| self.cri.sandbox(id));
+        let pods = self.sandboxes.iter().filter_map(|(uid, ids)| {
+            let config = &first_running(ids)?.config;
+            Some((ObjectKey::new(config.namespace.as_str(), config.name.as_str()), uid.clone()))
+        });
+        pods.collect()
+    }
+
     pub(super) fn stop_sandboxes(&mut self, uid: &Name, now: Time) {
         for id in self.sandboxes.get(uid).cloned().unwrap_or_default() {
             if self.cri.sandbox(&id).is_some_and(|sandbox| sandbox.ready) {
@@ -218,6 +229,23 @@ impl KubeRuntime {
                 self.changed.insert(uid.clone());
             }
         }
+    }
+
+    /// The machine was without power until now. Its disk has all that it had.
+    pub(super) fn lose_power(&mut self, now: Time) {
+        self.cri.lose_power(now);
+        for id in self.pods.keys() {
+            self.network.release(id);
+        }
+        self.changed.extend(self.sandboxes.keys().cloned());
+        self.waiters = OrdMap::new();
+        self.asked = OrdMap::new();
+        self.leaving.clear();
+    }
+
+    /// The pods of which there is something, by their uids.
+    pub(super) fn known_pods(&self) -> impl Iterator<Item = &Name> {
+        self.sandboxes.keys()
     }
 
     fn remove_sandbox(&mut self, id: &Id, now: Time) {
@@ -241,6 +269,15 @@ impl KubeRuntime {
             .collect();
         for one in gone {
             self.failing.remove(&one);
+        }
+    }
+
+    /// Removes the containers of a pod that have ended, with all that they wrote.
+    pub(super) fn remove_containers(&mut self, uid: &str) {
+        let sandboxes = self.sandboxes.get(uid).into_iter().flatten();
+        let all: Vec<_> = sandboxes.flat_map(|sandbox| self.cri.list_containers(sandbox)).collect();
+        for container in all.iter().filter(|container| container.state == ContainerPhase::Exited) {
+            self.cri.remove_container(&container.id);
         }
     }
 

@@ -22,6 +22,12 @@ impl Kubelet {
         workers.find(|worker| !worker.is_gone && worker.pod.key() == *pod).map(|worker| &**worker)
     }
 
+    /// The pods of which containers run on this machine, with their uids, whether the kubelet knows of them or not.
+    #[must_use]
+    pub fn running_pods(&self) -> Vec<(ObjectKey, Name)> {
+        self.host.runtime.running_pods()
+    }
+
     /// What a container of a pod wrote, or the one that ran before it.
     ///
     /// # Errors

@@ -5,9 +5,10 @@
 //! `pkg/kubelet/status/generate.go`.
 
 use crate::machinery::persistent::OrdMap;
-use k8s_openapi::api::core::v1::{Container, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus};
 
 use crate::api::Name;
+use crate::api::core::pod::qos;
 use crate::machinery::time::Time;
 
 use super::container_status::{self, StartFailure};
@@ -35,6 +36,12 @@ pub(super) struct Inputs<'a> {
     pub now: Time,
 }
 
+/// A pod's class of service; the API server does not know that of a static pod when it comes.
+pub(super) fn quality(pod: &Pod) -> &str {
+    let told = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
+    told.or_else(|| pod.spec.as_ref().map(qos::class)).unwrap_or("BestEffort")
+}
+
 /// The conditions that a kubelet owns.
 const OWN_CONDITIONS: [&str; 8] = [
     "PodScheduled",
@@ -58,7 +65,7 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let mut status = PodStatus {
-        qos_class: pod.status.as_ref().and_then(|status| status.qos_class.clone()),
+        qos_class: Some(quality(pod).to_owned()),
         observed_generation: pod.metadata.generation,
         ..PodStatus::default()
     };
@@ -82,6 +89,12 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
     status.allocated_resources = Some(container_status::pod_requests(spec)).filter(|requests| !requests.is_empty());
     let foreign = reported.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut conditions: Vec<PodCondition> = foreign.filter(|condition| !is_own_condition(condition)).cloned().collect();
+    // Why the kubelet ended the pod was said once, and holds.
+    let target = old.conditions.iter().flatten().find(|condition| condition.type_ == "DisruptionTarget");
+    if let Some(target) = target {
+        conditions.retain(|condition| condition.type_ != target.type_);
+        conditions.push(target.clone());
+    }
     conditions.extend(own_conditions(&status, inputs, spec, &conditions));
     keep_transition_times(&mut conditions, old, inputs.now);
     status.conditions = Some(conditions);
@@ -121,6 +134,52 @@ fn set_phase(status: &mut PodStatus, inputs: &Inputs<'_>, spec: &PodSpec) {
             non_empty(&inputs.old.message).or_else(|| reported.and_then(|status| non_empty(&status.message)));
     }
     status.phase = Some(phase.to_owned());
+}
+
+/// Completes the status of a pod of which nothing will ever run again: containers that cannot be told of have failed, and
+/// so has a pod that is not over otherwise. `TerminatePod` in `status_manager.go`.
+pub(super) fn terminate(status: &mut PodStatus, pod: &Pod) {
+    if has_initialized(pod) {
+        status.container_statuses.iter_mut().flatten().for_each(end_unseen);
+    }
+    let init = status.init_container_statuses.as_deref_mut().unwrap_or_default();
+    let begun = init.iter().rposition(|status| !is_waiting(status) || has_ended_before(status)).unwrap_or(0);
+    init.iter_mut().take(begun + 1).for_each(end_unseen);
+    if !matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")) {
+        status.phase = Some("Failed".to_owned());
+    }
+}
+
+fn is_waiting(status: &ContainerStatus) -> bool {
+    status.state.as_ref().is_some_and(|state| state.waiting.is_some())
+}
+
+fn has_ended_before(status: &ContainerStatus) -> bool {
+    status.last_state.as_ref().is_some_and(|last| last.terminated.is_some())
+}
+
+fn end_unseen(status: &mut ContainerStatus) {
+    if status.state.as_ref().is_none_or(|state| state.terminated.is_none()) {
+        let message = "The container could not be located when the pod was terminated";
+        status.state = Some(container_status::unknown(message));
+    }
+}
+
+/// Whether a container of the pod may ever have begun: `hasPodInitialized`.
+fn has_initialized(pod: &Pod) -> bool {
+    let spec_init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    if spec_init.count() == 0 {
+        return true;
+    }
+    let status = pod.status.as_ref();
+    let mut containers = status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    if containers.any(|status| has_ended_before(status) || !is_waiting(status)) {
+        return true;
+    }
+    let last = status.and_then(|status| status.init_container_statuses.as_ref()?.last());
+    let states = last.iter().flat_map(|status| [&status.last_state, &status.state]);
+    let mut ended = states.flatten().filter_map(|state| state.terminated.as_ref());
+    ended.any(|ended| ended.exit_code == 0)
 }
 
 /// Counts of containers by what they do, from which the phase follows.

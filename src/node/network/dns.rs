@@ -64,6 +64,12 @@ struct Reached<'a> {
 }
 
 impl ClusterDns {
+    /// What it knows of what it watches.
+    #[must_use]
+    pub const fn informers(&self) -> &Informers {
+        &self.informers
+    }
+
     /// Who the server is to the API server.
     #[must_use]
     pub fn identity() -> Identity {

@@ -119,6 +119,12 @@ fn is_in_block(block: &IPBlock, address: Ipv4Addr) -> bool {
 }
 
 impl PolicyAgent {
+    /// What it knows of what it watches.
+    #[must_use]
+    pub const fn informers(&self) -> &Informers {
+        &self.informers
+    }
+
     /// Who the agent is to the API server.
     #[must_use]
     pub fn identity() -> Identity {

@@ -86,6 +86,12 @@ impl KubeProxy {
         }
     }
 
+    /// What it knows of what it watches.
+    #[must_use]
+    pub const fn informers(&self) -> &Informers {
+        &self.informers
+    }
+
     /// The node's rules.
     #[must_use]
     pub const fn rules(&self) -> &Rules {

@@ -121,6 +121,8 @@ pub enum EndReason {
     OutOfMemory,
     /// It could not be started.
     StartError,
+    /// Nobody saw it end: the machine had no power.
+    Unknown,
 }
 
 impl EndReason {
@@ -132,6 +134,7 @@ impl EndReason {
             Self::Error => "Error",
             Self::OutOfMemory => "OOMKilled",
             Self::StartError => "StartError",
+            Self::Unknown => "Unknown",
         }
     }
 }
@@ -179,6 +182,8 @@ pub struct ContainerStats {
     pub processor_millis: u32,
     /// What it wrote into its own layer, in bytes.
     pub layer_bytes: u64,
+    /// What its log takes of the disk, in bytes.
+    pub log_bytes: u64,
 }
 
 /// A command that runs in a container besides its own program.

@@ -33,6 +33,9 @@ const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 /// The exit code of a container that could not be started.
 const START_ERROR_CODE: i32 = 128;
 
+/// The exit code of a container that nobody saw end: `unknownExitCode` of containerd.
+const UNKNOWN_EXIT_CODE: i32 = 255;
+
 impl Runtime {
     /// Makes a pod's sandbox.
     pub fn run_sandbox(&mut self, config: SandboxConfig, now: Time) -> Id {
@@ -51,6 +54,20 @@ impl Runtime {
         if let Some(sandbox) = self.sandboxes.get_mut(id) {
             Arc::make_mut(sandbox).ready = false;
         }
+    }
+
+    /// The machine was without power until now: what ran on it has ended, nobody knows how, and no sandbox is ready.
+    pub fn lose_power(&mut self, now: Time) {
+        let sandboxes: Vec<Id> = self.sandboxes.keys().cloned().collect();
+        for sandbox in sandboxes {
+            for container in self.containers_of(&sandbox) {
+                self.kill_container(&container, UNKNOWN_EXIT_CODE, EndReason::Unknown, now);
+            }
+            if let Some(sandbox) = self.sandboxes.get_mut(&sandbox) {
+                Arc::make_mut(sandbox).ready = false;
+            }
+        }
+        self.pulls.clear();
     }
 
     /// Removes a sandbox with its containers.
@@ -323,7 +340,8 @@ impl Runtime {
         Some(ContainerStats {
             memory_bytes: container.memory(now),
             processor_millis: used.min(self.processor_most(container)),
-            layer_bytes: container.root.usage().saturating_sub(container.initial_layer_bytes),
+            layer_bytes: container.layer_bytes(),
+            log_bytes: container.log.size(),
         })
     }
 

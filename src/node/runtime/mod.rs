@@ -28,6 +28,7 @@ mod profile;
 mod reference;
 mod server;
 mod step;
+mod usage;
 mod written;
 
 use std::collections::BTreeMap;
@@ -172,12 +173,6 @@ impl Runtime {
         for key in gone {
             self.volumes.remove(&key);
         }
-    }
-
-    /// Takes over what another runtime has on its disk and what its registry refuses: images, but no containers.
-    pub fn keep_disk_of(&mut self, other: &Self) {
-        self.images = other.images.clone();
-        self.unpullable.clone_from(&other.unpullable);
     }
 
     /// From here on all chance in the runtime follows from `random`.

@@ -12,6 +12,8 @@ use super::{Stage, pod, workload};
 
 /// With at most so many pods all lines are shown unasked.
 const SHOWN_UNASKED_MAX: usize = 12;
+/// How many straight pieces a curve is made of for what travels along it.
+const BEND_STEPS: i32 = 12;
 /// More lines than this are a tangle.
 const LINES_MAX: usize = 400;
 
@@ -135,6 +137,18 @@ fn lines(scene: &Scene, layout: &Layout, focus: &Focus<'_>, everything: bool) ->
     }
     lines.truncate(LINES_MAX);
     lines
+}
+
+/// Points along the curve that [`curve`] draws between two points.
+pub(super) fn bend((x, y): Point, (end_x, end_y): Point) -> impl Iterator<Item = Point> {
+    let pull = ((end_y - y) / 2.0).max(12.0);
+    (0..=BEND_STEPS).map(move |step| {
+        let part = f64::from(step) / f64::from(BEND_STEPS);
+        let rest = 1.0 - part;
+        let (near, far) = (rest * rest * (1.0 + 2.0 * part), part * part * (1.0 + 2.0 * rest));
+        let pulled = 3.0 * rest * part * pull * (rest - part);
+        (x * near + end_x * far, y * near + end_y * far + pulled)
+    })
 }
 
 /// From the middle of a card's lower edge to the middle of a pod's upper edge.

@@ -1,4 +1,5 @@
-//! Requests and watch events on their way along the wires. Each dot is something that the engine did.
+//! What travels: requests and watch events of the control plane along their wires, and requests of the simulated network
+//! from whoever sent them by a Service to a pod. Each dot is something that the engine did.
 //!
 //! A write travels from its program to the API server and on to etcd, a watch event from there to its program. In a
 //! busy cluster all this happens within milliseconds; the dots set out one after another, in the order of what
@@ -13,10 +14,11 @@ use wasm_bindgen::{JsCast as _, closure::Closure};
 use crate::view::Actor;
 use crate::view::layout::{Layout, Point};
 use crate::view::protocol::Pulse;
+use crate::view::requests::{Flight, Place};
 
 use super::Stage;
 use super::drawing::push_number;
-use super::edges::wire_id;
+use super::edges::{bend, wire_id};
 
 /// How many dots travel at once; later ones wait.
 const DOTS_MAX: usize = 48;
@@ -36,6 +38,10 @@ const TRUNK_ROOM: f64 = 17.0;
 const DOT_RADIUS: f64 = 6.0;
 /// How high the words of a dot are, with some air.
 const WORDS_HEIGHT: f64 = 15.0;
+/// So far above what they reach first set out requests from outside.
+const OUTSIDE_ROOM: f64 = 26.0;
+/// Where a node's own requests leave it, from its left edge.
+const NODE_DOOR: f64 = 30.0;
 /// How long a wire stays lit for those who want less motion, in milliseconds.
 const LIT_MS: u64 = 700;
 
@@ -103,6 +109,7 @@ struct Loop {
     dots: RefCell<Vec<Dot>>,
     spare: RefCell<Vec<web_sys::Element>>,
     next_departure: Cell<f64>,
+    next_flight: Cell<f64>,
     last: Cell<f64>,
 }
 
@@ -118,6 +125,7 @@ pub(super) fn Traffic(stage: Stage) -> impl IntoView {
                 dots: RefCell::default(),
                 spare: RefCell::default(),
                 next_departure: Cell::new(0.0),
+                next_flight: Cell::new(0.0),
                 last: Cell::new(0.0),
             });
             run(&traffic);
@@ -152,6 +160,7 @@ impl Loop {
     fn frame(&self, now: f64) {
         let elapsed = (now - self.last.replace(now)).clamp(0.0, 0.1);
         self.depart(now);
+        self.fly(now);
         let mut dots = self.dots.borrow_mut();
         let mut places = Vec::with_capacity(dots.len());
         for dot in dots.iter_mut() {
@@ -205,20 +214,13 @@ impl Loop {
                 pulses.pop_front()
             });
             let Some(pulse) = next.flatten() else { return };
-            #[allow(clippy::cast_precision_loss, reason = "a few hundred at most")]
-            let gap = (BACKLOG_SECONDS / waiting.max(1) as f64).clamp(DEPARTURE_SECONDS.0, DEPARTURE_SECONDS.1);
-            self.next_departure.set(self.next_departure.get().max(now - 0.1) + gap);
+            self.next_departure.set(self.next_departure.get().max(now - 0.1) + gap(waiting));
             if wants_less_motion() { light(&pulse) } else { self.set_out(&pulse) }
         }
     }
 
     fn set_out(&self, pulse: &Pulse) {
         let Some(path) = self.stage.layout.with_untracked(|layout| journey(layout, pulse)) else { return };
-        let lengths: Vec<f64> =
-            path.windows(2).map(|ends| (ends[1].0 - ends[0].0).hypot(ends[1].1 - ends[0].1)).collect();
-        let total: f64 = lengths.iter().sum();
-        let element = self.spare.borrow_mut().pop().or_else(new_dot);
-        let Some(element) = element else { return };
         let class = match (pulse.write, pulse.kind.as_str()) {
             (_, "Lease") => "dot faint",
             (true, _) => "dot write",
@@ -230,6 +232,39 @@ impl Loop {
             (kind, 1) => kind.to_owned(),
             (kind, count) => format!("{kind} ×{count}"),
         };
+        self.begin(path, class, radius, words);
+    }
+
+    /// Lets the requests that are due set out.
+    fn fly(&self, now: f64) {
+        let flights = self.stage.app.cluster.flights;
+        while now >= self.next_flight.get() && self.dots.borrow().len() < DOTS_MAX {
+            let mut waiting = 0;
+            let next = flights.try_update_value(|flights| {
+                waiting = flights.len();
+                flights.pop_front()
+            });
+            let Some(flight) = next.flatten() else { return };
+            self.next_flight.set(self.next_flight.get().max(now - 0.1) + gap(waiting));
+            let Some(path) = self.stage.layout.with_untracked(|layout| way(layout, &flight)) else { continue };
+            let times = if flight.count > 1 { format!(" ×{}", flight.count) } else { String::new() };
+            let (class, words) = match flight.succeeded {
+                true => ("dot good", times.trim_start().to_owned()),
+                false => ("dot failed", format!("✕{times}")),
+            };
+            let path = if wants_less_motion() { path.last().map(|end| vec![*end]).unwrap_or_default() } else { path };
+            self.begin(path, class, (4.0 + f64::from(flight.count).ln()).min(9.0), words);
+        }
+    }
+
+    /// Lets a dot set out.
+    fn begin(&self, path: Vec<Point>, class: &'static str, radius: f64, words: String) {
+        let Some(&(x, y)) = path.first() else { return };
+        let element = self.spare.borrow_mut().pop().or_else(new_dot);
+        let Some(element) = element else { return };
+        let lengths: Vec<f64> =
+            path.windows(2).map(|ends| (ends[1].0 - ends[0].0).hypot(ends[1].1 - ends[0].1)).collect();
+        let total: f64 = lengths.iter().sum();
         #[allow(clippy::cast_precision_loss, reason = "a few letters")]
         let width = words.chars().count() as f64 * 6.4 + 16.0;
         let _ = element.set_attribute("class", class);
@@ -239,7 +274,6 @@ impl Loop {
             let _ = circle.set_attribute("r", &size);
             text.set_text_content(None);
         }
-        let (x, y) = path[0];
         let _ = element.set_attribute("transform", &placed(x, y));
         let _ = self.group.append_child(&element);
         let seconds = (total / SPEED).clamp(JOURNEY_SECONDS.0, JOURNEY_SECONDS.1);
@@ -287,6 +321,34 @@ fn journey(layout: &Layout, pulse: &Pulse) -> Option<Vec<Point>> {
         path.reverse();
     }
     Some(path)
+}
+
+/// The way of requests through the picture: from the sender to the Service, and on to the pod that answers.
+fn way(layout: &Layout, flight: &Flight) -> Option<Vec<Point>> {
+    let service = flight.service.as_ref().and_then(|uid| layout.services.get(uid));
+    let pod = flight.pod.as_ref().and_then(|uid| layout.pods.get(uid));
+    let first = service.or(pod)?;
+    let sender = match &flight.from {
+        Place::Outside => Some((first.center_x(), first.y - OUTSIDE_ROOM)),
+        Place::Node(name) => layout.nodes.get(name).map(|node| (node.x + NODE_DOOR, node.y)),
+        Place::Pod(uid) => layout.pods.get(uid).map(|pod| (pod.center_x(), pod.y)),
+    };
+    let mut path: Vec<Point> = sender.into_iter().collect();
+    match (service, pod) {
+        (Some(service), Some(pod)) => {
+            path.push((service.center_x(), service.y + service.height / 2.0));
+            path.extend(bend((service.center_x(), service.bottom()), (pod.center_x(), pod.y)));
+        }
+        (Some(card), None) | (None, Some(card)) => path.push((card.center_x(), card.y + card.height / 2.0)),
+        (None, None) => {}
+    }
+    Some(path)
+}
+
+/// The time until the next dot sets out, in seconds.
+#[allow(clippy::cast_precision_loss, reason = "a few hundred at most")]
+fn gap(waiting: usize) -> f64 {
+    (BACKLOG_SECONDS / waiting.max(1) as f64).clamp(DEPARTURE_SECONDS.0, DEPARTURE_SECONDS.1)
 }
 
 fn wants_less_motion() -> bool {

@@ -38,18 +38,9 @@ impl Cluster {
         let ProcessId::Kubelet(node) = id else { return };
         for one in outgoing {
             let Ok(address) = one.from.address.parse() else { continue };
-            let flow = Flow {
-                requester: Requester::Process { node: node.clone(), sender: one.sender },
-                source: Source { node: Some(node.clone()), pod: Some(one.from), address },
-                request: one.request,
-                address: None,
-                forwards: 0,
-                others: Vec::new(),
-                server: None,
-                sent: self.now,
-                travelled: Duration::ZERO,
-                background: one.background,
-            };
+            let requester = Requester::Process { node: node.clone(), sender: one.sender };
+            let source = Source { node: Some(node.clone()), pod: Some(one.from), address };
+            let flow = Flow { background: one.background, ..Flow::new(requester, source, one.request, self.now) };
             self.emit(flow, one.aim);
         }
     }
@@ -77,18 +68,7 @@ impl Cluster {
         while self.network.outside.len() > OUTSIDE_MAX {
             self.network.outside.pop_min();
         }
-        let flow = Flow {
-            requester: Requester::Outside(number),
-            source,
-            request,
-            address: None,
-            forwards,
-            others: Vec::new(),
-            server: None,
-            sent: self.now,
-            travelled: Duration::ZERO,
-            background: false,
-        };
+        let flow = Flow { forwards, ..Flow::new(Requester::Outside(number), source, request, self.now) };
         self.emit(flow, aim);
         number
     }
@@ -121,10 +101,16 @@ impl Cluster {
                 self.arrive_at_api_server(flow);
                 ProcessId::ApiServer
             }
-            Packet::Ingress(flow) => {
-                self.arrive_ingress(flow);
-                ProcessId::IngressController
-            }
+            Packet::Ingress(flow) => match flow.address.filter(|address| *address != INGRESS_ADDRESS) {
+                Some(address) => {
+                    self.arrive_at_gateway(flow, address);
+                    ProcessId::GatewayController
+                }
+                None => {
+                    self.arrive_ingress(flow);
+                    ProcessId::IngressController
+                }
+            },
             Packet::Onward(flow, address, port) => {
                 self.travel(flow, address, port);
                 ProcessId::IngressController
@@ -170,6 +156,7 @@ impl Cluster {
 
     /// A request does what a node's rule says.
     fn follow(&mut self, mut flow: Flow, node: &Name, rule: Rule) {
+        flow.service = Some(rule.service.clone());
         if !rule.admits(flow.source.address) {
             return self.lose(flow);
         }
@@ -193,7 +180,10 @@ impl Cluster {
 
     /// A request comes from outside: to a node, or to a load balancer, which passes it on to one.
     fn enter(&mut self, mut flow: Flow, address: Ipv4Addr, port: u16) {
-        if address == INGRESS_ADDRESS && self.is_running(&ProcessId::IngressController) {
+        let is_ingress = address == INGRESS_ADDRESS && self.is_running(&ProcessId::IngressController);
+        if is_ingress || self.is_gateway(address) {
+            // A proxy may have passed on what was sent to another address.
+            flow.address = Some(address);
             let latency = self.profile.latencies.packet_outside();
             flow.travelled += latency;
             let background = flow.background;
@@ -297,6 +287,7 @@ impl Cluster {
     /// A request reaches a pod, if the policies let it.
     fn reach(&mut self, mut flow: Flow, node: &Name, pod: &LocalPod, port: u16) {
         let Ok(address) = pod.address.parse() else { return self.lose(flow) };
+        flow.pod = Some(pod.key());
         let (source, target) = (flow.source.party(), party(Some(pod), address));
         let is_port = flow.request.port().map(|_| port);
         if self.policies().is_some_and(|agent| !agent.allows(&source, &target, is_port, "TCP")) {
@@ -371,6 +362,9 @@ impl Cluster {
                     return id;
                 }
             }
+        }
+        if let Some(journey) = flow.journey(&answer, self.now) {
+            self.network.journeys.push(journey);
         }
         match &flow.requester {
             Requester::Process { node, sender } => {

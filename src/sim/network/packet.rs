@@ -15,10 +15,13 @@ use crate::node::network::{LocalPod, Lookup, Party, Sender};
 use crate::node::proxy::{Rule, Verdict};
 use crate::node::runtime::Id;
 
+use super::super::activity::{Journey, Origin, Recent};
 use super::traffic::Traffic;
 
 /// The address of the ingress controller's pod.
 pub(super) const INGRESS_POD: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 2);
+/// How many requests are remembered that came to their end.
+const JOURNEYS_MAX: usize = 1024;
 /// How many clients are remembered by the endpoints that they stay with.
 const AFFINITIES_MAX: usize = 4096;
 
@@ -75,9 +78,51 @@ pub(in crate::sim) struct Flow {
     pub travelled: Duration,
     /// Whether it is part of what goes on for ever.
     pub background: bool,
+    /// Who sent it, whatever stands for the sender on the way.
+    pub origin: Origin,
+    /// The last Service on its way.
+    pub service: Option<ObjectKey>,
+    /// The last pod that it came to.
+    pub pod: Option<ObjectKey>,
 }
 
 impl Flow {
+    /// A request that is just being sent.
+    pub fn new(requester: Requester, source: Source, request: NetworkRequest, sent: Time) -> Self {
+        let origin = match (&source.pod, &source.node) {
+            (Some(pod), _) => Origin::Pod(pod.key()),
+            (None, Some(node)) => Origin::Node(node.clone()),
+            (None, None) => Origin::Outside,
+        };
+        Self {
+            requester,
+            source,
+            request,
+            address: None,
+            forwards: 0,
+            others: Vec::new(),
+            server: None,
+            sent,
+            travelled: Duration::ZERO,
+            background: false,
+            origin,
+            service: None,
+            pod: None,
+        }
+    }
+
+    /// What is remembered of it once it has come to its end.
+    pub fn journey(&self, answer: &NetworkAnswer, time: Time) -> Option<Journey> {
+        let succeeded = match answer {
+            NetworkAnswer::Http(answer) => answer.status < 400,
+            NetworkAnswer::Connected { .. } => true,
+            _ => false,
+        };
+        let (service, pod) = (self.service.clone(), self.pod.clone());
+        let is_known = service.is_some() || pod.is_some();
+        is_known.then(|| Journey { time, origin: self.origin.clone(), service, pod, succeeded })
+    }
+
     /// What the requester gets: a proxy on the way stands in for what failed behind it.
     pub fn answer(&self, answer: NetworkAnswer) -> NetworkAnswer {
         let address = self.address.map(|address| address.to_string()).unwrap_or_default();
@@ -155,6 +200,8 @@ pub(in crate::sim) struct Network {
     pub(super) outside: OrdMap<u64, Option<NetworkAnswer>>,
     /// How many generators and single requests there ever were.
     pub(super) generators: u64,
+    /// The requests that came to their end lately.
+    pub(in crate::sim) journeys: Recent<Journey>,
     /// The pods of the DNS server, as network policies see them.
     pub(super) dns_pod: Arc<Pod>,
     /// The pod of the ingress controller.
@@ -171,6 +218,7 @@ impl Network {
             traffic: OrdMap::new(),
             outside: OrdMap::new(),
             generators: 0,
+            journeys: Recent::new(JOURNEYS_MAX),
             dns_pod,
             ingress_pod: LocalPod { sandbox: Id::from(""), pod: ingress_pod, address: INGRESS_POD.to_string() },
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest};
 use crate::machinery::time::Time;
 use crate::node::network::Aim;
 
+use super::super::activity::{Journey, Recent};
 use super::super::cluster::Cluster;
 use super::super::processes::ProcessId;
 use super::super::queue::Event;
@@ -31,13 +33,19 @@ const BODY_BYTES_MAX: usize = 400;
 /// The longest latency of each class but the last, in milliseconds.
 const CLASSES_MS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
-/// A pod that sends requests.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A pod that sends requests; a machine by itself when no pod is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TrafficSource {
-    /// Its namespace.
+    /// The pod's namespace.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// Its name.
+    /// The pod's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub pod: String,
+    /// The machine. It asks no DNS server of the cluster, so it knows addresses only.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub node: String,
 }
 
 /// A client that sends requests at a rate.
@@ -50,7 +58,7 @@ pub struct TrafficSpec {
     pub url: String,
     /// Headers; `Host` names the host where the URL has an address.
     pub headers: BTreeMap<String, String>,
-    /// The pod that it sends from; the world outside without one.
+    /// The pod or machine that it sends from; the world outside without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<TrafficSource>,
     /// How many requests it sends in a second.
@@ -132,6 +140,8 @@ pub struct Second {
 /// What became of a generator's requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrafficReport {
+    /// Whether more are going to be sent.
+    pub running: bool,
     /// How many were sent.
     pub sent: u64,
     /// How many were answered with a status below 400.
@@ -198,7 +208,6 @@ pub(in crate::sim) struct Traffic {
     spec: TrafficSpec,
     request: HttpRequest,
     started: Time,
-    stopped: bool,
     report: TrafficReport,
 }
 
@@ -248,8 +257,7 @@ impl Cluster {
             spec: spec.clone(),
             request: spec.request()?,
             started: self.now,
-            stopped: false,
-            report: TrafficReport::default(),
+            report: TrafficReport { running: true, ..TrafficReport::default() },
         };
         self.network.traffic.insert(name.clone(), Arc::new(traffic));
         self.queue.push(self.now, Event::Packet(Box::new(Packet::Tick(name, number))), true);
@@ -259,7 +267,13 @@ impl Cluster {
     /// Lets a client send nothing more. What it counted stays. Says whether there is such a client.
     pub fn stop_traffic(&mut self, name: &str) -> bool {
         let found = self.network.traffic.get_mut(name);
-        found.map(|traffic| Arc::make_mut(traffic).stopped = true).is_some()
+        found.map(|traffic| Arc::make_mut(traffic).report.running = false).is_some()
+    }
+
+    /// The requests that came to their end lately.
+    #[must_use]
+    pub const fn journeys(&self) -> &Recent<Journey> {
+        &self.network.journeys
     }
 
     /// What clients sent, and what became of it.
@@ -277,40 +291,38 @@ impl Cluster {
     pub(super) fn tick(&mut self, name: &Name, number: u64) {
         let now = self.now;
         let Some(traffic) = self.generator(name, number) else { return };
-        if traffic.stopped || now >= traffic.ends() {
-            traffic.stopped = true;
+        if !traffic.report.running || now >= traffic.ends() {
+            traffic.report.running = false;
             return;
         }
         traffic.report.sent += 1;
         let interval = Duration::from_micros(1_000_000 / u64::from(traffic.spec.per_second));
         let (request, from) = (NetworkRequest::Http(traffic.request.clone()), traffic.spec.from.clone());
         self.queue.push(now + interval, Event::Packet(Box::new(Packet::Tick(name.clone(), number))), true);
-        let mut flow = Flow {
-            requester: Requester::Traffic(name.clone(), number),
-            source: Source { node: None, pod: None, address: OUTSIDE },
-            request,
-            address: None,
-            forwards: 0,
-            others: Vec::new(),
-            server: None,
-            sent: now,
-            travelled: Duration::ZERO,
-            background: true,
-        };
-        let Some(from) = from else {
-            let address = flow.request.address().parse();
-            return match address {
-                Ok(address) => self.depart(flow, address),
-                Err(_) => self.count(name, number, now, &NetworkAnswer::NameUnknown { server: String::new() }),
-            };
-        };
-        match self.sending_pod(&from, &flow.request) {
-            Some((source, aim)) => {
-                flow.source = source;
-                self.emit(flow, aim);
+        let requester = Requester::Traffic(name.clone(), number);
+        let leave = |source, request| Flow { background: true, ..Flow::new(requester, source, request, now) };
+        let sent = match &from {
+            Some(from) if !from.pod.is_empty() => self.sending_pod(from, &request),
+            Some(from) => self.sending_node(&from.node, &request),
+            None => {
+                Some((Source { node: None, pod: None, address: OUTSIDE }, Aim::Address(request.address().to_owned())))
             }
-            None => self.count(name, number, now, &NetworkAnswer::Unreachable { address: String::new() }),
-        }
+        };
+        let failure = match sent {
+            Some((_, Aim::Address(address))) if address.parse::<Ipv4Addr>().is_err() => {
+                NetworkAnswer::NameUnknown { server: String::new() }
+            }
+            Some((source, aim)) => return self.emit(leave(source, request), aim),
+            None => NetworkAnswer::Unreachable { address: String::new() },
+        };
+        self.count(name, number, now, &failure);
+    }
+
+    /// A machine that sends requests by itself, and where one goes.
+    fn sending_node(&self, node: &str, request: &NetworkRequest) -> Option<(Source, Aim)> {
+        let node = Name::from(node);
+        let address = self.machine_at(&node)?.config().internal_ip.parse().ok()?;
+        Some((Source { node: Some(node), pod: None, address }, Aim::Address(request.address().to_owned())))
     }
 
     /// A pod that sends requests, and where one goes.

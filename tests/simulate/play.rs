@@ -1,0 +1,252 @@
+//! Playing a seed, playing its log again, and making that log short.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use kubetab::api::Kind;
+use kubetab::etcd::Commit;
+use kubetab::machinery::time::Time;
+use kubetab::session::{Action, LogEntry, Session, SessionConfig, SessionLog};
+use kubetab::sim::Profile;
+
+use super::checks::{Checks, Finding};
+use super::faults::Faults;
+use super::rest;
+use super::user::User;
+
+/// How long a cluster gets to come to rest: the longest back-offs and tolerations, and then some.
+const REST_MAX: Duration = Duration::from_secs(45 * 60);
+/// What is not part of coming to rest, such as heartbeats, gets so long.
+const AFTERMATH: Duration = Duration::from_secs(70);
+/// So often at most a log is played again to make it shorter.
+const SHRINK_TRIES: usize = 400;
+
+/// What a seed came to.
+#[derive(Default)]
+pub struct Report {
+    pub steps: u64,
+    pub actions: usize,
+    pub revisions: u64,
+    pub looks: BTreeMap<&'static str, u64>,
+    /// What is wrong, and the log that shows it.
+    pub failure: Option<(String, SessionLog)>,
+    /// The last changes before that, a line each.
+    pub story: Vec<String>,
+}
+
+/// A session that is being watched.
+struct Play {
+    session: Session,
+    checks: Checks,
+    faults: Faults,
+    /// What is done while it is done, since a panic leaves no trace in the log.
+    doing: Option<Action>,
+}
+
+impl Play {
+    fn new(config: SessionConfig) -> Self {
+        Self { session: Session::new(config), checks: Checks::default(), faults: Faults::default(), doing: None }
+    }
+
+    fn look(&mut self) -> Finding {
+        self.checks.after_step(&self.session, &self.faults)
+    }
+
+    /// Lets time come to `until`, looking after each step.
+    fn run_until(&mut self, until: Time) -> Finding {
+        while self.session.cluster().next_step_at().is_some_and(|next| next <= until) {
+            self.session.step();
+            self.look()?;
+        }
+        self.session.run_until(until);
+        Ok(())
+    }
+
+    fn act(&mut self, action: &Action) -> Finding {
+        self.doing = Some(action.clone());
+        let outcome = self.session.act(action.clone()).map_err(|error| error.to_string())?;
+        self.doing = None;
+        let is_success = outcome.is_success();
+        if is_success {
+            self.faults.note(action, self.session.now());
+        }
+        self.checks.after_action(&self.session, action, is_success)?;
+        self.look()
+    }
+
+    /// Mends all that is broken, and sees whether the cluster becomes what its users want.
+    fn come_to_rest(&mut self) -> Finding {
+        for action in self.faults.mend(&self.session) {
+            self.act(&action)?;
+        }
+        // What the first could not reach, such as what was refused while nothing could be written.
+        for action in self.faults.mend(&self.session) {
+            self.act(&action)?;
+        }
+        let limit = self.session.now() + REST_MAX;
+        while !self.session.cluster().is_idle() && self.session.now() < limit {
+            self.session.step();
+            self.look()?;
+        }
+        self.run_until(self.session.now() + AFTERMATH)?;
+        while !self.session.cluster().is_idle() && self.session.now() < limit {
+            self.session.step();
+            self.look()?;
+        }
+        if !self.session.cluster().is_idle() {
+            return Err(format!("the cluster does not come to rest: {:?}", self.session.cluster().unrest()));
+        }
+        rest::check(&self.session)
+    }
+
+    /// Plays something, and takes a panic for a finding.
+    fn guarded(&mut self, play: impl FnOnce(&mut Self) -> Finding) -> Finding {
+        let played = catch_unwind(AssertUnwindSafe(|| play(self)));
+        played.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            Err(format!("panic: {}", text.unwrap_or_default()))
+        })
+    }
+
+    fn log(&self) -> SessionLog {
+        let mut log = self.session.log();
+        if let Some(action) = &self.doing {
+            log.entries.push(LogEntry { at: self.session.now(), action: action.clone() });
+        }
+        log
+    }
+}
+
+/// A cluster of a seed: small, with or without what surrounds a cluster.
+fn config(seed: u64) -> SessionConfig {
+    let whole = if seed % 3 == 0 { Profile::default() } else { Profile::bare() };
+    let default_storage_class = true;
+    let nodes = 2 + (seed / 3 % 3) as u32;
+    let cloud = if seed % 3 == 1 { Profile::default().cloud } else { whole.cloud.clone() };
+    let profile = Profile { nodes, node_cpu: "2".to_owned(), default_storage_class, cloud, ..whole };
+    SessionConfig { seed, profile, ..SessionConfig::default() }
+}
+
+/// Plays a seed until so many steps are made, then lets the cluster come to rest.
+pub fn play(seed: u64, steps_max: u64) -> Report {
+    let mut play = Play::new(config(seed));
+    let found = play.guarded(|play| {
+        let mut user = User::new(seed);
+        play.run_until(play.session.now() + Duration::from_secs(5))?;
+        while play.session.cluster().steps() < steps_max {
+            if let Some(action) = user.next(&play.session, &play.faults) {
+                play.act(&action)?;
+            }
+            play.run_until(play.session.now() + user.pause())?;
+        }
+        play.come_to_rest()
+    });
+    report(play, found)
+}
+
+/// The newest changes, oldest first.
+const STORY_LINES: usize = 400;
+
+fn story(session: &Session) -> Vec<String> {
+    let etcd = session.cluster().api().etcd();
+    let from = etcd.revision().saturating_sub(STORY_LINES as u64);
+    let line = |commit: &Commit| {
+        let what = match (&commit.before, &commit.after) {
+            (None, _) => "creates",
+            (_, None) => "removes",
+            _ => "changes",
+        };
+        let deleting = if commit.object().metadata().deletion_timestamp.is_some() { " (being deleted)" } else { "" };
+        let value = commit.object().to_value();
+        let details = match commit.kind() {
+            Kind::Event => format!("{} {}", value["reason"], value["message"]),
+            _ => value["status"].to_string(),
+        };
+        let (time, cause) = (commit.time, &commit.cause);
+        let revision = commit.revision;
+        format!("{revision} {time} {} {what} {} {}{deleting} {details}", cause.actor, commit.kind(), commit.key)
+    };
+    etcd.commits(from).map(line).collect()
+}
+
+fn report(play: Play, found: Finding) -> Report {
+    Report {
+        story: if found.is_err() { story(&play.session) } else { Vec::new() },
+        steps: play.session.cluster().steps(),
+        actions: play.session.log_length(),
+        revisions: play.session.cluster().api().etcd().revision(),
+        failure: found.err().map(|what| (what, play.log())),
+        looks: play.checks.looks,
+    }
+}
+
+/// Plays a log again with all checks, and then lets the cluster come to rest.
+pub fn replay(log: &SessionLog) -> Report {
+    let mut play = Play::new(log.config.clone());
+    let found = play.guarded(|play| {
+        for entry in &log.entries {
+            play.run_until(entry.at)?;
+            play.act(&entry.action)?;
+        }
+        play.run_until(log.now)?;
+        play.come_to_rest()
+    });
+    report(play, found)
+}
+
+/// Leaves out of a log what does not matter for its failing, and answers the shortest that still fails in about the
+/// same words.
+pub fn shrink(what: &str, log: &SessionLog) -> (String, SessionLog) {
+    let mut best = (what.to_owned(), log.clone());
+    let mut tries = 0;
+    let mut part = log.entries.len().div_ceil(2);
+    while part > 0 && tries < SHRINK_TRIES {
+        let mut from = 0;
+        while from < best.1.entries.len() && tries < SHRINK_TRIES {
+            let mut shorter = best.1.clone();
+            shorter.entries.drain(from..(from + part).min(shorter.entries.len()));
+            shorter.now = shorter.entries.last().map_or(shorter.config.profile.start, |entry| entry.at);
+            tries += 1;
+            match replay(&shorter).failure {
+                Some((found, mut failed)) if is_alike(&found, what) => {
+                    // What was mended in the end is done anew each time.
+                    failed.entries.truncate(shorter.entries.len());
+                    best = (found, SessionLog { now: shorter.now, steps: 0, ..failed });
+                }
+                _ => from += part,
+            }
+        }
+        part /= 2;
+    }
+    best
+}
+
+/// Whether two findings say the same of different things: their words without names and numbers.
+fn is_alike(one: &str, other: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let is_word =
+            |word: &&str| word.len() > 2 && word.chars().all(|c| c.is_ascii_alphabetic() || ",:;.'".contains(c));
+        text.split([' ', '\n']).filter(is_word).take(8).map(str::to_owned).collect()
+    };
+    words(one) == words(other)
+}
+
+/// Whether the log alone gives the same cluster again.
+pub fn replays_alike(seed: u64, steps_max: u64) -> bool {
+    let mut play = Play::new(config(seed));
+    let mut user = User::new(seed);
+    while play.session.cluster().steps() < steps_max {
+        if let Some(action) = user.next(&play.session, &play.faults) {
+            let is_success = play.session.act(action.clone()).is_ok_and(|outcome| outcome.is_success());
+            if is_success {
+                play.faults.note(&action, play.session.now());
+            }
+        }
+        let until = play.session.now() + user.pause();
+        play.session.run_until(until);
+    }
+    let log = SessionLog::from_json(&play.session.log().to_json()).expect("a session's own log is well-formed");
+    Session::from_log(log).hash() == play.session.hash()
+}
