@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Node, 
 
 use crate::api::{Kind, Name, ObjectKey, Resource};
 use crate::client::node_taints::taints;
-use crate::client::{Client, ClientError, EventType, InformerEvent, Informers, QueueKey, Requeue, WorkQueue};
+use crate::client::{Client, ClientError, EventType, Identity, InformerEvent, Informers, QueueKey, Requeue, WorkQueue};
 use crate::etcd::Why;
 use crate::machinery::patch::diff::create_two_way;
 use crate::machinery::persistent::OrdMap;
@@ -312,7 +312,8 @@ impl ServiceController {
 /// Tells of a change that the load balancer has to follow, as soon as it is seen.
 pub(super) fn tell_change(before: &Service, after: &Service, client: &mut Client<'_>) {
     if let Change::Told(reason, message) = change(before, after) {
-        client.event_from("service-controller", after, EventType::Normal, reason, &message);
+        let identity = Identity { component: Name::from("service-controller"), ..client.identity().clone() };
+        client.act_as(&identity, None).event(after, EventType::Normal, reason, &message);
     }
 }
 

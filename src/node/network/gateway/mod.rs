@@ -169,7 +169,8 @@ impl GatewayController {
     }
 
     fn plan(&mut self, client: &mut Client<'_>) {
-        if !self.is_due && !(self.known.classes.is_empty() && self.known.routes.is_empty()) {
+        let is_used = !self.known.classes.is_empty() || !self.known.routes.is_empty();
+        if is_used && !self.is_due {
             self.is_due = true;
             client.wake_at(client.now + SETTLE_TIME, SYNC);
         }

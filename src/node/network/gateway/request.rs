@@ -30,11 +30,12 @@ pub enum Sent {
     Refused,
 }
 
-/// How well a rule fits, as the specification orders them.
-type Fit = (usize, u8, usize, bool, usize, usize);
+/// How well a match fits, as the specification orders them: kind and length of the path, method, headers, parameters.
+type Fit = (u8, usize, bool, usize, usize);
 
 struct Candidate<'a> {
-    fit: Fit,
+    /// How well the host fits, then the match.
+    fit: (usize, Fit),
     route: &'a Arc<Unstructured>,
     rule: &'a Value,
     /// The path that matched, for what replaces it.
@@ -98,7 +99,7 @@ fn best<'a>(
             }
             for one in matches {
                 let Some((fit, prefix)) = fits(one, request) else { continue };
-                let fit = (of_host, fit.0, fit.1, fit.2, fit.3, fit.4);
+                let fit = (of_host, fit);
                 // What stays in `rule` outlives the match that was looked at.
                 let prefix = text(&rule["matches"][position(rule, one)]["path"]["value"]).get(..prefix).unwrap_or("/");
                 let is_better = best
@@ -123,7 +124,7 @@ fn order(route: &Unstructured) -> (Time, &str, &str) {
 }
 
 /// Whether a match fits: how, and how much of its path is what a replacement replaces.
-fn fits(one: &Value, request: &HttpRequest) -> Option<((u8, usize, bool, usize, usize), usize)> {
+fn fits(one: &Value, request: &HttpRequest) -> Option<(Fit, usize)> {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
     let wanted = one["path"]["value"].as_str().unwrap_or("/");
     let of_path = match one["path"]["type"].as_str().unwrap_or("PathPrefix") {
