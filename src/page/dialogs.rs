@@ -4,9 +4,10 @@ use leptos::prelude::*;
 
 use crate::key;
 use crate::session::scenario::{Card, Group};
-use crate::session::{Action, ObjectName};
-use crate::sim::{NodeSpec, NodeTaint};
+use crate::session::{Action, NodeName, ObjectName};
+use crate::sim::{NodeGroupSpec, NodeSpec, NodeTaint};
 use crate::view::protocol::{Command, Start};
+use crate::view::scene::NodeGroupView;
 use crate::view::words::Key;
 
 use super::erase::{hear, t};
@@ -185,6 +186,7 @@ fn add_node(app: App) -> AnyView {
     }));
     let text = |text: &str| RwSignal::new(text.to_owned());
     let (cpu, memory, pods, labels, taints) = (text("4"), text("8Gi"), text("110"), text(""), text(""));
+    let (is_group, min, max) = (RwSignal::new(false), text("0"), text("5"));
     let wrong = RwSignal::new(None::<String>);
     let field = move |id: &'static str, key: Key, value: RwSignal<String>, example: &'static str| {
         view! {
@@ -201,10 +203,23 @@ fn add_node(app: App) -> AnyView {
             capacity: amounts.map(|(name, amount)| (name.to_owned(), amount.get_untracked())).into_iter().collect(),
         })
     };
-    let add = move |_| match spec() {
-        Ok(spec) => {
+    let group = move |spec: NodeSpec| -> Result<Action, String> {
+        let count = |value: RwSignal<String>| {
+            let text = value.get_untracked();
+            text.trim().parse().map_err(|_| text)
+        };
+        let NodeSpec { name, labels, taints, capacity } = spec;
+        let group = NodeGroupSpec { name, min: count(min)?, max: count(max)?, labels, taints, capacity };
+        Ok(Action::SetNodeGroup(group))
+    };
+    let action = move || match (spec()?, is_group.get_untracked()) {
+        (spec, true) => group(spec),
+        (spec, false) => Ok(Action::AddNode(spec)),
+    };
+    let add = move |_| match action() {
+        Ok(action) => {
             app.dialog.set(None);
-            app.act(Action::AddNode(spec));
+            app.act(action);
         }
         Err(item) => wrong.set(Some(app.fill(key!("break.unreadable"), &[&item]))),
     };
@@ -217,10 +232,36 @@ fn add_node(app: App) -> AnyView {
         </div>
         {field("node-labels", key!("break.labels"), labels, "zone=a,disk=ssd")}
         {field("node-taints", key!("break.taints"), taints, "gpu=yes:NoSchedule")}
+        <label class="check"><input id="node-group" type="checkbox" prop:checked=move || is_group.get() on:change=hear(move |event| is_group.set(event_target_checked(&event)))/>{t!(app, "group.as")}</label>
+        {move || is_group.get().then(|| view! {
+            <p class="small soft">{t!(app, "group.text")}</p>
+            <div class="fields">
+                {field("group-min", key!("group.min"), min, "0")}
+                {field("group-max", key!("group.max"), max, "5")}
+            </div>
+        })}
         <p class="small bad" role="alert">{move || wrong.get()}</p>
-        <button id="confirm" class="pill on" on:click=hear(add)>{t!(app, "break.add")}</button>
+        <button id="confirm" class="pill on" on:click=hear(add)>{move || app.text(if is_group.get() { key!("group.set") } else { key!("break.add") })}</button>
+        {groups(app)}
     }
     .into_any()
+}
+
+/// The groups of machines that there are, each with a button to give it up.
+fn groups(app: App) -> AnyView {
+    let rows = move || {
+        let groups = app.cluster.scene.with(|scene| scene.node_groups.clone());
+        let row = move |group: NodeGroupView| {
+            let name = group.name.clone();
+            let give_up = move |_| app.act(Action::RemoveNodeGroup(NodeName { name: name.clone() }));
+            let counts = [group.target, group.min, group.max].map(|count| count.to_string());
+            let values = [group.name, counts[0].clone(), counts[1].clone(), counts[2].clone()];
+            let text = move || app.fill(key!("group.is"), &values.each_ref().map(String::as_str));
+            view! { <p class="small">{text}" "<button class="pill" on:click=hear(give_up)>{t!(app, "group.remove")}</button></p> }.into_any()
+        };
+        groups.into_iter().map(row).collect_view()
+    };
+    view! { <div>{rows}</div> }.into_any()
 }
 
 fn break_image(app: App) -> AnyView {
