@@ -172,6 +172,7 @@ pub const SCENARIOS: &[(&str, Source)] = &[
     scenario!("topology-spread"),
     scenario!("preemption"),
     scenario!("node-failure"),
+    scenario!("cluster-autoscaler"),
     scenario!("control-plane"),
     scenario!("cluster-autoscaler"),
     scenario!("load-balancer"),
