@@ -174,7 +174,6 @@ pub const SCENARIOS: &[(&str, Source)] = &[
     scenario!("node-failure"),
     scenario!("cluster-autoscaler"),
     scenario!("control-plane"),
-    scenario!("cluster-autoscaler"),
     scenario!("load-balancer"),
     scenario!("network-policy"),
     scenario!("ingress-canary"),
