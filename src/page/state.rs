@@ -554,6 +554,10 @@ impl App {
             flights.extend(frame.flights.into_iter().take(room));
         });
         if let Some(clients) = frame.clients {
+            let is_new = !frame.whole && clients.len() > cluster.clients.with_untracked(Vec::len);
+            if is_new && self.lesson.with_untracked(Option::is_some) {
+                self.panel.set(Room::Requests);
+            }
             cluster.clients.set(clients);
         }
         if self.engine.with_untracked(|engine| *engine == Engine::Starting) {
