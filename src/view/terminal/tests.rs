@@ -340,6 +340,8 @@ fn edit_takes_what_the_editor_of_the_page_saves() {
         "KUBE_EDITOR='sed -i s/\\\"2\\\"/\\\"3\\\"/' kubectl edit cm/conf",
         "kubectl get cm conf -o jsonpath='{.data}'; echo",
         "KUBE_EDITOR=true kubectl edit cm conf",
+        "kubectl create cm new --from-literal=x=y --dry-run=client -o yaml > new.yaml",
+        "KUBE_EDITOR='sed -i s/y/z/' kubectl create -f new.yaml --edit; kubectl get cm new -o jsonpath='{.data}'; echo",
     ];
     expect![[r#"
         KUBE_EDITOR='sed -i s/\"2\"/\"3\"/' kubectl edit cm/conf
@@ -348,6 +350,10 @@ fn edit_takes_what_the_editor_of_the_page_saves() {
         {"b":"3"}
         $ KUBE_EDITOR=true kubectl edit cm conf
         Edit cancelled, no changes made.
+        $ kubectl create cm new --from-literal=x=y --dry-run=client -o yaml > new.yaml
+        $ KUBE_EDITOR='sed -i s/y/z/' kubectl create -f new.yaml --edit; kubectl get cm new -o jsonpath='{.data}'; echo
+        configmap/new created
+        {"x":"z"}
         $ "#]]
     .assert_eq(&type_lines(&mut terminal, &mut session, &lines, 3));
 }
@@ -484,7 +490,7 @@ fn what_is_applied_no_more_is_pruned() {
         configmap/made labeled
         $ kubectl apply -f one.yaml --prune; kubectl apply -f one.yaml --prune -l app=x --dry-run=client
         error: all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector
-        configmap/one unchanged (dry run)
+        configmap/one configured (dry run)
         configmap/two pruned (dry run)
         Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice
         $ kubectl apply -f one.yaml --prune -l app=x; kubectl get cm -l app=x -o name
