@@ -93,6 +93,14 @@ pub(super) fn merged(kind: Kind, value: Value) -> Result<Object, String> {
     decode(kind, &value, FieldValidation::Ignore, &mut Vec::new(), &refused).map_err(|_| why.take())
 }
 
+/// Decodes a manifest that reaches a kubelet by another way than the API server; what it has too much is dropped.
+///
+/// # Errors
+/// What cannot be read, in the decoder's words.
+pub fn decode_manifest(kind: Kind, value: Value) -> Result<Object, String> {
+    merged(kind, value)
+}
+
 /// Decodes a value by a schema; what it has too much is refused, told or dropped.
 fn strict_value(
     schema: &'static schema::Struct,

@@ -4,9 +4,10 @@ use leptos::prelude::*;
 
 use crate::key;
 use crate::session::scenario::{Card, Group};
-use crate::session::{Action, ObjectName};
-use crate::sim::{NodeSpec, NodeTaint};
+use crate::session::{Action, NodeName, ObjectName};
+use crate::sim::{NodeGroupSpec, NodeSpec, NodeTaint};
 use crate::view::protocol::{Command, Start};
+use crate::view::scene::NodeGroupView;
 use crate::view::words::Key;
 
 use super::erase::{hear, t};
@@ -179,19 +180,34 @@ fn taint(text: &str) -> Option<NodeTaint> {
     Some(NodeTaint { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() })
 }
 
+/// A line to be filled in.
+fn field(app: App, id: &'static str, key: Key, value: RwSignal<String>, example: &'static str) -> AnyView {
+    view! {
+        <label>{move || app.text(key)}<input id=id class="field" spellcheck="false" autocomplete="off" placeholder=example prop:value=move || value.get() on:input=hear(move |event| value.set(event_target_value(&event)))/></label>
+    }
+    .into_any()
+}
+
+/// A group of machines like one, with its least and its largest size.
+fn node_group(spec: NodeSpec, sizes: [RwSignal<String>; 2]) -> Result<Action, String> {
+    let count = |value: RwSignal<String>| {
+        let text = value.get_untracked();
+        text.trim().parse().map_err(|_| text)
+    };
+    let [min, max] = sizes;
+    let NodeSpec { name, labels, taints, capacity } = spec;
+    let group = NodeGroupSpec { name, min: count(min)?, max: count(max)?, labels, taints, capacity };
+    Ok(Action::SetNodeGroup(group))
+}
+
 fn add_node(app: App) -> AnyView {
     let name = RwSignal::new(app.cluster.scene.with_untracked(|scene| {
         (1..).map(|n| format!("node-{n}")).find(|name| !scene.nodes.contains_key(name)).unwrap_or_default()
     }));
     let text = |text: &str| RwSignal::new(text.to_owned());
     let (cpu, memory, pods, labels, taints) = (text("4"), text("8Gi"), text("110"), text(""), text(""));
+    let (is_group, min, max) = (RwSignal::new(false), text("0"), text("5"));
     let wrong = RwSignal::new(None::<String>);
-    let field = move |id: &'static str, key: Key, value: RwSignal<String>, example: &'static str| {
-        view! {
-            <label>{move || app.text(key)}<input id=id class="field" spellcheck="false" autocomplete="off" placeholder=example prop:value=move || value.get() on:input=hear(move |event| value.set(event_target_value(&event)))/></label>
-        }
-        .into_any()
-    };
     let spec = move || -> Result<NodeSpec, String> {
         let amounts = [("cpu", cpu), ("memory", memory), ("pods", pods)];
         Ok(NodeSpec {
@@ -201,26 +217,64 @@ fn add_node(app: App) -> AnyView {
             capacity: amounts.map(|(name, amount)| (name.to_owned(), amount.get_untracked())).into_iter().collect(),
         })
     };
-    let add = move |_| match spec() {
-        Ok(spec) => {
+    let proposed = name.get_untracked();
+    let choose = move |event| {
+        is_group.set(event_target_checked(&event));
+        // A group has another name than a node, unless somebody has chosen one already.
+        if is_group.get_untracked() && name.get_untracked() == proposed {
+            name.set("pool".to_owned());
+        }
+    };
+    let action = move || match (spec()?, is_group.get_untracked()) {
+        (spec, true) => node_group(spec, [min, max]),
+        (spec, false) => Ok(Action::AddNode(spec)),
+    };
+    let add = move |_| match action() {
+        Ok(action) => {
             app.dialog.set(None);
-            app.act(Action::AddNode(spec));
+            app.act(action);
         }
         Err(item) => wrong.set(Some(app.fill(key!("break.unreadable"), &[&item]))),
     };
     view! {
-        {field("node-name", key!("outline.name"), name, "node-4")}
+        {field(app, "node-name", key!("outline.name"), name, "node-4")}
         <div class="fields">
-            {field("node-cpu", key!("node.cpu"), cpu, "4")}
-            {field("node-memory", key!("node.memory"), memory, "8Gi")}
-            {field("node-pods", key!("outline.pods"), pods, "110")}
+            {field(app, "node-cpu", key!("node.cpu"), cpu, "4")}
+            {field(app, "node-memory", key!("node.memory"), memory, "8Gi")}
+            {field(app, "node-pods", key!("outline.pods"), pods, "110")}
         </div>
-        {field("node-labels", key!("break.labels"), labels, "zone=a,disk=ssd")}
-        {field("node-taints", key!("break.taints"), taints, "gpu=yes:NoSchedule")}
+        {field(app, "node-labels", key!("break.labels"), labels, "zone=a,disk=ssd")}
+        {field(app, "node-taints", key!("break.taints"), taints, "gpu=yes:NoSchedule")}
+        <label class="check"><input id="node-group" type="checkbox" prop:checked=move || is_group.get() on:change=hear(choose)/>{t!(app, "group.as")}</label>
+        {move || is_group.get().then(|| view! {
+            <p class="small soft">{t!(app, "group.text")}</p>
+            <div class="fields">
+                {field(app, "group-min", key!("group.min"), min, "0")}
+                {field(app, "group-max", key!("group.max"), max, "5")}
+            </div>
+        })}
         <p class="small bad" role="alert">{move || wrong.get()}</p>
-        <button id="confirm" class="pill on" on:click=hear(add)>{t!(app, "break.add")}</button>
+        <button id="confirm" class="pill on" on:click=hear(add)>{move || app.text(if is_group.get() { key!("group.set") } else { key!("break.add") })}</button>
+        {groups(app)}
     }
     .into_any()
+}
+
+/// The groups of machines that there are, each with a button to give it up.
+fn groups(app: App) -> AnyView {
+    let rows = move || {
+        let groups = app.cluster.scene.with(|scene| scene.node_groups.clone());
+        let row = move |group: NodeGroupView| {
+            let name = group.name.clone();
+            let give_up = move |_| app.act(Action::RemoveNodeGroup(NodeName { name: name.clone() }));
+            let counts = [group.target, group.min, group.max].map(|count| count.to_string());
+            let values = [group.name, counts[0].clone(), counts[1].clone(), counts[2].clone()];
+            let text = move || app.fill(key!("group.is"), &values.each_ref().map(String::as_str));
+            view! { <p class="small">{text}" "<button class="pill" on:click=hear(give_up)>{t!(app, "group.remove")}</button></p> }.into_any()
+        };
+        groups.into_iter().map(row).collect_view()
+    };
+    view! { <div>{rows}</div> }.into_any()
 }
 
 fn break_image(app: App) -> AnyView {

@@ -7,7 +7,7 @@ use crate::etcd::Etcd;
 use crate::machinery::jsonpath::JsonPath;
 
 /// Objects that are to be found: of a kind, under a name, and with something written in them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectation {
     /// Their kind.
@@ -49,7 +49,8 @@ impl Expectation {
     /// Whether the cluster's objects are as expected.
     #[must_use]
     pub fn is_met(&self, etcd: &Etcd) -> bool {
-        let Some(kind) = self.known_kind() else { return false };
+        let custom = || etcd.custom_kinds().find(|kind| kind.info().kind == self.kind);
+        let Some(kind) = self.known_kind().or_else(custom) else { return false };
         let namespace = kind.info().namespaced.then_some(self.namespace.as_str());
         let path = JsonPath::parse(&self.path).map(|path| path.allow_missing_keys(true));
         let Ok(path) = path else { return false };

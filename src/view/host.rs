@@ -19,13 +19,15 @@ use crate::session::{Action, File, ObjectName, Outcome, Session, SessionConfig, 
 
 use super::actions::describe;
 use super::inspect::Details;
+use super::is_sign_of_life;
 use super::protocol::{Answer, Clock, Command, Counts, Frame, Problem, Report, Start};
 use super::requests::{self, ClientView};
-use super::scene::{Filter, Scene, SceneChanges};
+use super::scene::{Filter, NodeGroupView, Scene, SceneChanges};
 use super::terminal::{Terminal, TerminalInput};
 use super::timeline::{Mark, MarkKind, mark_of};
 use super::{Selection, decision, events, hints, inspect, logs, why};
 
+pub(super) use pulses::explanation;
 use running::Running;
 
 /// How old a new cluster is when it is first shown: its nodes are ready by then, as somebody who wants to try
@@ -375,7 +377,7 @@ impl Host {
         let now = self.session.now();
         let etcd = self.session.cluster().api().etcd();
         let newest_first = (0..=etcd.revision()).rev().map_while(|revision| etcd.commit_at(revision));
-        let mut moments = newest_first.filter(|commit| commit.kind() != Kind::Lease).map(|commit| commit.time);
+        let mut moments = newest_first.filter(|commit| !is_sign_of_life(commit)).map(|commit| commit.time);
         let start = self.session.config().profile.start;
         self.seek(moments.find(|moment| *moment < now).unwrap_or(start));
     }
@@ -421,6 +423,7 @@ impl Host {
     fn scene(&self) -> Scene {
         let cluster = self.session.cluster();
         let mut scene = Scene::of(cluster.api().etcd(), &self.filter);
+        scene.node_groups = cluster.node_groups().map(NodeGroupView::from).collect();
         for (name, node) in &mut scene.nodes {
             Arc::make_mut(node).fault = pulses::fault_of(cluster, name);
         }

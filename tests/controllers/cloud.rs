@@ -222,3 +222,50 @@ fn a_load_balancer_of_another_class_is_somebody_elses() {
     assert!(balancer(&scene, "web").is_none());
     assert_eq!(scene.events("service-controller"), "");
 }
+
+#[test]
+fn nodes_get_blocks_of_addresses_and_routes_to_them() {
+    let mut scene = Scene::in_cloud(2);
+    scene.run(10);
+    let blocks =
+        |scene: &Scene| ["node-1", "node-2"].map(|node| scene.get(&format!("Node {node}"))["spec"]["podCIDR"].clone());
+    assert_eq!(blocks(&scene), ["10.244.1.0/24", "10.244.2.0/24"]);
+    let node = scene.get("Node node-1");
+    assert_eq!(node["spec"]["podCIDRs"], json!(["10.244.1.0/24"]));
+    let conditions = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let told =
+        conditions.iter().find(|condition| condition["type"] == "NetworkUnavailable").cloned().unwrap_or_default();
+    assert_eq!((&told["status"], &told["reason"]), (&json!("False"), &json!("RouteCreated")));
+    assert_eq!(told["message"], "RouteController created a route");
+    assert_eq!(scene.cluster.cloud().map(|cloud| cloud.routes("node-1").join(",")).as_deref(), Some("10.244.1.0/24"));
+    scene.cluster.remove_node("node-1").expect("the machine is there");
+    scene.run(90);
+    assert!(!scene.exists("Node node-1"));
+    assert_eq!(scene.cluster.cloud().map(|cloud| cloud.routes("node-1").len()), Some(0));
+    scene.cluster.add_node(&NodeSpec { name: "late".to_owned(), ..NodeSpec::default() }).expect("the machine joins");
+    scene.run(5);
+    assert_eq!(scene.get("Node late")["spec"]["podCIDR"], "10.244.3.0/24", "one that was given back comes last");
+}
+
+#[test]
+fn changes_that_a_balancer_follows_are_told() {
+    let mut scene = Scene::in_cloud(1);
+    scene.create(SERVICE);
+    scene.run(10);
+    scene.mark();
+    scene.patch("Service web", "spec: {loadBalancerSourceRanges: [10.0.0.0/8]}");
+    scene.run(5);
+    scene.patch("Service web", "spec: {loadBalancerIP: 198.18.9.9}");
+    scene.run(5);
+    scene.patch("Service web", "spec: {type: NodePort, loadBalancerSourceRanges: null, loadBalancerIP: null}");
+    scene.run(5);
+    expect![[r#"
+        0 Normal EnsuringLoadBalancer Service web: Ensuring load balancer
+        1 Normal EnsuredLoadBalancer Service web: Ensured load balancer
+        5 Normal EnsuringLoadBalancer Service web: Ensuring load balancer
+        6 Normal EnsuredLoadBalancer Service web: Ensured load balancer
+        10 Normal DeletingLoadBalancer Service web: Deleting load balancer
+        11 Normal DeletedLoadBalancer Service web: Deleted load balancer
+    "#]]
+    .assert_eq(&scene.events("service-controller"));
+}

@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Node, 
 
 use crate::api::{Kind, Name, ObjectKey, Resource};
 use crate::client::node_taints::taints;
-use crate::client::{Client, ClientError, EventType, InformerEvent, Informers, QueueKey, Requeue, WorkQueue};
+use crate::client::{Client, ClientError, EventType, Identity, InformerEvent, Informers, QueueKey, Requeue, WorkQueue};
 use crate::etcd::Why;
 use crate::machinery::patch::diff::create_two_way;
 use crate::machinery::persistent::OrdMap;
@@ -26,7 +26,7 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use super::provider::Cloud;
-use change::needs_update;
+use change::{Change, change};
 
 /// `minRetryDelay` and `maxRetryDelay`.
 pub(super) const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -138,7 +138,7 @@ impl ServiceController {
         let concerns = match event.kind {
             Kind::Service => match (event.before::<Service>(), event.after::<Service>()) {
                 (None, Some(after)) => wants_balancer(after) || needs_cleanup(after),
-                (Some(before), Some(after)) => needs_update(before, after) || needs_cleanup(after),
+                (Some(before), Some(after)) => change(before, after) != Change::Nothing || needs_cleanup(after),
                 // What is to be done is done before the object is removed.
                 (_, None) => false,
             },
@@ -306,6 +306,14 @@ impl ServiceController {
                 client.event(&**service, EventType::Normal, "UpdatedLoadBalancer", message);
             }
         }
+    }
+}
+
+/// Tells of a change that the load balancer has to follow, as soon as it is seen.
+pub(super) fn tell_change(before: &Service, after: &Service, client: &mut Client<'_>) {
+    if let Change::Told(reason, message) = change(before, after) {
+        let identity = Identity { component: Name::from("service-controller"), ..client.identity().clone() };
+        client.act_as(&identity, None).event(after, EventType::Normal, reason, &message);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::machinery::quantity::Quantity;
 use super::kuberuntime::{ContainerPhase, ContainerRecord};
 use super::prober::Probes;
 use super::resize::Resize;
-use super::restart::{is_restartable_init, should_be_started};
+use super::restart::{could_restart_all, is_restartable_init, should_be_started};
 use super::status::Inputs;
 
 /// Why a container could not be started: what stands in its `waiting` state.
@@ -82,6 +82,27 @@ pub(super) fn fill(status: &mut PodStatus, inputs: &Inputs<'_>, spec: &PodSpec) 
     status.ephemeral_container_statuses = list(&ephemeral, &old.ephemeral_container_statuses, false);
     for statuses in [&mut status.container_statuses, &mut status.ephemeral_container_statuses].into_iter().flatten() {
         statuses.order_by(|a, b| a.name.cmp(&b.name));
+    }
+    shorten_messages(status);
+}
+
+/// How many bytes of termination messages a pod's status holds: `MaxPodTerminationMessageLogLength`.
+const MESSAGE_BYTES_MAX: usize = 12 << 10;
+
+/// Containers share the room that there is for termination messages: `normalizeStatus`.
+fn shorten_messages(status: &mut PodStatus) {
+    let lists =
+        [&mut status.init_container_statuses, &mut status.container_statuses, &mut status.ephemeral_container_statuses];
+    let count: usize = lists.iter().map(|list| list.as_ref().map_or(0, Vec::len)).sum();
+    let room = MESSAGE_BYTES_MAX / count.max(1);
+    for one in lists.into_iter().flat_map(|list| list.iter_mut().flatten()) {
+        for state in [&mut one.state, &mut one.last_state] {
+            let ended = state.as_mut().and_then(|state| state.terminated.as_mut());
+            if let Some(message) = ended.and_then(|ended| ended.message.as_mut()).filter(|text| text.len() > room) {
+                let end = (0..=room).rev().find(|&end| message.is_char_boundary(end)).unwrap_or(0);
+                message.truncate(end);
+            }
+        }
     }
 }
 
@@ -155,7 +176,14 @@ fn unseen(
     let Some(old) = old else { return status };
     let old_state = old.state.clone().unwrap_or_default();
     if old_state.terminated.is_some() {
-        return old.clone();
+        let has_room = inputs.runtime.sandboxes.first().is_some_and(|sandbox| sandbox.ready) && !inputs.terminal;
+        if !(has_room && inputs.pod.spec.as_ref().is_some_and(could_restart_all)) {
+            return old.clone();
+        }
+        // It ended before the pod began anew.
+        status.restart_count = old.restart_count;
+        status.last_state = Some(old_state);
+        return status;
     }
     status.restart_count = old.restart_count;
     status.last_state = old.last_state.clone().or(status.last_state);

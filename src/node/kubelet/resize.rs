@@ -53,7 +53,12 @@ pub(super) fn differs(before: &Pod, after: &Pod) -> bool {
 }
 
 /// Why the node cannot grant what a pod wants: `canResizePod`.
-pub(super) fn refusal(pod: &Pod, others: &[&Pod], node: &Node, capacity: &BTreeMap<String, String>) -> Option<Pending> {
+pub(super) fn refusal(
+    pod: &Pod,
+    others: &[&Pod],
+    node: Option<&Node>,
+    capacity: &BTreeMap<String, String>,
+) -> Option<Pending> {
     let requests = pod_requests(pod.spec.as_ref()?);
     for (name, unit) in [("cpu", 1000), ("memory", 1)] {
         let all = capacity.get(name).and_then(|amount| Quantity::parse(amount).ok()).unwrap_or(Quantity::ZERO);
@@ -129,6 +134,15 @@ impl Resize {
     /// Whether every container has what was granted to it.
     pub(super) fn is_settled(&self, pod: &Pod) -> bool {
         pod.spec.iter().flat_map(|spec| &spec.containers).all(|one| self.change(one) == Change::Nothing)
+    }
+
+    /// What events say of a resize that has to wait: the containers with what they want, and why they do not get it.
+    pub(super) fn wanted(pod: &Pod, error: &str) -> String {
+        let one = |container: &Container| json!({"name": container.name, "resources": to_value(&container.resources.clone().unwrap_or_default())});
+        let all: Vec<Value> = pod.spec.iter().flat_map(|spec| &spec.containers).map(one).collect();
+        let (all, error) = (Value::Array(all), Value::from(error));
+        let generation = pod.metadata.generation.unwrap_or(0);
+        format!("{{\"containers\":{all},\"generation\":{generation},\"error\":{error}}}")
     }
 
     /// What events say of a resize: the containers with what was granted, and the pod's generation.

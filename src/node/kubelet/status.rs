@@ -8,13 +8,14 @@ use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus};
 
 use crate::api::Name;
+use crate::api::core::pod::qos;
 use crate::machinery::time::Time;
 
 use super::container_status::{self, StartFailure};
-use super::kuberuntime::PodRecord;
+use super::kuberuntime::{ContainerPhase, PodRecord};
 use super::prober::Probes;
 use super::resize::Resize;
-use super::restart::{is_restartable_init, should_restart};
+use super::restart::{ALL_RESTARTING, could_restart_all, is_restartable_init, restarts_all, should_restart};
 use super::sync::sandbox_changed;
 
 /// All that a pod's status follows from.
@@ -33,6 +34,12 @@ pub(super) struct Inputs<'a> {
     pub eviction: Option<(&'a str, &'a str)>,
     pub host_ip: &'a str,
     pub now: Time,
+}
+
+/// A pod's class of service; the API server does not know that of a static pod when it comes.
+pub(super) fn quality(pod: &Pod) -> &str {
+    let told = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
+    told.or_else(|| pod.spec.as_ref().map(qos::class)).unwrap_or("BestEffort")
 }
 
 /// The conditions that a kubelet owns.
@@ -58,7 +65,7 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let mut status = PodStatus {
-        qos_class: pod.status.as_ref().and_then(|status| status.qos_class.clone()),
+        qos_class: Some(quality(pod).to_owned()),
         observed_generation: pod.metadata.generation,
         ..PodStatus::default()
     };
@@ -66,6 +73,11 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
     container_status::fill(&mut status, inputs, spec);
     let reported = pod.status.as_ref();
     set_phase(&mut status, inputs, spec);
+    let all_restart = !inputs.terminal && restarts_all(spec, runtime, old);
+    if all_restart || begins_anew(spec, inputs) {
+        // What has ended comes back, whatever the policies say of it.
+        status.phase = Some("Pending".to_owned());
+    }
     let terminal = |phase: Option<&str>| matches!(phase, Some("Failed" | "Succeeded"));
     let reported_phase = reported.and_then(|status| status.phase.as_deref());
     if let Some((reason, message)) = inputs.eviction {
@@ -82,7 +94,14 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
     status.allocated_resources = Some(container_status::pod_requests(spec)).filter(|requests| !requests.is_empty());
     let foreign = reported.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut conditions: Vec<PodCondition> = foreign.filter(|condition| !is_own_condition(condition)).cloned().collect();
+    // Why the kubelet ended the pod was said once, and holds.
+    let target = old.conditions.iter().flatten().find(|condition| condition.type_ == "DisruptionTarget");
+    if let Some(target) = target {
+        conditions.retain(|condition| condition.type_ != target.type_);
+        conditions.push(target.clone());
+    }
     conditions.extend(own_conditions(&status, inputs, spec, &conditions));
+    conditions.extend(could_restart_all(spec).then(|| all_restarting(&status, all_restart, pod.metadata.generation)));
     keep_transition_times(&mut conditions, old, inputs.now);
     status.conditions = Some(conditions);
     status.start_time = old.start_time.clone().or_else(|| Some(inputs.now.to_meta()));
@@ -305,6 +324,35 @@ fn own_conditions(
         condition("PodScheduled", generation, None),
     ]);
     conditions
+}
+
+/// Whether a pod whose containers can all be restarted is on its way to have them all run.
+fn begins_anew(spec: &PodSpec, inputs: &Inputs<'_>) -> bool {
+    let is_unborn = |container: &Container| inputs.runtime.newest(&container.name).is_none();
+    let has_failed = |container: &Container| {
+        let record = inputs.runtime.newest(&container.name).filter(|record| record.phase == ContainerPhase::Exited);
+        record.is_some_and(|one| one.exit_code != 0 && !should_restart(container, spec, one.exit_code))
+    };
+    let mut init = spec.init_containers.iter().flatten().filter(|container| !is_restartable_init(container));
+    could_restart_all(spec) && !inputs.terminal && spec.containers.iter().any(is_unborn) && !init.any(has_failed)
+}
+
+/// Whether all containers are being restarted: `GenerateAllContainersRestartingCondition`.
+fn all_restarting(status: &PodStatus, all_restart: bool, generation: Option<i64>) -> PodCondition {
+    let why = match status.phase.as_deref() {
+        Some("Succeeded") => ("PodCompleted", ""),
+        Some("Failed") => ("PodFailed", ""),
+        _ if all_restart => {
+            let told = condition(ALL_RESTARTING, generation, None);
+            return PodCondition {
+                reason: Some("RestartAllContainersStarted".to_owned()),
+                message: Some("container exited with restart policy rule".to_owned()),
+                ..told
+            };
+        }
+        _ => ("", ""),
+    };
+    condition(ALL_RESTARTING, generation, Some((why.0, why.1.to_owned())))
 }
 
 /// A list as Go prints one: `[a b]`.
