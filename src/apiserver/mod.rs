@@ -43,6 +43,7 @@ use allocator::Allocator;
 #[cfg(feature = "serve")]
 pub(crate) use call::check_integer;
 pub use call::{Call, Caller, media_type};
+pub use decode::decode_manifest;
 #[cfg(feature = "serve")]
 pub(crate) use decode::unrecognized;
 use definitions::Served;

@@ -4,10 +4,10 @@
 //! what they look for. Its signature is no secret's: anybody who can read this program can forge it, which in a cluster
 //! in a browser tab harms nobody.
 
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use serde_json::{Value, json};
 
-use super::authorization::service_account;
+use super::authorization::{is_component, node_identity, service_account};
 use super::{ApiServer, Body, Context, Response, Target, User};
 use crate::api::{Kind, Object, ObjectKey, Resource};
 use crate::etcd::Etcd;
@@ -47,6 +47,7 @@ impl ApiServer {
             let errors = vec![FieldError::invalid(&at, seconds, detail)];
             return Err(Status::invalid("authentication.k8s.io", "TokenRequest", "", &errors));
         }
+        self.admit_node_token(context.user(), target, &request["spec"]["boundObjectRef"])?;
         let bound = self.bound_object(account, target, &request["spec"]["boundObjectRef"])?;
         let audiences = match request["spec"]["audiences"].as_array() {
             Some(given) if !given.is_empty() => given.clone(),
@@ -72,6 +73,33 @@ impl ApiServer {
         });
         request["status"] = json!({ "token": token, "expirationTimestamp": expires.to_rfc3339() });
         Ok(Response::Value(request))
+    }
+
+    /// A node may only ask for the tokens of its own pods: `admitServiceAccount` of the NodeRestriction plugin.
+    fn admit_node_token(&self, user: &User, target: &Target, bound: &Value) -> Result<(), Status> {
+        let Some(node) = node_identity(user).filter(|_| !is_component(user)) else { return Ok(()) };
+        let refused = |why: &str| Err(Status::forbidden("", "serviceaccounts", &target.name, why));
+        let text = |field: &str| bound[field].as_str().unwrap_or("");
+        if (text("apiVersion"), text("kind")) != ("v1", "Pod") || text("name").is_empty() {
+            return refused("node requested token not bound to a pod");
+        }
+        if text("uid").is_empty() {
+            return refused("node requested token with a pod binding without a uid");
+        }
+        let key = ObjectKey::new(target.namespace.clone(), text("name"));
+        let found = self.etcd.get(Kind::Pod, &key).and_then(Object::downcast::<Pod>);
+        let pod = found.ok_or_else(|| Status::not_found("", "pods", text("name")))?;
+        if pod.uid() != text("uid") {
+            let uid = text("uid");
+            return refused(&format!(
+                "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have \
+                 been deleted and then recreated"
+            ));
+        }
+        if pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) != Some(node) {
+            return refused("node requested token bound to a pod scheduled on a different node");
+        }
+        Ok(())
     }
 
     /// The object whose end is the token's end, as its claim, its name and its uid.

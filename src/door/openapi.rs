@@ -6,6 +6,7 @@
 
 mod custom;
 mod enums;
+mod gnostic;
 mod schemas;
 
 use std::sync::LazyLock;
@@ -142,15 +143,12 @@ pub(super) fn v3(path: &str, api: &ApiServer) -> Option<(String, u64)> {
     })
 }
 
-/// The older form in Protobuf, as client-go asks for it: what the document is, and that it tells of nothing. From that
-/// kubectl learns that a kind is unknown here, and says so itself.
+/// The older form in Protobuf, as client-go asks for it.
+static V2_PROTOBUF: LazyLock<Vec<u8>> = LazyLock::new(|| gnostic::document(&v2()));
+
+/// All in one, in the older form, as Protobuf.
 pub(super) fn v2_protobuf() -> Vec<u8> {
-    let field = |number: u8, bytes: &[u8]| {
-        let length = u8::try_from(bytes.len()).unwrap_or(0);
-        [&[number << 3 | 2, length], bytes].concat()
-    };
-    let information = [field(1, b"Kubernetes"), field(2, VERSION.as_bytes())].concat();
-    [field(1, b"2.0"), field(2, &information), field(8, b"")].concat()
+    V2_PROTOBUF.clone()
 }
 
 /// All in one, in the older form.

@@ -65,9 +65,11 @@ impl From<Reply> for Answer {
 /// Answers a request.
 pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     let query = Query::of(&request.path);
-    if request.address() == "/openapi/v2" && request.accept.contains(OPENAPI_V2_PROTOBUF) {
-        return Reply { content_type: OPENAPI_V2_PROTOBUF_SENT.into(), ..Reply::text(200, openapi::v2_protobuf()) }
-            .into();
+    let wants_protobuf =
+        [OPENAPI_V2_PROTOBUF, OPENAPI_V2_PROTOBUF_SENT].iter().any(|name| request.accept.contains(name));
+    if request.address() == "/openapi/v2" && wants_protobuf {
+        let document = Reply::text(200, openapi::v2_protobuf());
+        return keep::keep(request, Reply { content_type: OPENAPI_V2_PROTOBUF_SENT.into(), ..document }).into();
     }
     let format = match Format::agree(request, &query) {
         Ok(format) => format,

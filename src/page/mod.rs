@@ -13,6 +13,7 @@ mod lesson;
 mod link;
 mod looks;
 mod outline;
+mod ports;
 mod requests;
 mod state;
 mod storage;

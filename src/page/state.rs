@@ -13,6 +13,7 @@ use crate::view::inspect::Details;
 use crate::view::protocol::{Answer, Clock, Command, Counts, Frame, Lesson, Problem, Pulse, Report, Start};
 use crate::view::requests::{ClientView, Flight};
 use crate::view::scene::{Filter, Scene};
+use crate::view::terminal::{TerminalInput, is_for_kubectl};
 use crate::view::timeline::Mark;
 use crate::view::why::Link;
 use crate::view::words::{self, Key, Language};
@@ -321,12 +322,20 @@ impl App {
         if let Some(names) = names {
             files.retain(|file| names.contains(&file.name));
         }
-        files.retain(|file| !file.text.trim().is_empty());
+        files.retain(|file| !file.text.trim().is_empty() && !is_for_kubectl(&file.name));
         (!files.is_empty()).then(|| Action::Apply { files, namespace: self.namespace(), dry_run })
     }
 
     /// Applies the editor's files: all, or those named.
     pub(super) fn apply(self, names: Option<&[String]>) {
+        let current = self.files.current.get_untracked();
+        if names.is_none() && is_for_kubectl(&current) {
+            // `kubectl edit` waits for it, and says itself what becomes of it.
+            let files = self.files.list.get_untracked();
+            self.show(Room::Terminal);
+            self.tell_terminal(TerminalInput::Save { name: current, files });
+            return;
+        }
         if let Some(action) = self.files_action(false, names) {
             let id = self.expect(Purpose::Apply);
             self.send(&Command::Act { id, action });
@@ -545,6 +554,10 @@ impl App {
             flights.extend(frame.flights.into_iter().take(room));
         });
         if let Some(clients) = frame.clients {
+            let is_new = !frame.whole && clients.len() > cluster.clients.with_untracked(Vec::len);
+            if is_new && self.lesson.with_untracked(Option::is_some) {
+                self.panel.set(Room::Requests);
+            }
             cluster.clients.set(clients);
         }
         if self.engine.with_untracked(|engine| *engine == Engine::Starting) {

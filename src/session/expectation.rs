@@ -7,7 +7,7 @@ use crate::etcd::Etcd;
 use crate::machinery::jsonpath::JsonPath;
 
 /// Objects that are to be found: of a kind, under a name, and with something written in them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expectation {
     /// Their kind.

@@ -172,6 +172,7 @@ pub const SCENARIOS: &[(&str, Source)] = &[
     scenario!("topology-spread"),
     scenario!("preemption"),
     scenario!("node-failure"),
+    scenario!("control-plane"),
     scenario!("cluster-autoscaler"),
     scenario!("load-balancer"),
     scenario!("network-policy"),
@@ -253,7 +254,8 @@ mod tests {
                 assert_eq!(code(&text.en), code(&text.ko), "{id}: the same commands in both languages");
             }
             for expectation in scenario.steps.iter().flat_map(|step| &step.expect) {
-                assert!(expectation.known_kind().is_some(), "{id}: no kind {}", expectation.kind);
+                let is_known = expectation.known_kind().is_some() || scenario.profile.gateway_api;
+                assert!(is_known, "{id}: no kind {}", expectation.kind);
                 JsonPath::parse(&expectation.path).unwrap_or_else(|error| panic!("{id}: {error}"));
             }
             let names: Vec<&String> = scenario

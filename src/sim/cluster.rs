@@ -432,6 +432,7 @@ impl Cluster {
         if !outgoing.is_empty() {
             self.carry_off(id, outgoing);
         }
+        self.switch_off_when_shut_down(id);
     }
 
     /// Sends the commits after `before` to whoever watches them.

@@ -25,7 +25,7 @@ pub use bootstrap::{API_SERVER, API_SERVER_PORT};
 pub use cluster::{Cluster, Step, StepKind};
 pub use faults::{ComponentFault, FaultError};
 pub use invariants::Invariants;
-pub use machines::{MachineError, NodeSpec, NodeTaint};
+pub use machines::{MachineError, NodeShutdown, NodeSpec, NodeTaint};
 pub use network::{TrafficError, TrafficReport, TrafficSource, TrafficSpec};
 pub use node_groups::NodeGroupSpec;
 pub use processes::{ProcessId, ProcessState};

@@ -38,6 +38,17 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
         }
         Action::RemoveNodeGroup(group) => (Sentence::new("You gave the node group {} up.", [group.name.clone()]), None),
         Action::StopNode(name) => node("You cut the power of {}.", &name.name),
+        Action::ShutdownNode(shutdown) => node("You shut {} down.", &shutdown.name),
+        Action::WriteManifest { node: name, file, .. } => {
+            let (mut sentence, subject) = node("You wrote a manifest for static pods onto {}: {}.", name);
+            sentence.values.push(file.clone());
+            (sentence, subject)
+        }
+        Action::RemoveManifest { node: name, file } => {
+            let (mut sentence, subject) = node("You removed a manifest for static pods from {}: {}.", name);
+            sentence.values.push(file.clone());
+            (sentence, subject)
+        }
         Action::StartNode(name) => node("You switched {} on again.", &name.name),
         Action::PartitionNode(name) => node("You cut {} off from the API server.", &name.name),
         Action::HealNode(name) => node("You joined {} to the API server again.", &name.name),

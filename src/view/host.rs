@@ -27,6 +27,7 @@ use super::terminal::{Terminal, TerminalInput};
 use super::timeline::{Mark, MarkKind, mark_of};
 use super::{Selection, decision, events, hints, inspect, logs, why};
 
+pub(super) use pulses::explanation;
 use running::Running;
 
 /// How old a new cluster is when it is first shown: its nodes are ready by then, as somebody who wants to try

@@ -275,6 +275,25 @@ pub struct Counts {
     pub backing_off: usize,
     /// Pods that it could not place and that wait for something to change.
     pub unschedulable: usize,
+    /// Whether the scheduler was stopped.
+    pub scheduler_down: bool,
+    /// Whether the controllers were.
+    pub controllers_down: bool,
+    /// Whether the cloud's controllers were.
+    pub cloud_down: bool,
+}
+
+impl Counts {
+    /// Whether a part of the control plane was stopped.
+    #[must_use]
+    pub const fn is_down(&self, part: &Actor) -> bool {
+        match part {
+            Actor::Scheduler => self.scheduler_down,
+            Actor::Controllers => self.controllers_down,
+            Actor::Cloud => self.cloud_down,
+            Actor::You | Actor::Etcd | Actor::ApiServer | Actor::Node(_) => false,
+        }
+    }
 }
 
 /// Something that went along an edge of the graph.

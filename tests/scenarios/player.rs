@@ -1,7 +1,7 @@
 //! A student: reads a step, presses its button, types its commands, and waits.
 
 use kubetab::session::scenario::{LessonStep, Scenario};
-use kubetab::session::{Action, File};
+use kubetab::session::{Action, Expectation, File};
 use kubetab::view::host::Host;
 use kubetab::view::protocol::{Command, Report, Start};
 use kubetab::view::terminal::TerminalInput;
@@ -103,7 +103,21 @@ impl Player {
         self.host.command(Command::Perform { id: 2, step: number });
         self.hear();
         let answers = std::mem::take(&mut self.answers);
-        answers.into_iter().collect::<Result<(), String>>().map_err(|why| format!("step {}: {why}", number + 1))
+        let done: Result<(), String> = answers.into_iter().collect();
+        done.and_then(|()| self.look_at(step)).map_err(|why| format!("step {}: {why}", number + 1))
+    }
+
+    /// Whether what the step shows in the inspector is there when its button is pressed.
+    fn look_at(&self, step: &LessonStep) -> Result<(), String> {
+        let Some(pointed) = &step.select else { return Ok(()) };
+        let shown = Expectation {
+            kind: pointed.kind.clone(),
+            namespace: pointed.namespace.clone(),
+            name: pointed.name.clone(),
+            ..Expectation::default()
+        };
+        let is_there = shown.is_met(self.host.session().cluster().api().etcd());
+        if is_there { Ok(()) } else { Err(format!("{pointed:?} is not there to be shown")) }
     }
 
     /// Waits for what the step leads to.

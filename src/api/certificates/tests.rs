@@ -63,6 +63,7 @@ fn a_decision_is_made_once() {
 #[test]
 fn who_decides_hands_out_no_certificate_and_who_signs_decides_nothing() {
     let mut old = sample(samples::ADA);
+    old.metadata.resource_version = Some("1".to_owned());
     let held = json!({ "conditions": [{ "type": "Approved", "status": "True", "reason": "x" }] });
     old.fields.insert("status".to_owned(), held);
     let mut new = old.clone();

@@ -75,6 +75,7 @@ pub(super) fn validate_deletion(
     existing: &Object,
     dry_run: bool,
 ) -> Result<(), Status> {
+    apart(|| node_restriction::admit_deletion(context.user(), existing))?;
     let attributes = Attributes { old: Some(existing), subresource: None, dry_run, deletes: true, connects: None };
     apart(|| {
         validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::MutatingWebhookConfiguration)
