@@ -10,7 +10,7 @@ ONLY ?=
 run := scripts/run
 wasm := --target wasm32-unknown-unknown --profile web
 
-.PHONY: help serve look api dist test setup setup-test fmt clippy script-test native-test wasm-test e2e sizes bench screenshot clean
+.PHONY: help serve look api dist test setup setup-test fmt clippy script-test native-test wasm-test e2e simulate sizes bench screenshot clean
 
 help: ## Lists the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -51,6 +51,9 @@ wasm-test: ## Runs the tests that need WebAssembly, in headless Chromium
 
 e2e: ## Drives the page in dist/ in headless Chromium (make dist first)
 	@$(run) "Testing the built page in Chromium" cargo test --features serve --test e2e -- --test-threads=1 --nocapture $(ONLY)
+
+simulate: ## Plays random workloads and faults until one seed fails (SEED=0 SEEDS=1000 STEPS=20000, or LOG=file)
+	@SEED=$(SEED) SEEDS=$(SEEDS) STEPS=$(STEPS) LOG=$(LOG) $(run) "Simulating" cargo test --release --features serve --test simulate -- --ignored --nocapture
 
 bench: ## Runs the benchmarks and prints what they measured
 	@$(run) "Measuring" cargo bench --bench '*' -- $(ONLY)

@@ -174,7 +174,8 @@ fn a_profile_keeps_its_pods_to_some_nodes() {
 fn pods_behind_a_service_are_spread_as_the_profile_says() {
     let mut bench = Bench::new(
         "pluginConfig: [{name: PodTopologySpread, args: {defaultingType: List, defaultConstraints: \
-         [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: DoNotSchedule}]}}]",
+         [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: DoNotSchedule, \
+         nodeAffinityPolicy: Ignore}]}}]",
     );
     bench.running("there", "a", &json!({}));
     bench.add("alone", spec("", json!({"cpu": "1"}), &json!({"nodeSelector": {"pool": "a"}})));

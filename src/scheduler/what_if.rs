@@ -11,7 +11,9 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use crate::api::{Kind, Name, Object, Resource as _};
 use crate::client::InformerEvent;
 
+use super::DEFAULT_SCHEDULER_NAME;
 use super::cache::Cache;
+use super::configuration::Profile;
 use super::framework::cycle_state::CycleState;
 use super::framework::{Handle, ruled_out, run_filter, run_pre_filter};
 use super::listers::Listers;
@@ -22,10 +24,20 @@ use super::process::{both, keep, keep_named};
 pub use super::framework::status::Rejection;
 
 /// The cluster as filters see it. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     cache: Cache,
     listers: Listers,
+    /// Whose filters are asked. The autoscaler has the scheduler's default plugins built in, however the scheduler that
+    /// runs is configured.
+    profile: Arc<Profile>,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        let profile = Arc::new(Profile::new(DEFAULT_SCHEDULER_NAME.into()));
+        Self { cache: Cache::default(), listers: Listers::default(), profile }
+    }
 }
 
 fn has_ended(pod: &Pod) -> bool {
@@ -145,27 +157,31 @@ impl Snapshot {
         self.cache.remove_pod(uid);
     }
 
+    const fn handle(&self) -> Handle<'_> {
+        Handle { cache: &self.cache, listers: &self.listers }
+    }
+
     /// Asks all filters whether a pod fits on a node.
     ///
     /// # Errors
     /// The first plugin's no.
     pub fn check(&self, pod: &Arc<PodInfo>, node: &NodeInfo) -> Result<(), Rejection> {
-        let mut state = CycleState::new(Arc::clone(pod));
-        let result = run_pre_filter(&mut state, Handle { cache: &self.cache, listers: &self.listers })?;
+        let mut state = CycleState::new(Arc::clone(pod), Arc::clone(&self.profile));
+        let result = run_pre_filter(&mut state, self.handle())?;
         if result.nodes.as_ref().is_some_and(|nodes| !nodes.contains(&node.name)) {
             return Err(ruled_out(result.plugins, ""));
         }
-        run_filter(&state, node)
+        run_filter(&state, self.handle(), node)
     }
 
     /// The first node, of those that are to be asked, on which a pod fits.
     #[must_use]
     pub fn first_fit(&self, pod: &Arc<PodInfo>, is_asked: impl Fn(&NodeInfo) -> bool) -> Option<Name> {
-        let mut state = CycleState::new(Arc::clone(pod));
-        let result = run_pre_filter(&mut state, Handle { cache: &self.cache, listers: &self.listers }).ok()?;
+        let mut state = CycleState::new(Arc::clone(pod), Arc::clone(&self.profile));
+        let result = run_pre_filter(&mut state, self.handle()).ok()?;
         let is_left = |node: &NodeInfo| result.nodes.as_ref().is_none_or(|nodes| nodes.contains(&node.name));
         let mut nodes = self.nodes().filter(|node| is_asked(node) && is_left(node));
-        nodes.find(|node| run_filter(&state, node).is_ok()).map(|node| node.name.clone())
+        nodes.find(|node| run_filter(&state, self.handle(), node).is_ok()).map(|node| node.name.clone())
     }
 }
 

@@ -172,8 +172,8 @@ pub const SCENARIOS: &[(&str, Source)] = &[
     scenario!("topology-spread"),
     scenario!("preemption"),
     scenario!("node-failure"),
-    scenario!("control-plane"),
     scenario!("cluster-autoscaler"),
+    scenario!("control-plane"),
     scenario!("load-balancer"),
     scenario!("network-policy"),
     scenario!("ingress-canary"),
@@ -254,6 +254,7 @@ mod tests {
                 assert_eq!(code(&text.en), code(&text.ko), "{id}: the same commands in both languages");
             }
             for expectation in scenario.steps.iter().flat_map(|step| &step.expect) {
+                // Kinds of the Gateway API are custom ones.
                 let is_known = expectation.known_kind().is_some() || scenario.profile.gateway_api;
                 assert!(is_known, "{id}: no kind {}", expectation.kind);
                 JsonPath::parse(&expectation.path).unwrap_or_else(|error| panic!("{id}: {error}"));

@@ -3,12 +3,13 @@
 //! The checker looks at the commits since it last looked, so that it can run after each step. What it finds is a bug of
 //! Kubetab's, never of a user's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Node, Pod};
 
 use crate::api::{Kind, Object, ObjectKey, Resource};
 use crate::etcd::{Commit, Revision};
+use crate::machinery::order::Order as _;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::time::Time;
 
@@ -19,6 +20,8 @@ use super::cluster::Cluster;
 pub struct Invariants {
     revision: Revision,
     time: Time,
+    /// The uids that objects ever had.
+    uids: BTreeSet<String>,
 }
 
 /// What is wrong with a commit; the text says it.
@@ -44,14 +47,17 @@ impl Invariants {
         Ok(())
     }
 
-    fn commit(&self, cluster: &Cluster, commit: &Commit) -> Finding {
+    fn commit(&mut self, cluster: &Cluster, commit: &Commit) -> Finding {
         ensure(commit.revision == self.revision + 1, || format!("follows {}", self.revision))?;
         ensure(commit.time >= self.time && commit.time <= cluster.now(), || format!("is of {}", commit.time))?;
         if let Some(after) = &commit.after {
             let metadata = after.metadata();
             let version = commit.revision.to_string();
             ensure(metadata.resource_version.as_deref() == Some(&version), || "carries another version".to_owned())?;
-            ensure(metadata.uid.is_some(), || "has no uid".to_owned())?;
+            let Some(uid) = &metadata.uid else { return Err("has no uid".to_owned()) };
+            if commit.before.is_none() {
+                ensure(self.uids.insert(uid.clone()), || format!("has the uid {uid} of another object"))?;
+            }
             let owners = metadata.owner_references.iter().flatten();
             let controllers = owners.filter(|owner| owner.controller == Some(true)).count();
             ensure(controllers <= 1, || "has several controllers".to_owned())?;
@@ -98,7 +104,7 @@ fn pod(before: &Pod, after: &Pod) -> Finding {
     ensure(fewer.is_none(), || format!("counts fewer restarts: {fewer:?}"))
 }
 
-/// The scheduler never binds more to a node than it has room for.
+/// The scheduler never binds more to a node than it has room for: by requests, the number of pods, and ports of the host.
 fn binding(cluster: &Cluster, commit: &Commit, before: &Pod, after: &Pod) -> Finding {
     if !node_of(before).is_empty() || node_of(after).is_empty() {
         return Ok(());
@@ -107,32 +113,63 @@ fn binding(cluster: &Cluster, commit: &Commit, before: &Pod, after: &Pod) -> Fin
     let Ok(pods) = etcd.at(Kind::Pod, commit.revision) else { return Ok(()) };
     let Ok(nodes) = etcd.at(Kind::Node, commit.revision) else { return Ok(()) };
     let Some(node) = nodes.get(&ObjectKey::new("", node_of(after))).and_then(Object::downcast::<Node>) else {
-        return Err(format!("was bound to {:?}, which is not there", node_of(after)));
+        // Whoever bound it may not have heard yet that the node is gone.
+        let gone = |commit: &Commit| commit.kind() == Kind::Node && &*commit.key.name == node_of(after);
+        let was_there = etcd.commits(0).any(gone);
+        return ensure(was_there, || format!("was bound to {:?}, which is not there", node_of(after)));
     };
     let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
-    let room = |resource: &str| {
-        let amount = allocatable.and_then(|amounts| amounts.get(resource))?;
-        Quantity::parse(&amount.0).ok().map(|quantity| quantity.milli_value())
-    };
-    let on_node = pods
+    let on_node: Vec<&Pod> = pods
         .values()
         .filter_map(Object::downcast::<Pod>)
-        .filter(|pod| node_of(pod) == node.name() && !matches!(phase(pod), "Succeeded" | "Failed"));
-    let (mut cpu, mut memory) = (0i64, 0i64);
-    for pod in on_node {
-        let Some(spec) = &pod.spec else { continue };
-        cpu = cpu.saturating_add(requested(spec, "cpu"));
-        memory = memory.saturating_add(requested(spec, "memory"));
+        .map(|pod| &**pod)
+        .filter(|pod| node_of(pod) == node.name() && !matches!(phase(pod), "Succeeded" | "Failed"))
+        .collect();
+    for (resource, amount) in allocatable.into_iter().flatten() {
+        let Ok(room) = Quantity::parse(&amount.0) else { continue };
+        let used: i64 = match resource.as_str() {
+            "pods" => i64::try_from(on_node.len()).unwrap_or(i64::MAX).saturating_mul(1000),
+            _ => on_node.iter().fold(0, |sum, pod| sum.saturating_add(requested(pod, resource))),
+        };
+        ensure(used <= room.milli_value(), || format!("overfills the {resource} of {}", node.name()))?;
     }
-    ensure(room("cpu").is_none_or(|room| cpu <= room), || format!("overfills the CPU of {}", node.name()))?;
-    ensure(room("memory").is_none_or(|room| memory <= room), || format!("overfills the memory of {}", node.name()))
+    let mut ports: Vec<(i32, String, String)> = on_node.iter().flat_map(|pod| host_ports(pod)).collect();
+    let count = ports.len();
+    ports.order();
+    ports.dedup();
+    ensure(ports.len() == count, || format!("shares a port of {} with another pod", node.name()))
 }
 
-/// What a pod's ordinary containers ask for, in thousandths.
-fn requested(spec: &PodSpec, resource: &str) -> i64 {
-    let requests = spec.containers.iter().filter_map(|container| {
-        let amount = container.resources.as_ref()?.requests.as_ref()?.get(resource)?;
-        Some(Quantity::parse(&amount.0).ok()?.milli_value())
+/// What a pod asks for, in thousandths: `PodRequests`.
+fn requested(pod: &Pod, resource: &str) -> i64 {
+    let Some(spec) = &pod.spec else { return 0 };
+    let of = |container: &Container| {
+        let amount = container.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get(resource));
+        amount.and_then(|amount| Quantity::parse(&amount.0).ok()).map_or(0, |amount| amount.milli_value())
+    };
+    let mut total = spec.containers.iter().map(of).fold(0, i64::saturating_add);
+    let (mut sidecars, mut most) = (0i64, 0i64);
+    for container in spec.init_containers.iter().flatten() {
+        let asked = of(container).saturating_add(sidecars);
+        if container.restart_policy.as_deref() == Some("Always") {
+            sidecars = asked;
+        }
+        most = most.max(asked);
+    }
+    total = total.saturating_add(sidecars).max(most);
+    let overhead = spec.overhead.as_ref().and_then(|overhead| Quantity::parse(&overhead.get(resource)?.0).ok());
+    total.saturating_add(overhead.map_or(0, |overhead| overhead.milli_value()))
+}
+
+/// The ports of its host that a pod takes, each with its protocol and address.
+fn host_ports(pod: &Pod) -> Vec<(i32, String, String)> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let ports = containers.flat_map(|container| container.ports.iter().flatten());
+    let taken = ports.filter_map(|port| {
+        let number = port.host_port.filter(|&number| number > 0)?;
+        let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
+        let address = port.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".to_owned());
+        Some((number, protocol, address))
     });
-    requests.fold(0, i64::saturating_add)
+    taken.collect()
 }

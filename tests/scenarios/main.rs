@@ -52,6 +52,22 @@ fn every_lesson_comes_to_its_end_as_its_words_say() {
 }
 
 #[test]
+fn no_request_is_lost_when_a_service_turns_from_blue_to_green() {
+    let mut player = Player::open("blue-green");
+    for number in 0..2 {
+        let step = player.steps[number].clone();
+        player.attend(number);
+        player.press(number, &step).expect("it is done");
+        player.await_reached(number, &step).expect("it comes");
+        let (before, _) = player.requests();
+        player.wait(5.0);
+        let (sent, failed) = player.requests();
+        assert!(sent >= before + 20, "the client sends five a second: {before}, {sent}");
+        assert_eq!(failed, 0, "step {}", number + 1);
+    }
+}
+
+#[test]
 fn a_lesson_that_is_played_twice_is_the_same() {
     let play = || {
         let mut player = Player::open("statefulset");

@@ -2,6 +2,7 @@
 
 use kubetab::session::scenario::{LessonStep, Scenario};
 use kubetab::session::{Action, Expectation, File};
+use kubetab::sim::TrafficReport;
 use kubetab::view::host::Host;
 use kubetab::view::protocol::{Command, Report, Start};
 use kubetab::view::terminal::TerminalInput;
@@ -148,6 +149,19 @@ impl Player {
             return format!("{}\n(it does not come to an end)", self.screen);
         }
         self.screen.trim_end_matches("$ ").to_owned()
+    }
+
+    /// Lets simulated time pass.
+    pub(super) fn wait(&mut self, seconds: f64) {
+        let deadline = self.host.session().now() + std::time::Duration::from_secs_f64(seconds);
+        self.tick_until(|player| player.host.session().now() >= deadline);
+    }
+
+    /// How many requests the lesson's clients sent, and how many of them failed.
+    pub(super) fn requests(&self) -> (u64, u64) {
+        let reports = self.host.session().cluster().traffic().map(|(_, report)| report);
+        let count = |report: &TrafficReport| (report.sent, report.failures.values().sum::<u64>());
+        reports.map(count).fold((0, 0), |sum, next| (sum.0 + next.0, sum.1 + next.1))
     }
 
     /// How long the cluster has lived, in seconds.

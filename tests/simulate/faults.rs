@@ -107,6 +107,9 @@ impl Faults {
                 actions.push(super::user::delete("v1", "Node", "", &key.name));
                 continue;
             }
+            if super::user::has_taint(object) {
+                actions.push(super::user::patch("v1", "Node", "", &key.name, super::user::with_taint(object, None)));
+            }
             if node["spec"]["unschedulable"] == true {
                 actions.push(super::user::patch(
                     "v1",

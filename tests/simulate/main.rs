@@ -137,7 +137,7 @@ fn the_log_of_a_seed_gives_the_same_cluster_again() {
 #[test]
 #[ignore = "goes on for as long as one lets it"]
 fn simulate() {
-    if let Ok(path) = std::env::var("LOG") {
+    if let Some(path) = std::env::var("LOG").ok().filter(|path| !path.is_empty()) {
         let text = std::fs::read_to_string(&path).expect("the file can be read");
         let log = SessionLog::from_json(&text).expect("it is the log of a session");
         let report = replay(&log);

@@ -17,6 +17,8 @@ struct Rest<'a> {
     pods: Vec<Value>,
     /// Whether some pod finds no room anywhere, so that its owner waits for ever.
     lacks_room: bool,
+    /// The namespaces that may not have any number of pods.
+    limited: BTreeSet<String>,
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -58,7 +60,9 @@ pub fn check(session: &Session) -> Finding {
     let pods = objects(session, Kind::Pod);
     let waits = |pod: &Value| text(pod, "/spec/nodeName").is_empty() && !has_ended(pod);
     let lacks_room = pods.iter().any(waits);
-    let rest = Rest { session, pods, lacks_room };
+    let quotas = objects(session, Kind::ResourceQuota);
+    let limited = quotas.iter().map(|quota| text(quota, "/metadata/namespace").to_owned()).collect();
+    let rest = Rest { session, pods, lacks_room, limited };
     if let Some(stale) = session.cluster().stale_caches().first() {
         return Err(stale.clone());
     }
@@ -70,6 +74,8 @@ pub fn check(session: &Session) -> Finding {
         rest.pod(pod)?;
     }
     for kind in [
+        Kind::ResourceQuota,
+        Kind::HorizontalPodAutoscaler,
         Kind::Deployment,
         Kind::ReplicaSet,
         Kind::StatefulSet,
@@ -91,6 +97,8 @@ pub fn check(session: &Session) -> Finding {
 impl Rest<'_> {
     fn object(&self, kind: Kind, object: &Value) -> Finding {
         match kind {
+            Kind::ResourceQuota => self.quota(object),
+            Kind::HorizontalPodAutoscaler => self.autoscaler(object),
             Kind::Deployment => self.deployment(object),
             Kind::ReplicaSet => self.replica_set(object),
             Kind::StatefulSet => self.stateful_set(object),
@@ -110,6 +118,34 @@ impl Rest<'_> {
             owners.into_iter().flatten().any(|owner| owner["controller"] == true && owner["uid"] == uid)
         };
         self.pods.iter().filter(is_owned)
+    }
+
+    /// Whether an owner of pods may have fewer than it wants.
+    fn is_short(&self, owner: &Value) -> bool {
+        self.lacks_room || self.limited.contains(text(owner, "/metadata/namespace"))
+    }
+
+    /// A quota's account is of what there is.
+    fn quota(&self, quota: &Value) -> Finding {
+        let namespace = text(quota, "/metadata/namespace");
+        let counted = self.pods.iter().filter(|pod| text(pod, "/metadata/namespace") == namespace && !has_ended(pod));
+        let (counted, used) = (counted.count().to_string(), text(quota, "/status/used/pods"));
+        ensure(counted == used, || format!("{} counts {used} pods of {counted}", name(quota)))
+    }
+
+    /// What is scaled stays within its bounds, where anything is known of what it uses.
+    fn autoscaler(&self, autoscaler: &Value) -> Finding {
+        let target = text(autoscaler, "/spec/scaleTargetRef/name");
+        let deployments = objects(self.session, Kind::Deployment);
+        let same = |deployment: &&Value| {
+            text(deployment, "/metadata/name") == target
+                && deployment["metadata"]["namespace"] == autoscaler["metadata"]["namespace"]
+        };
+        let Some(deployment) = deployments.iter().find(same) else { return Ok(()) };
+        let replicas = number(deployment, "/spec/replicas");
+        let most = number(autoscaler, "/spec/maxReplicas");
+        // At 0 it is switched off.
+        ensure(replicas <= most, || format!("{} lets {target} have {replicas} pods", name(autoscaler)))
     }
 
     fn nodes(&self) -> Finding {
@@ -136,6 +172,11 @@ impl Rest<'_> {
         };
         for pod in self.pods.iter().filter(|pod| text(pod, "/spec/nodeName").is_empty() && !has_ended(pod)) {
             ensure(pod.pointer("/spec/affinity").is_none(), || format!("{} waits for its node", name(pod)))?;
+            let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
+            if volumes.into_iter().flatten().any(|volume| !volume["persistentVolumeClaim"].is_null()) {
+                // A folder of a node that left is gone with it.
+                continue;
+            }
             for node in objects(self.session, Kind::Node) {
                 let node_name = text(&node, "/metadata/name");
                 let there: Vec<&Value> = self
@@ -206,14 +247,10 @@ impl Rest<'_> {
             what("is not observed")
         })?;
         let replicas = number(deployment, "/spec/replicas");
+        // One that was paused before its first pods has none.
         let is_paused = deployment["spec"]["paused"] == true;
-        if self.lacks_room {
+        if is_paused || self.is_short(deployment) {
             return Ok(());
-        }
-        if is_paused {
-            return ensure(number(status, "/replicas") == replicas || number(status, "/replicas") > 0, || {
-                what("is paused")
-            });
         }
         for field in ["/replicas", "/readyReplicas", "/availableReplicas", "/updatedReplicas"] {
             ensure(number(status, field) == replicas, || what(field))?;
@@ -233,9 +270,10 @@ impl Rest<'_> {
             what("is not observed")
         })?;
         let pods = self.pods_of(text(set, "/metadata/uid")).filter(|pod| !has_ended(pod)).count() as i64;
-        ensure(pods == number(set, "/spec/replicas"), || format!("{} of {pods}", what("pods")))?;
+        let is_short = self.limited.contains(text(set, "/metadata/namespace"));
+        ensure(is_short || pods == number(set, "/spec/replicas"), || format!("{} of {pods}", what("pods")))?;
         ensure(pods == number(set, "/status/replicas"), || what("replicas"))?;
-        ensure(self.lacks_room || pods == number(set, "/status/availableReplicas"), || what("available"))
+        ensure(self.is_short(set) || pods == number(set, "/status/availableReplicas"), || what("available"))
     }
 
     fn stateful_set(&self, set: &Value) -> Finding {
@@ -244,7 +282,7 @@ impl Rest<'_> {
         ensure(number(set, "/metadata/generation") == number(status, "/observedGeneration"), || {
             what("is not observed")
         })?;
-        if self.lacks_room {
+        if self.is_short(set) {
             return Ok(());
         }
         for field in ["/replicas", "/readyReplicas", "/availableReplicas"] {
@@ -265,18 +303,18 @@ impl Rest<'_> {
         })?;
         let nodes = objects(self.session, Kind::Node).len() as i64;
         for field in ["/desiredNumberScheduled", "/currentNumberScheduled", "/numberReady", "/numberAvailable"] {
-            ensure(number(status, field) == nodes || self.lacks_room, || what(field))?;
+            ensure(number(status, field) == nodes || self.is_short(set), || what(field))?;
         }
         ensure(number(status, "/numberMisscheduled") == 0, || what("misscheduled"))?;
         let updates = set["spec"]["updateStrategy"]["type"] == "RollingUpdate";
-        ensure(!updates || self.lacks_room || number(status, "/updatedNumberScheduled") == nodes, || what("updated"))
+        ensure(!updates || self.is_short(set) || number(status, "/updatedNumberScheduled") == nodes, || what("updated"))
     }
 
     fn job(&self, job: &Value) -> Finding {
         let status = &job["status"];
         let what = |what: &str| format!("{}: {what}: {} {status}", name(job), job["spec"]);
         let is_over = condition(job, "Complete") == "True" || condition(job, "Failed") == "True";
-        let rests = job["spec"]["suspend"] == true || number(job, "/spec/parallelism") == 0 || self.lacks_room;
+        let rests = job["spec"]["suspend"] == true || number(job, "/spec/parallelism") == 0 || self.is_short(job);
         ensure(is_over || rests, || what("has not ended"))?;
         let active = self.pods_of(text(job, "/metadata/uid")).filter(|pod| !has_ended(pod)).count() as i64;
         ensure(active == number(status, "/active"), || format!("{} of {active}", what("active")))?;
@@ -329,7 +367,8 @@ impl Rest<'_> {
             what("is not observed")
         })?;
         ensure(number(status, "/currentHealthy") == healthy, || what("healthy"))?;
-        let allowed = (healthy - number(status, "/desiredHealthy")).max(0);
+        let is_wanted = number(status, "/expectedPods") > 0;
+        let allowed = if is_wanted { (healthy - number(status, "/desiredHealthy")).max(0) } else { 0 };
         ensure(number(status, "/disruptionsAllowed") == allowed, || what("allowed"))
     }
 

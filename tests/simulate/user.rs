@@ -12,7 +12,7 @@ use kubetab::sim::ComponentFault;
 use serde_json::{Value, json};
 
 use super::faults::{Faults, machines};
-use super::workloads::{IMAGES, Workload, manifest, one_of, percent};
+use super::workloads::{IMAGES, Workload, crowd, manifest, one_of, percent, priorities, quota};
 
 /// The namespace that is deleted at times.
 const TEAM: &str = "team";
@@ -85,6 +85,10 @@ pub struct User {
     fault_percent: u64,
     /// The nodes that are being drained.
     draining: BTreeSet<String>,
+    /// Whether pods are so large that not all find room.
+    is_crowded: bool,
+    /// What was made, so that it may be made once more.
+    known: Vec<(Workload, &'static str, String)>,
 }
 
 /// A part of the whole, at least one.
@@ -103,7 +107,9 @@ impl User {
         let workloads = some(&mut random, &Workload::ALL, 40);
         let misfortunes = some(&mut random, &Misfortune::ALL, 40);
         let fault_percent = one_of(&mut random, &[0, 15, 30, 50]);
-        Self { random, workloads, misfortunes, made: 0, fault_percent, draining: BTreeSet::new() }
+        let is_crowded = percent(&mut random, 20);
+        let draining = BTreeSet::new();
+        Self { random, workloads, misfortunes, made: 0, fault_percent, draining, is_crowded, known: Vec::new() }
     }
 
     /// How long nothing is done: now and then hardly a moment, now and then minutes.
@@ -123,7 +129,12 @@ impl User {
         if let Some(node) = self.draining.first().cloned() {
             return self.drain(session, &node);
         }
-        match self.random.below(20) {
+        match self.random.below(25) {
+            20 => self.make_again(),
+            21 => self.delete_part(session),
+            22 => self.change_update(session),
+            23 => self.taint(session),
+            24 => self.limit(session),
             0..3 => self.make(),
             3..7 => self.change_template(session),
             7..10 => self.scale(session),
@@ -146,11 +157,68 @@ impl User {
         let workload = one_of(&mut self.random, &self.workloads);
         let namespace = if percent(&mut self.random, 30) { TEAM } else { "default" };
         let name = format!("{}-{}", workload.kind().to_lowercase(), self.made);
-        let mut manifests = manifest(&mut self.random, workload, namespace, &name);
+        let made = self.manifests(workload, namespace, &name);
+        self.known.push((workload, namespace, name));
+        Some(apply(&made))
+    }
+
+    fn manifests(&mut self, workload: Workload, namespace: &str, name: &str) -> Vec<Value> {
+        let mut manifests = manifest(&mut self.random, workload, namespace, name);
+        if self.is_crowded {
+            crowd(&mut self.random, &mut manifests);
+            manifests.insert(0, priorities());
+        }
         if namespace == TEAM {
             manifests.insert(0, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": TEAM } }));
         }
-        Some(apply(&manifests))
+        manifests
+    }
+
+    /// Something of a name that was used before, be it gone or still there, with other settings.
+    fn make_again(&mut self) -> Option<Action> {
+        let (workload, namespace, name) = one_of(&mut self.random, &self.known);
+        Some(apply(&self.manifests(workload, namespace, &name)))
+    }
+
+    /// What belongs to a workload goes by itself.
+    fn delete_part(&mut self, session: &Session) -> Option<Action> {
+        let kinds = [
+            Kind::Service,
+            Kind::PodDisruptionBudget,
+            Kind::PersistentVolumeClaim,
+            Kind::HorizontalPodAutoscaler,
+            Kind::ResourceQuota,
+            Kind::EndpointSlice,
+        ];
+        let kind = one_of(&mut self.random, &kinds);
+        let (key, _) = self.any(session, kind)?;
+        let is_own = &*key.namespace == "default" && &*key.name == "kubernetes";
+        (!is_own).then(|| delete(&api_version(kind), &kind.to_string(), &key.namespace, &key.name))
+    }
+
+    /// How a StatefulSet or DaemonSet is updated changes.
+    fn change_update(&mut self, session: &Session) -> Option<Action> {
+        let (object, _) = self.workload(session, &[Kind::StatefulSet, Kind::DaemonSet])?;
+        let strategy = match (object.kind.as_str(), self.random.below(2)) {
+            (_, 0) => json!({ "type": "RollingUpdate", "rollingUpdate": null }),
+            ("StatefulSet", _) => {
+                json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": self.random.below(3) } })
+            }
+            _ => json!({ "type": "OnDelete", "rollingUpdate": null }),
+        };
+        Some(Action::Patch { object, patch: json!({ "spec": { "updateStrategy": strategy } }) })
+    }
+
+    /// A node gets a taint of the user's, or loses it.
+    fn taint(&mut self, session: &Session) -> Option<Action> {
+        let (key, node) = self.any(session, Kind::Node)?;
+        let effect = one_of(&mut self.random, &["NoSchedule", "NoExecute"]);
+        Some(patch("v1", "Node", "", &key.name, with_taint(&node, Some(effect))))
+    }
+
+    fn limit(&mut self, session: &Session) -> Option<Action> {
+        session.cluster().api().etcd().get(Kind::Namespace, &ObjectKey::new("", TEAM))?;
+        Some(apply(&[quota(&mut self.random, TEAM)]))
     }
 
     /// An object of a kind, by chance.
@@ -164,9 +232,7 @@ impl User {
     fn workload(&mut self, session: &Session, kinds: &[Kind]) -> Option<(ObjectName, Object)> {
         let kind = one_of(&mut self.random, kinds);
         let (key, found) = self.any(session, kind)?;
-        let info = kind.info();
-        let api_version = if info.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", info.group) };
-        Some((object(&api_version, &kind.to_string(), &key.namespace, &key.name), found))
+        Some((object(&api_version(kind), &kind.to_string(), &key.namespace, &key.name), found))
     }
 
     fn change_template(&mut self, session: &Session) -> Option<Action> {
@@ -258,10 +324,8 @@ impl User {
         ];
         let kind = one_of(&mut self.random, &kinds);
         let (key, _) = self.any(session, kind)?;
-        let info = kind.info();
-        let api_version = if info.group.is_empty() { "v1".to_owned() } else { format!("{}/v1", info.group) };
         let note = json!({ "metadata": { "annotations": { "note": self.random.below(1000).to_string() } } });
-        Some(patch(&api_version, &kind.to_string(), &key.namespace, &key.name, note))
+        Some(patch(&api_version(kind), &kind.to_string(), &key.namespace, &key.name, note))
     }
 
     /// A pod gets a label by which its controller does not know it any more.
@@ -353,6 +417,33 @@ impl User {
         }
         Some(Action::Disturb(Disturbance { component: one_of(&mut self.random, &components), fault }))
     }
+}
+
+fn api_version(kind: Kind) -> String {
+    let info = kind.info();
+    match info.group {
+        "" => "v1".to_owned(),
+        "autoscaling" => "autoscaling/v2".to_owned(),
+        group => format!("{group}/v1"),
+    }
+}
+
+/// The key of the user's own taint.
+const TAINT: &str = "simulate";
+
+/// What makes a node bear the user's taint, or not.
+pub fn with_taint(node: &Object, effect: Option<&str>) -> Value {
+    let value = node.to_value();
+    let taints = value["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    let mut taints: Vec<Value> = taints.into_iter().filter(|taint| taint["key"] != TAINT).collect();
+    taints.extend(effect.map(|effect| json!({ "key": TAINT, "effect": effect })));
+    json!({ "spec": { "taints": taints } })
+}
+
+/// Whether a node bears the user's taint.
+pub fn has_taint(node: &Object) -> bool {
+    let value = node.to_value();
+    value["spec"]["taints"].as_array().is_some_and(|taints| taints.iter().any(|taint| taint["key"] == TAINT))
 }
 
 fn eviction(pod: &ObjectKey) -> Action {

@@ -82,7 +82,52 @@ pub fn manifest(random: &mut Random, workload: Workload, namespace: &str, name: 
     if takes_requests && percent(random, 50) {
         manifests.push(budget(random, namespace, name));
     }
+    if workload == Workload::Deployment && percent(random, 15) {
+        manifests.push(autoscaler(random, namespace, name));
+    }
     manifests
+}
+
+/// Classes of priority, so that some pods may take the room of others.
+pub fn priorities() -> Value {
+    json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+        "metadata": { "name": "urgent" }, "value": 1000,
+    })
+}
+
+/// A limit to how many pods a namespace may have.
+pub fn quota(random: &mut Random, namespace: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "pods", "namespace": namespace },
+        "spec": { "hard": { "pods": (1 + random.below(6)).to_string() } },
+    })
+}
+
+/// Makes pods so large that few fit on a node, some of them more urgent than others.
+pub fn crowd(random: &mut Random, manifests: &mut [Value]) {
+    for manifest in manifests.iter_mut().filter(|manifest| !manifest["spec"]["template"].is_null()) {
+        let spec = &mut manifest["spec"]["template"]["spec"];
+        if percent(random, 60) {
+            let cpu = one_of(random, &["300m", "700m", "1100m"]);
+            spec["containers"][0]["resources"] = json!({ "requests": { "cpu": cpu } });
+        }
+        if percent(random, 30) {
+            spec["priorityClassName"] = json!("urgent");
+        }
+    }
+}
+
+fn autoscaler(random: &mut Random, namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": { "name": name, "namespace": namespace },
+        "spec": {
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
+            "minReplicas": 1 + random.below(2), "maxReplicas": 3,
+            "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 50 } } }],
+        },
+    })
 }
 
 fn deployment(random: &mut Random, name: &str) -> Value {

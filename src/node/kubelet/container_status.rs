@@ -14,7 +14,7 @@ use crate::machinery::quantity::Quantity;
 use super::kuberuntime::{ContainerPhase, ContainerRecord};
 use super::prober::Probes;
 use super::resize::Resize;
-use super::restart::{is_restartable_init, should_be_started};
+use super::restart::{could_restart_all, is_restartable_init, should_be_started};
 use super::status::Inputs;
 
 /// Why a container could not be started: what stands in its `waiting` state.
@@ -176,7 +176,14 @@ fn unseen(
     let Some(old) = old else { return status };
     let old_state = old.state.clone().unwrap_or_default();
     if old_state.terminated.is_some() {
-        return old.clone();
+        let has_room = inputs.runtime.sandboxes.first().is_some_and(|sandbox| sandbox.ready) && !inputs.terminal;
+        if !(has_room && inputs.pod.spec.as_ref().is_some_and(could_restart_all)) {
+            return old.clone();
+        }
+        // It ended before the pod began anew.
+        status.restart_count = old.restart_count;
+        status.last_state = Some(old_state);
+        return status;
     }
     status.restart_count = old.restart_count;
     status.last_state = old.last_state.clone().or(status.last_state);

@@ -272,11 +272,14 @@ impl KubeRuntime {
         }
     }
 
-    /// Removes the containers of a pod that have ended, with all that they wrote.
-    pub(super) fn remove_containers(&mut self, uid: &str) {
+    /// Removes the containers of a pod that have ended, with all that they wrote, but for those with some names.
+    pub(super) fn remove_containers(&mut self, uid: &str, kept: &[&str]) {
         let sandboxes = self.sandboxes.get(uid).into_iter().flatten();
         let all: Vec<_> = sandboxes.flat_map(|sandbox| self.cri.list_containers(sandbox)).collect();
-        for container in all.iter().filter(|container| container.state == ContainerPhase::Exited) {
+        let has_ended = |container: &&ContainerStatus| {
+            container.state == ContainerPhase::Exited && !kept.contains(&container.config.name.as_str())
+        };
+        for container in all.iter().filter(has_ended) {
             self.cri.remove_container(&container.id);
         }
     }

@@ -15,7 +15,7 @@ use crate::machinery::time::Time;
 
 use super::agenda::{PodId, Work};
 use super::container_status::StartFailure;
-use super::events::{self, Normal};
+use super::events::{self, Normal, Warning};
 use super::host::Host;
 use super::kuberuntime::PodRecord;
 use super::prober::Probes;
@@ -173,8 +173,13 @@ impl Worker {
 
     /// The pod wants other resources, which the node grants unless it has a reason not to.
     pub(super) fn resize(&mut self, pod: &Pod, refusal: Option<Pending>, client: &mut Client<'_>) {
-        if refusal.is_some() {
-            self.resizing.pending = refusal;
+        if let Some(pending) = refusal {
+            if self.resizing.pending.as_ref() != Some(&pending) {
+                let message = format!("Pod resize {}: {}", pending.reason, Resize::wanted(pod, &pending.message));
+                let reason = format!("Resize{}", pending.reason);
+                client.event_about(&events::pod_reference(pod), Warning, &reason, &message);
+            }
+            self.resizing.pending = Some(pending);
             return;
         }
         self.resizing.grant(pod);
@@ -248,6 +253,11 @@ impl Worker {
         }
         let due = self.last_sync.map_or(now, |last| now.max(host.relist_after(last)));
         host.agenda.set_sooner(Work::Sync(self.id), due, false);
+    }
+
+    /// Asks for another sync after the one that is under way.
+    pub(super) const fn sync_again(&mut self) {
+        self.again = true;
     }
 
     /// Syncs the pod.

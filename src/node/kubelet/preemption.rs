@@ -38,7 +38,7 @@ fn distance(requirements: &Requirements, pod: &Pod) -> f64 {
 }
 
 /// The pods that go, the best fitting one first, until enough is free: `getPodsToPreemptByDistance`.
-fn by_distance<'a>(mut pods: Vec<&'a Worker>, mut requirements: Requirements) -> Option<Vec<&'a Worker>> {
+fn by_distance(mut pods: Vec<&Worker>, mut requirements: Requirements) -> Option<Vec<&Worker>> {
     let mut chosen = Vec::new();
     while !requirements.is_empty() {
         let better = |one: &Worker, other: &Worker| {

@@ -136,6 +136,15 @@ impl Resize {
         pod.spec.iter().flat_map(|spec| &spec.containers).all(|one| self.change(one) == Change::Nothing)
     }
 
+    /// What events say of a resize that has to wait: the containers with what they want, and why they do not get it.
+    pub(super) fn wanted(pod: &Pod, error: &str) -> String {
+        let one = |container: &Container| json!({"name": container.name, "resources": to_value(&container.resources.clone().unwrap_or_default())});
+        let all: Vec<Value> = pod.spec.iter().flat_map(|spec| &spec.containers).map(one).collect();
+        let (all, error) = (Value::Array(all), Value::from(error));
+        let generation = pod.metadata.generation.unwrap_or(0);
+        format!("{{\"containers\":{all},\"generation\":{generation},\"error\":{error}}}")
+    }
+
     /// What events say of a resize: the containers with what was granted, and the pod's generation.
     pub(super) fn told(&self, pod: &Pod) -> String {
         let one =

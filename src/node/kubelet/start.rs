@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerState, Pod};
 
 use crate::api::Name;
 use crate::client::Client;
@@ -24,8 +24,8 @@ use super::images::{Ensure, Pull};
 use super::kuberuntime::{ContainerPhase, PodRecord};
 use super::pod_worker::{Job, Worker};
 use super::resize::Resize;
-use super::restart::is_restartable_init;
-use super::sync::{Kill, KillReason, PodActions, compute_pod_actions};
+use super::restart::{could_restart_all, is_restartable_init, restarts_all};
+use super::sync::{Kill, KillReason, PodActions, compute_pod_actions, restart_all_actions};
 use super::termination::Killing;
 
 /// What making a sandbox takes: network and pause container.
@@ -237,13 +237,36 @@ impl Worker {
             }
         }
         self.start_probes(host, client);
-        let actions = compute_pod_actions(&pod, &job.runtime, &self.probes, &self.resizing);
+        let restarts_all = pod.spec.as_ref().is_some_and(|spec| restarts_all(spec, &job.runtime, &self.status));
+        let actions = if restarts_all {
+            // Its next half comes with the next sync.
+            self.sync_again();
+            restart_all_actions(&pod, &job.runtime)
+        } else {
+            compute_pod_actions(&pod, &job.runtime, &self.probes, &self.resizing)
+        };
+        if actions.reset {
+            let ephemeral = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+            let kept: Vec<&str> = ephemeral.map(|container| container.name.as_str()).collect();
+            host.runtime.remove_containers(&self.uid, &kept);
+        }
         if actions.sandbox_changed && actions.create_sandbox.is_some() {
             let message = "Pod sandbox changed, it will be killed and re-created.";
             client.event_about(&events::pod_reference(&pod), Normal, "SandboxChanged", message);
         }
         job.steps = plan(&pod, actions, &self.resizing);
         Progress::Next
+    }
+
+    /// The number of the next container of a name of which the runtime has none: one more than was told of, where its pod
+    /// began anew (`calcRestartCountByLogDir`).
+    fn told_restarts(&self, name: &str) -> u32 {
+        let spec = self.pod.spec.as_ref().filter(|spec| could_restart_all(spec));
+        let lists = [&self.status.container_statuses, &self.status.init_container_statuses];
+        let mut statuses = lists.into_iter().flat_map(|list| list.iter().flatten());
+        let has_ended = |state: &Option<ContainerState>| state.as_ref().is_some_and(|state| state.terminated.is_some());
+        let told = statuses.find(|status| status.name == name && has_ended(&status.last_state));
+        told.filter(|_| spec.is_some()).map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0) + 1)
     }
 
     /// Changes the limits of a running container: `UpdateContainerResources`.
@@ -333,7 +356,10 @@ impl Worker {
     fn created(&mut self, starting: Starting, job: &mut SyncJob, host: &mut Host, client: &mut Client<'_>) -> Progress {
         let pod = self.pod.clone();
         let name = starting.container.name.clone();
-        let restart_count = job.runtime.newest(&name).map_or(0, |record| record.restart_count + 1);
+        let restart_count = match job.runtime.newest(&name) {
+            Some(record) => record.restart_count + 1,
+            None => self.told_restarts(&name),
+        };
         let config =
             container_config::container(&pod, &starting.container, &self.volumes.mounted, restart_count, host, client);
         let created = config.and_then(|config| {

@@ -12,10 +12,10 @@ use crate::api::core::pod::qos;
 use crate::machinery::time::Time;
 
 use super::container_status::{self, StartFailure};
-use super::kuberuntime::PodRecord;
+use super::kuberuntime::{ContainerPhase, PodRecord};
 use super::prober::Probes;
 use super::resize::Resize;
-use super::restart::{is_restartable_init, should_restart};
+use super::restart::{ALL_RESTARTING, could_restart_all, is_restartable_init, restarts_all, should_restart};
 use super::sync::sandbox_changed;
 
 /// All that a pod's status follows from.
@@ -73,6 +73,11 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
     container_status::fill(&mut status, inputs, spec);
     let reported = pod.status.as_ref();
     set_phase(&mut status, inputs, spec);
+    let all_restart = !inputs.terminal && restarts_all(spec, runtime, old);
+    if all_restart || begins_anew(spec, inputs) {
+        // What has ended comes back, whatever the policies say of it.
+        status.phase = Some("Pending".to_owned());
+    }
     let terminal = |phase: Option<&str>| matches!(phase, Some("Failed" | "Succeeded"));
     let reported_phase = reported.and_then(|status| status.phase.as_deref());
     if let Some((reason, message)) = inputs.eviction {
@@ -96,6 +101,7 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
         conditions.push(target.clone());
     }
     conditions.extend(own_conditions(&status, inputs, spec, &conditions));
+    conditions.extend(could_restart_all(spec).then(|| all_restarting(&status, all_restart, pod.metadata.generation)));
     keep_transition_times(&mut conditions, old, inputs.now);
     status.conditions = Some(conditions);
     status.start_time = old.start_time.clone().or_else(|| Some(inputs.now.to_meta()));
@@ -318,6 +324,35 @@ fn own_conditions(
         condition("PodScheduled", generation, None),
     ]);
     conditions
+}
+
+/// Whether a pod whose containers can all be restarted is on its way to have them all run.
+fn begins_anew(spec: &PodSpec, inputs: &Inputs<'_>) -> bool {
+    let is_unborn = |container: &Container| inputs.runtime.newest(&container.name).is_none();
+    let has_failed = |container: &Container| {
+        let record = inputs.runtime.newest(&container.name).filter(|record| record.phase == ContainerPhase::Exited);
+        record.is_some_and(|one| one.exit_code != 0 && !should_restart(container, spec, one.exit_code))
+    };
+    let mut init = spec.init_containers.iter().flatten().filter(|container| !is_restartable_init(container));
+    could_restart_all(spec) && !inputs.terminal && spec.containers.iter().any(is_unborn) && !init.any(has_failed)
+}
+
+/// Whether all containers are being restarted: `GenerateAllContainersRestartingCondition`.
+fn all_restarting(status: &PodStatus, all_restart: bool, generation: Option<i64>) -> PodCondition {
+    let why = match status.phase.as_deref() {
+        Some("Succeeded") => ("PodCompleted", ""),
+        Some("Failed") => ("PodFailed", ""),
+        _ if all_restart => {
+            let told = condition(ALL_RESTARTING, generation, None);
+            return PodCondition {
+                reason: Some("RestartAllContainersStarted".to_owned()),
+                message: Some("container exited with restart policy rule".to_owned()),
+                ..told
+            };
+        }
+        _ => ("", ""),
+    };
+    condition(ALL_RESTARTING, generation, Some((why.0, why.1.to_owned())))
 }
 
 /// A list as Go prints one: `[a b]`.

@@ -18,6 +18,8 @@ pub(super) enum KillReason {
     Other,
     StartupProbe,
     LivenessProbe,
+    /// All containers are restarted, without much ado.
+    RestartAll,
 }
 
 /// A container to be killed.
@@ -48,6 +50,22 @@ pub(super) struct PodActions {
     pub start: Vec<usize>,
     /// Running containers that get other resources.
     pub resize: Vec<usize>,
+    /// Whether all that is left of init and regular containers is removed, so that the pod begins anew in its sandbox.
+    pub reset: bool,
+}
+
+/// The first half of a restart of all containers: those that run are killed; the other: what is left is removed.
+pub(super) fn restart_all_actions(pod: &Pod, runtime: &PodRecord) -> PodActions {
+    let ephemeral = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+    let ephemeral: Vec<&str> = ephemeral.map(|container| container.name.as_str()).collect();
+    let kill = runtime.running().filter(|record| !ephemeral.contains(&&*record.name)).map(|record| Kill {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        message: String::new(),
+        reason: KillReason::RestartAll,
+    });
+    let kill: Vec<Kill> = kill.collect();
+    PodActions { reset: kill.is_empty(), kill, ..PodActions::default() }
 }
 
 /// Whether a new sandbox is needed, and its attempt.

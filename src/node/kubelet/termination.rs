@@ -66,10 +66,13 @@ fn grace_seconds(pod: &Pod, container: Option<&Container>, reason: KillReason) -
     if let Some(seconds) = pod.metadata.deletion_grace_period_seconds {
         return seconds;
     }
+    if reason == KillReason::RestartAll {
+        return 0;
+    }
     let probe = container.and_then(|container| match reason {
         KillReason::StartupProbe => container.startup_probe.as_ref(),
         KillReason::LivenessProbe => container.liveness_probe.as_ref(),
-        KillReason::Other => None,
+        KillReason::Other | KillReason::RestartAll => None,
     });
     let own = probe.and_then(|probe| probe.termination_grace_period_seconds);
     let of_pod = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);

@@ -235,7 +235,7 @@ fn validate_restart(errors: &mut ErrorList, path: &Path, container: &Container) 
 }
 
 fn validate_restart_rule(errors: &mut ErrorList, path: &Path, rule: &ContainerRestartRule) {
-    check::required_supported(errors, &path.child("action"), &rule.action, &["Restart"]);
+    check::required_supported(errors, &path.child("action"), &rule.action, &["Restart", "RestartAllContainers"]);
     let Some(codes) = &rule.exit_codes else {
         errors.push(FieldError::required(&path.child("exitCodes"), "must be specified"));
         return;

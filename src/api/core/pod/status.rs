@@ -44,15 +44,19 @@ pub(crate) fn validate(new: &Pod, old: &Pod) -> ErrorList {
 /// A container that ended and may not run again does not come back.
 fn validate_transitions(errors: &mut ErrorList, path: &Path, new: &PodStatus, old: &PodStatus, spec: &PodSpec) {
     let policy = text(&spec.restart_policy);
+    let all = spec.containers.iter().chain(list(&spec.init_containers));
+    let mut rules = all.flat_map(|container| list(&container.restart_policy_rules));
+    // `AllContainersCouldRestart`
+    let all_may_restart = rules.any(|rule| rule.action == "RestartAllContainers");
     let may_restart = |status: &ContainerStatus| {
         let container = spec.containers.iter().find(|container| container.name == status.name);
         let own = container.and_then(|container| container.restart_policy.as_deref());
         let rules = container.is_some_and(|container| !list(&container.restart_policy_rules).is_empty());
-        rules || restarts(own.unwrap_or(policy), status)
+        all_may_restart || rules || restarts(own.unwrap_or(policy), status)
     };
     let init_may_restart = |status: &ContainerStatus| {
         let container = list(&spec.init_containers).iter().find(|container| container.name == status.name);
-        container.is_some_and(is_restartable_init) || restarts(policy, status)
+        all_may_restart || container.is_some_and(is_restartable_init) || restarts(policy, status)
     };
     for (field, new, old, may_restart) in [
         (

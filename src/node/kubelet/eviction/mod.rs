@@ -220,7 +220,7 @@ impl Kubelet {
     /// Frees what nobody needs; says whether that was enough: `reclaimNodeLevelResources`.
     fn reclaim_disk(&mut self, client: &mut Client<'_>) -> bool {
         for worker in self.workers.values().filter(|worker| worker.stage == Stage::Finished) {
-            self.host.runtime.remove_containers(&worker.uid);
+            self.host.runtime.remove_containers(&worker.uid, &[]);
         }
         self.host.image_gc.free(&mut self.host.runtime.cri, u64::MAX, client.now);
         let observed = self.observe(client.now);

@@ -17,11 +17,14 @@ use crate::node::kubelet::container_status::pod_requests;
 use super::usage::PodUse;
 use super::{Pressure, quantity};
 
+/// Whether a pod uses more than it requested, its priority, and how much it uses beyond its request: the first goes first.
+type Rank = (Reverse<bool>, i32, Reverse<i64>);
+
 impl Kubelet {
     /// The pods in the order in which they have to go: who uses more than it requested, then the least important, then
     /// who uses the most beyond its request.
     pub(super) fn ranked(&self, pressure: Pressure, now: Time) -> Vec<(PodId, PodUse)> {
-        let mut pods: Vec<((Reverse<bool>, i32, Reverse<i64>), PodId, PodUse)> = self
+        let mut pods: Vec<(Rank, PodId, PodUse)> = self
             .active()
             .map(|worker| {
                 let used = self.pod_use(worker, now);

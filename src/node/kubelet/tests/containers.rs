@@ -313,3 +313,87 @@ fn probes_and_images_fail_when_somebody_wants_it() {
     assert!(events.contains("Readiness probe failed: HTTP probe failed with statuscode: 500"), "{events}");
     assert!(events.contains("Failed to pull image \"nginx:1.28\""), "{events}");
 }
+
+#[test]
+fn a_container_can_have_all_of_its_pod_restarted() {
+    let mut bench = Bench::new();
+    bench.run("70s");
+    bench.create(
+        "p",
+        "
+        restartPolicy: Never
+        initContainers:
+        - {name: init, image: 'busybox:1.36', command: [sh, -c, 'exit 0']}
+        containers:
+        - name: trainer
+          image: busybox:1.36
+          command: [sleep, '1000']
+        - name: watcher
+          image: busybox:1.36
+          command: [sleep, '1000']
+          restartPolicy: Never
+          restartPolicyRules:
+          - {action: RestartAllContainers, exitCodes: {operator: In, values: [88]}}
+        ",
+        "{kubetab/exit.watcher: '88@3s,0@9s'}",
+    );
+    bench.run("8s");
+    let ip = bench.pod("p").and_then(|pod| pod.status.clone()?.pod_ip);
+    bench.run("20s");
+    assert_eq!(bench.pod("p").and_then(|pod| pod.status.clone()?.pod_ip), ip, "it keeps its sandbox");
+    expect![[r#"
+        70.0 Pending ready=false 
+        70.0 Pending ready=false init:waiting:PodInitializing:0 trainer:waiting:PodInitializing:0 watcher:waiting:PodInitializing:0
+        71.0 Pending ready=false init:terminated:Completed:0 trainer:waiting:PodInitializing:0 watcher:waiting:PodInitializing:0
+        72.0 Running ready=true init:terminated:Completed:0 trainer:running:0 watcher:running:0
+        75.0 Pending ready=false init:terminated:Completed:0 trainer:running:0 watcher:terminated:Error:0
+        78.0 Pending ready=false init:terminated:Completed:0 trainer:terminated:Error:0 watcher:terminated:Error:0
+        79.0 Pending ready=false init:waiting:PodInitializing:0 trainer:waiting:PodInitializing:0 watcher:waiting:PodInitializing:0
+        80.0 Pending ready=false init:terminated:Completed:1 trainer:waiting:PodInitializing:0 watcher:waiting:PodInitializing:0
+        81.0 Running ready=true init:terminated:Completed:1 trainer:running:1 watcher:running:1
+        90.0 Running ready=false init:terminated:Completed:1 trainer:running:1 watcher:terminated:Completed:1
+        phase Running | reason None | message None | qos BestEffort | observed 1 generation 1
+        condition {"observedGeneration": 1, "status": "True", "type": "PodReadyToStartContainers"}
+        condition {"observedGeneration": 1, "status": "True", "type": "Initialized"}
+        condition {"message": "containers with unready status: [watcher]", "observedGeneration": 1, "reason": "ContainersNotReady", "status": "False", "type": "Ready"}
+        condition {"message": "containers with unready status: [watcher]", "observedGeneration": 1, "reason": "ContainersNotReady", "status": "False", "type": "ContainersReady"}
+        condition {"observedGeneration": 1, "status": "True", "type": "PodScheduled"}
+        condition {"observedGeneration": 1, "status": "False", "type": "AllContainersRestarting"}
+        initContainerStatuses {"lastState": {"terminated": {"exitCode": 0, "reason": "Completed"}}, "name": "init", "ready": true, "restartCount": 1, "started": false, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+        containerStatuses {"lastState": {"terminated": {"exitCode": 137, "reason": "Error"}}, "name": "trainer", "ready": true, "restartCount": 1, "started": true, "state": {"running": {}}}
+        containerStatuses {"lastState": {"terminated": {"exitCode": 88, "reason": "Error"}}, "name": "watcher", "ready": false, "restartCount": 1, "started": false, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    "#]]
+    .assert_eq(&(bench.history("p") + &bench.status("p")));
+}
+
+#[test]
+fn a_resize_that_has_to_wait_is_told_of() {
+    let mut bench = bench();
+    let pod = |cpu: &str| {
+        format!(
+            "
+        containers:
+        - {{name: c, image: 'nginx:1.27', resources: {{requests: {{cpu: {cpu}}}}}}}
+        "
+        )
+    };
+    bench.create("big", &pod("3"), "{}");
+    bench.create("small", &pod("500m"), "{}");
+    bench.run("5s");
+    let wanted = json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "2"}}}]}});
+    bench.patch("small", wanted, true);
+    bench.run("5s");
+    let events = bench.events();
+    let told: String = events.lines().filter(|line| line.contains("Resize")).collect();
+    expect![[r#"
+        {"requests":{"cpu":"500m"}} {"cpu":"500m"} restarts 0 PodResizePending Deferred Node didn't have enough resource: cpu, requested: 2000, used: 3000, capacity: 4000
+        Warning  ResizeDeferred    Pod resize Deferred: {"containers":[{"name":"c","resources":{"requests":{"cpu":"2"}}}],"generation":2,"error":"Node didn't have enough resource: cpu, requested: 2000, used: 3000, capacity: 4000"}
+    "#]]
+    .assert_eq(&format!("{}{told}\n", bench.resources("small")));
+    bench.delete("big", Some(0));
+    bench.run("90s");
+    expect![[r#"
+        {"requests":{"cpu":"2"}} {"cpu":"2"} restarts 0
+    "#]]
+    .assert_eq(&bench.resources("small"));
+}

@@ -190,9 +190,8 @@ fn memory_beyond_the_limit_is_not_to_be_had() {
         70.0 Pending ready=false 
         70.0 Pending ready=false c:waiting:ContainerCreating:0
         71.0 Running ready=true c:running:0
-        96.0 Running ready=false c:terminated:OOMKilled:0
-        97.0 Running ready=true c:running:1
-        126.0 Running ready=false c:terminated:OOMKilled:1
+        101.0 Running ready=false c:terminated:OOMKilled:0
+        102.0 Running ready=true c:running:1
     "#]]
     .assert_eq(&bench.history("leak"));
 }

@@ -90,7 +90,7 @@ fn a_static_pod_has_a_mirror_that_comes_back() {
     assert_ne!(started(&bench), container);
     // A kubelet that starts again finds its pods running.
     let container = started(&bench);
-    bench.fault(|kubelet, client| crate::client::Process::start(kubelet, client));
+    bench.fault(crate::client::Process::start);
     bench.run("20s");
     assert_eq!(started(&bench), container);
     write(&mut bench, None);

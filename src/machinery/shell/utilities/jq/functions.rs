@@ -211,7 +211,7 @@ fn by_key(machine: &mut Machine, name: &str, key: &Filter, input: &Item) -> Resu
         "group_by" => one(groups.map(Value::from).collect::<Value>()),
         "unique_by" => one(groups.filter_map(|group| group.into_iter().next()).collect::<Value>()),
         "min_by" => one(groups.next().and_then(|group| group.into_iter().next()).unwrap_or(Value::Null)),
-        "max_by" => one(groups.last().and_then(|group| group.into_iter().last()).unwrap_or(Value::Null)),
+        "max_by" => one(groups.next_back().and_then(|group| group.into_iter().next_back()).unwrap_or(Value::Null)),
         _ => one(groups.flatten().collect::<Value>()),
     }
 }
