@@ -5,11 +5,12 @@
 //   page-<hash>.js      the page's loader, an ES module; starts the page at once
 //   cluster-<hash>.js   the Web Worker, a classic script
 //   editor-<hash>.js    CodeMirror, an ES module which the page loads after first paint
+//   descriptions-<hash>.txt  what `kubectl explain` says, which the page loads when that is asked
 //   *_bg-<hash>.wasm    what page and worker need first, shrunk by wasm-opt
 //   *_late-<hash>.wasm  the rest of them, which each loads when it runs
 //
 // What is needed first is found out by running both, without a browser, through a visit (scripts/profile/visit.mjs).
-// The page finds the worker's and the editor's addresses in two meta tags. No script is
+// The page finds the addresses of the worker, the editor and the descriptions in meta tags. No script is
 // inline, because the Content-Security-Policy of index.html allows none.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -87,9 +88,9 @@ function inTwo(bytes, needed, texts) {
 
 /** The longest texts that programs carry; those that nothing needs first come late. */
 async function longTexts() {
-  const types = "src/machinery/schema/types";
-  const files = ["assets/images.yaml", "assets/time-zones.txt", "src/api/internal.txt", "src/apiserver/authorization/roles.txt",
-    "src/kubectl/help/commands.txt", "src/kubectl/help/flags.txt", ...(await readdir(types)).map((name) => path.join(types, name))];
+  const all = async (folder) => (await readdir(folder)).map((name) => path.join(folder, name));
+  const files = ["assets/images.yaml", "assets/gateway-api.yaml", "assets/time-zones.txt", "src/api/internal.txt", "src/apiserver/authorization/roles.txt",
+    "src/kubectl/help/commands.txt", "src/kubectl/help/flags.txt", ...(await all("src/machinery/schema/types")), ...(await all("assets/scenarios"))];
   return Promise.all(files.map((file) => readFile(file)));
 }
 
@@ -146,10 +147,11 @@ async function minifyStyles() {
 
 const programs = await Promise.all([built("page"), built("cluster")]);
 const files = await divided(...programs);
-const [page, cluster, editorName] = await Promise.all([
+const [page, cluster, editorName, descriptionsName] = await Promise.all([
   publishProgram(programs[0], files[0], "esm", "import.meta.url"),
   publishProgram(programs[1], files[1], "iife", "self.location.href"),
   bundleEditor().then((bytes) => publish("editor", "js", bytes)),
+  readFile("assets/descriptions.txt").then((bytes) => publish("descriptions", "txt", bytes)),
   minifyStyles(),
 ]);
 await rm(path.join(staging, "snippets"), { recursive: true, force: true });
@@ -158,6 +160,7 @@ const html = await staged(/^index\.html$/);
 const tags = [
   `<meta name="kubetab-cluster" content="${publicUrl}${cluster.scriptName}">`,
   `<meta name="kubetab-editor" content="${publicUrl}${editorName}">`,
+  `<meta name="kubetab-descriptions" content="${publicUrl}${descriptionsName}">`,
   `<link rel="preload" as="fetch" type="application/wasm" crossorigin href="${publicUrl}${page.wasmName}">`,
   `<script type="module" src="${publicUrl}${page.scriptName}"></script>`,
 ].join("\n");

@@ -11,6 +11,7 @@ pub mod controllers; // one room a controller
 pub mod scheduler; // queue, cache, framework, plugins
 pub mod cloud; // cloud-controller-manager
 pub mod node; // kubelet, proxy, runtime, network
+pub mod autoscaler; // cluster-autoscaler: nodes come and go as pods need them
 pub mod sim; // clock, event queue, faults, causes, invariants: the `Cluster`
 pub mod kubectl; // command line, verbs, printers
 pub mod session; // the log, share links, scenarios, save and restore

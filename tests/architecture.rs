@@ -13,6 +13,8 @@ const FLOORS: &[&[&str]] = &[
     &["client"],
     // They meet only through the API server, so they do not import one another either.
     &["controllers", "scheduler", "cloud", "node"],
+    // It judges nodes by the scheduler's own filters, and is told by the cloud what groups of machines there are.
+    &["autoscaler"],
     &["sim"],
     &["kubectl"],
     &["session"],

@@ -376,3 +376,97 @@ fn a_session_with_custom_resources_is_its_log() {
     assert_eq!(client.0.hash(), hash);
     assert!(client.get(THINGS).is_err());
 }
+
+/// The definition with a webhook that converts.
+fn converted_definition() -> Value {
+    let mut definition = definition();
+    definition["spec"]["conversion"] = json!({ "strategy": "Webhook", "webhook": {
+        "conversionReviewVersions": ["v1"],
+        "clientConfig": { "service": { "namespace": "default", "name": "converter", "path": "/convert" } },
+    } });
+    definition
+}
+
+#[test]
+fn a_webhook_that_converts_is_asked_in_vain() {
+    let mut client = Client::new();
+    client.create(DEFINITIONS, converted_definition()).expect("the definition is well-formed");
+    let older = THINGS.replace("/v1/", "/v1beta1/");
+    assert!(client.names(&older).is_empty(), "there is nothing to convert");
+    client.create(THINGS, thing("a", json!({ "size": "small" }))).expect("it is stored as it is");
+    assert_eq!(client.names(THINGS), ["a"]);
+    let failure = |version: &str| {
+        format!(
+            "conversion webhook for case.example/{version}, Kind=Thing failed: Post \
+             \"https://converter.default.svc:443/convert?timeout=30s\": service \"converter\" not found"
+        )
+    };
+    assert_eq!(reason(client.get(&format!("{older}/a"))), failure("v1"));
+    assert_eq!(reason(client.get(&older)), failure("v1"));
+    assert_eq!(reason(client.merge(&format!("{older}/a"), json!({ "spec": { "size": "large" } }))), failure("v1"));
+    assert_eq!(reason(client.delete(&format!("{older}/a"))), failure("v1"));
+    let mut old = thing("b", json!({}));
+    old["apiVersion"] = json!("case.example/v1beta1");
+    assert_eq!(reason(client.create(&older, old)), failure("v1beta1"));
+    client.delete(&format!("{THINGS}/a")).expect("nothing is converted");
+    let refused = client.get(&format!("{older}/a")).expect_err("it is gone");
+    assert!(refused.is_not_found());
+}
+
+#[test]
+fn a_conversion_must_say_how_its_webhook_is_reached() {
+    let mut client = Client::new();
+    for (path, value, told) in [
+        ("/webhook/conversionReviewVersions", json!([]), "spec.conversion.conversionReviewVersions: Required value"),
+        (
+            "/webhook/conversionReviewVersions",
+            json!(["v7"]),
+            "spec.conversion.conversionReviewVersions: Invalid value: [\"v7\"]: must include at least one of v1, v1beta1",
+        ),
+        (
+            "/webhook/clientConfig",
+            json!({}),
+            "spec.conversion.webhookClientConfig: Required value: exactly one of url or service is required",
+        ),
+        (
+            "/webhook/clientConfig",
+            json!({ "url": "http://a/b" }),
+            "spec.conversion.webhookClientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired \
+             format: https://host[/path]",
+        ),
+        (
+            "/strategy",
+            json!("None"),
+            "[spec.conversion.webhookClientConfig: Forbidden: should not be set when strategy is not set to Webhook, \
+             spec.conversion.conversionReviewVersions: Forbidden: should not be set when strategy is not set to Webhook]",
+        ),
+    ] {
+        let mut definition = converted_definition();
+        *definition["spec"]["conversion"].pointer_mut(path).expect("it is there") = value;
+        let refused = reason(client.create(DEFINITIONS, definition));
+        assert_eq!(
+            refused,
+            format!("CustomResourceDefinition.apiextensions.k8s.io \"things.case.example\" is invalid: {told}")
+        );
+    }
+}
+
+#[test]
+fn dependents_of_a_kind_that_is_known_later_are_looked_at_again() {
+    let mut client = Client::new();
+    let owned = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": { "name": "child", "ownerReferences": [
+            { "apiVersion": "case.example/v1", "kind": "Thing", "name": "gone", "uid": "1-2-3" },
+        ] },
+    });
+    let maps = "/api/v1/namespaces/default/configmaps";
+    client.create(maps, owned).expect("its owner is not looked for");
+    client.wait(600);
+    assert!(client.names(maps).contains(&"child".to_owned()), "nobody knows the kind of its owner");
+    client.create(DEFINITIONS, definition()).expect("the definition is well-formed");
+    client.wait(29);
+    assert!(client.names(maps).contains(&"child".to_owned()), "kinds are read anew every thirty seconds");
+    client.wait(3);
+    assert!(!client.names(maps).contains(&"child".to_owned()), "its owner is known not to be there");
+}

@@ -181,3 +181,106 @@ fn each_decision_is_a_step_of_its_own() {
     assert_eq!(bound_per_step.iter().sum::<usize>(), 3);
     assert_eq!(bound_per_step.iter().max(), Some(&1));
 }
+
+/// Lets the scheduler read a configuration, as whoever edits the mounted file would.
+fn configure(bench: &mut Bench, text: &str) {
+    let key = ObjectKey::new("kube-system", "kube-scheduler-config");
+    if bench.0.api().etcd().get(Kind::ConfigMap, &key).is_some() {
+        bench.send(Target::object(Kind::ConfigMap, &key), Verb::Delete(DeleteOptions::default()));
+    }
+    let head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": &*key.name},
+        "data": {"config.yaml": format!("{head}{text}")}});
+    bench.create(Kind::ConfigMap, "kube-system", map);
+}
+
+/// What was told about the configuration last.
+fn told(bench: &Bench) -> String {
+    let events = bench.0.api().etcd().range(Kind::Event, None);
+    let events = events.filter_map(|(_, object)| Object::downcast::<Event>(object).cloned());
+    let mut about: Vec<_> =
+        events.filter(|event| event.involved_object.name.as_deref() == Some("kube-scheduler-config")).collect();
+    about.sort_by_key(|event| event.event_time.clone());
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    about.last().map_or_else(String::new, |event| {
+        format!("{} {}: {}", text(&event.type_), text(&event.reason), text(&event.message))
+    })
+}
+
+fn node_of(bench: &Bench, name: &str) -> String {
+    let pod = bench.0.api().etcd().get(Kind::Pod, &ObjectKey::new("default", name));
+    let pod = pod.and_then(|object| Object::downcast::<Pod>(object)).expect("the pod is there");
+    pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default()
+}
+
+fn pod_of(bench: &mut Bench, name: &str, scheduler: &str, cpu: &str) {
+    bench.create(
+        Kind::Pod,
+        "default",
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"schedulerName": scheduler, "containers": [
+                {"name": "c", "image": "nginx", "resources": {"requests": {"cpu": cpu, "memory": "1Gi"}}}]}}),
+    );
+    bench.0.run_for(Duration::from_secs(1));
+}
+
+#[test]
+fn a_configuration_is_read_from_its_config_map() {
+    let mut bench = Bench::new();
+    bench.node("a", "4");
+    bench.node("b", "4");
+    pod_of(&mut bench, "first", "default-scheduler", "1");
+    // Nobody serves it yet.
+    pod_of(&mut bench, "packed", "packing", "1");
+    assert_eq!(node_of(&bench, "packed"), "");
+    let packing = "profiles:
+- schedulerName: default-scheduler
+- schedulerName: packing
+  plugins: {score: {disabled: [{name: NodeResourcesBalancedAllocation}]}}
+  pluginConfig: [{name: NodeResourcesFit, args: {scoringStrategy: {type: MostAllocated}}}]
+";
+    configure(&mut bench, packing);
+    bench.0.run_for(Duration::from_secs(2));
+    assert_eq!(
+        told(&bench),
+        "Normal ConfigurationLoaded: kube-scheduler restarted with this configuration; profiles: default-scheduler, packing"
+    );
+    assert_eq!(node_of(&bench, "packed"), node_of(&bench, "first"), "the fuller node is the better");
+    pod_of(&mut bench, "spread", "default-scheduler", "1");
+    assert_ne!(node_of(&bench, "spread"), node_of(&bench, "first"), "the emptier node is the better");
+    let events = bench.0.api().etcd().range(Kind::Event, None);
+    let events = events.filter_map(|(_, object)| Object::downcast::<Event>(object).cloned());
+    let of_packed = events.filter(|event| event.involved_object.name.as_deref() == Some("packed"));
+    let by: Vec<_> = of_packed.filter(|event| event.reason.as_deref() == Some("Scheduled")).collect();
+    assert_eq!(by[0].reporting_component.as_deref(), Some("packing"), "a profile tells of its pods by its own name");
+}
+
+#[test]
+fn a_configuration_that_is_wrong_changes_nothing() {
+    let mut bench = Bench::new();
+    bench.node("a", "4");
+    configure(&mut bench, "profiles: [{schedulerName: packing}]");
+    configure(&mut bench, "profiles: [{schedulerName: other}]\npercentageOfNodesToScore: 200\n");
+    assert_eq!(
+        told(&bench),
+        "Warning InvalidConfiguration: kube-scheduler goes on with the configuration that it has: \
+         percentageOfNodesToScore: Invalid value: 200: not in valid range [0-100]"
+    );
+    // The ConfigMap was deleted in between, so that the defaults hold.
+    pod_of(&mut bench, "p", "default-scheduler", "1");
+    assert_eq!(node_of(&bench, "p"), "a");
+    pod_of(&mut bench, "q", "packing", "1");
+    assert_eq!(node_of(&bench, "q"), "");
+}
+
+#[test]
+fn a_restart_forgets_how_long_pods_were_to_wait() {
+    let mut bench = Bench::new();
+    bench.node("a", "1");
+    pod_of(&mut bench, "large", "default-scheduler", "2");
+    configure(&mut bench, "podInitialBackoffSeconds: 5\npodMaxBackoffSeconds: 7\n");
+    bench.0.run_for(Duration::from_secs(2));
+    let scheduler = bench.0.scheduler().expect("there is a scheduler");
+    let queued = scheduler.queue().iter().next().expect("the pod waits");
+    assert_eq!((queued.attempts, queued.backoff()), (1, Duration::from_secs(5)));
+}

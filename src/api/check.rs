@@ -183,12 +183,12 @@ pub(crate) fn ip(errors: &mut ErrorList, path: &Path, value: &str) -> bool {
     false
 }
 
-/// `GetWarningsForIP`, as far as validation lets odd addresses through.
-pub(crate) fn ip_warning(path: &Path, value: &str) -> Option<String> {
-    let address: IpAddr = value.parse().ok().filter(IpAddr::is_ipv6)?;
-    let canonical = address.to_string();
-    let is_odd = canonical != value;
-    is_odd.then(|| format!("{path}: IPv6 address {value:?} should be in RFC 5952 canonical format ({canonical:?})"))
+/// `GetWarningsForIP` of each address in a list.
+#[inline(never)]
+pub(crate) fn ip_warnings<'a>(warnings: &mut Vec<String>, path: &Path, values: impl IntoIterator<Item = &'a String>) {
+    for (index, value) in values.into_iter().enumerate() {
+        warnings.extend(ip::warnings_for_ip(&path.index(index), value));
+    }
 }
 
 /// `IsValidCIDRForLegacyField` with strict validation.

@@ -184,8 +184,7 @@ pub(super) fn warnings(slice: &EndpointSlice) -> Vec<String> {
     let mut warnings = Vec::new();
     for (index, endpoint) in list(&slice.endpoints).iter().enumerate().filter(|_| slice.address_type == "IPv6") {
         let path = Path::new("endpoints").index(index).child("addresses");
-        let addresses = endpoint.addresses.iter().enumerate();
-        warnings.extend(addresses.filter_map(|(index, address)| check::ip_warning(&path.index(index), address)));
+        check::ip_warnings(&mut warnings, &path, &endpoint.addresses);
     }
     warnings
 }

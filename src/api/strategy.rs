@@ -279,8 +279,8 @@ pub fn stamp(new: &mut Object, old: &Object, now: Time) {
         (Object::PersistentVolume(new), Object::PersistentVolume(old)) => {
             core::persistent_volume::stamp_phase(Arc::make_mut(new), old, now);
         }
-        (Object::Unstructured(new), _) if new.kind == Kind::CertificateSigningRequest => {
-            certificates::stamp(Arc::make_mut(new), now);
+        (Object::Unstructured(new), Object::Unstructured(old)) if new.kind == Kind::CertificateSigningRequest => {
+            certificates::stamp(Arc::make_mut(new), old, now);
         }
         _ => {}
     }
@@ -384,6 +384,8 @@ pub fn warnings(new: &Object, old: Option<&Object>) -> Vec<String> {
             apart(|| apps::deployment::warnings(new, old.and_then(Object::downcast).map(|old| &**old)))
         }
         Object::EndpointSlice(new) => apart(|| discovery::warnings(new)),
+        Object::Endpoints(new) => apart(|| core::endpoints::warnings(new)),
+        Object::NetworkPolicy(new) => apart(|| networking::network_policy::warnings(new)),
         Object::Job(new) => apart(|| batch::job::warnings(new, old.and_then(Object::downcast).map(|old| &**old))),
         Object::Node(new) => apart(|| core::node::warnings(new)),
         Object::PersistentVolume(new) => apart(|| core::persistent_volume::warnings(new)),

@@ -84,6 +84,9 @@ impl Call {
         let target = api.address(&self.path)?;
         let query = Query::of(&self.path);
         let verb = self.verb(&target, &query)?;
+        if verb == Verb::Get {
+            super::read::check_version(query.get("resourceVersion"), api.etcd().revision())?;
+        }
         let actor = if self.client.is_empty() { "unknown" } else { &self.client };
         let object = [target.kind.to_string(), self.object_name(&target)];
         let why = match verb {
@@ -105,15 +108,7 @@ impl Call {
         let body = || Body::Json(self.body.clone());
         match self.method.as_str() {
             "GET" | "HEAD" if is_collection => Ok(Verb::List(list_options(query)?)),
-            "GET" | "HEAD" => {
-                let version = query.get("resourceVersion");
-                if !version.is_empty() && version.parse::<u64>().is_err() {
-                    let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
-                    let why = format!("resourceVersion: Invalid value: {version:?}: {why}");
-                    return Err(Status::new(Reason::Unknown, why));
-                }
-                Ok(Verb::Get)
-            }
+            "GET" | "HEAD" => Ok(Verb::Get),
             "POST" if is_collection != target.subresource.is_some() => {
                 if target.kind.info().namespaced && target.namespace.is_empty() {
                     return Err(Status::method_not_allowed());

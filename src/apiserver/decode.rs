@@ -52,21 +52,31 @@ pub(super) fn patched(
     let refused = |error: &str| {
         let mut whole = value.clone();
         complete(&mut whole);
-        let text = go_json::marshal(&whole);
-        Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text, error)])
+        refused_patch(&whole, error)
     };
     let (said_version, said_kind) = strict::type_meta(value).map_err(Status::bad_request)?;
     if let Some(said) = Kind::from_manifest(said_version, said_kind).filter(|said| *said != kind) {
         return Err(refused(&unknown_conversion(said, kind)));
     }
-    // Go knows versions that are no longer served, and converts them.
-    if !is_old_version(kind, said_version) || said_kind != kind.info().kind {
-        check_type(kind, &kind.api_version(), value)?;
+    let (own_version, own_kind) = (kind.api_version(), kind.info().kind);
+    if (said_version.is_empty() || said_version == own_version) && (said_kind.is_empty() || said_kind == own_kind) {
         return decode(kind, value, validation, warnings, &refused);
+    }
+    // Go knows other versions, and some that are no longer served, and converts them.
+    let is_known = is_old_version(kind, said_version) || OtherVersion::from_manifest(said_version, own_kind).is_some();
+    if !is_known || said_kind != own_kind {
+        let why = format!("no kind {said_kind:?} is registered for version {said_version:?} in scheme {SCHEME:?}");
+        return Err(refused(&why));
     }
     let mut value = value.clone();
     value["apiVersion"] = kind.api_version().into();
     decode(kind, &value, validation, warnings, &refused)
+}
+
+/// What a patch is answered with that makes something of an object that cannot be read.
+pub(super) fn refused_patch(patched: &Value, error: &str) -> Status {
+    let text = go_json::marshal(patched);
+    Status::invalid("", "", "", &vec![FieldError::invalid(&Path::new("patch"), text, error)])
 }
 
 /// Decodes what server-side apply has merged; its fields are known to be those of the kind.
@@ -81,6 +91,14 @@ pub(super) fn merged(kind: Kind, value: Value) -> Result<Object, String> {
         Status::internal(error)
     };
     decode(kind, &value, FieldValidation::Ignore, &mut Vec::new(), &refused).map_err(|_| why.take())
+}
+
+/// Decodes a manifest that reaches a kubelet by another way than the API server; what it has too much is dropped.
+///
+/// # Errors
+/// What cannot be read, in the decoder's words.
+pub fn decode_manifest(kind: Kind, value: Value) -> Result<Object, String> {
+    merged(kind, value)
 }
 
 /// Decodes a value by a schema; what it has too much is refused, told or dropped.

@@ -37,6 +37,8 @@ struct Resource {
     storage: CustomKind,
     /// Whether its definition is being deleted.
     ends: bool,
+    /// The webhook that brings objects from one version into another.
+    webhook: Option<Value>,
 }
 
 impl Resource {
@@ -50,7 +52,7 @@ impl Resource {
         let storage = versions().find(|version| version["storage"] == true).map(kind)?;
         let mut served: Vec<CustomKind> = versions().filter(|version| version["served"] == true).map(kind).collect();
         served.order_by(|a, b| by_maturity(a.info().version, b.info().version));
-        Some(Self { versions: served, storage, ends })
+        Some(Self { versions: served, storage, ends, webhook: super::conversion::webhook(spec) })
     }
 }
 
@@ -165,14 +167,22 @@ impl ApiServer {
     }
 
     /// The object in the version in which it is stored.
-    pub(super) fn in_storage_version(&self, object: Object) -> Object {
+    pub(super) fn in_storage_version(&self, object: Object) -> Result<Object, Status> {
         match object.kind() {
             Kind::Custom(kind) => match self.served.get(kind) {
-                Some(resource) => object.in_version(Kind::Custom(resource.storage)),
-                None => object,
+                Some(resource) => {
+                    self.check_storage(kind, resource.storage)?;
+                    Ok(object.in_version(Kind::Custom(resource.storage)))
+                }
+                None => Ok(object),
             },
-            _ => object,
+            _ => Ok(object),
         }
+    }
+
+    /// How the webhook is reached that converts the objects of a kind, if one does.
+    pub(super) fn conversion_webhook(&self, kind: CustomKind) -> Option<&Value> {
+        self.served.get(kind)?.webhook.as_ref()
     }
 
     /// Marks a definition for deletion; its objects go first.

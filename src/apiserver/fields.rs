@@ -28,6 +28,8 @@ pub const fn selectable_fields(kind: Kind) -> &'static [&'static str] {
         Kind::ReplicaSet | Kind::ReplicationController => &["status.replicas"],
         Kind::Secret => &["type"],
         Kind::Service => &["spec.clusterIP", "spec.type"],
+        Kind::CertificateSigningRequest => &["spec.signerName"],
+        Kind::ResourceSlice => &["spec.driver", "spec.nodeName"],
         Kind::Event => &[
             "involvedObject.kind",
             "involvedObject.namespace",
@@ -67,11 +69,15 @@ pub(super) fn check_label(kind: Kind, field: &str) -> Result<(), Status> {
         | Kind::ReplicationController
         | Kind::Secret
         | Kind::Service
+        | Kind::CertificateSigningRequest
         | Kind::Event => {
             format!("field label not supported: {field}")
         }
         Kind::Job => format!("field label {field:?} not supported for Job"),
         Kind::Custom(_) => format!("field label not supported: {field}"),
+        Kind::ResourceSlice => {
+            format!("field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}")
+        }
         _ => format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
     }))
 }
@@ -104,7 +110,9 @@ pub(super) fn field_value(object: &Object, field: &str) -> Option<String> {
             _ => service.spec.as_ref()?.type_.clone(),
         },
         Object::Event(event) => event_field(event, field),
-        Object::Unstructured(object) if is_selectable(object.kind, field) => {
+        Object::Unstructured(object)
+            if is_selectable(object.kind, field) || selectable_fields(object.kind).contains(&field) =>
+        {
             let (first, rest) = field.split_once('.').map_or((field, None), |(first, rest)| (first, Some(rest)));
             let value = object.fields.get(first)?;
             Some(jsonpath::print(rest.map_or(Some(value), |rest| nested(value, rest))?))

@@ -13,6 +13,7 @@ mod call;
 mod call_of_request;
 mod computed;
 mod continuation;
+mod conversion;
 mod custom;
 mod decode;
 mod definitions;
@@ -20,6 +21,7 @@ mod delete;
 mod event_ttl;
 mod eviction;
 mod fields;
+mod leases;
 mod managed_fields;
 pub mod metrics;
 mod pod;
@@ -41,6 +43,7 @@ use allocator::Allocator;
 #[cfg(feature = "serve")]
 pub(crate) use call::check_integer;
 pub use call::{Call, Caller, media_type};
+pub use decode::decode_manifest;
 #[cfg(feature = "serve")]
 pub(crate) use decode::unrecognized;
 use definitions::Served;
@@ -52,7 +55,7 @@ pub use request::{
     Answer, Body, DeleteOptions, FieldValidation, List, ListOptions, Patch, Propagation, Request, Response, Target,
     User, Verb, VersionMatch, WriteOptions,
 };
-pub use token::legacy_token;
+pub use token::{AUDIENCE as TOKEN_AUDIENCE, KEY as TOKEN_KEY, legacy_token};
 
 /// What every request for Endpoints is warned of since v1.33.
 /// What etcd says to every write once its quota is used up: `ErrNoSpace`.
@@ -167,6 +170,7 @@ impl ApiServer {
         if let Kind::Custom(kind) = target.kind {
             let creates = matches!(verb, Verb::Create { .. });
             self.admit_custom(kind, creates, &mut context.warnings)?;
+            self.check_conversion(&target, &verb)?;
         }
         let response = match (target.subresource, verb) {
             (None, Verb::Create { body, options }) if !target.kind.is_stored() && !target.kind.is_computed() => {
@@ -217,9 +221,15 @@ impl ApiServer {
         {
             self.event_leases.renew(event.key(), now);
         }
+        let is_lease = leases::may_be(target.kind, &target.namespace);
         if self.etcd.revision() > before {
             self.look_after(target.kind, now);
+            // Whoever leads takes its Lease again.
+            if is_lease && self.started_at > 0 {
+                self.take_leases(now);
+            }
         }
+        let response = if is_lease { leases::renew(response, now) } else { response };
         Ok(Answer { response, warnings: context.warnings, created: context.created })
     }
 

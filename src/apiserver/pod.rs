@@ -65,17 +65,16 @@ impl ApiServer {
     ) -> Result<Response, Status> {
         let pod = self.pod(target)?;
         let existing = Object::Pod(pod);
-        let warnings = &mut context.warnings;
         let (mut object, options) = match verb {
             Verb::Get => return Ok(Response::Object(existing)),
             Verb::Update { body, options } => {
-                (decode::object(Kind::Pod, body, options.field_validation, warnings)?, options)
+                (decode::object(Kind::Pod, body, options.field_validation, &mut context.warnings)?, options)
             }
             Verb::Patch { patch: Patch::Apply(config), options } => {
                 return self.apply(context, target, &config, &options);
             }
             Verb::Patch { patch, options } => {
-                (super::write::patched_object(&existing, patch, options.field_validation, warnings)?, options)
+                (super::write::patched_by(context, &existing, patch, options.field_validation)?, options)
             }
             _ => return Err(Status::method_not_allowed()),
         };

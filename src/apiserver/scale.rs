@@ -166,7 +166,11 @@ impl ApiServer {
                 check_name(target, value["metadata"]["name"].as_str())?;
                 (value, options)
             }
-            Verb::Patch { patch, options } => (patch_scale(scale, patch)?, options),
+            Verb::Patch { patch, options } => {
+                let patched = patch_scale(scale, patch)?;
+                read_replicas(&patched).map_err(|why| super::decode::refused_patch(&patched, &why))?;
+                (patched, options)
+            }
             _ => return Err(Status::method_not_allowed()),
         };
         let updated = self.set_scale(context, target, &object, &wanted, &options)?;
@@ -181,19 +185,9 @@ impl ApiServer {
         wanted: &Value,
         options: &WriteOptions,
     ) -> Result<Object, Status> {
-        let replicas = match &wanted["spec"]["replicas"] {
-            Value::Null => 0,
-            value => value.as_i64().and_then(|replicas| i32::try_from(replicas).ok()).ok_or_else(|| {
-                let found = match value {
-                    Value::Number(number) => format!("number {number}"),
-                    other => go_kind(other).to_owned(),
-                };
-                let why = format!(
-                    "json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32"
-                );
-                Status::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {why}"))
-            })?,
-        };
+        let replicas = read_replicas(wanted).map_err(|why| {
+            Status::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {why}"))
+        })?;
         if replicas < 0 {
             let name = target.name.to_string();
             let error = crate::machinery::field::FieldError::invalid(
@@ -214,6 +208,21 @@ impl ApiServer {
             _ => Err(Status::internal("an update answered with something else")),
         }
     }
+}
+
+/// How many a Scale wants, or why that cannot be read.
+fn read_replicas(scale: &Value) -> Result<i32, String> {
+    let value = &scale["spec"]["replicas"];
+    if value.is_null() {
+        return Ok(0);
+    }
+    value.as_i64().and_then(|replicas| i32::try_from(replicas).ok()).ok_or_else(|| {
+        let found = match value {
+            Value::Number(number) => format!("number {number}"),
+            other => go_kind(other).to_owned(),
+        };
+        format!("json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32")
+    })
 }
 
 /// A Scale has no lists, so a strategic merge is a plain one.

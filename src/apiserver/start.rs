@@ -31,6 +31,7 @@ impl ApiServer {
         for object in objects(now, self.has_metrics()) {
             self.write_own(now, &mut random, object, "The API server makes what every cluster has.");
         }
+        self.take_leases(now);
         self.started_at = self.etcd.revision();
     }
 
@@ -41,7 +42,19 @@ impl ApiServer {
     }
 
     /// Stores an object that is valid by construction.
-    pub(super) fn write_own(&mut self, now: Time, random: &mut Random, mut object: Object, why: &'static str) {
+    pub(super) fn write_own(&mut self, now: Time, random: &mut Random, object: Object, why: &'static str) {
+        self.write_as(now, random, object, "kube-apiserver", why);
+    }
+
+    /// The same in the name of a component.
+    pub(super) fn write_as(
+        &mut self,
+        now: Time,
+        random: &mut Random,
+        mut object: Object,
+        actor: &'static str,
+        why: &'static str,
+    ) {
         let metadata = object.metadata_mut();
         metadata.uid = Some(random.uuid());
         metadata.creation_timestamp = Some(now.to_meta());
@@ -49,7 +62,7 @@ impl ApiServer {
             object.metadata_mut().generation = Some(1);
         }
         debug_assert!(strategy::validate(&object).is_empty(), "{:?}", strategy::validate(&object));
-        let mut cause = Cause::new("kube-apiserver", Why::plain(why));
+        let mut cause = Cause::new(actor, Why::plain(why));
         cause.ownership =
             Ownership::Moved(Writer { manager: cause.actor.clone(), subresource: None, left_out: LeftOut::default() });
         let created = self.etcd.create(now, object, cause);

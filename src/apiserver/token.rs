@@ -4,10 +4,10 @@
 //! what they look for. Its signature is no secret's: anybody who can read this program can forge it, which in a cluster
 //! in a browser tab harms nobody.
 
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use serde_json::{Value, json};
 
-use super::authorization::service_account;
+use super::authorization::{is_component, node_identity, service_account};
 use super::{ApiServer, Body, Context, Response, Target, User};
 use crate::api::{Kind, Object, ObjectKey, Resource};
 use crate::etcd::Etcd;
@@ -18,7 +18,9 @@ use crate::machinery::time::Time;
 use crate::machinery::{base64, go_json};
 
 /// Whom a token is for when nobody else is named.
-pub(super) const AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+pub const AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
+/// The name of the key that tokens are signed with, as if there were one.
+pub const KEY: &str = "kubetab";
 /// How long a token lives when nothing is said, in seconds.
 const LIFETIME_SECONDS: i64 = 3600;
 /// `MinTokenAgeSec`: the shortest life that can be asked for.
@@ -45,6 +47,7 @@ impl ApiServer {
             let errors = vec![FieldError::invalid(&at, seconds, detail)];
             return Err(Status::invalid("authentication.k8s.io", "TokenRequest", "", &errors));
         }
+        self.admit_node_token(context.user(), target, &request["spec"]["boundObjectRef"])?;
         let bound = self.bound_object(account, target, &request["spec"]["boundObjectRef"])?;
         let audiences = match request["spec"]["audiences"].as_array() {
             Some(given) if !given.is_empty() => given.clone(),
@@ -70,6 +73,33 @@ impl ApiServer {
         });
         request["status"] = json!({ "token": token, "expirationTimestamp": expires.to_rfc3339() });
         Ok(Response::Value(request))
+    }
+
+    /// A node may only ask for the tokens of its own pods: `admitServiceAccount` of the NodeRestriction plugin.
+    fn admit_node_token(&self, user: &User, target: &Target, bound: &Value) -> Result<(), Status> {
+        let Some(node) = node_identity(user).filter(|_| !is_component(user)) else { return Ok(()) };
+        let refused = |why: &str| Err(Status::forbidden("", "serviceaccounts", &target.name, why));
+        let text = |field: &str| bound[field].as_str().unwrap_or("");
+        if (text("apiVersion"), text("kind")) != ("v1", "Pod") || text("name").is_empty() {
+            return refused("node requested token not bound to a pod");
+        }
+        if text("uid").is_empty() {
+            return refused("node requested token with a pod binding without a uid");
+        }
+        let key = ObjectKey::new(target.namespace.clone(), text("name"));
+        let found = self.etcd.get(Kind::Pod, &key).and_then(Object::downcast::<Pod>);
+        let pod = found.ok_or_else(|| Status::not_found("", "pods", text("name")))?;
+        if pod.uid() != text("uid") {
+            let uid = text("uid");
+            return refused(&format!(
+                "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have \
+                 been deleted and then recreated"
+            ));
+        }
+        if pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) != Some(node) {
+            return refused("node requested token bound to a pod scheduled on a different node");
+        }
+        Ok(())
     }
 
     /// The object whose end is the token's end, as its claim, its name and its uid.
@@ -163,7 +193,7 @@ fn signature(signed: &str) -> String {
 }
 
 fn sign(claims: &Value) -> String {
-    let header = json!({ "alg": "none", "kid": "kubetab" });
+    let header = json!({ "alg": "none", "kid": KEY });
     let signed = format!(
         "{}.{}",
         url_encode(go_json::marshal(&header).as_bytes()),

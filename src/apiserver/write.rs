@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::api::{Kind, Object, ObjectKey, Parts, strategy};
 use crate::etcd::StoreError;
 use crate::machinery::field::{FieldError, Path};
-use crate::machinery::patch;
+use crate::machinery::quote::plain;
 use crate::machinery::status::{Reason, Status};
+use crate::machinery::{patch, strict};
 
 use super::admission::Attributes;
 use super::{
@@ -40,7 +41,8 @@ impl ApiServer {
         let version = object.metadata().resource_version.as_deref().unwrap_or("");
         let has_version = version.parse::<u64>().is_ok_and(|version| version != 0);
         self.name_object(context, &mut object);
-        let attributes = Attributes { old: None, subresource: None, dry_run: options.dry_run, deletes: false };
+        let attributes =
+            Attributes { old: None, subresource: None, dry_run: options.dry_run, deletes: false, connects: None };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
@@ -69,7 +71,7 @@ impl ApiServer {
         self.note_address(context.now, None, Some(&object));
         let created = self
             .etcd
-            .create(context.now, self.in_storage_version(object), context.cause.clone())
+            .create(context.now, self.in_storage_version(object)?, context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;
@@ -136,7 +138,7 @@ impl ApiServer {
         let given = self.given_owners(target, Some(existing), &mut object);
         keep_system_metadata(&mut object, existing);
         let (subresource, dry_run) = (context.subresource, options.dry_run);
-        let attributes = Attributes { old: Some(existing), subresource, dry_run, deletes: false };
+        let attributes = Attributes { old: Some(existing), subresource, dry_run, deletes: false, connects: None };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         strategy::prepare_for_update(&mut object, existing, target.subresource);
         strategy::stamp(&mut object, existing, context.now);
@@ -176,7 +178,7 @@ impl ApiServer {
         self.note_address(context.now, Some(existing), Some(&object));
         let updated = self
             .etcd
-            .update(context.now, existing, self.in_storage_version(object), context.cause.clone())
+            .update(context.now, existing, self.in_storage_version(object)?, context.cause.clone())
             .map_err(|error| store_error(target.kind, &key, &error))?;
         if let Some(allocated) = allocated {
             self.allocator = allocated;
@@ -212,7 +214,7 @@ impl ApiServer {
         if managed_fields::names_owners(&patch) {
             self.show_owners(&mut seen);
         }
-        let mut object = patched_object(&seen, patch, options.field_validation, &mut context.warnings)?;
+        let mut object = patched_by(context, &seen, patch, options.field_validation)?;
         check_same_uid(&existing, &object)?;
         check_name(target, object.metadata().name.as_deref())?;
         check_namespace(target, &mut object)?;
@@ -224,12 +226,57 @@ impl ApiServer {
 /// Whether a patch is written in a version that is not served any more: then somebody manages fields of that version from
 /// now on, and so there is something to store.
 fn says_old_version(kind: Kind, patch: &Patch) -> bool {
-    let (Patch::Merge(patch) | Patch::Strategic(patch)) = patch else { return false };
+    let Patch::Merge(patch) = patch else { return false };
     patch["apiVersion"].as_str().is_some_and(|version| decode::is_old_version(kind, version))
 }
 
+/// What somebody's patch makes of an object.
+pub(super) fn patched_by(
+    context: &mut Context<'_>,
+    existing: &Object,
+    patch: Patch,
+    validation: FieldValidation,
+) -> Result<Object, Status> {
+    match patch {
+        // A component knows the types, and is spared the copy that is only needed to tell what is wrong.
+        Patch::Strategic(merge) if !super::authorization::is_component(&context.user) => {
+            patched_by_map(existing, merge, validation, &mut context.warnings)
+        }
+        patch => patched_object(existing, patch, validation, &mut context.warnings),
+    }
+}
+
+/// A strategic merge patch of a person's. Upstream makes an object of the patched map without going through JSON
+/// (`applyPatchToObject`): what the map says of its kind does not matter, and wrong types are told in other words.
+#[inline(never)]
+fn patched_by_map(
+    existing: &Object,
+    mut merge: Value,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Object, Status> {
+    let given = merge.clone();
+    if let Some(fields) = merge.as_object_mut() {
+        fields.shift_remove("apiVersion");
+        fields.shift_remove("kind");
+    }
+    let result = patched_object(existing, Patch::Strategic(merge.clone()), validation, warnings);
+    result.map_err(|status| told_of_map(existing, merge, &given, status))
+}
+
+/// The refusal of a patched map that fits no object, in the converter's words; any other refusal as it is.
+fn told_of_map(existing: &Object, merge: Value, given: &Value, status: Status) -> Status {
+    const STRICT: &str = "strict decoding error: ";
+    let Some(schema) = existing.kind().schema().filter(|_| status.reason() == Reason::Invalid) else { return status };
+    let Ok(whole) = patched(existing.kind(), existing.to_value(), Patch::Strategic(merge)) else { return status };
+    let unknown = || status.message().find(STRICT).map(|at| status.message()[at..].to_owned());
+    let Some(why) = strict::converter_error(schema, &whole).or_else(unknown) else { return status };
+    let error = FieldError::invalid(&Path::new("patch"), plain(given), why);
+    Status::invalid("", "", "", &vec![error])
+}
+
 /// What a patch makes of an object. Only the part of the object that the patch names goes through JSON.
-pub(super) fn patched_object(
+fn patched_object(
     existing: &Object,
     patch: Patch,
     validation: FieldValidation,
@@ -468,6 +515,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_map_that_fits_no_object_is_told_as_the_converter_does() {
+        let refused = |merge: Value, validation| {
+            let refused = patched_by_map(&pod(), merge, validation, &mut Vec::new());
+            refused.map(|_| ()).map_err(|status| status.message().to_owned())
+        };
+        assert_eq!(
+            refused(json!({ "status": { "phase": 1 } }), FieldValidation::Warn),
+            Err(r#" "" is invalid: patch: Invalid value: "map[status:map[phase:1]]": unrecognized type: string"#
+                .to_owned())
+        );
+        assert_eq!(
+            refused(json!({ "spec": { "nosuch": 1 } }), FieldValidation::Strict),
+            Err(r#" "" is invalid: patch: Invalid value: "map[spec:map[nosuch:1]]": strict decoding error: unknown field "spec.nosuch""#
+                .to_owned())
+        );
+        assert_eq!(refused(json!({ "kind": "Node", "apiVersion": "x" }), FieldValidation::Warn), Ok(()));
     }
 
     #[test]

@@ -420,12 +420,25 @@ impl<'a> Client<'a> {
     /// Records an event in the form of `events.k8s.io/v1`, as the scheduler does: with an `action`, and counted in
     /// series.
     pub fn event_v1<K: Resource>(&mut self, object: &K, event_type: EventType, reason: &str, action: &str, note: &str) {
+        let component = self.identity.component.clone();
+        self.event_v1_from(&component, object, event_type, reason, action, note);
+    }
+
+    /// As [`Self::event_v1`], by a component that calls itself otherwise in events than in its writes.
+    pub fn event_v1_from<K: Resource>(
+        &mut self,
+        component: &str,
+        object: &K,
+        event_type: EventType,
+        reason: &str,
+        action: &str,
+        note: &str,
+    ) {
         let about = crate::client::recorder::reference(object);
-        let Some(write) = self.recorder.record_v1(self.now, self.identity, &about, event_type, reason, action, note)
-        else {
-            return;
-        };
-        self.write_event(write);
+        let identity = Identity { component: Name::from(component), ..self.identity.clone() };
+        if let Some(write) = self.recorder.record_v1(self.now, &identity, &about, event_type, reason, action, note) {
+            self.write_event(write);
+        }
     }
 
     fn write_event(&mut self, write: super::recorder::EventWrite) {

@@ -198,6 +198,21 @@ pub fn is_delayed(class: Option<&StorageClass>) -> bool {
     class.is_some_and(|class| class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"))
 }
 
+/// The CSI driver that took the place of a plugin.
+#[must_use]
+pub fn migrated_driver(provisioner: &str) -> Option<&'static str> {
+    Some(match provisioner {
+        "kubernetes.io/aws-ebs" => "ebs.csi.aws.com",
+        "kubernetes.io/azure-disk" => "disk.csi.azure.com",
+        "kubernetes.io/azure-file" => "file.csi.azure.com",
+        "kubernetes.io/cinder" => "cinder.csi.openstack.org",
+        "kubernetes.io/gce-pd" => "pd.csi.storage.gke.io",
+        "kubernetes.io/portworx-volume" => "pxd.portworx.com",
+        "kubernetes.io/vsphere-volume" => "csi.vsphere.vmware.com",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

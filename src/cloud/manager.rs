@@ -2,27 +2,34 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Service;
+
 use crate::api::Kind;
 use crate::client::{Client, InformerEvent, Informers, Process, Purpose, Token, WatchSpec, WorkQueue, Worker};
 
 use super::provider::{Cloud, CloudConfig};
-use super::service::{RETRY_DELAYS, ServiceController};
-use super::{node, node_lifecycle};
+use super::service::{self, RETRY_DELAYS, ServiceController};
+use super::{node, node_lifecycle, route};
 
 /// How often the addresses of nodes are looked at: `--node-status-update-frequency`.
 const NODE_STATUS_UPDATE_FREQUENCY: Duration = Duration::from_secs(300);
 /// How often the cloud is asked for the machines of nodes that are not ready: `--node-monitor-period`.
 const NODE_MONITOR_PERIOD: Duration = Duration::from_secs(5);
 
+/// How often routes are looked at: `--route-reconciliation-period`.
+const ROUTE_RECONCILIATION_PERIOD: Duration = Duration::from_secs(10);
+
 /// The places of the workers.
 const NODE: usize = 0;
 const NODE_LIFECYCLE: usize = 1;
 const SERVICE: usize = 2;
+const ROUTE: usize = 3;
 
 const fn period(index: usize) -> Option<Duration> {
     match index {
         NODE => Some(NODE_STATUS_UPDATE_FREQUENCY),
         NODE_LIFECYCLE => Some(NODE_MONITOR_PERIOD),
+        ROUTE => Some(ROUTE_RECONCILIATION_PERIOD),
         _ => None,
     }
 }
@@ -33,7 +40,7 @@ pub struct CloudControllerManager {
     cloud: Cloud,
     informers: Informers,
     services: ServiceController,
-    workers: [Worker; 3],
+    workers: [Worker; 4],
 }
 
 impl CloudControllerManager {
@@ -49,6 +56,7 @@ impl CloudControllerManager {
                 Worker::new(NODE, "cloud-node-controller", "node-controller", backoff),
                 Worker::new(NODE_LIFECYCLE, "cloud-node-lifecycle-controller", "node-controller", backoff),
                 Worker::new(SERVICE, "service-controller", "service-controller", RETRY_DELAYS),
+                Worker::new(ROUTE, "route-controller", "route-controller", backoff),
             ],
         }
     }
@@ -86,6 +94,9 @@ impl Process for CloudControllerManager {
 
     fn deliver(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
         self.informers.apply(event);
+        if let (Some(before), Some(after)) = (event.before::<Service>(), event.after::<Service>()) {
+            service::tell_change(before, after, client);
+        }
         if event.kind == Kind::Node {
             self.workers[NODE].handle(event.revision, client, |queue| node::on_event(event, queue));
         }
@@ -101,6 +112,9 @@ impl Process for CloudControllerManager {
             (Purpose::Work, _) => worker.work(client, |key, client| services.sync(key, cloud, listers, client)),
             (Purpose::Due, _) => worker.due(client),
             (Purpose::Tick, NODE) => worker.tick(period(NODE), client, |_, client| node::tick(cloud, listers, client)),
+            (Purpose::Tick, ROUTE) => {
+                worker.tick(period(ROUTE), client, |_, client| route::tick(cloud, listers, client));
+            }
             (Purpose::Tick, _) => {
                 worker.tick(period(index), client, |_, client| node_lifecycle::tick(cloud, listers, client));
             }

@@ -69,7 +69,7 @@ pub(super) fn sync(
 }
 
 /// What the cloud says of a machine, written into its node: `getNodeModifiersFromCloudProvider`.
-fn initialize(node: &mut Node, instance: &Instance, cloud: &Cloud) {
+pub fn initialize(node: &mut Node, instance: &Instance, cloud: &Cloud) {
     let labels = node.metadata.labels.get_or_insert_default();
     let values = [&instance.zone, &cloud.config().region, &instance.instance_type];
     for ((old, stable), value) in LABELS.into_iter().zip(values) {

@@ -104,6 +104,8 @@ pub struct Cloud {
     /// By their names.
     balancers: OrdMap<String, LoadBalancer>,
     last_address: u32,
+    /// The blocks of addresses that are routed to machines, by their nodes.
+    routes: OrdMap<Name, Vec<String>>,
 }
 
 fn numbered(network: [u8; 2], number: u32) -> String {
@@ -152,6 +154,17 @@ impl Cloud {
             Some(id) => self.instances.values().find(|instance| instance.provider_id() == id),
             None => self.instances.get(node.name()),
         }
+    }
+
+    /// From now on these blocks of addresses are routed to these nodes, and no others.
+    pub(super) fn set_routes<'a>(&mut self, routes: impl Iterator<Item = (&'a str, &'a [String])>) {
+        self.routes = routes.map(|(node, blocks)| (Name::from(node), blocks.to_vec())).collect();
+    }
+
+    /// The blocks of addresses that are routed to a node.
+    #[must_use]
+    pub fn routes(&self, node: &str) -> &[String] {
+        self.routes.get(node).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The load balancer of a Service.

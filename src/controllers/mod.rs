@@ -3,6 +3,7 @@
 //! Follows `kubernetes/cmd/kube-controller-manager`: one process, shared caches, and for each controller a queue, a
 //! name and a rate-limited client of its own.
 
+mod certificates;
 mod claim;
 mod cluster_role_aggregation;
 mod cron_job;
@@ -18,6 +19,7 @@ mod horizontal_pod_autoscaler;
 mod job;
 mod manager;
 mod namespace;
+mod node_ipam;
 mod node_lifecycle;
 pub mod pod_control;
 mod pod_gc;
@@ -36,10 +38,11 @@ mod volume;
 
 use crate::client::Controller;
 
+pub use certificates::{ApprovingController, CleanerController, SigningController};
 pub use claim::claim;
 pub use cluster_role_aggregation::ClusterRoleAggregationController;
 pub use cron_job::CronJobController;
-pub use daemon::DaemonSetController;
+pub use daemon::{DaemonSetController, daemon_pod_for};
 pub use deployment::DeploymentController;
 pub use disruption::DisruptionController;
 pub use endpoint_slice::EndpointSliceController;
@@ -50,6 +53,7 @@ pub use horizontal_pod_autoscaler::HorizontalPodAutoscalerController;
 pub use job::{JobController, JobOrphanController};
 pub use manager::ControllerManager;
 pub use namespace::NamespaceController;
+pub use node_ipam::NodeIpamController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
@@ -70,7 +74,7 @@ pub use volume::{
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
-    vec![
+    let mut all: Vec<Box<dyn Controller + Send + Sync>> = vec![
         Box::new(ServiceAccountController),
         Box::new(ClusterRoleAggregationController),
         Box::new(ReplicaSetController::new()),
@@ -105,5 +109,11 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<HorizontalPodAutoscalerController>::default(),
         Box::new(TokensController),
         Box::new(ValidatingPolicyStatusController),
-    ]
+        Box::new(ApprovingController),
+        Box::new(CleanerController),
+    ];
+    for signer in SigningController::all() {
+        all.push(Box::new(signer));
+    }
+    all
 }

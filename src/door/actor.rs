@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use serde_json::{Map, Value};
+
 use crate::apiserver::Target;
+use crate::apiserver::address::Query;
 use crate::machinery::shell::NetworkAnswer;
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
@@ -138,7 +141,11 @@ impl Door {
         let admitted = self.work(move |actor| {
             let cluster = actor.session.cluster();
             let caller = authentication::caller(&request, cluster)?;
-            cluster.api().authorize(&authentication::user(caller.as_ref()), "create", &target)
+            let user = authentication::user(caller.as_ref());
+            cluster.api().authorize(&user, "create", &target)?;
+            let options = connection_options(&Query::of(&request.path));
+            // A stream has no place for warnings.
+            cluster.api().admit_connection(cluster.now(), &user, &target, options).map(|_| ())
         });
         admitted.await.unwrap_or_else(|| Err(ended()))
     }
@@ -172,6 +179,27 @@ impl Door {
         let begun = self.work(move |actor| actor.pod_request(&request)).await.unwrap_or_else(|| Err(ended()))?;
         begun.await.map_err(|_| ended())
     }
+}
+
+/// What a client wants of a connection, as an object.
+fn connection_options(query: &Query) -> Value {
+    let mut options = Map::new();
+    for name in ["stdin", "stdout", "stderr", "tty"] {
+        if query.is_on(name) {
+            options.insert(name.to_owned(), true.into());
+        }
+    }
+    if query.has("container") {
+        options.insert("container".to_owned(), query.get("container").into());
+    }
+    if query.has("command") {
+        options.insert("command".to_owned(), query.all("command").collect());
+    }
+    let ports: Value = query.all("ports").filter_map(|port| port.parse::<i64>().ok()).collect();
+    if ports.as_array().is_some_and(|ports| !ports.is_empty()) {
+        options.insert("ports".to_owned(), ports);
+    }
+    options.into()
 }
 
 fn ended() -> Status {

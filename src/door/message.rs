@@ -26,6 +26,8 @@ pub struct HttpRequest {
     pub user_agent: String,
     /// The token of an `Authorization: Bearer` header; empty without one.
     pub token: String,
+    /// The `If-None-Match` header: the hashes of what the client has.
+    pub if_none_match: String,
     /// Whom the client wants to be.
     pub impersonation: Impersonation,
     /// The body.
@@ -65,6 +67,8 @@ pub struct Reply {
     pub content_type: Cow<'static, str>,
     /// What the `Warning` headers say.
     pub warnings: Vec<String>,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub content: Content,
 }
@@ -73,7 +77,13 @@ impl Reply {
     /// Plain text.
     pub(super) fn text(code: u16, text: impl Into<Bytes>) -> Self {
         let content = Content::Whole(text.into());
-        Self { code, content_type: "text/plain; charset=utf-8".into(), warnings: Vec::new(), content }
+        Self {
+            code,
+            content_type: "text/plain; charset=utf-8".into(),
+            warnings: Vec::new(),
+            headers: Vec::new(),
+            content,
+        }
     }
 
     /// A value in the format that was agreed on.
@@ -83,12 +93,18 @@ impl Reply {
             return Self::refusal(&Status::new(Reason::NotAcceptable, message), &format.without_protobuf());
         }
         let content = Content::Whole(format.encode(value));
-        Self { code, content_type: format.content_type().into(), warnings: Vec::new(), content }
+        Self { code, content_type: format.content_type().into(), warnings: Vec::new(), headers: Vec::new(), content }
     }
 
     /// A stream of watch events.
     pub(super) fn stream(content_type: &'static str, receiver: mpsc::Receiver<Bytes>) -> Self {
-        Self { code: 200, content_type: content_type.into(), warnings: Vec::new(), content: Content::Stream(receiver) }
+        Self {
+            code: 200,
+            content_type: content_type.into(),
+            warnings: Vec::new(),
+            headers: Vec::new(),
+            content: Content::Stream(receiver),
+        }
     }
 
     /// A refusal.

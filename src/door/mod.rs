@@ -12,6 +12,7 @@ mod actor;
 mod authentication;
 mod discovery;
 mod health;
+mod keep;
 mod logs;
 mod message;
 mod metrics;

@@ -6,6 +6,7 @@
 
 mod custom;
 mod enums;
+mod gnostic;
 mod schemas;
 
 use std::sync::LazyLock;
@@ -16,6 +17,7 @@ use crate::api::{Kind, Subresource};
 use crate::apiserver::ApiServer;
 
 use super::discovery::GroupVersion;
+use super::keep::fingerprint;
 use super::route::VERSION;
 
 /// The documents, one a group and version, as text, each with the hash that is part of its address.
@@ -41,7 +43,7 @@ impl Document {
             "components": { "schemas": schemas },
         });
         let text = value.to_string();
-        Self { path: own.path(), hash: fingerprint(&text), text }
+        Self { path: own.path(), hash: fingerprint(text.as_bytes()), text }
     }
 }
 
@@ -132,29 +134,21 @@ pub(super) fn index(api: &ApiServer) -> Value {
     json!({ "paths": documents.collect::<Map<_, _>>() })
 }
 
-/// FNV-1a, 64 bits.
-fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// The document of `api/v1` or `apis/apps/v1`, as JSON, if there is one.
-pub(super) fn v3(path: &str, api: &ApiServer) -> Option<String> {
-    let built_in = DOCUMENTS.iter().find(|document| document.path == path).map(|document| document.text.clone());
-    built_in.or_else(|| {
+/// The document of `api/v1` or `apis/apps/v1`, as JSON, with its hash, if there is one.
+pub(super) fn v3(path: &str, api: &ApiServer) -> Option<(String, u64)> {
+    let built_in = DOCUMENTS.iter().find(|document| document.path == path);
+    built_in.map(|document| (document.text.clone(), document.hash)).or_else(|| {
         let mut custom = custom::documents(api).into_iter();
-        custom.find(|document| document.path == path).map(|document| document.text)
+        custom.find(|document| document.path == path).map(|document| (document.text, document.hash))
     })
 }
 
-/// The older form in Protobuf, as client-go asks for it: what the document is, and that it tells of nothing. From that
-/// kubectl learns that a kind is unknown here, and says so itself.
+/// The older form in Protobuf, as client-go asks for it.
+static V2_PROTOBUF: LazyLock<Vec<u8>> = LazyLock::new(|| gnostic::document(&v2()));
+
+/// All in one, in the older form, as Protobuf.
 pub(super) fn v2_protobuf() -> Vec<u8> {
-    let field = |number: u8, bytes: &[u8]| {
-        let length = u8::try_from(bytes.len()).unwrap_or(0);
-        [&[number << 3 | 2, length], bytes].concat()
-    };
-    let information = [field(1, b"Kubernetes"), field(2, VERSION.as_bytes())].concat();
-    [field(1, b"2.0"), field(2, &information), field(8, b"")].concat()
+    V2_PROTOBUF.clone()
 }
 
 /// All in one, in the older form.

@@ -33,7 +33,7 @@ pub(super) fn read(body: &[u8]) -> Option<Value> {
     Some(value)
 }
 
-pub(super) use write::write;
+pub(super) use write::{bytes as put_bytes, number as put_number, write};
 
 /// The value of a field on the wire.
 enum Wire<'a> {

@@ -98,7 +98,13 @@ impl Passage {
                 };
                 let content_type = header("content-type").cloned().unwrap_or_else(|| "text/plain".to_owned());
                 let content = Content::Whole(answer.body.into());
-                Ok(Reply { code: answer.status, content_type: content_type.into(), warnings: Vec::new(), content })
+                Ok(Reply {
+                    code: answer.status,
+                    content_type: content_type.into(),
+                    warnings: Vec::new(),
+                    headers: Vec::new(),
+                    content,
+                })
             }
             PodAnswer::Answered(NetworkAnswer::Refused { address }) => {
                 Err(unreachable(&address, port, "connection refused"))

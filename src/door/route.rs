@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 use crate::api::table;
 use crate::api::{Kind, Object, Subresource};
 use crate::apiserver::address::{self, Query, unknown_address};
-use crate::apiserver::{self, ApiServer, Call, Caller, Response, Target, User};
+use crate::apiserver::{self, ApiServer, Call, Caller, ListOptions, Response, Target, User, Verb};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::session::Session;
-use crate::sim::Cluster;
+use crate::sim::{API_SERVER, API_SERVER_PORT, Cluster};
 
 use super::logs::Follow;
 use super::message::{HttpRequest, Reply};
 use super::negotiate::{self, Format, Shape};
 use super::talk::Talk;
 use super::watch::Watch;
-use super::{actions, authentication, discovery, health, logs, openapi, order, proxy};
+use super::{actions, authentication, discovery, health, keep, logs, openapi, order, proxy};
 
 /// The version that is simulated.
 pub(super) const VERSION: &str = "v1.36.2";
@@ -65,9 +65,11 @@ impl From<Reply> for Answer {
 /// Answers a request.
 pub(super) fn answer(session: &mut Session, request: &HttpRequest) -> Answer {
     let query = Query::of(&request.path);
-    if request.address() == "/openapi/v2" && request.accept.contains(OPENAPI_V2_PROTOBUF) {
-        return Reply { content_type: OPENAPI_V2_PROTOBUF_SENT.into(), ..Reply::text(200, openapi::v2_protobuf()) }
-            .into();
+    let wants_protobuf =
+        [OPENAPI_V2_PROTOBUF, OPENAPI_V2_PROTOBUF_SENT].iter().any(|name| request.accept.contains(name));
+    if request.address() == "/openapi/v2" && wants_protobuf {
+        let document = Reply::text(200, openapi::v2_protobuf());
+        return keep::keep(request, Reply { content_type: OPENAPI_V2_PROTOBUF_SENT.into(), ..document }).into();
     }
     let format = match Format::agree(request, &query) {
         Ok(format) => format,
@@ -120,8 +122,14 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
         }
         ("GET", ["kubetab", "v1", "session"]) => return Ok(actions::log(session).into()),
         ("GET" | "HEAD", ["openapi", "v3", path @ ..]) if !path.is_empty() => {
-            let text = openapi::v3(&path.join("/"), session.cluster().api()).ok_or_else(unknown_address)?;
-            return Ok(Reply { content_type: "application/json".into(), ..Reply::text(200, text) }.into());
+            let found = openapi::v3(&path.join("/"), session.cluster().api());
+            let (text, hash) = found.ok_or_else(unknown_address)?;
+            let reply = Reply { content_type: "application/json".into(), ..Reply::text(200, text) };
+            return Ok(keep::keep_by_hash(request, query, hash, reply).into());
+        }
+        ("GET" | "HEAD", ["openid", "v1", "jwks"]) => {
+            let reply = Reply::value(200, &keep::keys(apiserver::TOKEN_KEY), &format.whole());
+            return Ok(Reply { content_type: "application/jwk-set+json".into(), ..reply }.into());
         }
         ("GET" | "HEAD", parts) => {
             if let Some((mut value, format)) = about(session.cluster().api(), parts, format) {
@@ -131,7 +139,9 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
                     }
                     discovery::without_metrics(&mut value);
                 }
-                return Ok(Reply::value(200, &value, &format).into());
+                let reply = Reply::value(200, &value, &format);
+                let is_kept = parts.first() == Some(&"openapi") || format.shape == Shape::Discovery;
+                return Ok(if is_kept { keep::keep(request, reply) } else { reply }.into());
             }
         }
         _ => {}
@@ -163,6 +173,9 @@ fn about(api: &ApiServer, parts: &[&str], format: Format) -> Option<(Value, Form
         ["api", version] => discovery::resources("", version, &[])?,
         ["apis", group] => discovery::group(group, &custom())?,
         ["apis", group, version] => discovery::resources(group, version, &custom())?,
+        [".well-known", "openid-configuration"] => {
+            keep::issuer(apiserver::TOKEN_AUDIENCE, &format!("{API_SERVER}:{API_SERVER_PORT}"))
+        }
         ["openapi", "v2"] => openapi::v2(),
         ["openapi", "v3"] => openapi::index(api),
         _ => return None,
@@ -274,6 +287,8 @@ fn watch(session: &Session, user: &User, target: Target, query: &Query, format: 
     if target.kind.is_computed() {
         return Err(Status::method_not_allowed());
     }
+    // What could not be listed cannot be watched.
+    session.cluster().api().check_conversion(&target, &Verb::List(ListOptions::default()))?;
     let (watch, receiver) = Watch::open(session.cluster(), target, query, format)?;
     Ok(Answer::Stream(Reply::stream(format.whole().content_type(), receiver), Stream::Watch(Box::new(watch))))
 }

@@ -76,6 +76,7 @@ async fn answer(door: &Door, mut request: Request<Incoming>) -> Response<Content
         content_type: text(&head.headers, &header::CONTENT_TYPE),
         user_agent: text(&head.headers, &header::USER_AGENT),
         token: token(&head.headers),
+        if_none_match: text(&head.headers, &header::IF_NONE_MATCH),
         impersonation: impersonation(&head.headers),
         body: Bytes::new(),
     };
@@ -161,6 +162,11 @@ fn respond(reply: Reply) -> Response<Content> {
         headers.insert(header::CONTENT_TYPE, value);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    for (name, value) in &reply.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
     for warning in &reply.warnings {
         // What cannot stand in a header is not said.
         if let Ok(value) = HeaderValue::from_bytes(warning_header(warning).as_bytes()) {

@@ -19,6 +19,7 @@ use super::builder::{self, Info, Query};
 use super::cli::{Cli, DryRun, Step};
 use super::failure::Failure;
 use super::printer::Printer;
+use super::prune;
 use super::server_side;
 use crate::machinery::yaml;
 
@@ -168,7 +169,7 @@ pub(super) fn remember_applied(modified: &mut Value) {
 }
 
 /// What the annotation holds of a manifest.
-fn applied_text(manifest: &Value) -> String {
+pub(super) fn applied_text(manifest: &Value) -> String {
     let mut text = sorted(manifest).to_string();
     text.push('\n');
     text
@@ -224,18 +225,22 @@ pub(super) fn run(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
     let dry_run = cli.dry_run()?;
     let on_server = cli.flags().is("server-side", false);
     server_side::check_flags(cli, dry_run)?;
+    prune::check_flags(cli)?;
     let query = Query { latest: false, validate: true, ..Query::new(&[]) };
     let found = builder::find(cli, query)?;
     if found.infos.is_empty() {
         return Err(Failure::message("no objects passed to apply"));
     }
     let mut applied = Vec::new();
+    let mut visited = prune::Visited::default();
     let result = found.each(cli, |cli, info| {
+        let namespace = info.namespace.clone();
         let (operation, object) = if on_server {
             server_side::apply(cli, info, validation)?
         } else {
             apply_info(cli, info, validation, dry_run)?
         };
+        visited.add(&namespace, &object);
         if prints_objects(cli) {
             applied.push(object);
             return Ok(());
@@ -249,7 +254,11 @@ pub(super) fn run(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
         };
         Printer::of(cli, "")?.print(cli, &object)?;
     }
-    result.map(|()| Step::Done)
+    result?;
+    if cli.flags().is("prune", false) {
+        prune::run(cli, &visited)?;
+    }
+    Ok(Step::Done)
 }
 
 /// Whether the objects themselves are printed, all together at the end: `shouldPrintObject`.

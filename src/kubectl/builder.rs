@@ -2,6 +2,7 @@
 //!
 //! Follows `Builder` of `k8s.io/cli-runtime/pkg/resource`: files, `TYPE NAME…`, `TYPE/NAME …`, selectors, `--all`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -13,6 +14,7 @@ use super::{manifest, resource};
 use crate::api::table::IncludeObject;
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{ListOptions, Response, Target, Verb};
+use crate::machinery::labels::Selector;
 
 /// An object that a command is about.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +46,11 @@ impl Info {
     /// `deployment.apps/web`.
     pub(super) fn printed(&self) -> String {
         format!("{}/{}", resource::printed(self.kind), self.name)
+    }
+
+    /// Its key.
+    pub(super) fn key(&self) -> ObjectKey {
+        ObjectKey::new(self.namespace.as_str(), self.name.as_str())
     }
 
     /// Its address.
@@ -309,8 +316,19 @@ fn by_name(cli: &mut Cli<'_>, pairs: &[(Kind, String)], query: Query<'_>) -> Res
     Ok(found)
 }
 
+fn labels_of(object: &Value) -> BTreeMap<String, String> {
+    let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+    labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or("").to_owned())).collect()
+}
+
 fn from_files(cli: &mut Cli<'_>, query: Query<'_>) -> Result<Found, Failure> {
     let mut infos = manifest::read(cli, query);
+    let labels = if query.selects { cli.flags().text("selector") } else { "" };
+    if !labels.is_empty() {
+        // What files hold is chosen here: `FilterByLabelSelector`.
+        let selector = Selector::parse(labels).map_err(Failure::Message)?;
+        infos.retain(|info| info.as_ref().map_or(true, |info| selector.matches(&labels_of(&info.object))));
+    }
     if query.latest {
         for info in &mut infos {
             if let Ok(known) = info {

@@ -6,7 +6,9 @@ use super::api::Api;
 use super::command::Parsed;
 use super::failure::Failure;
 use super::flags::Flags;
-use super::{copy, delete, drain, events, exec, get, logs, replace, rollout_status, wait};
+use super::{
+    attach, copy, delete, drain, edit, events, exec, explain, forward, get, logs, replace, rollout_status, wait,
+};
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{
     Body, DeleteOptions, FieldValidation, ListOptions, Patch, Request, Response, Target, User, Verb, WriteOptions,
@@ -24,12 +26,25 @@ pub struct Config {
     pub namespace: String,
     /// Where the kubeconfig is written to when it changes; empty where it cannot change.
     pub file: String,
+    /// The editor, as it is called in a shell.
+    pub editor: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { namespace: "default".to_owned(), file: String::new() }
+        Self { namespace: "default".to_owned(), file: String::new(), editor: "vi".to_owned() }
     }
+}
+
+/// A file that may have to come from far away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// It is here.
+    Here(Vec<u8>),
+    /// It was asked for, and is on its way.
+    Coming,
+    /// There is none.
+    Absent,
 }
 
 /// The files that commands read.
@@ -48,6 +63,14 @@ pub trait Files {
     /// # Errors
     /// As the operating system says it.
     fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), String>;
+
+    /// A large file that not every host has at hand.
+    fn fetch(&mut self, path: &str) -> Fetched {
+        self.read(path).map_or(Fetched::Absent, Fetched::Here)
+    }
+
+    /// Removes a file, if it is there.
+    fn remove(&mut self, _path: &str) {}
 }
 
 /// How far a command came.
@@ -62,10 +85,14 @@ pub(super) enum Step {
 /// A command that waits. It is polled as time passes and looks at what has changed.
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
+    Attachment(attach::Attachment),
     Deletion(delete::Deletion),
     Copy(copy::Copy),
     Drain(drain::Drain),
+    Edit(edit::Edit),
     Events(events::Events),
+    Explain(explain::Explain),
+    Forward(forward::Forward),
     Logs(logs::Logs),
     Replacement(replace::Replacement),
     Rollout(rollout_status::Rollout),
@@ -77,9 +104,13 @@ pub(super) enum Waiting {
 impl Waiting {
     pub(super) fn poll(self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
         match self {
+            Self::Attachment(waiting) => waiting.poll(cli),
             Self::Deletion(waiting) => waiting.poll(cli),
             Self::Copy(waiting) => waiting.poll(cli),
             Self::Drain(waiting) => waiting.poll(cli),
+            Self::Edit(waiting) => waiting.poll(cli),
+            Self::Explain(waiting) => waiting.poll(cli),
+            Self::Forward(waiting) => waiting.poll(cli),
             Self::Events(waiting) => waiting.poll(cli),
             Self::Logs(waiting) => waiting.poll(cli),
             Self::Replacement(waiting) => waiting.poll(cli),
@@ -123,6 +154,9 @@ pub(super) struct Cli<'a> {
     warned: Vec<String>,
     /// What was typed since the last poll.
     pub typed: Vec<StreamInput>,
+    /// A program that is to be run, and the exit code of the one that was.
+    pub run: Option<Vec<String>>,
+    pub status: Option<i32>,
     /// What was written to standard output last.
     pub out: String,
     /// What was written before that, where, and in which order.
@@ -147,6 +181,8 @@ impl<'a> Cli<'a> {
             files,
             warned: Vec::new(),
             typed: Vec::new(),
+            run: None,
+            status: None,
             out: String::new(),
             written: Vec::new(),
         }

@@ -106,6 +106,11 @@ pub(super) fn flag_names(command: &Command) -> impl Iterator<Item = &'static str
     command.all_flags().into_iter().map(|flag| flag.name)
 }
 
+/// Whether a flag of a command takes the next word as its value.
+pub(super) fn takes_value(command: &Command, name: &str) -> bool {
+    command.all_flags().iter().any(|flag| flag.name == name && flag.implied.is_none())
+}
+
 /// Where the first word stands that is neither a flag nor a flag's value.
 fn first_argument(words: &[String], known: &[Flag]) -> Option<usize> {
     let mut skip = false;

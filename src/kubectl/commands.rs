@@ -1,97 +1,23 @@
 //! The commands with their flags.
 
+mod below;
+mod generators;
+mod groups;
+
 use super::command::Command;
 use super::flags::Flag;
 use super::{
-    apply, auth, autoscale, certificate, config, copy, create, debug, delete, describe, diff, discovery, drain,
-    environment, events, exec, explain, expose, generate, generate_access, generate_ingress, generate_jobs,
-    generate_policy, generate_secrets, get, help, history, kustomize, label, logs, patch, reconcile, replace, rollout,
-    rollout_status, scale, set, taint, top, wait,
+    apply, attach, auth, autoscale, certificate, config, copy, create, debug, delete, describe, diff, discovery, drain,
+    edit, events, exec, explain, expose, forward, generate, get, help, kustomize, label, logs, patch, reconcile,
+    replace, rollout, scale, set, taint, top, wait,
 };
-
-/// The flags of every command that mean something here, and those that are taken without meaning.
-pub(super) const GLOBAL: &[Flag] = &[
-    Flag::text("namespace").short('n'),
-    Flag::text("context"),
-    Flag::text("cluster"),
-    Flag::text("kubeconfig"),
-    Flag::text("request-timeout"),
-    Flag::text("server").short('s'),
-    Flag::integer("v").implied("0"),
-    Flag::switch("warnings-as-errors"),
-    Flag::text("as"),
-    Flag::text("as-uid"),
-    Flag::text("as-group"),
-    Flag::switch("help").short('h'),
-];
-
-const TALK: &[Flag] = &[
-    Flag::text("container").short('c'),
-    Flag::duration("pod-running-timeout"),
-    Flag::switch("quiet").short('q'),
-    Flag::switch("stdin").short('i'),
-    Flag::switch("tty").short('t'),
-];
-const FILENAME: &[Flag] =
-    &[Flag::texts("filename").short('f'), Flag::text("kustomize").short('k'), Flag::switch("recursive").short('R')];
-const PRINT: &[Flag] = &[
-    Flag::text("output").short('o'),
-    Flag::text("template"),
-    Flag::switch("show-managed-fields"),
-    Flag::switch("allow-missing-template-keys"),
-];
-const DRY_RUN: &[Flag] = &[Flag::text("dry-run").implied("unchanged")];
-const MANAGER: &[Flag] = &[Flag::text("field-manager")];
-const VALIDATE: &[Flag] = &[Flag::text("validate").implied("strict")];
-const SELECTOR: &[Flag] = &[Flag::text("selector").short('l')];
-const FIELD_SELECTOR: &[Flag] = &[Flag::text("field-selector")];
-const ALL: &[Flag] = &[Flag::switch("all")];
-const ALL_NAMESPACES: &[Flag] = &[Flag::switch("all-namespaces").short('A')];
-const SUBRESOURCE: &[Flag] = &[Flag::text("subresource")];
-const CREATE: &[&[Flag]] = &[PRINT, DRY_RUN, MANAGER, VALIDATE, &[Flag::switch("save-config")]];
-const WAIT_FOR_DELETION: &[Flag] = &[
-    Flag::text("cascade").implied("background"),
-    Flag::switch("force"),
-    Flag::integer("grace-period"),
-    Flag::duration("timeout"),
-    Flag::switch("wait"),
-];
-const LABEL: &[&[Flag]] = &[
-    FILENAME,
-    PRINT,
-    DRY_RUN,
-    MANAGER,
-    SELECTOR,
-    FIELD_SELECTOR,
-    ALL,
-    ALL_NAMESPACES,
-    &[Flag::switch("overwrite"), Flag::switch("list"), Flag::switch("local"), Flag::text("resource-version")],
-];
-const ROLE: &[Flag] =
-    &[Flag::texts("verb"), Flag::texts("resource"), Flag::texts("resource-name"), Flag::switch("save-config")];
-const SUBJECTS: &[Flag] = &[
-    Flag::text("clusterrole"),
-    Flag::texts("user"),
-    Flag::texts("group"),
-    Flag::texts("serviceaccount"),
-    Flag::switch("save-config"),
-];
-const LOCAL: &[Flag] = &[Flag::switch("local")];
-const SET: &[&[Flag]] = &[FILENAME, PRINT, DRY_RUN, MANAGER, SELECTOR, ALL, LOCAL];
-const ROLLOUT: &[&[Flag]] = &[FILENAME, PRINT, MANAGER, SELECTOR, DRY_RUN];
-const DRAIN: &[Flag] = &[
-    Flag::switch("force"),
-    Flag::switch("ignore-daemonsets"),
-    Flag::switch("ignore-errors"),
-    Flag::switch("delete-emptydir-data"),
-    Flag::switch("delete-local-data"),
-    Flag::integer("grace-period"),
-    Flag::duration("timeout"),
-    Flag::text("pod-selector"),
-    Flag::switch("disable-eviction"),
-    Flag::integer("skip-wait-for-delete-timeout"),
-    Flag::text("chunk-size"),
-];
+use below::{CONFIG_COMMANDS, ROLLOUT_COMMANDS, SET_COMMANDS};
+use generators::CREATE_COMMANDS;
+pub(super) use groups::GLOBAL;
+use groups::{
+    ALL, ALL_NAMESPACES, DRAIN, DRY_RUN, EDIT, FIELD_SELECTOR, FILENAME, LABEL, LOCAL, MANAGER, PRINT, PRUNE, SELECTOR,
+    SUBRESOURCE, TALK, VALIDATE, WAIT_FOR_DELETION,
+};
 
 /// kubectl itself.
 pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&[
@@ -107,9 +33,16 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             ALL,
             SUBRESOURCE,
             WAIT_FOR_DELETION,
-            &[Flag::switch("server-side"), Flag::switch("force-conflicts"), Flag::switch("overwrite")],
+            PRUNE,
+            &[
+                Flag::switch("server-side"),
+                Flag::switch("force-conflicts"),
+                Flag::switch("overwrite"),
+                Flag::switch("openapi-patch"),
+            ],
         ])
         .commands(&[
+            Command::new("edit-last-applied", edit::last_applied).flags(EDIT),
             Command::new("view-last-applied", apply::view_last_applied).flags(&[
                 FILENAME,
                 SELECTOR,
@@ -128,12 +61,13 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         Flag::text("sort-by"),
         Flag::text("api-group"),
         Flag::switch("namespaced"),
+        Flag::switch("cached"),
         Flag::texts("verbs"),
         Flag::texts("categories"),
         Flag::switch("no-headers"),
     ]]),
     Command::new("api-versions", discovery::versions),
-    Command::new("attach", exec::attach).flags(&[TALK]),
+    Command::new("attach", attach::attach).flags(&[TALK]),
     Command::new("auth", auth::help).commands(&[
         Command::new("can-i", auth::can_i).flags(&[
             ALL_NAMESPACES,
@@ -169,20 +103,13 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
     ]),
     Command::new("cluster-info", discovery::cluster_info),
     Command::new("completion", help::completion),
-    Command::new("config", config::help).commands(&[
-        Command::new("current-context", config::current_context),
-        Command::new("delete-context", config::delete_context),
-        Command::new("get-clusters", config::get_clusters),
-        Command::new("get-contexts", config::get_contexts)
-            .flags(&[&[Flag::text("output").short('o'), Flag::switch("no-headers")]]),
-        Command::new("get-users", config::get_users),
-        Command::new("rename-context", config::rename_context),
-        Command::new("set-context", config::set_context).flags(&[&[Flag::switch("current"), Flag::text("user")]]),
-        Command::new("use-context", config::use_context).aliases(&["use"]),
-        Command::new("view", config::view).flags(&[PRINT, &[Flag::switch("minify"), Flag::switch("raw")]]),
-    ]),
+    Command::new("config", config::help).commands(CONFIG_COMMANDS),
     Command::new("cordon", drain::cordon).flags(&[SELECTOR, DRY_RUN]),
-    Command::new("cp", copy::run).flags(&[&[Flag::text("container").short('c')]]),
+    Command::new("cp", copy::run).flags(&[&[
+        Flag::text("container").short('c'),
+        Flag::switch("no-preserve"),
+        Flag::integer("retries"),
+    ]]),
     Command::new("create", create::run)
         .flags(&[
             FILENAME,
@@ -191,165 +118,27 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             MANAGER,
             VALIDATE,
             SELECTOR,
-            &[Flag::text("raw"), Flag::switch("save-config")],
+            &[
+                Flag::text("raw"),
+                Flag::switch("save-config"),
+                Flag::switch("edit"),
+                Flag::switch("windows-line-endings"),
+            ],
         ])
-        .commands(&[
-            Command::new("clusterrole", generate_access::cluster_role).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                ROLE,
-                &[Flag::texts("non-resource-url"), Flag::texts("aggregation-rule")],
-            ]),
-            Command::new("clusterrolebinding", generate_access::cluster_role_binding)
-                .flags(&[PRINT, DRY_RUN, MANAGER, VALIDATE, SUBJECTS]),
-            Command::new("configmap", generate_secrets::config_map).aliases(&["cm"]).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                &[
-                    Flag::text("from-literal"),
-                    Flag::text("from-file"),
-                    Flag::text("from-env-file"),
-                    Flag::switch("append-hash"),
-                    Flag::switch("save-config"),
-                ],
-            ]),
-            Command::new("deployment", generate::deployment).aliases(&["deploy"]).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                &[
-                    Flag::texts("image"),
-                    Flag::integer("port"),
-                    Flag::integer("replicas").short('r'),
-                    Flag::switch("save-config"),
-                ],
-            ]),
-            Command::new("cronjob", generate_jobs::cron_job).aliases(&["cj"]).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                &[Flag::text("image"), Flag::text("schedule"), Flag::text("restart"), Flag::switch("save-config")],
-            ]),
-            Command::new("job", generate_jobs::job).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                &[Flag::text("image"), Flag::text("from"), Flag::switch("save-config")],
-            ]),
-            Command::new("namespace", generate::namespace).aliases(&["ns"]).flags(CREATE),
-            Command::new("poddisruptionbudget", generate_policy::budget).aliases(&["pdb"]).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                &[
-                    Flag::text("min-available"),
-                    Flag::text("max-unavailable"),
-                    Flag::text("selector"),
-                    Flag::switch("save-config"),
-                ],
-            ]),
-            Command::new("priorityclass", generate_policy::priority_class).aliases(&["pc"]).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                &[
-                    Flag::integer("value"),
-                    Flag::switch("global-default"),
-                    Flag::text("description"),
-                    Flag::text("preemption-policy"),
-                    Flag::switch("save-config"),
-                ],
-            ]),
-            Command::new("quota", generate_policy::quota).aliases(&["resourcequota"]).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                &[Flag::text("hard"), Flag::text("scopes"), Flag::switch("save-config")],
-            ]),
-            Command::new("role", generate_access::role).flags(&[PRINT, DRY_RUN, MANAGER, VALIDATE, ROLE]),
-            Command::new("rolebinding", generate_access::role_binding).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                SUBJECTS,
-                &[Flag::text("role")],
-            ]),
-            Command::new("ingress", generate_ingress::run).aliases(&["ing"]).flags(&[
-                PRINT,
-                DRY_RUN,
-                MANAGER,
-                VALIDATE,
-                &[
-                    Flag::text("class"),
-                    Flag::text("rule"),
-                    Flag::text("default-backend"),
-                    Flag::text("annotation"),
-                    Flag::switch("save-config"),
-                ],
-            ]),
-            Command::new("secret", generate_secrets::without_sort).commands(&[
-                Command::new("docker-registry", generate_secrets::docker_registry).flags(&[
-                    PRINT,
-                    DRY_RUN,
-                    MANAGER,
-                    VALIDATE,
-                    &[
-                        Flag::text("docker-username"),
-                        Flag::text("docker-password"),
-                        Flag::text("docker-email"),
-                        Flag::text("docker-server"),
-                        Flag::text("from-file"),
-                        Flag::switch("append-hash"),
-                        Flag::switch("save-config"),
-                    ],
-                ]),
-                Command::new("generic", generate_secrets::generic).flags(&[
-                    PRINT,
-                    DRY_RUN,
-                    MANAGER,
-                    VALIDATE,
-                    &[
-                        Flag::text("from-literal"),
-                        Flag::text("from-file"),
-                        Flag::text("from-env-file"),
-                        Flag::text("type"),
-                        Flag::switch("append-hash"),
-                        Flag::switch("save-config"),
-                    ],
-                ]),
-                Command::new("tls", generate_secrets::tls).flags(&[
-                    PRINT,
-                    DRY_RUN,
-                    MANAGER,
-                    VALIDATE,
-                    &[Flag::text("cert"), Flag::text("key"), Flag::switch("append-hash"), Flag::switch("save-config")],
-                ]),
-            ]),
-            Command::new("service", generate_secrets::without_sort).aliases(&["svc"]).commands(&[
-                Command::new("clusterip", generate::service_cluster_ip).flags(SERVICE),
-                Command::new("nodeport", generate::service_node_port).flags(SERVICE),
-                Command::new("loadbalancer", generate::service_load_balancer).flags(SERVICE),
-                Command::new("externalname", generate::service_external_name).flags(SERVICE),
-            ]),
-            Command::new("serviceaccount", generate::service_account).aliases(&["sa"]).flags(CREATE),
-            Command::new("token", generate_access::token)
-                .flags(&[PRINT, &[Flag::text("audience"), Flag::text("duration"), Flag::text("bound-object-name")]]),
-        ]),
+        .commands(CREATE_COMMANDS),
     Command::new("debug", debug::run).flags(&[
         FILENAME,
         &[
             Flag::switch("arguments-only"),
+            Flag::switch("attach"),
+            Flag::text("custom"),
+            Flag::switch("keep-annotations"),
+            Flag::switch("keep-init-containers"),
+            Flag::switch("keep-liveness"),
+            Flag::switch("keep-readiness"),
+            Flag::switch("keep-startup"),
+            Flag::text("profile"),
+            Flag::duration("pod-running-timeout"),
             Flag::text("container").short('c'),
             Flag::text("copy-to"),
             Flag::text("env"),
@@ -374,7 +163,13 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         ALL,
         ALL_NAMESPACES,
         WAIT_FOR_DELETION,
-        &[Flag::text("output").short('o'), Flag::switch("now"), Flag::switch("ignore-not-found"), Flag::text("raw")],
+        &[
+            Flag::text("output").short('o'),
+            Flag::switch("now"),
+            Flag::switch("ignore-not-found"),
+            Flag::switch("interactive").short('i'),
+            Flag::text("raw"),
+        ],
     ]),
     Command::new("describe", describe::run).flags(&[
         FILENAME,
@@ -386,9 +181,23 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         FILENAME,
         MANAGER,
         SELECTOR,
-        &[Flag::switch("server-side"), Flag::switch("force-conflicts"), Flag::switch("show-managed-fields")],
+        PRUNE,
+        &[
+            Flag::switch("server-side"),
+            Flag::switch("force-conflicts"),
+            Flag::switch("show-managed-fields"),
+            Flag::integer("concurrency"),
+        ],
     ]),
     Command::new("drain", drain::drain).flags(&[DRAIN, SELECTOR, DRY_RUN]),
+    Command::new("edit", edit::run).flags(&[
+        FILENAME,
+        PRINT,
+        MANAGER,
+        VALIDATE,
+        SUBRESOURCE,
+        &[Flag::switch("output-patch"), Flag::switch("windows-line-endings"), Flag::switch("save-config")],
+    ]),
     Command::new("events", events::run).flags(&[
         PRINT,
         ALL_NAMESPACES,
@@ -424,6 +233,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             Flag::text("cluster-ip"),
             Flag::text("session-affinity"),
             Flag::text("overrides"),
+            Flag::text("override-type"),
             Flag::switch("save-config"),
         ],
     ]),
@@ -450,7 +260,13 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         ],
     ]),
     Command::new("help", help::run),
-    Command::new("kustomize", kustomize::run),
+    Command::new("kustomize", kustomize::run).flags(&[&[
+        Flag::text("output").short('o'),
+        Flag::text("load-restrictor"),
+        Flag::switch("enable-helm"),
+        Flag::switch("enable-alpha-plugins"),
+        Flag::text("env").short('e'),
+    ]]),
     Command::new("label", label::label).flags(LABEL),
     Command::new("logs", logs::run).flags(&[
         SELECTOR,
@@ -469,6 +285,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             Flag::duration("since"),
             Flag::text("since-time"),
             Flag::duration("pod-running-timeout"),
+            Flag::switch("insecure-skip-tls-verify-backend"),
         ],
     ]),
     Command::new("options", help::options),
@@ -480,6 +297,23 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         SUBRESOURCE,
         &[Flag::text("patch").short('p'), Flag::text("patch-file"), Flag::text("type"), Flag::switch("local")],
     ]),
+    Command::new("port-forward", forward::run)
+        .flags(&[&[Flag::text("address"), Flag::duration("pod-running-timeout")]]),
+    Command::new("proxy", forward::proxy).flags(&[&[
+        Flag::integer("port").short('p'),
+        Flag::text("address"),
+        Flag::text("api-prefix"),
+        Flag::text("www").short('w'),
+        Flag::text("www-prefix").short('P'),
+        Flag::text("accept-hosts"),
+        Flag::text("accept-paths"),
+        Flag::text("reject-paths"),
+        Flag::text("reject-methods"),
+        Flag::text("unix-socket").short('u'),
+        Flag::switch("disable-filter"),
+        Flag::switch("append-server-path"),
+        Flag::duration("keepalive"),
+    ]]),
     Command::new("plugin", config::help).commands(&[Command::new("list", help::plugins)]),
     Command::new("replace", replace::run).flags(&[
         FILENAME,
@@ -491,30 +325,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         WAIT_FOR_DELETION,
         &[Flag::text("raw"), Flag::switch("save-config")],
     ]),
-    Command::new("rollout", rollout::unknown).commands(&[
-        Command::new("history", history::run).flags(&[
-            FILENAME,
-            PRINT,
-            SELECTOR,
-            DRY_RUN,
-            &[Flag::integer("revision")],
-        ]),
-        Command::new("pause", rollout::pause).flags(ROLLOUT),
-        Command::new("restart", rollout::restart).flags(ROLLOUT),
-        Command::new("resume", rollout::resume).flags(ROLLOUT),
-        Command::new("status", rollout_status::run).flags(&[
-            FILENAME,
-            SELECTOR,
-            &[Flag::switch("watch").short('w'), Flag::integer("revision"), Flag::duration("timeout")],
-        ]),
-        Command::new("undo", rollout::undo).flags(&[
-            FILENAME,
-            PRINT,
-            SELECTOR,
-            DRY_RUN,
-            &[Flag::integer("to-revision")],
-        ]),
-    ]),
+    Command::new("rollout", rollout::unknown).commands(ROLLOUT_COMMANDS),
     Command::new("run", generate::run).flags(&[
         PRINT,
         DRY_RUN,
@@ -531,8 +342,18 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             Flag::switch("expose"),
             Flag::switch("privileged"),
             Flag::text("overrides"),
+            Flag::text("override-type"),
             Flag::switch("save-config"),
+            Flag::switch("attach"),
+            Flag::switch("leave-stdin-open"),
+            Flag::switch("rm"),
+            Flag::switch("stdin").short('i'),
+            Flag::switch("tty").short('t'),
+            Flag::switch("quiet").short('q'),
+            Flag::duration("pod-running-timeout"),
         ],
+        FILENAME,
+        WAIT_FOR_DELETION,
     ]),
     Command::new("scale", scale::run).flags(&[
         FILENAME,
@@ -547,57 +368,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             Flag::duration("timeout"),
         ],
     ]),
-    Command::new("set", set::help).commands(&[
-        Command::new("env", environment::run).flags(&[
-            FILENAME,
-            PRINT,
-            DRY_RUN,
-            MANAGER,
-            SELECTOR,
-            ALL,
-            LOCAL,
-            &[
-                Flag::text("containers").short('c'),
-                Flag::text("env").short('e'),
-                Flag::text("from"),
-                Flag::texts("keys"),
-                Flag::text("prefix"),
-                Flag::switch("list"),
-                Flag::switch("resolve"),
-                Flag::switch("overwrite"),
-            ],
-        ]),
-        Command::new("image", set::image).flags(SET),
-        Command::new("resources", set::resources).flags(&[
-            FILENAME,
-            PRINT,
-            DRY_RUN,
-            MANAGER,
-            SELECTOR,
-            ALL,
-            LOCAL,
-            &[Flag::text("containers").short('c'), Flag::text("limits"), Flag::text("requests")],
-        ]),
-        Command::new("selector", set::selector).flags(&[
-            FILENAME,
-            PRINT,
-            DRY_RUN,
-            MANAGER,
-            ALL,
-            &[Flag::switch("local"), Flag::text("resource-version")],
-        ]),
-        Command::new("serviceaccount", set::service_account).aliases(&["sa"]).flags(SET),
-        Command::new("subject", set::subject).flags(&[
-            FILENAME,
-            PRINT,
-            DRY_RUN,
-            MANAGER,
-            SELECTOR,
-            ALL,
-            LOCAL,
-            &[Flag::text("user"), Flag::text("group"), Flag::text("serviceaccount")],
-        ]),
-    ]),
+    Command::new("set", set::help).commands(SET_COMMANDS),
     Command::new("taint", taint::run).flags(&[
         PRINT,
         DRY_RUN,
@@ -608,14 +379,26 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         &[Flag::switch("overwrite")],
     ]),
     Command::new("top", top::help).commands(&[
-        Command::new("node", top::node)
-            .aliases(&["nodes", "no"])
-            .flags(&[SELECTOR, &[Flag::text("sort-by"), Flag::switch("no-headers"), Flag::switch("show-capacity")]]),
+        Command::new("node", top::node).aliases(&["nodes", "no"]).flags(&[
+            SELECTOR,
+            &[
+                Flag::text("sort-by"),
+                Flag::switch("no-headers"),
+                Flag::switch("show-capacity"),
+                Flag::switch("use-protocol-buffers"),
+            ],
+        ]),
         Command::new("pod", top::pod).aliases(&["pods", "po"]).flags(&[
             SELECTOR,
             FIELD_SELECTOR,
             ALL_NAMESPACES,
-            &[Flag::text("sort-by"), Flag::switch("no-headers"), Flag::switch("containers"), Flag::switch("sum")],
+            &[
+                Flag::text("sort-by"),
+                Flag::switch("no-headers"),
+                Flag::switch("containers"),
+                Flag::switch("sum"),
+                Flag::switch("use-protocol-buffers"),
+            ],
         ]),
     ]),
     Command::new("uncordon", drain::uncordon).flags(&[SELECTOR, DRY_RUN]),
@@ -627,20 +410,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         FIELD_SELECTOR,
         ALL,
         ALL_NAMESPACES,
+        LOCAL,
         &[Flag::text("for"), Flag::duration("timeout")],
     ]),
 ]);
-
-const SERVICE: &[&[Flag]] = &[
-    PRINT,
-    DRY_RUN,
-    MANAGER,
-    VALIDATE,
-    &[
-        Flag::texts("tcp"),
-        Flag::text("clusterip"),
-        Flag::integer("node-port"),
-        Flag::text("external-name"),
-        Flag::switch("save-config"),
-    ],
-];

@@ -65,11 +65,11 @@ pub(super) fn namespace(files: &mut dyn Files, config: &Config, wanted: &str) ->
     }
 }
 
-fn current(cli: &mut Cli<'_>) -> Value {
+pub(super) fn current(cli: &mut Cli<'_>) -> Value {
     load(cli.files, &cli.config.file, &cli.config.namespace)
 }
 
-fn store(cli: &mut Cli<'_>, config: &Value) -> Result<(), Failure> {
+pub(super) fn store(cli: &mut Cli<'_>, config: &Value) -> Result<(), Failure> {
     let file = &cli.config.file;
     if file.is_empty() {
         return Err(Failure::message("the configuration cannot be changed here"));
@@ -166,7 +166,7 @@ pub(super) fn get_users(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 }
 
 /// The only argument.
-fn argument<'a>(cli: &Cli<'a>) -> Result<&'a str, Failure> {
+pub(super) fn argument<'a>(cli: &Cli<'a>) -> Result<&'a str, Failure> {
     match cli.arguments() {
         [name] => Ok(name),
         words => Err(cli.usage(&format!("unexpected args: [{}]", words.join(" ")))),

@@ -1,14 +1,16 @@
 //! `kubectl debug`: an ephemeral container in a pod, a copy of a pod, or a pod that looks at a node.
 //!
-//! Follows `k8s.io/kubectl/pkg/cmd/debug`. What is made is made as upstream makes it; nobody is attached to it afterwards.
+//! Follows `k8s.io/kubectl/pkg/cmd/debug`. Profiles change what upstream lets them change, as far as
+//! containers here can tell.
 
 use serde_json::{Value, json};
 
+use super::attach;
 use super::builder::{self, Info, Query};
 use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::generate::command;
-use crate::api::{Kind, Subresource};
+use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::Patch;
 
 /// Where a node's files are in a pod that looks at it.
@@ -19,6 +21,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let flags = cli.flags();
     let before = cli.parsed.dash.unwrap_or(cli.arguments().len());
     let words = &cli.arguments()[..before];
+    check_profile(cli)?;
     if words.is_empty() && !flags.has("filename") {
         return Err(Failure::message("NAME is required for debug"));
     }
@@ -38,17 +41,28 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let named: Vec<String> =
         words.iter().map(|word| if word.contains('/') { word.clone() } else { format!("pods/{word}") }).collect();
     let found = builder::find(cli, Query { selects: false, ..Query::new(&named) })?;
-    found.each(cli, |cli, info| match info.kind {
-        Kind::Node => on_node(cli, &info),
-        Kind::Pod if cli.flags().has("copy-to") => copy(cli, &info),
-        Kind::Pod => in_pod(cli, &info),
-        other => Err(Failure::Message(format!("{:?} not supported by debug", other.info().kind.to_lowercase()))),
+    let mut made = Vec::new();
+    found.each(cli, |cli, info| {
+        made.push(match info.kind {
+            Kind::Node => on_node(cli, &info)?,
+            Kind::Pod if cli.flags().has("copy-to") => copy(cli, &info)?,
+            Kind::Pod => in_pod(cli, &info)?,
+            other => {
+                return Err(Failure::Message(format!("{:?} not supported by debug", other.info().kind.to_lowercase())));
+            }
+        });
+        Ok(())
     })?;
-    Ok(Step::Done)
+    match made.pop() {
+        Some((pod, container)) if attach::is_asked_for(cli) && !container.is_empty() => {
+            attach::begin(cli, pod, &container, None)
+        }
+        _ => Ok(Step::Done),
+    }
 }
 
 /// Five letters that nobody has used yet, from the time and the name.
-fn suffix(cli: &Cli<'_>, name: &str) -> String {
+pub(super) fn suffix(cli: &Cli<'_>, name: &str) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let seed = format!("{}{name}{}", cli.api.now().to_rfc3339_micro(), cli.api.revision());
     let mut hash = seed
@@ -108,8 +122,10 @@ fn looking(cli: &Cli<'_>, name: &str) -> Value {
 }
 
 /// An ephemeral container in a pod that runs: `debugByEphemeralContainer`.
-fn in_pod(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
+fn in_pod(cli: &mut Cli<'_>, info: &Info) -> Result<(ObjectKey, String), Failure> {
     let mut container = debugger(cli, &info.name);
+    let name = container["name"].as_str().unwrap_or("").to_owned();
+    profile(cli, &mut container, Kind::Pod);
     let target = cli.flags().text("target");
     if !target.is_empty() {
         container["targetContainerName"] = target.into();
@@ -128,11 +144,11 @@ fn in_pod(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
     let options = cli.write_options("kubectl-debug");
     let target = info.target().below(Subresource::EphemeralContainers);
     cli.patch(target, Patch::Strategic(changes), options)?;
-    Ok(())
+    Ok((info.key(), name))
 }
 
 /// A copy of a pod with a container more, or with other images: `debugByCopy`.
-fn copy(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
+fn copy(cli: &mut Cli<'_>, info: &Info) -> Result<(ObjectKey, String), Failure> {
     let flags = cli.flags();
     let metadata = &info.object["metadata"];
     let mut pod = json!({
@@ -167,11 +183,18 @@ fn copy(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
     for container in pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(fields) = container.as_object_mut() {
             // Who looks does not want to be restarted.
-            for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-                fields.shift_remove(probe);
+            for (probe, kept) in [
+                ("livenessProbe", "keep-liveness"),
+                ("readinessProbe", "keep-readiness"),
+                ("startupProbe", "keep-startup"),
+            ] {
+                if !flags.is(kept, false) {
+                    fields.shift_remove(probe);
+                }
             }
         }
     }
+    let mut looking_at = flags.text("container").to_owned();
     if flags.has("image") {
         let wanted = flags.text("container").to_owned();
         let containers = pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
@@ -183,7 +206,9 @@ fn copy(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
                 known["command"] = command.into();
             }
         } else {
-            let added = debugger(cli, &info.name);
+            let mut added = debugger(cli, &info.name);
+            profile(cli, &mut added, Kind::Pod);
+            added["name"].as_str().unwrap_or("").clone_into(&mut looking_at);
             if let Some(list) = pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut) {
                 list.push(added);
             }
@@ -194,16 +219,17 @@ fn copy(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
     if flags.is("replace", false) {
         cli.delete(Kind::Pod, &info.namespace, &info.name, crate::apiserver::DeleteOptions::default())?;
     }
-    Ok(())
+    Ok((ObjectKey::new(info.namespace.as_str(), flags.text("copy-to")), looking_at))
 }
 
 /// A pod on a node that sees the node's files, network and processes: `generateNodeDebugPod`.
-fn on_node(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
+fn on_node(cli: &mut Cli<'_>, info: &Info) -> Result<(ObjectKey, String), Failure> {
     let name = format!("node-debugger-{}-{}", info.name, suffix(cli, &info.name));
     if !cli.flags().is("quiet", false) {
         cli.complain(&format!("Creating debugging pod {name} with container debugger on node {}.", info.name));
     }
     let mut container = looking(cli, "debugger");
+    profile(cli, &mut container, Kind::Node);
     container["volumeMounts"] = json!([{ "mountPath": HOST, "name": "host-root" }]);
     let namespace = cli.namespace();
     let pod = json!({
@@ -223,5 +249,34 @@ fn on_node(cli: &mut Cli<'_>, info: &Info) -> Result<(), Failure> {
     });
     let options = cli.write_options("kubectl-debug");
     cli.create(Kind::Pod, &namespace, pod, options)?;
-    Ok(())
+    Ok((ObjectKey::new(namespace.as_str(), name.as_str()), "debugger".to_owned()))
+}
+
+/// The profiles of `--profile`.
+const PROFILES: [&str; 6] = ["legacy", "general", "baseline", "netadmin", "restricted", "sysadmin"];
+
+fn check_profile(cli: &Cli<'_>) -> Result<(), Failure> {
+    let named = cli.flags().text("profile");
+    if named.is_empty() || PROFILES.contains(&named) {
+        return Ok(());
+    }
+    Err(Failure::Message(format!("unknown profile: {named}")))
+}
+
+/// What a profile lets the container that looks do: `ProfileApplier`.
+fn profile(cli: &Cli<'_>, container: &mut Value, on: Kind) {
+    let adds = |names: &[&str]| json!({ "capabilities": { "add": names } });
+    let context = match cli.flags().text("profile") {
+        "general" if on == Kind::Pod => adds(&["SYS_PTRACE"]),
+        "netadmin" => adds(&["NET_ADMIN", "NET_RAW"]),
+        "sysadmin" => json!({ "privileged": true }),
+        "restricted" => json!({
+            "allowPrivilegeEscalation": false,
+            "capabilities": { "drop": ["ALL"] },
+            "runAsNonRoot": true,
+            "seccompProfile": { "type": "RuntimeDefault" },
+        }),
+        _ => return,
+    };
+    container["securityContext"] = context;
 }

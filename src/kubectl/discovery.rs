@@ -15,6 +15,8 @@ use crate::apiserver::ListOptions;
 const VERSION: &str = "v1.36.2";
 /// The version of kustomize whose rules are followed.
 const KUSTOMIZE_VERSION: &str = "v5.7.1";
+/// The group that metrics-server serves.
+const METRICS: &str = "metrics.k8s.io";
 /// Where the API server says that it is.
 pub(super) const SERVER: &str = "https://127.0.0.1:6443";
 
@@ -26,8 +28,8 @@ struct Resource {
 }
 
 impl Resource {
-    /// Every resource in the version that is preferred.
-    fn all() -> Vec<Self> {
+    /// Every resource that is served, in the version that is preferred.
+    fn all(cli: &mut Cli<'_>) -> Vec<Self> {
         let own = |kind: &Kind| Self { group: kind.info().group, version: kind.api_version(), kind: *kind };
         // What is served in another group too is another resource.
         let others = OTHER_VERSIONS.iter().filter(|other| other.group != other.kind.info().group).map(|other| Self {
@@ -35,7 +37,18 @@ impl Resource {
             version: format!("{}/{}", other.group, other.version),
             kind: other.kind,
         });
-        Kind::ALL.iter().map(own).chain(others).collect()
+        let mut all: Vec<Self> = Kind::ALL.iter().map(own).chain(others).collect();
+        if !has_metrics(cli) {
+            all.retain(|resource| resource.group != METRICS);
+        }
+        // Of several versions of a custom kind the preferred one comes first.
+        for kind in cli.api.custom_kinds() {
+            let is_known = |known: &Self| known.group == kind.info().group && known.kind == kind;
+            if !all.iter().any(is_known) {
+                all.push(own(&kind));
+            }
+        }
+        all
     }
 
     fn verbs(&self) -> Vec<&'static str> {
@@ -45,6 +58,11 @@ impl Resource {
         let all = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
         all.into_iter().filter(|verb| self.kind != Kind::Namespace || *verb != "deletecollection").collect()
     }
+}
+
+/// Whether metrics-server is there: without it nobody serves its group.
+fn has_metrics(cli: &mut Cli<'_>) -> bool {
+    cli.list(Kind::NodeMetrics, "", ListOptions::default()).is_ok()
 }
 
 /// Runs `kubectl api-resources`.
@@ -62,7 +80,7 @@ pub(super) fn resources(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(Failure::message("--sort-by accepts only name or kind"));
     }
     let verbs = flags.texts("verbs");
-    let mut rows = Resource::all();
+    let mut rows = Resource::all(cli);
     rows.retain(|row| {
         let own = row.verbs();
         (!flags.has("api-group") || flags.text("api-group") == row.group)
@@ -109,7 +127,12 @@ pub(super) fn versions(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(cli.usage(&format!("unexpected arguments: [{word}]")));
     }
     let others = OTHER_VERSIONS.iter().map(|other| format!("{}/{}", other.group, other.version));
-    let mut versions: Vec<String> = Kind::ALL.iter().map(|kind| kind.api_version()).chain(others).collect();
+    let custom = cli.api.custom_kinds();
+    let kinds = Kind::ALL.iter().chain(&custom).map(|kind| kind.api_version());
+    let mut versions: Vec<String> = kinds.chain(others).collect();
+    if !has_metrics(cli) {
+        versions.retain(|version| !version.starts_with(METRICS));
+    }
     versions.sort();
     versions.dedup();
     versions.iter().for_each(|version| cli.say(version));

@@ -201,5 +201,13 @@ fn variable_line(cli: &mut Cli<'_>, namespace: &str, variable: &Value, resolve: 
     if let Some(path) = source["fieldRef"]["fieldPath"].as_str() {
         return Ok(format!("# {name} from field path {path}"));
     }
+    if let Some(resource) = source["resourceFieldRef"]["resource"].as_str() {
+        let container = source["resourceFieldRef"]["containerName"].as_str().filter(|name| !name.is_empty());
+        let container = container.map_or_else(String::new, |name| format!("{name}/"));
+        return Ok(format!("# {name} from resource field {container}{resource}"));
+    }
+    if source.is_object() {
+        return Ok(format!("# {name} from invalid valueFrom"));
+    }
     Ok(format!("{name}={}", text(&variable["value"])))
 }

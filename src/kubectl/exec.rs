@@ -1,6 +1,6 @@
-//! `kubectl exec` and `kubectl attach`.
+//! `kubectl exec`, and talks with what runs in a container.
 //!
-//! Follows `k8s.io/kubectl/pkg/cmd/exec` and `pkg/cmd/attach`.
+//! Follows `k8s.io/kubectl/pkg/cmd/exec`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::api::{ExecRequest, Stream};
 use super::builder::{self, Query};
 use super::cli::{Cli, Step, Waiting};
 use super::failure::Failure;
-use super::logs;
+use super::{attach, logs};
 use crate::api::{Kind, ObjectKey};
 use crate::apiserver::ListOptions;
 use crate::machinery::shell;
@@ -26,6 +26,8 @@ pub(super) struct Talk {
     seen: u64,
     stdin: bool,
     tty: bool,
+    /// What is done when it is over.
+    then: Option<Box<attach::Ending>>,
 }
 
 impl Talk {
@@ -53,9 +55,22 @@ impl Talk {
         }
         match (said.ended, said.exit_code) {
             (false, _) => Ok(Step::Wait(Waiting::Talk(Self { seen: said.seen, ..self }))),
-            (true, None | Some(0)) => Ok(Step::Done),
-            (true, Some(code)) => Err(Failure::Command(code)),
+            (true, code) => match (self.then, code) {
+                (Some(ending), _) => ending.begin(cli),
+                (None, None | Some(0)) => Ok(Step::Done),
+                (None, Some(code)) => Err(Failure::Command(code)),
+            },
         }
+    }
+
+    /// A talk with what a stream leads to, of whose output `seen` pieces are old.
+    pub(super) const fn new(stream: Stream, seen: u64, stdin: bool, tty: bool) -> Self {
+        Self { stream, seen, stdin, tty, then: None }
+    }
+
+    /// The same, with something to do when it is over.
+    pub(super) fn then(self, ending: attach::Ending) -> Self {
+        Self { then: Some(Box::new(ending)), ..self }
     }
 }
 
@@ -84,7 +99,7 @@ pub(super) fn exec(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let (stdin, tty) = (cli.flags().is("stdin", false), cli.flags().is("tty", false));
     let request = ExecRequest { pod: key_of(&pod), container, command, stdin, tty: tty && stdin };
     let stream = cli.api.exec(&request).map_err(not_run)?;
-    Talk { stream, seen: 0, stdin, tty: request.tty }.poll(cli)
+    Talk::new(stream, 0, stdin, request.tty).poll(cli)
 }
 
 /// What a refused stream is told as.
@@ -93,32 +108,6 @@ pub(super) fn not_run(status: crate::machinery::status::Status) -> Failure {
         return Failure::Message(format!("Internal error occurred: {}", status.message()));
     }
     Failure::Status(status)
-}
-
-/// Runs `kubectl attach`.
-pub(super) fn attach(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    let [named] = cli.arguments() else {
-        let (expected, given) = ("at least 1 argument is required for attach", cli.arguments().len());
-        let more = format!("expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {given}");
-        return Err(cli.usage(if given == 0 { expected } else { &more }));
-    };
-    let named = named.clone();
-    let pod = pod(cli, Some(&named))?;
-    let phase = pod["status"]["phase"].as_str().unwrap_or("");
-    if matches!(phase, "Succeeded" | "Failed") {
-        return Err(Failure::Message(format!(
-            "cannot attach a container in a completed pod; current phase is {phase}"
-        )));
-    }
-    let container = container(cli, &pod)?;
-    let (stdin, tty) = (cli.flags().is("stdin", false), cli.flags().is("tty", false));
-    if stdin && !cli.flags().is("quiet", false) {
-        cli.complain("If you don't see a command prompt, try pressing enter.");
-    }
-    let stream = cli.api.attach(&key_of(&pod), &container)?;
-    // What was written before is in the log, not here.
-    let seen = cli.api.stream_output(&stream, 0).seen;
-    Talk { stream, seen, stdin, tty: tty && stdin }.poll(cli)
 }
 
 /// The pod that is meant, or the first of an object's pods: `AttachablePodForObject`.

@@ -19,7 +19,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let dry_run = cli.dry_run()?;
     found.each(cli, |cli, info| {
         let service = service(cli, &info)?;
-        let mut object = typed(Kind::Service, overridden(cli, service)?)?;
+        let mut object = typed(Kind::Service, overridden(cli, Kind::Service, service)?)?;
         if dry_run != DryRun::Client {
             let options = cli.write_options("kubectl-expose");
             object = cli.create(Kind::Service, &info.namespace, object, options)?;

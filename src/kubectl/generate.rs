@@ -5,13 +5,15 @@
 use serde_json::{Map, Value, json};
 
 use super::apply::remember_applied;
+use super::attach;
 use super::cli::{Cli, DryRun, Step};
 use super::create::create_object;
+use super::exec;
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::api::core::pod::image::is_reference;
 use crate::api::{Kind, Object, form};
-use crate::machinery::{labels, patch, yaml};
+use crate::machinery::{labels, patch, schema, yaml};
 
 /// The value as its type has it: fields that Go writes even when they are empty are there.
 pub(super) fn typed(kind: Kind, mut value: Value) -> Result<Value, Failure> {
@@ -21,14 +23,28 @@ pub(super) fn typed(kind: Kind, mut value: Value) -> Result<Value, Failure> {
 }
 
 /// The value with what `--overrides` puts over it.
-pub(super) fn overridden(cli: &Cli<'_>, value: Value) -> Result<Value, Failure> {
+pub(super) fn overridden(cli: &Cli<'_>, kind: Kind, value: Value) -> Result<Value, Failure> {
     let overrides = cli.flags().text("overrides");
     if overrides.is_empty() {
         return Ok(value);
     }
     let invalid = |why: String| Failure::Message(format!("Invalid JSON Patch: {why}"));
     let overrides = yaml::read_one(overrides).map_err(|error| invalid(error.message))?;
-    patch::merge::apply(value, overrides.value).map_err(|error| invalid(error.message().to_owned()))
+    let changed = match cli.flags().text("override-type") {
+        "" | "merge" => patch::merge::apply(value, overrides.value),
+        "json" => patch::json::decode(&overrides.value).and_then(|operations| patch::json::apply(value, &operations)),
+        "strategic" => {
+            let schema = schema::lookup(&kind.api_version(), kind.info().kind)
+                .ok_or_else(|| Failure::message("the kind has no schema"))?;
+            patch::strategic::apply(value, overrides.value, schema)
+        }
+        other => {
+            return Err(Failure::Message(format!(
+                "invalid override type: {other}. Must be one of [json merge strategic]"
+            )));
+        }
+    };
+    changed.map_err(|error| invalid(error.message().to_owned()))
 }
 
 /// The name that a generator is given; exactly one.
@@ -212,7 +228,29 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if !matches!(flags.text("image-pull-policy"), "" | "Always" | "IfNotPresent" | "Never") {
         return Err(Failure::Message(format!("invalid image pull policy: {}", flags.text("image-pull-policy"))));
     }
+    let (stdin, tty) = (flags.is("stdin", false), flags.is("tty", false));
+    if tty && !stdin {
+        return Err(Failure::message("-i/--stdin is required for containers with -t/--tty=true"));
+    }
+    let attaches = attach::is_asked_for(cli);
+    if flags.is("rm", false) && !attaches {
+        return Err(Failure::message("--rm should only be used for attached containers"));
+    }
+    if attaches && cli.dry_run()? != DryRun::No {
+        return Err(Failure::message(
+            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)",
+        ));
+    }
     let mut container = json!({ "name": name, "image": image, "resources": {} });
+    if stdin {
+        container["stdin"] = true.into();
+        if !flags.is("leave-stdin-open", false) {
+            container["stdinOnce"] = true.into();
+        }
+    }
+    if tty {
+        container["tty"] = true.into();
+    }
     if !words.is_empty() {
         container[if flags.is("command", false) { "command" } else { "args" }] = words.into();
     }
@@ -253,7 +291,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         pod["metadata"]["annotations"][key] = value.into();
     }
-    let object = typed(Kind::Pod, overridden(cli, pod)?)?;
+    let object = typed(Kind::Pod, overridden(cli, Kind::Pod, pod)?)?;
     let mut printer = Printer::of(cli, "created")?;
     let object = run_object(cli, Kind::Pod, object)?;
     if cli.flags().is("expose", false) {
@@ -263,6 +301,10 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         if cli.flags().text("output") == "yaml" {
             cli.say("---");
         }
+    }
+    if attaches {
+        let ending = attach::Ending::of_run(cli, &object);
+        return attach::begin(cli, exec::key_of(&object), name, Some(ending));
     }
     printer.print(cli, &object)?;
     Ok(Step::Done)

@@ -229,6 +229,32 @@ pub(super) fn cluster_role_binding(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     binding(cli, Kind::ClusterRoleBinding, "ClusterRole", flags.text("clusterrole"))
 }
 
+/// The object that the token lives as long as.
+fn bound_object(cli: &Cli<'_>) -> Result<Option<Value>, Failure> {
+    let [kind, name, uid] =
+        ["bound-object-kind", "bound-object-name", "bound-object-uid"].map(|flag| cli.flags().text(flag));
+    if kind.is_empty() {
+        let given = [("name", name), ("uid", uid)].into_iter().find(|(_, value)| !value.is_empty());
+        return match given {
+            Some((flag, _)) => Err(Failure::Message(format!(
+                "--bound-object-{flag} can only be set if --bound-object-kind is provided"
+            ))),
+            None => Ok(None),
+        };
+    }
+    if !matches!(kind, "Pod" | "Secret" | "Node") {
+        return Err(Failure::message("supported --bound-object-kind values are Node, Pod, Secret"));
+    }
+    if name.is_empty() {
+        return Err(Failure::message("--bound-object-name is required if --bound-object-kind is provided"));
+    }
+    let mut bound = json!({ "apiVersion": "v1", "kind": kind, "name": name });
+    if !uid.is_empty() {
+        bound["uid"] = uid.into();
+    }
+    Ok(Some(bound))
+}
+
 /// Runs `kubectl create token`.
 pub(super) fn token(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let name = name(cli)?.to_owned();
@@ -241,6 +267,9 @@ pub(super) fn token(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         let given = cli.flags().text("duration");
         let length = duration::GoDuration::parse(given).map_err(Failure::Message)?;
         spec["expirationSeconds"] = length.to_std().as_secs().into();
+    }
+    if let Some(bound) = bound_object(cli)? {
+        spec["boundObjectRef"] = bound;
     }
     let request = json!({
         "apiVersion": "authentication.k8s.io/v1",

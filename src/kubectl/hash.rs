@@ -1,6 +1,6 @@
 //! The hash of a ConfigMap or a Secret that is put behind its name.
 //!
-//! Follows `k8s.io/kubectl/pkg/util/hash`.
+//! Follows `k8s.io/kubectl/pkg/util/hash`, and for kustomize `sigs.k8s.io/kustomize/api/hasher`.
 
 use serde_json::{Map, Value, json};
 
@@ -22,7 +22,26 @@ pub(super) fn suffix(object: &Value) -> String {
             content[field] = value.clone();
         }
     }
-    let hash = sha256::hex(go_json::marshal(&content).as_bytes());
+    letters(&content)
+}
+
+/// The same as kustomize makes them: the name is left out, and what is missing is an empty text.
+pub(super) fn kustomize_suffix(object: &Value) -> String {
+    let is_secret = object["kind"] == "Secret";
+    let data = object.get("data").cloned().unwrap_or_else(|| "".into());
+    let mut content = json!({ "kind": object["kind"], "name": "", "data": data });
+    if is_secret {
+        content["type"] = object["type"].as_str().unwrap_or("").into();
+    }
+    let more = if is_secret { "stringData" } else { "binaryData" };
+    if let Some(value) = object.get(more).filter(|value| value.is_object()) {
+        content[more] = value.clone();
+    }
+    letters(&content)
+}
+
+fn letters(content: &Value) -> String {
+    let hash = sha256::hex(go_json::marshal(content).as_bytes());
     let letter = |letter| match letter {
         '0' => 'g',
         '1' => 'h',
@@ -38,7 +57,17 @@ pub(super) fn suffix(object: &Value) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::suffix;
+    use super::{kustomize_suffix, suffix};
+
+    #[test]
+    fn kustomize_leaves_the_name_out() {
+        let data = json!({ "color": "green", "text": "two words" });
+        let map = json!({ "kind": "ConfigMap", "metadata": { "name": "any" }, "data": data });
+        assert_eq!(kustomize_suffix(&map), "7k98hfckdf");
+        assert_eq!(kustomize_suffix(&json!({ "kind": "ConfigMap" })), "6ct58987ht");
+        let secret = json!({ "kind": "Secret", "type": "Opaque", "data": { "p": "cQ==" } });
+        assert_eq!(kustomize_suffix(&secret), "hb2dth72f6");
+    }
 
     #[test]
     fn the_letters_are_those_of_upstream_s_own_tests() {

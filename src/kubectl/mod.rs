@@ -7,11 +7,13 @@
 //! command that waits (`rollout status`, `wait`, `delete`) looks at what has changed since it was polled last. Verbs
 //! are a file each; [`command`] lists them with their flags.
 //!
-//! Not there: `edit`, `port-forward` and `proxy`. What `debug` begins is attached to by `attach`.
+//! What a program needs besides the cluster and its files is the host's: an editor is run for it ([`Polled::run`]), and
+//! who asks at a port that it holds open is told where to go ([`Kubectl::connect`]).
 
 pub mod apply;
 
 mod api;
+mod attach;
 mod auth;
 mod autoscale;
 mod builder;
@@ -21,6 +23,7 @@ mod command;
 mod commands;
 mod complete;
 mod config;
+mod config_entries;
 mod copy;
 mod create;
 mod debug;
@@ -29,6 +32,7 @@ mod describe;
 mod diff;
 mod discovery;
 mod drain;
+mod edit;
 mod environment;
 mod events;
 mod exec;
@@ -36,6 +40,7 @@ mod explain;
 mod expose;
 mod failure;
 mod flags;
+mod forward;
 mod generate;
 mod generate_access;
 mod generate_ingress;
@@ -53,6 +58,7 @@ mod logs;
 mod manifest;
 mod patch;
 mod printer;
+mod prune;
 mod program;
 mod raw;
 mod reconcile;
@@ -71,17 +77,34 @@ mod top;
 mod wait;
 
 pub use api::{Api, Change, ExecRequest, Stream};
-pub use cli::{Config, Files};
+pub use cli::{Config, Fetched, Files};
 pub use complete::complete;
 pub use config::namespace_of_config;
-pub use program::Program;
+pub use forward::Forwarded;
+pub use program::{NOTES, Program, WANTED};
 
-use crate::machinery::shell;
+use crate::api::Kind;
+use crate::machinery::shell::{self, HttpRequest};
 use crate::machinery::time::Time;
 use crate::node::runtime::StreamInput;
 use cli::{Cli, Step, Waiting};
 use command::Parsed;
 use failure::Failure;
+
+/// What programs on the path are called as if they were kubectl's own commands. Whoever runs kubectl runs them.
+pub(crate) const PLUGINS: &[&str] = &["why"];
+
+/// The kind that a word means: plural, singular or short name.
+#[must_use]
+pub fn kind_named(api: &dyn Api, word: &str) -> Option<Kind> {
+    resource::kind_of(api, word).ok()
+}
+
+/// Lays out lines whose cells end with tabs, as kubectl's tables are.
+#[must_use]
+pub fn table(text: &str) -> String {
+    tabwriter::TabWriter::TABLE.format(text)
+}
 
 /// One run of kubectl.
 #[derive(Clone, Debug)]
@@ -93,6 +116,8 @@ pub struct Kubectl {
     began: Time,
     /// What was typed into a talk since the last poll.
     typed: Vec<StreamInput>,
+    /// The exit code of the program that was run for it.
+    status: Option<i32>,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +137,8 @@ pub struct Polled {
     pub written: Vec<(shell::Stream, String)>,
     /// The exit code, once it ended; without one it waits for the cluster and is to be polled again.
     pub exit: Option<i32>,
+    /// A program that is to be run before it is polled again, and whose exit code it is to be told: an editor.
+    pub run: Option<Vec<String>>,
 }
 
 impl Polled {
@@ -126,7 +153,14 @@ impl Kubectl {
     /// A run with these arguments (without the program's name), whose standard input holds `stdin`.
     #[must_use]
     pub fn new(arguments: Vec<String>, config: Config, stdin: String) -> Self {
-        Self { config, stdin, state: State::New(arguments), began: Time::DEFAULT_START, typed: Vec::new() }
+        Self {
+            config,
+            stdin,
+            state: State::New(arguments),
+            began: Time::DEFAULT_START,
+            typed: Vec::new(),
+            status: None,
+        }
     }
 
     /// Whether a command line reads its standard input: `-f -` and its like.
@@ -150,6 +184,32 @@ impl Kubectl {
     #[must_use]
     pub fn has_terminal(&self) -> bool {
         self.talk().is_some_and(exec::Talk::has_terminal)
+    }
+
+    /// The program that was run for it ended with this code.
+    pub const fn ran(&mut self, status: i32) {
+        self.status = Some(status);
+    }
+
+    fn forward(&self) -> Option<&forward::Forward> {
+        match &self.state {
+            State::Waiting(waiting) => match &waiting.1 {
+                Waiting::Forward(forward) => Some(forward),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The ports that it holds open.
+    #[must_use]
+    pub fn ports(&self) -> Vec<u16> {
+        self.forward().map(forward::Forward::ports).unwrap_or_default()
+    }
+
+    /// Where a request goes that came to one of them, and what is said of it on standard output.
+    pub fn connect(&self, request: &HttpRequest, api: &mut dyn Api) -> Option<(Forwarded, String)> {
+        self.forward().map(|forward| forward.connect(request, api))
     }
 
     fn talk(&self) -> Option<&exec::Talk> {
@@ -209,6 +269,7 @@ impl Kubectl {
     ) -> State {
         let mut cli = Cli::new(&parsed, &self.config, &self.stdin, self.began, api, files);
         cli.typed = std::mem::take(&mut self.typed);
+        cli.status = self.status.take();
         let result = match waiting {
             None if parsed.flags.is("help", false) => help::show(&mut cli),
             None => (parsed.command.run)(&mut cli),
@@ -216,6 +277,7 @@ impl Kubectl {
         };
         cli.flush();
         polled.written = std::mem::take(&mut cli.written);
+        polled.run = cli.run.take();
         match result {
             Ok(Step::Done) => State::Exited(0),
             Ok(Step::Wait(waiting)) => State::Waiting(Box::new((parsed, waiting))),

@@ -55,6 +55,11 @@ impl Printer {
         Self::parse(cli, &output, Formats::Common)
     }
 
+    /// The name with the operation, whatever was asked for.
+    pub(super) fn named(operation: &str) -> Self {
+        Self::Name { operation: operation.to_owned() }
+    }
+
     /// The printer of a format.
     pub(super) fn parse(cli: &mut Cli<'_>, output: &str, formats: Formats) -> Result<Self, Failure> {
         let (name, attached) = output.split_once('=').map_or((output, None), |(name, value)| (name, Some(value)));
@@ -68,7 +73,11 @@ impl Printer {
             let text = cli.files.read(&argument).map_err(|why| {
                 Failure::Message(format!("error reading --template {argument}, open {argument}: {why}"))
             })?;
-            return Self::with_argument(cli, plain, &String::from_utf8_lossy(&text), output, formats);
+            let text = String::from_utf8_lossy(&text).into_owned();
+            if plain == "custom-columns" && formats == Formats::Get {
+                return Columns::of_file(&text).map(Self::Columns);
+            }
+            return Self::with_argument(cli, plain, &text, output, formats);
         }
         Self::with_argument(cli, name, &argument, output, formats)
     }
@@ -255,6 +264,32 @@ impl Columns {
             };
             let path = jsonpath::relaxed(path).map_err(Failure::Message)?;
             columns.headers.push(header.to_owned());
+            columns.paths.push(JsonPath::parse(&path).map_err(Failure::Message)?.allow_missing_keys(true));
+        }
+        Ok(columns)
+    }
+
+    /// A line of headings, and under each of them a path: `NewCustomColumnsPrinterFromTemplate`.
+    fn of_file(text: &str) -> Result<Self, Failure> {
+        let missing = || {
+            Failure::message(
+                "invalid template, missing specification line. Expected format is one line of space separated column headers, one line of space separated column specs.",
+            )
+        };
+        let mut lines = text.lines();
+        let (Some(first), Some(second)) = (lines.next(), lines.next()) else { return Err(missing()) };
+        let headers: Vec<String> = first.split_whitespace().map(str::to_owned).collect();
+        let specifications: Vec<&str> = second.split_whitespace().collect();
+        if headers.len() != specifications.len() {
+            return Err(Failure::Message(format!(
+                "number of headers ({}) and field specifications ({}) don't match",
+                headers.len(),
+                specifications.len()
+            )));
+        }
+        let mut columns = Self { headers, paths: Vec::new() };
+        for specification in specifications {
+            let path = jsonpath::relaxed(specification).map_err(Failure::Message)?;
             columns.paths.push(JsonPath::parse(&path).map_err(Failure::Message)?.allow_missing_keys(true));
         }
         Ok(columns)

@@ -9,18 +9,24 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::api::{Api, Change, ExecRequest, Stream};
-use super::cli::{Config, Files};
-use super::{Kubectl, Polled};
+use super::cli::{Config, Fetched, Files};
+use super::{Forwarded, Kubectl, Polled};
 use crate::api::{Kind, ObjectKey};
 use crate::apiserver::{Answer, Request, Response, Target};
 use crate::etcd::Revision;
 use crate::machinery::shell::files::{WriteAt, normalise};
-use crate::machinery::shell::{self, CommandIo, CommandPoll, CommandRun, Host, Input, Signal, SignalAction};
+use crate::machinery::shell::{
+    self, CommandIo, CommandPoll, CommandRun, Host, HttpRequest, Input, NetworkAnswer, Signal, SignalAction,
+};
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::node::runtime::{LogLine, StreamInput};
 use crate::sim::{PodLogOptions, StreamOutput};
 
+/// Where programs leave notes for who runs the host, if anybody reads them.
+pub const NOTES: &str = "/run/page";
+/// The note that names a file which is not there and is wanted.
+pub const WANTED: &str = "wanted";
 /// How often a command that waits looks at the cluster.
 const WATCH_INTERVAL: Duration = Duration::from_millis(20);
 /// How much of standard input is read at once.
@@ -86,7 +92,12 @@ impl<W: Api + 'static> Program<W> {
     }
 
     fn begin(&mut self, io: &CommandIo<'_>, stdin: String) -> CommandPoll {
-        self.state = State::Starts(Kubectl::new(io.arguments(), self.config.clone(), stdin));
+        let mut config = self.config.clone();
+        let named = ["KUBE_EDITOR", "EDITOR"].iter().filter_map(|name| io.variable(name));
+        if let Some(editor) = named.into_iter().find(|editor| !editor.is_empty()) {
+            config.editor = editor;
+        }
+        self.state = State::Starts(Kubectl::new(io.arguments(), config, stdin));
         CommandPoll::Until(io.now() + self.start)
     }
 
@@ -96,6 +107,9 @@ impl<W: Api + 'static> Program<W> {
         }
         if kubectl.is_talking() {
             type_into(io, &mut kubectl);
+        }
+        if let Some(code) = io.take_status() {
+            kubectl.ran(code);
         }
         let directory = io.process.directory.clone();
         let Some(polled) = poll::<W>(io.host, &mut kubectl, &directory) else {
@@ -107,6 +121,10 @@ impl<W: Api + 'static> Program<W> {
         }
         if let Some(code) = polled.exit {
             return CommandPoll::Exited(code);
+        }
+        if let Some(argv) = polled.run {
+            self.state = State::Runs(kubectl);
+            return CommandPoll::Run(argv, None);
         }
         let next = io.now() + WATCH_INTERVAL;
         let reads = kubectl.is_talking();
@@ -140,6 +158,34 @@ impl<W: Api + 'static> CommandRun for Program<W> {
         matches!(&self.state, State::Runs(kubectl) if kubectl.has_terminal())
     }
 
+    fn listens(&self, port: u16, _: Time) -> bool {
+        self.ports().contains(&port)
+    }
+
+    fn ports(&self) -> Vec<u16> {
+        match &self.state {
+            State::Runs(kubectl) => kubectl.ports(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What comes for a pod is passed on, to an address that only whoever carries requests for kubectl knows: `pod:`
+    /// with its namespace and name.
+    fn connect(&mut self, request: &HttpRequest, io: &mut CommandIo<'_>) -> NetworkAnswer {
+        let State::Runs(kubectl) = &self.state else { return NetworkAnswer::Refused { address: String::new() } };
+        let Some((forwarded, said)) = connect::<W>(io.host, kubectl, request) else {
+            return NetworkAnswer::Refused { address: String::new() };
+        };
+        io.out(&said);
+        match forwarded {
+            Forwarded::Answered(answer) => answer,
+            Forwarded::Pod(pod, port) => {
+                let address = format!("pod:{}/{}", pod.namespace, pod.name);
+                NetworkAnswer::Forward(Box::new(HttpRequest { address, port, ..request.clone() }))
+            }
+        }
+    }
+
     /// Ctrl-C ends kubectl, unless it stands for a terminal in a container: then it is meant for what runs there.
     fn signal(&mut self, signal: Signal) -> SignalAction {
         if signal == Signal::Interrupt && self.has_terminal() {
@@ -162,6 +208,17 @@ fn poll<W: Api + 'static>(host: &mut dyn Host, kubectl: &mut Kubectl, directory:
     let mut files = HostFiles { host: &host, directory };
     let mut api = HostApi { host: &host, world: |host| Some(host.world()?.downcast_mut::<W>()? as &mut dyn Api) };
     Some(kubectl.poll(&mut api, &mut files))
+}
+
+/// Lets kubectl say where a request goes that came to one of its ports.
+fn connect<W: Api + 'static>(
+    host: &mut dyn Host,
+    kubectl: &Kubectl,
+    request: &HttpRequest,
+) -> Option<(Forwarded, String)> {
+    let host = RefCell::new(host);
+    let mut api = HostApi { host: &host, world: |host| Some(host.world()?.downcast_mut::<W>()? as &mut dyn Api) };
+    kubectl.connect(request, &mut api)
 }
 
 /// The API server of the host's cluster.
@@ -274,5 +331,26 @@ impl Files for HostFiles<'_, '_> {
             result = written.map_err(|error| error.to_string().to_lowercase());
         });
         result
+    }
+
+    /// What is not there is asked for with a note, where somebody reads notes, and an empty file says that there is none.
+    fn fetch(&mut self, path: &str) -> Fetched {
+        match self.read(path) {
+            Ok(bytes) if bytes.is_empty() => Fetched::Absent,
+            Ok(bytes) => Fetched::Here(bytes),
+            Err(_) if self.list(NOTES).is_none() => Fetched::Absent,
+            Err(_) => match self.write(&format!("{NOTES}/{WANTED}"), path.as_bytes()) {
+                Ok(()) => Fetched::Coming,
+                Err(_) => Fetched::Absent,
+            },
+        }
+    }
+
+    fn remove(&mut self, path: &str) {
+        let path = normalise(path, self.directory);
+        self.host.borrow_mut().with_files(&mut |files| {
+            // One that is not there is gone already.
+            let _ = files.remove(&path);
+        });
     }
 }

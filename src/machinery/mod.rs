@@ -36,6 +36,7 @@ pub mod structural;
 pub mod time;
 pub mod time_zone;
 pub mod toleration;
+pub mod x509;
 pub mod yaml;
 
 #[cfg(test)]

@@ -193,8 +193,14 @@ impl PreferredNodeAffinity {
             .preferred_during_scheduling_ignored_during_execution
             .as_ref()
             .filter(|terms| !terms.is_empty())?;
+        Some(Box::new(Self::new(preferred)))
+    }
+
+    /// Compiles wishes by themselves.
+    #[must_use]
+    pub fn new(terms: &[PreferredSchedulingTerm]) -> Self {
         let weighted = |wish: &PreferredSchedulingTerm| (Term::new(&wish.preference), i64::from(wish.weight));
-        Some(Box::new(Self(preferred.iter().map(weighted).collect())))
+        Self(terms.iter().map(weighted).collect())
     }
 
     /// The weights of the terms that the node with this name and these labels satisfies, added up.

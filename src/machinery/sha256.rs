@@ -27,6 +27,16 @@ fn root_fraction(prime: u64, degree: u32) -> u32 {
 /// The digest of `bytes` in hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
+    words(bytes).iter().map(|word| format!("{word:08x}")).collect()
+}
+
+/// The digest of `bytes`.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> Vec<u8> {
+    words(bytes).iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+fn words(bytes: &[u8]) -> [u32; 8] {
     let constants: Vec<u32> = primes().map(|prime| root_fraction(prime, 3)).collect();
     let mut state = [0_u32; 8];
     for (word, prime) in state.iter_mut().zip(primes()) {
@@ -41,7 +51,7 @@ pub fn hex(bytes: &[u8]) -> String {
     for block in padded.chunks_exact(64) {
         compress(&mut state, block, &constants);
     }
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    state
 }
 
 fn compress(state: &mut [u32; 8], block: &[u8], constants: &[u32]) {

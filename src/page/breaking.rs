@@ -4,12 +4,14 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 
 use crate::key;
-use crate::session::{Action, NodeName};
+use crate::session::{Action, Disturbance, NodeName};
+use crate::sim::ComponentFault;
 use crate::view::layout::{in_order, natural};
 use crate::view::words::Key;
-use crate::view::{Selection, Subject};
+use crate::view::{Actor, Selection, Subject};
 
 use super::erase::{hear, t};
+use super::graph::part_name;
 use super::icons::{Icon, icon};
 use super::state::{App, Dialog};
 
@@ -101,6 +103,36 @@ fn of_pod(app: App, namespace: &str, name: &str) -> Vec<Fault> {
         faults.push(Fault { id: "break-its-image", short: key!("fault.image"), long: key!("break.its-image"), action });
     }
     faults
+}
+
+/// The parts of the control plane that can be stopped.
+const STOPPABLE: [Actor; 3] = [Actor::Scheduler, Actor::Controllers, Actor::Cloud];
+
+/// What can happen to a part of the control plane.
+fn of_part(app: App, part: &Actor) -> Vec<Fault> {
+    let disturb = |fault| Action::Disturb(Disturbance { component: part.id().to_owned(), fault });
+    let fault = |id, short, long, fault| Fault { id, short, long, action: disturb(fault) };
+    if app.cluster.counts.with_untracked(|counts| counts.is_down(part)) {
+        return vec![fault("start", key!("fault.begin"), key!("break.begin"), ComponentFault::Start)];
+    }
+    vec![
+        fault("stop", key!("fault.end"), key!("break.end"), ComponentFault::Stop),
+        fault("restart", key!("fault.restart"), key!("break.restart"), ComponentFault::Restart),
+    ]
+}
+
+/// The buttons that stop a part of the control plane, for the inspector.
+pub(super) fn part_buttons(app: App, part: &Actor) -> AnyView {
+    if !STOPPABLE.contains(part) {
+        return ().into_any();
+    }
+    let (part, of) = (part.clone(), part.clone());
+    let is_down = Memo::new(move |_| app.cluster.counts.with(|counts| counts.is_down(&of)));
+    let buttons = move || {
+        is_down.track();
+        of_part(app, &part).into_iter().map(|fault| button(app, part.id(), fault, || ())).collect_view()
+    };
+    view! { <div class="faults" role="group" aria-label=t!(app, "break")>{icon(Icon::Bolt)}{buttons}</div> }.into_any()
 }
 
 /// The faults of an object, if it is one that can break.
@@ -197,10 +229,16 @@ fn entries(app: App, open: RwSignal<bool>) -> AnyView {
         in_order(names, |name| natural(name)).into_iter().cloned().collect::<Vec<_>>()
     });
     let nodes = nodes.into_iter().map(|name| row(Subject::new("Node", "", name))).collect_view();
+    let parts = STOPPABLE.into_iter().map(|part| {
+        let buttons = of_part(app, &part).into_iter().map(|fault| button(app, part.id(), fault, move || open.set(false)));
+        let name = part_name(&part);
+        view! { <div class="menu-row" role="group" aria-label=move || app.text(name)><b>{move || app.text(name)}</b><span class="menu-faults">{buttons.collect_view()}</span></div> }.into_any()
+    });
     view! {
         <div class="menu-list">
             {pod}
             {nodes}
+            {parts.collect_view()}
             <div class="menu-row">
                 {entry("add-node", key!("break.add"), Dialog::AddNode)}
                 {entry("break-image", key!("break.image"), Dialog::BreakImage)}

@@ -3,9 +3,11 @@
 use leptos::prelude::*;
 
 use crate::key;
-use crate::session::{Action, ObjectName};
-use crate::sim::{NodeSpec, NodeTaint};
+use crate::session::scenario::{Card, Group};
+use crate::session::{Action, NodeName, ObjectName};
+use crate::sim::{NodeGroupSpec, NodeSpec, NodeTaint};
 use crate::view::protocol::{Command, Start};
+use crate::view::scene::NodeGroupView;
 use crate::view::words::Key;
 
 use super::erase::{hear, t};
@@ -58,21 +60,60 @@ fn Frame(app: App, dialog: Dialog) -> impl IntoView {
     }
 }
 
+impl App {
+    /// Shows what can be opened; the worker is asked for it when somebody wants to see it for the first time.
+    pub(super) fn open_gallery(self) {
+        if self.gallery.with_untracked(Vec::is_empty) {
+            self.send(&Command::Gallery);
+        }
+        self.dialog.set(Some(Dialog::Gallery));
+    }
+}
+
 fn gallery(app: App) -> AnyView {
-    let open = move |start: Start| {
-        app.dialog.set(None);
-        app.open(start, true);
-    };
+    let new = view! { <CardButton app=app id="new".to_owned() start=Start::New title=app.text(key!("gallery.new")).to_owned() text=app.text(key!("gallery.new-text")).to_owned()/> };
     view! {
-        <div class="cards">
-            <button class="card" id="scenario-new" on:click=hear(move |_| open(Start::New))><b>{t!(app, "gallery.new")}</b><span>{t!(app, "gallery.new-text")}</span></button>
-            {move || app.gallery.get().into_iter().map(|card| {
-                let id = card.id.clone();
-                view! { <button class="card" id=format!("scenario-{}", card.id) on:click=hear(move |_| open(Start::Scenario(id.clone())))><b>{localised(app, &card.title)}</b><span>{localised(app, &card.summary)}</span></button> }
-            }).collect_view()}
-        </div>
+        <div class="cards">{new}</div>
+        {move || app.gallery.with(|cards| cards.chunk_by(|left, right| left.group == right.group).map(|cards| section(app, cards)).collect_view())}
     }
     .into_any()
+}
+
+/// The cards of a group, under its heading.
+fn section(app: App, cards: &[Card]) -> AnyView {
+    let card = |card: &Card| {
+        let (title, text) = (localised(app, &card.title), localised(app, &card.summary));
+        view! { <CardButton app=app id=card.id.clone() start=Start::Scenario(card.id.clone()) title=title text=text/> }
+    };
+    let heading = heading(cards[0].group);
+    view! {
+        <section>
+            <h3>{app.text(heading)}</h3>
+            <div class="cards">{cards.iter().map(card).collect_view()}</div>
+        </section>
+    }
+    .into_any()
+}
+
+const fn heading(group: Group) -> Key {
+    match group {
+        Group::Basics => key!("group.basics"),
+        Group::RollOuts => key!("group.roll-outs"),
+        Group::Workloads => key!("group.workloads"),
+        Group::Scheduling => key!("group.scheduling"),
+        Group::Network => key!("group.network"),
+        Group::Storage => key!("group.storage"),
+        Group::Safety => key!("group.safety"),
+    }
+}
+
+#[component]
+fn CardButton(app: App, id: String, start: Start, title: String, text: String) -> impl IntoView {
+    let open = move |_| {
+        app.dialog.set(None);
+        app.open(start.clone(), true);
+    };
+    view! { <button class="card" id=format!("scenario-{id}") on:click=hear(open)><b>{title}</b><span>{text}</span></button> }
 }
 
 fn base_address() -> String {
@@ -145,6 +186,7 @@ fn add_node(app: App) -> AnyView {
     }));
     let text = |text: &str| RwSignal::new(text.to_owned());
     let (cpu, memory, pods, labels, taints) = (text("4"), text("8Gi"), text("110"), text(""), text(""));
+    let (is_group, min, max) = (RwSignal::new(false), text("0"), text("5"));
     let wrong = RwSignal::new(None::<String>);
     let field = move |id: &'static str, key: Key, value: RwSignal<String>, example: &'static str| {
         view! {
@@ -161,10 +203,23 @@ fn add_node(app: App) -> AnyView {
             capacity: amounts.map(|(name, amount)| (name.to_owned(), amount.get_untracked())).into_iter().collect(),
         })
     };
-    let add = move |_| match spec() {
-        Ok(spec) => {
+    let group = move |spec: NodeSpec| -> Result<Action, String> {
+        let count = |value: RwSignal<String>| {
+            let text = value.get_untracked();
+            text.trim().parse().map_err(|_| text)
+        };
+        let NodeSpec { name, labels, taints, capacity } = spec;
+        let group = NodeGroupSpec { name, min: count(min)?, max: count(max)?, labels, taints, capacity };
+        Ok(Action::SetNodeGroup(group))
+    };
+    let action = move || match (spec()?, is_group.get_untracked()) {
+        (spec, true) => group(spec),
+        (spec, false) => Ok(Action::AddNode(spec)),
+    };
+    let add = move |_| match action() {
+        Ok(action) => {
             app.dialog.set(None);
-            app.act(Action::AddNode(spec));
+            app.act(action);
         }
         Err(item) => wrong.set(Some(app.fill(key!("break.unreadable"), &[&item]))),
     };
@@ -177,10 +232,36 @@ fn add_node(app: App) -> AnyView {
         </div>
         {field("node-labels", key!("break.labels"), labels, "zone=a,disk=ssd")}
         {field("node-taints", key!("break.taints"), taints, "gpu=yes:NoSchedule")}
+        <label class="check"><input id="node-group" type="checkbox" prop:checked=move || is_group.get() on:change=hear(move |event| is_group.set(event_target_checked(&event)))/>{t!(app, "group.as")}</label>
+        {move || is_group.get().then(|| view! {
+            <p class="small soft">{t!(app, "group.text")}</p>
+            <div class="fields">
+                {field("group-min", key!("group.min"), min, "0")}
+                {field("group-max", key!("group.max"), max, "5")}
+            </div>
+        })}
         <p class="small bad" role="alert">{move || wrong.get()}</p>
-        <button id="confirm" class="pill on" on:click=hear(add)>{t!(app, "break.add")}</button>
+        <button id="confirm" class="pill on" on:click=hear(add)>{move || app.text(if is_group.get() { key!("group.set") } else { key!("break.add") })}</button>
+        {groups(app)}
     }
     .into_any()
+}
+
+/// The groups of machines that there are, each with a button to give it up.
+fn groups(app: App) -> AnyView {
+    let rows = move || {
+        let groups = app.cluster.scene.with(|scene| scene.node_groups.clone());
+        let row = move |group: NodeGroupView| {
+            let name = group.name.clone();
+            let give_up = move |_| app.act(Action::RemoveNodeGroup(NodeName { name: name.clone() }));
+            let counts = [group.target, group.min, group.max].map(|count| count.to_string());
+            let values = [group.name, counts[0].clone(), counts[1].clone(), counts[2].clone()];
+            let text = move || app.fill(key!("group.is"), &values.each_ref().map(String::as_str));
+            view! { <p class="small">{text}" "<button class="pill" on:click=hear(give_up)>{t!(app, "group.remove")}</button></p> }.into_any()
+        };
+        groups.into_iter().map(row).collect_view()
+    };
+    view! { <div>{rows}</div> }.into_any()
 }
 
 fn break_image(app: App) -> AnyView {

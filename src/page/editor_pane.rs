@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use crate::key;
 use crate::session::File;
+use crate::view::terminal::{TerminalInput, is_for_kubectl};
 
 use super::editor::{Diagnostic, Editor, Options, Severity};
 use super::erase::{hear, t};
@@ -80,6 +81,10 @@ fn Tab(app: App, name: String) -> impl IntoView {
     };
     let close = move |_| {
         files.list.update(|list| list.retain(|file| file.name != closed));
+        if is_for_kubectl(&closed) {
+            // Who waits for it gives up.
+            app.tell_terminal(TerminalInput::Open(files.list.get_untracked()));
+        }
         if files.list.with_untracked(Vec::is_empty) {
             files.list.set(vec![File { name: "web.yaml".to_owned(), text: String::new() }]);
         }

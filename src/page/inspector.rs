@@ -68,6 +68,7 @@ fn part(app: App, details: PartDetails) -> AnyView {
     view! {
         <h2>{move || app.text(name)}{close(app)}</h2>
         <p>{move || app.text(purpose)}</p>
+        {breaking::part_buttons(app, &details.actor)}
         {facts(app, &details.facts)}
         <h3>{t!(app, "inspector.writes")}</h3>
         {links(app, &details.writes)}

@@ -13,6 +13,7 @@ mod lesson;
 mod link;
 mod looks;
 mod outline;
+mod ports;
 mod requests;
 mod state;
 mod storage;
@@ -111,7 +112,6 @@ fn first_commands(app: App) -> Vec<Command> {
         commands.push(Command::Lesson(id));
     }
     commands.push(Command::Events(true));
-    commands.push(Command::Gallery);
     commands
 }
 

@@ -13,11 +13,13 @@ use crate::view::inspect::Details;
 use crate::view::protocol::{Answer, Clock, Command, Counts, Frame, Lesson, Problem, Pulse, Report, Start};
 use crate::view::requests::{ClientView, Flight};
 use crate::view::scene::{Filter, Scene};
+use crate::view::terminal::{TerminalInput, is_for_kubectl};
 use crate::view::timeline::Mark;
 use crate::view::why::Link;
 use crate::view::words::{self, Key, Language};
 use crate::view::{Selection, Sentence, Subject};
 
+use super::lesson::Taken;
 use super::link::WorkerLink;
 pub(super) use super::looks::{Folded, Room, Theme};
 use super::requests::Draft;
@@ -142,15 +144,6 @@ pub(super) struct Cluster {
     pub(super) flights: StoredValue<VecDeque<Flight>>,
     pub(super) clients: RwSignal<Vec<ClientView>>,
     pub(super) frames: RwSignal<u32>,
-}
-
-/// A lesson that is being taken.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Taken {
-    pub(super) lesson: Lesson,
-    pub(super) step: usize,
-    /// Whether this step's work was done.
-    pub(super) done: bool,
 }
 
 /// Everything that the components share. Copy it freely: it is a bundle of signals.
@@ -329,12 +322,20 @@ impl App {
         if let Some(names) = names {
             files.retain(|file| names.contains(&file.name));
         }
-        files.retain(|file| !file.text.trim().is_empty());
+        files.retain(|file| !file.text.trim().is_empty() && !is_for_kubectl(&file.name));
         (!files.is_empty()).then(|| Action::Apply { files, namespace: self.namespace(), dry_run })
     }
 
     /// Applies the editor's files: all, or those named.
     pub(super) fn apply(self, names: Option<&[String]>) {
+        let current = self.files.current.get_untracked();
+        if names.is_none() && is_for_kubectl(&current) {
+            // `kubectl edit` waits for it, and says itself what becomes of it.
+            let files = self.files.list.get_untracked();
+            self.show(Room::Terminal);
+            self.tell_terminal(TerminalInput::Save { name: current, files });
+            return;
+        }
         if let Some(action) = self.files_action(false, names) {
             let id = self.expect(Purpose::Apply);
             self.send(&Command::Act { id, action });
@@ -440,9 +441,14 @@ impl App {
             Report::Opened { files, lesson, start } => self.opened(files, lesson, start),
             Report::Lesson(lesson) => {
                 let step = storage::load_lesson().map_or(0, |(_, step)| step);
-                let last = |lesson: &Lesson| lesson.steps.len().saturating_sub(1);
-                self.lesson.set(lesson.map(|lesson| Taken { step: step.min(last(&lesson)), lesson, done: false }));
+                self.lesson.set(lesson.map(|lesson| Taken::at(lesson, step)));
+                self.go_to_step(step);
             }
+            Report::Reached(step) => self.lesson.update(|taken| {
+                if let Some(taken) = taken.as_mut().filter(|taken| taken.step == step) {
+                    taken.reached = true;
+                }
+            }),
             Report::NotOpened(why) => self.notice(true, self.fill(crate::key!("open.failed"), &[&why])),
             Report::Done { id, outcome } | Report::Tried { id, outcome } => self.answered(id, outcome),
             Report::Frame(frame) => self.draw(*frame),
@@ -474,7 +480,7 @@ impl App {
             self.files.list.set(Vec::new());
             self.put_files(files);
         }
-        self.lesson.set(lesson.map(|lesson| Taken { lesson, step: 0, done: false }));
+        self.lesson.set(lesson.map(|lesson| Taken::at(lesson, 0)));
     }
 
     fn answered(self, id: u32, outcome: Result<Answer, String>) {
@@ -548,6 +554,10 @@ impl App {
             flights.extend(frame.flights.into_iter().take(room));
         });
         if let Some(clients) = frame.clients {
+            let is_new = !frame.whole && clients.len() > cluster.clients.with_untracked(Vec::len);
+            if is_new && self.lesson.with_untracked(Option::is_some) {
+                self.panel.set(Room::Requests);
+            }
             cluster.clients.set(clients);
         }
         if self.engine.with_untracked(|engine| *engine == Engine::Starting) {

@@ -8,9 +8,10 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
 
 use crate::view::protocol::Command;
-use crate::view::terminal::{Completion, TerminalInput, TerminalOutput};
+use crate::view::terminal::{Completion, PortAnswer, TerminalInput, TerminalOutput};
 
 use super::erase::{hear, t};
+use super::ports;
 use super::state::{App, Room};
 use super::storage;
 
@@ -30,6 +31,9 @@ pub(super) struct Screen {
     /// The line that is not ended yet: mostly the shell's prompt.
     prompt: RwSignal<String>,
     busy: RwSignal<bool>,
+    /// The ports behind which programs of the terminal answer, and what the last one said.
+    pub(super) ports: RwSignal<Vec<u16>>,
+    pub(super) answer: RwSignal<Option<PortAnswer>>,
     /// Whether the shell was asked to show itself.
     opened: StoredValue<bool>,
     history: StoredValue<Vec<String>>,
@@ -159,7 +163,7 @@ fn without_escapes(text: &str) -> String {
 }
 
 impl App {
-    fn tell_terminal(self, input: TerminalInput) {
+    pub(super) fn tell_terminal(self, input: TerminalInput) {
         self.send(&Command::Terminal(input));
     }
 
@@ -169,6 +173,15 @@ impl App {
             self.screen.write(if piece.error { "err" } else { "out" }, &piece.text);
         }
         self.screen.busy.set(output.busy);
+        if self.screen.ports.get_untracked() != output.ports {
+            self.screen.ports.set(output.ports);
+        }
+        if output.answer.is_some() {
+            self.screen.answer.set(output.answer);
+        }
+        if let Some(path) = output.wanted {
+            ports::fetch(self, path);
+        }
         self.screen.scroll_down();
         let current = output.open.unwrap_or_else(|| self.files.current.get_untracked());
         let changed = !output.files.is_empty() || !output.removed.is_empty();
@@ -263,6 +276,7 @@ pub(super) fn Terminal(app: App) -> impl IntoView {
         <div class="terminal" node_ref=screen.frame on:click=hear(focus)>
             <p class="terminal-hint" id="terminal-hint">{t!(app, "terminal.hint")}</p>
             <div class="screen" node_ref=screen.log role="log" aria-label=t!(app, "terminal.title") tabindex="0"></div>
+            {ports::panel(app)}
             <form class="ask" on:submit=hear(submit)>
                 <span class="prompt" aria-hidden="true">{move || screen.prompt.get()}</span>
                 <input

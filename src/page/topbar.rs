@@ -36,7 +36,7 @@ pub(super) fn TopBar(app: App) -> impl IntoView {
         <header class="topbar">
             <h1 class="logo">"kube"<i>"tab"</i></h1>
             {own.then(|| view! {
-                <button id="gallery" class="pill" aria-label=t!(app, "gallery.open") on:click=hear(move |_| app.dialog.set(Some(Dialog::Gallery)))>
+                <button id="gallery" class="pill" aria-label=t!(app, "gallery.open") on:click=hear(move |_| app.open_gallery())>
                     {icon(Icon::Book)}<span class="label">{t!(app, "gallery.open")}</span>
                 </button>
             }.into_any())}

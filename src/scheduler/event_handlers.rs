@@ -11,8 +11,10 @@ use crate::machinery::time::Time;
 
 use super::Scheduler;
 use super::framework::events::{ActionType, Change, ClusterEvent, EventResource, node_changes, pod_changes};
+use super::framework::plugin::Plugin;
 use super::node_info::NodeInfo;
 use super::pod_info::PodInfo;
+use super::queue::QueuedPodInfo;
 
 fn is_assigned(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|name| !name.is_empty())
@@ -25,8 +27,8 @@ fn has_ended(pod: &Pod) -> bool {
 }
 
 /// Whether pods elsewhere can matter to the pod: upstream's `getUnschedulablePodsWithCrossTopologyTerm`.
-fn has_cross_topology_term(pod: &PodInfo) -> bool {
-    pod.affinity.is_some() || !pod.spread.is_empty()
+fn has_cross_topology_term(waiting: &QueuedPodInfo) -> bool {
+    waiting.pod.affinity.is_some() || waiting.unschedulable_plugins.contains(Plugin::PodTopologySpread)
 }
 
 impl Scheduler {
@@ -73,6 +75,7 @@ impl Scheduler {
 
     fn assigned_pod_added(&mut self, pod: &Arc<Pod>, now: Time) {
         self.queue.delete(pod.uid());
+        self.unserved.remove(pod.uid());
         let info = Arc::new(PodInfo::new(Arc::clone(pod)));
         self.cache.set_pod(Arc::clone(&info));
         let change = Change::Pod(None, Some(info));
@@ -87,7 +90,7 @@ impl Scheduler {
         let change = Change::Pod(Some(old), Some(new));
         for event in events.into_iter().filter(|event| event.action != ActionType::UPDATE_POD_OTHER) {
             let frees = event.action == ActionType::UPDATE_POD_SCALE_DOWN;
-            let concerns = |waiting: &PodInfo| frees || has_cross_topology_term(waiting);
+            let concerns = |waiting: &QueuedPodInfo| frees || has_cross_topology_term(waiting);
             self.queue.move_all(event, &change, now, &self.listers, concerns);
         }
     }
@@ -102,14 +105,21 @@ impl Scheduler {
 
     fn waiting_pod_changed(&mut self, pod: &Arc<Pod>, now: Time) {
         let info = Arc::new(PodInfo::new(Arc::clone(pod)));
-        let is_ours = matches!(info.scheduler_name(), name if name.is_empty() || *name == *self.name);
-        if !is_ours || self.cache.is_assumed(&info.uid) {
+        if self.cache.is_assumed(&info.uid) {
             return;
         }
         let known = self.queue.get(&info.uid).map(|queued| Arc::clone(&queued.pod));
         match known {
             Some(known) => self.queue.update(&known, info, now, &self.listers),
-            None => self.queue.add(info, now),
+            None => self.waiting_pod_added(info, now),
+        }
+    }
+
+    /// A pod without a node is taken into the queue, if a profile serves it.
+    pub(super) fn waiting_pod_added(&mut self, pod: Arc<PodInfo>, now: Time) {
+        match self.profile_of(&pod) {
+            Some(profile) => self.queue.add(pod, profile, now),
+            None => drop(self.unserved.insert(pod.uid.clone(), pod)),
         }
     }
 
@@ -117,12 +127,13 @@ impl Scheduler {
         let info = Arc::new(PodInfo::new(Arc::clone(pod)));
         let was_nominated = self.queue.nominator().node_of(&info.uid).is_some();
         self.queue.delete(&info.uid);
+        self.unserved.remove(&info.uid);
         self.explanations.forget_pod(&info.uid);
         if was_nominated {
             // The room that was being cleared for it is free for others now.
             let priority = info.priority;
             let change = Change::Pod(Some(info), None);
-            let concerns = |waiting: &PodInfo| waiting.priority <= priority;
+            let concerns = |waiting: &QueuedPodInfo| waiting.pod.priority <= priority;
             self.queue.move_all(ClusterEvent::ASSIGNED_POD_DELETE, &change, now, &self.listers, concerns);
         }
     }

@@ -44,7 +44,7 @@ pub struct Explanation {
 
 impl Explanation {
     fn bytes(&self) -> usize {
-        let scored = self.scores.as_ref().map_or(0, |scores| scores.len() * 16);
+        let scored = self.scores.as_ref().map_or(0, |scores| scores.len() * 20);
         512 + self.diagnosis.node_count() * 2 + scored
     }
 
@@ -191,7 +191,7 @@ mod tests {
             }
         }
         let mut scores = ScoreTable::new(names(), (0..1000).step_by(2).collect());
-        scores.add(Plugin::NodeResourcesFit, &(0..500).map(|row| row / 5).collect::<Vec<i64>>());
+        scores.add(Plugin::NodeResourcesFit, 1, &(0..500).map(|row| row / 5).collect::<Vec<i64>>());
         scores.choose(499);
         explanation(cycle, diagnosis, Some(scores))
     }
@@ -209,6 +209,19 @@ mod tests {
         assert_eq!(scores.name(scores.chosen()), first.node.as_ref().expect("it has a node"));
         assert_eq!(first.diagnosis.node_count(), ROWS_MAX, "there is no room for nodes that were refused");
         assert!(explanations.whole.bytes <= WHOLE_BYTES_MAX && explanations.short.bytes <= SHORT_BYTES_MAX);
+    }
+
+    #[test]
+    fn totals_of_large_weights_are_ranked_too() {
+        for weight in [1, 1_000, -7] {
+            let mut scores = ScoreTable::new(names(), (0..100).collect());
+            scores.add(Plugin::ImageLocality, weight, &(0..100).collect::<Vec<i64>>());
+            scores.choose(50);
+            let best = scores.best(3);
+            let rows: Vec<&str> = (0..best.len()).map(|row| &**best.name(row)).collect();
+            let expected = if weight > 0 { ["node-50", "node-99", "node-98"] } else { ["node-50", "node-0", "node-1"] };
+            assert_eq!(rows, expected, "{weight}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, ReplicationController, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde_json::Value;
 
@@ -40,6 +40,8 @@ pub struct Listers {
     pub storage_classes: OrdMap<Name, Arc<StorageClass>>,
     /// What CSI drivers say of nodes, by the nodes' names.
     pub csi_nodes: OrdMap<Name, Arc<CSINode>>,
+    /// What is attached, or about to be, by the nodes' names and its own.
+    pub volume_attachments: OrdMap<Name, OrdMap<Name, Arc<VolumeAttachment>>>,
     /// CSI drivers by their names.
     pub csi_drivers: OrdMap<Name, Arc<Unstructured>>,
     /// How much room CSI drivers have, and where.
@@ -118,6 +120,22 @@ impl Listers {
         self.claims.set(key, claim);
     }
 
+    /// Takes in an attachment as the API server has it; without `after` it is gone.
+    pub fn set_attachment(&mut self, before: Option<&Arc<VolumeAttachment>>, after: Option<&Arc<VolumeAttachment>>) {
+        if let Some(old) = before
+            && let Some(of_node) = self.volume_attachments.get_mut(old.spec.node_name.as_str())
+        {
+            of_node.remove(old.name());
+            if of_node.is_empty() {
+                self.volume_attachments.remove(old.spec.node_name.as_str());
+            }
+        }
+        if let Some(new) = after {
+            let of_node = self.volume_attachments.entry(new.spec.node_name.as_str().into()).or_default();
+            of_node.insert(new.name().into(), Arc::clone(new));
+        }
+    }
+
     /// Counts with what was decided about a pod's volumes.
     pub fn assume(&mut self, decisions: &Decisions) {
         for volume in &decisions.bindings {
@@ -157,12 +175,18 @@ impl Listers {
     }
 }
 
+/// The largest volume that a driver says it has room for: `volumeLimit`.
+#[must_use]
+pub fn volume_limit(capacity: &Unstructured) -> Option<Quantity> {
+    let field = |name: &str| capacity.fields.get(name).filter(|value| !value.is_null());
+    let limit = field("maximumVolumeSize").or_else(|| field("capacity"))?;
+    Quantity::parse_json(limit).ok()
+}
+
 /// Whether what a driver says of its room is about the class and the node, and enough.
 fn is_room(capacity: &Unstructured, class: &str, asked: Quantity, node: &NodeInfo) -> bool {
     let field = |name: &str| capacity.fields.get(name).filter(|value| !value.is_null());
-    let limit = field("maximumVolumeSize").or_else(|| field("capacity"));
-    let is_enough =
-        limit.and_then(|limit| Quantity::parse_json(limit).ok()).is_some_and(|limit| limit.value() >= asked.value());
+    let is_enough = volume_limit(capacity).is_some_and(|limit| limit.value() >= asked.value());
     let topology = field("nodeTopology").and_then(|value| json::from_value::<LabelSelector>(value).ok());
     let selector = topology.and_then(|topology| Selector::from_label_selector(Some(&topology)).ok());
     field("storageClassName").and_then(Value::as_str) == Some(class)

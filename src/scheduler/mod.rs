@@ -1,14 +1,16 @@
 //! kube-scheduler: finds a node for each pod that has none.
 //!
-//! Follows `pkg/scheduler` of kubernetes/kubernetes v1.36 with the default profile. What is pure stands in
-//! [`Scheduler`]: [`cache`] (nodes and their pods), [`queue`] (pods that wait), [`framework`] and [`plugins`] (filters
-//! and scores), [`schedule_one`] (a cycle), [`preemption`]. It is a value: time and chance are told, nothing is asked,
-//! and cloning shares everything. [`KubeScheduler`] wires it to the API server.
+//! Follows `pkg/scheduler` of kubernetes/kubernetes v1.36. What is pure stands in [`Scheduler`]: [`configuration`]
+//! (profiles, and what their plugins are told), [`cache`] (nodes and their pods), [`queue`] (pods that wait),
+//! [`framework`] and [`plugins`] (filters and scores), [`schedule_one`] (a cycle), [`preemption`]. It is a value: time
+//! and chance are told, nothing is asked, and cloning shares everything. [`KubeScheduler`] wires it to the API server.
 //!
-//! Not simulated: extenders, several profiles, resource claims, pod groups, and the reuse of results for equal pods.
+//! Not simulated: extenders, resource claims, and the reuse of results for equal pods. Gang scheduling (the feature gates
+//! `GenericWorkload` and `GangScheduling`) is alpha in v1.36 and off by default, so that it is off here.
 
 pub mod affinity_term;
 pub mod cache;
+pub mod configuration;
 mod event_handlers;
 pub mod explanation;
 pub mod framework;
@@ -21,14 +23,18 @@ mod process;
 pub mod queue;
 pub mod resource;
 pub mod schedule_one;
+pub mod what_if;
 
 use std::sync::Arc;
 
 use crate::api::Name;
 use crate::etcd::Revision;
+use crate::machinery::order::Order as _;
+use crate::machinery::persistent::OrdMap;
 use crate::machinery::time::Time;
 
 use cache::Cache;
+use configuration::{Configuration, Profile};
 use explanation::{Explanation, Explanations};
 use framework::diagnosis::Diagnosis;
 use framework::events::{Change, ClusterEvent};
@@ -46,10 +52,7 @@ pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
 /// The scheduler without its connection to the API server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
-    /// Its name: it schedules pods that ask for it.
-    pub name: Name,
-    /// How many nodes that would do are enough, in hundredths of all; `None` lets it depend on their number.
-    pub percentage_of_nodes_to_score: Option<u32>,
+    configuration: Arc<Configuration>,
     /// Other kinds than pods and nodes. Whoever feeds the scheduler keeps them up to date.
     pub listers: Listers,
     cache: Cache,
@@ -57,24 +60,59 @@ pub struct Scheduler {
     explanations: Explanations,
     next_start_node_index: usize,
     cycle_count: u64,
+    /// Pods without a node that ask for a scheduler which no profile is, by their uids.
+    unserved: OrdMap<Name, Arc<PodInfo>>,
 }
 
 impl Default for Scheduler {
     fn default() -> Self {
-        Self {
-            name: DEFAULT_SCHEDULER_NAME.into(),
-            percentage_of_nodes_to_score: None,
-            listers: Listers::default(),
-            cache: Cache::default(),
-            queue: SchedulingQueue::default(),
-            explanations: Explanations::default(),
-            next_start_node_index: 0,
-            cycle_count: 0,
-        }
+        Self::new(Configuration::default())
     }
 }
 
 impl Scheduler {
+    /// A scheduler that knows of nothing yet.
+    #[must_use]
+    pub fn new(configuration: Configuration) -> Self {
+        Self {
+            listers: Listers::default(),
+            cache: Cache::default(),
+            queue: SchedulingQueue::new(configuration.backoff),
+            explanations: Explanations::default(),
+            next_start_node_index: 0,
+            cycle_count: 0,
+            unserved: OrdMap::new(),
+            configuration: Arc::new(configuration),
+        }
+    }
+
+    /// Begins anew with another configuration: what it knows of the cluster stays, and what it thought of pods that have
+    /// no node is forgotten, also of those in `abandoned`, which had one in mind and are not bound to it.
+    pub fn restart(&mut self, configuration: Configuration, abandoned: Vec<Arc<PodInfo>>, now: Time) {
+        abandoned.iter().for_each(|pod| self.cache.forget_pod(&pod.uid));
+        let waiting = self.queue.iter().map(|queued| &queued.pod).chain(self.unserved.values());
+        let mut waiting: Vec<Arc<PodInfo>> = waiting.cloned().chain(abandoned).collect();
+        // As the API server would list them.
+        waiting.order_by_key(|pod| pod.key.clone());
+        self.queue = SchedulingQueue::new(configuration.backoff);
+        self.configuration = Arc::new(configuration);
+        self.unserved = OrdMap::new();
+        self.next_start_node_index = 0;
+        for pod in waiting {
+            self.waiting_pod_added(pod, now);
+        }
+    }
+
+    /// What it is told.
+    #[must_use]
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    fn profile_of(&self, pod: &PodInfo) -> Option<Arc<Profile>> {
+        self.configuration.profile(pod.scheduler_name()).cloned()
+    }
+
     /// Nodes and their pods as the scheduler believes them to be.
     #[must_use]
     pub const fn cache(&self) -> &Cache {
@@ -126,7 +164,7 @@ impl Scheduler {
         let uid = queued.pod.uid.clone();
         self.cache.forget_pod(&uid);
         let change = Change::Pod(Some(Arc::clone(&queued.pod)), None);
-        let others = |waiting: &PodInfo| waiting.uid != uid;
+        let others = |waiting: &QueuedPodInfo| waiting.pod.uid != uid;
         self.queue.move_all(ClusterEvent::ASSIGNED_POD_DELETE, &change, now, &self.listers, others);
         self.fail(queued, message, now)
     }

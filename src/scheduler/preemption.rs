@@ -23,11 +23,6 @@ use super::pod_info::PodInfo;
 use super::queue::Nominator;
 use super::schedule_one::run_filter_with_nominated_pods;
 
-/// At least this share of the nodes is tried, in hundredths.
-const MIN_CANDIDATE_NODES_PERCENTAGE: usize = 10;
-/// At least so many nodes are tried.
-const MIN_CANDIDATE_NODES_ABSOLUTE: usize = 100;
-
 /// A node and the pods that would have to go.
 #[derive(Clone, Debug)]
 pub struct Candidate {
@@ -120,8 +115,9 @@ impl Evaluator<'_> {
         }
         let budgets = Budgets::new(self.handle.listers.pod_disruption_budgets.values());
         let offset = random.below(potential.len() as u64) as usize;
-        let wanted = (potential.len() * MIN_CANDIDATE_NODES_PERCENTAGE / 100)
-            .max(MIN_CANDIDATE_NODES_ABSOLUTE)
+        let args = &state.args().default_preemption;
+        let wanted = (potential.len() * args.min_candidate_nodes_percentage / 100)
+            .max(args.min_candidate_nodes_absolute)
             .min(potential.len());
         let mut candidates: Vec<Candidate> = Vec::new();
         for index in 0..potential.len() {
@@ -225,7 +221,7 @@ impl Trial<'_> {
     }
 
     fn fits(&self) -> Result<(), Rejection> {
-        run_filter_with_nominated_pods(&self.state, &self.node, self.evaluator.nominator)
+        run_filter_with_nominated_pods(&self.state, self.evaluator.handle, &self.node, self.evaluator.nominator)
     }
 }
 

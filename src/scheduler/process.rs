@@ -2,6 +2,7 @@
 //!
 //! A cycle takes [`CYCLE_DURATION`], one pod at a time, so that stepping through a cluster shows each decision.
 
+mod configure;
 mod pre_bind;
 
 use std::sync::Arc;
@@ -20,12 +21,13 @@ use crate::client::{Client, ClientError, EventType, InformerEvent, Process, Toke
 use crate::etcd::Why;
 use crate::machinery::time::Time;
 
-use super::Scheduler;
 use super::plugins::default_binder;
 use super::pod_info::PodInfo;
 use super::preemption::Candidate;
 use super::queue::QueuedPodInfo;
 use super::schedule_one::{Cycle, Failure, Outcome};
+use super::{DEFAULT_SCHEDULER_NAME, Scheduler};
+use configure::ConfigurationFile;
 use pre_bind::PendingBinding;
 
 /// How long the scheduler thinks about a pod.
@@ -51,6 +53,8 @@ pub struct KubeScheduler {
     pending: OrdMap<Name, PendingBinding>,
     /// When those are looked at next, if they are.
     look_at: Option<Time>,
+    /// What its configuration file said when it was read last, if there is one.
+    configuration_file: Option<ConfigurationFile>,
 }
 
 /// Why a pod is not scheduled, as `PodScheduled` tells it.
@@ -107,7 +111,7 @@ impl KubeScheduler {
             }
             Outcome::Skipped { is_deleting: true } => {
                 let note = format!("skip schedule deleting pod: {}", queued.pod.key);
-                client.event_v1(&*queued.pod.pod, EventType::Warning, "FailedScheduling", "Scheduling", &note);
+                tell(client, &queued.pod, &queued.pod, EventType::Warning, ["FailedScheduling", "Scheduling", &note]);
             }
             Outcome::Skipped { is_deleting: false } => {}
         }
@@ -120,7 +124,7 @@ impl KubeScheduler {
             Ok(()) => {
                 self.scheduler.binding_succeeded(&pod.uid);
                 let note = format!("Successfully assigned {} to {node}", pod.key);
-                client.event_v1(&*pod.pod, EventType::Normal, "Scheduled", "Binding", &note);
+                tell(client, pod, pod, EventType::Normal, ["Scheduled", "Binding", &note]);
             }
             Err(error) => {
                 let message = default_binder::failure_message(&error.to_string());
@@ -144,11 +148,21 @@ impl KubeScheduler {
                     scores.total(scores.chosen()).to_string(),
                 ],
             ),
+            None if !self.compares_nodes(pod) => Why::new(
+                "Node {} is the first that would do for Pod {}; nothing compares nodes.",
+                [node.to_owned(), pod.key.name.to_string()],
+            ),
             None => Why::new(
                 "Node {} is the only one that would do for Pod {}.",
                 [node.to_owned(), pod.key.name.to_string()],
             ),
         }
+    }
+
+    /// Whether the pod's profile has plugins that compare nodes.
+    fn compares_nodes(&self, pod: &PodInfo) -> bool {
+        let profile = self.scheduler.configuration().profile(pod.scheduler_name());
+        profile.is_some_and(|profile| !profile.score.is_empty())
     }
 
     /// `handleSchedulingFailure`: tells of it in an event and in the pod's status.
@@ -164,7 +178,7 @@ impl KubeScheduler {
         }
         client.because(Why::new("No node would do for Pod {}.", [pod.key.name.to_string()]));
         let note = truncate(&failure.message);
-        client.event_v1(&*pod.pod, EventType::Warning, "FailedScheduling", "Scheduling", &note);
+        tell(client, pod, pod, EventType::Warning, ["FailedScheduling", "Scheduling", &note]);
         // The newest state that is known, since it decides what there is to change.
         let known =
             self.scheduler.queue().get(&pod.uid).map_or_else(|| Arc::clone(pod), |queued| Arc::clone(&queued.pod));
@@ -201,7 +215,7 @@ impl KubeScheduler {
             let _ = patch_status(client, other, json!({ "nominatedNodeName": null }));
         }
         for victim in candidate.victims.iter().filter(|victim| !victim.terminating) {
-            match self.preempt_one(client, preemptor, victim, node) {
+            match Self::preempt_one(client, preemptor, victim, node) {
                 Ok(()) => {}
                 Err(error) if error.is_not_found() => {}
                 Err(_) => {
@@ -213,13 +227,12 @@ impl KubeScheduler {
     }
 
     fn preempt_one(
-        &self,
         client: &mut Client<'_>,
         preemptor: &PodInfo,
         victim: &PodInfo,
         node: &str,
     ) -> Result<(), ClientError> {
-        let message = format!("{}: preempting to accommodate a higher priority pod", self.scheduler.name);
+        let message = format!("{}: preempting to accommodate a higher priority pod", profile_name(preemptor));
         let now = client.now;
         let condition = condition(&victim.pod, "DisruptionTarget", "True", "PreemptionByScheduler", &message, now);
         if let Some(condition) = condition {
@@ -227,7 +240,7 @@ impl KubeScheduler {
         }
         client.delete(Kind::Pod, &victim.key, DeleteOptions::default())?;
         let note = format!("Preempted by pod {} on node {node}", preemptor.uid);
-        client.event_v1(&*victim.pod, EventType::Normal, "Preempted", "Preempting", &note);
+        tell(client, preemptor, victim, EventType::Normal, ["Preempted", "Preempting", &note]);
         Ok(())
     }
 
@@ -267,6 +280,7 @@ impl KubeScheduler {
             | Kind::StorageClass
             | Kind::CSINode
             | Kind::CSIDriver
+            | Kind::VolumeAttachment
             | Kind::CSIStorageCapacity => {
                 if let Some(change) = self.storage_changed(event) {
                     self.storage_may_help(&change, now);
@@ -277,25 +291,39 @@ impl KubeScheduler {
     }
 }
 
-fn both<K: Resource>(event: &InformerEvent) -> (Option<&Arc<K>>, Option<&Arc<K>>) {
+pub(super) fn both<K: Resource>(event: &InformerEvent) -> (Option<&Arc<K>>, Option<&Arc<K>>) {
     (
         event.before.as_ref().and_then(|object| object.downcast::<K>()),
         event.after.as_ref().and_then(|object| object.downcast::<K>()),
     )
 }
 
-fn keep<K>(map: &mut OrdMap<ObjectKey, Arc<K>>, key: ObjectKey, object: Option<&Arc<K>>) {
+pub(super) fn keep<K>(map: &mut OrdMap<ObjectKey, Arc<K>>, key: ObjectKey, object: Option<&Arc<K>>) {
     match object {
         Some(object) => drop(map.insert(key, Arc::clone(object))),
         None => drop(map.remove(&key)),
     }
 }
 
-fn keep_named<K>(map: &mut OrdMap<Name, Arc<K>>, name: Name, object: Option<&Arc<K>>) {
+pub(super) fn keep_named<K>(map: &mut OrdMap<Name, Arc<K>>, name: Name, object: Option<&Arc<K>>) {
     match object {
         Some(object) => drop(map.insert(name, Arc::clone(object))),
         None => drop(map.remove(&name)),
     }
+}
+
+/// The profile that serves a pod, which is the name under which it tells of it.
+fn profile_name(pod: &PodInfo) -> &str {
+    match pod.scheduler_name() {
+        "" => DEFAULT_SCHEDULER_NAME,
+        name => name,
+    }
+}
+
+/// Writes an event about a pod, as the profile that serves pod `by`: reason, action and note.
+fn tell(client: &mut Client<'_>, by: &PodInfo, about: &PodInfo, event_type: EventType, words: [&str; 3]) {
+    let [reason, action, note] = words;
+    client.event_v1_from(profile_name(by), &*about.pod, event_type, reason, action, note);
 }
 
 fn name_or_null(name: &str) -> Value {
@@ -343,11 +371,13 @@ impl Process for KubeScheduler {
             Kind::StorageClass,
             Kind::CSIDriver,
             Kind::CSINode,
+            Kind::VolumeAttachment,
             Kind::CSIStorageCapacity,
             Kind::PersistentVolume,
             Kind::PersistentVolumeClaim,
         ];
-        kinds.chain(storage).chain([Kind::Node, Kind::Pod]).map(WatchSpec::all).collect()
+        let objects = kinds.chain(storage).chain([Kind::Node, Kind::Pod]).map(WatchSpec::all);
+        std::iter::once(configure::watch()).chain(objects).collect()
     }
 
     fn start(&mut self, _client: &mut Client<'_>) {
@@ -356,7 +386,11 @@ impl Process for KubeScheduler {
 
     fn deliver(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
         self.scheduler.begin(Some(event.revision));
-        self.take_in(event, client.now);
+        if event.kind == Kind::ConfigMap {
+            self.configure(event, client);
+        } else {
+            self.take_in(event, client.now);
+        }
         self.arm(client);
     }
 

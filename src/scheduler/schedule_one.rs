@@ -9,6 +9,7 @@ use crate::machinery::random::Random;
 use crate::machinery::time::Time;
 
 use super::Scheduler;
+use super::configuration::Profile;
 use super::framework::cycle_state::CycleState;
 use super::framework::diagnosis::Diagnosis;
 use super::framework::plugin::{Plugin, PluginSet};
@@ -16,8 +17,9 @@ use super::framework::score_table::ScoreTable;
 use super::framework::status::Rejection;
 use super::framework::{Handle, ruled_out, run_filter, run_pre_filter, run_pre_filter_extension, run_score};
 use super::node_info::NodeInfo;
+use super::plugins::default_preemption::{self, PostFilter};
 use super::plugins::volume_binding::Decisions;
-use super::plugins::{default_preemption, dynamic_resources, volume_binding};
+use super::plugins::{dynamic_resources, volume_binding};
 use super::pod_info::PodInfo;
 use super::preemption::{Candidate, Evaluator};
 use super::queue::{Nominator, QueuedPodInfo};
@@ -82,6 +84,7 @@ struct Placement {
 /// The first plugin's no.
 pub fn run_filter_with_nominated_pods(
     state: &CycleState,
+    handle: Handle<'_>,
     node: &NodeInfo,
     nominator: &Nominator,
 ) -> Result<(), Rejection> {
@@ -95,26 +98,31 @@ pub fn run_filter_with_nominated_pods(
                 node.add_pod(Arc::clone(other));
                 run_pre_filter_extension(&mut state, other, &node, 1);
             }
-            run_filter(&state, &node)?;
+            run_filter(&state, handle, &node)?;
         }
     }
-    run_filter(state, node)
+    run_filter(state, handle, node)
 }
 
-/// How many nodes that would do are enough: `numFeasibleNodesToFind`.
+/// How many nodes that would do are enough: `numFeasibleNodesToFind`. With 0 hundredths it depends on their number.
 #[must_use]
-pub fn feasible_nodes_to_find(percentage: Option<u32>, node_count: usize) -> usize {
+pub fn feasible_nodes_to_find(percentage: u32, node_count: usize) -> usize {
     if node_count < MIN_FEASIBLE_NODES_TO_FIND {
         return node_count;
     }
-    let percentage = percentage.filter(|percentage| *percentage > 0).map_or_else(
-        || 50_usize.saturating_sub(node_count / 125).max(MIN_FEASIBLE_NODES_PERCENTAGE_TO_FIND),
-        |percentage| percentage as usize,
-    );
+    let percentage = match percentage as usize {
+        0 => 50_usize.saturating_sub(node_count / 125).max(MIN_FEASIBLE_NODES_PERCENTAGE_TO_FIND),
+        percentage => percentage,
+    };
     if percentage >= 100 {
         return node_count;
     }
     (node_count * percentage / 100).max(MIN_FEASIBLE_NODES_TO_FIND)
+}
+
+/// Whether the profile sees to the pod's volumes before it is bound.
+fn reserves_volumes(profile: &Profile) -> bool {
+    profile.reserve.contains(Plugin::VolumeBinding) && profile.pre_bind.contains(Plugin::VolumeBinding)
 }
 
 impl Scheduler {
@@ -131,7 +139,8 @@ impl Scheduler {
             return Some(Cycle { outcome: Outcome::Skipped { is_deleting: pod.terminating }, queued });
         }
         self.cycle_count += 1;
-        let mut state = CycleState::new(Arc::clone(&pod));
+        self.cache.refresh_order();
+        let mut state = CycleState::new(Arc::clone(&pod), Arc::clone(&queued.profile));
         let mut diagnosis = Diagnosis::new(self.cache.names());
         if self.cache.node_count() == 0 {
             let outcome = self.fail(&queued, "no nodes available to schedule pods".to_owned(), now);
@@ -141,7 +150,9 @@ impl Scheduler {
         match self.schedule_pod(&mut state, &mut diagnosis, random) {
             Some(placement) => {
                 let node = self.cache.node_by_name(&placement.node);
-                let volumes = node.map(|node| volume_binding::reserve(&state, node)).unwrap_or_default();
+                let binds = reserves_volumes(&state.profile);
+                let volumes = node.filter(|_| binds).map(|node| volume_binding::reserve(&state, node));
+                let volumes = volumes.unwrap_or_default();
                 self.listers.assume(&volumes);
                 self.cache.assume_pod(Arc::clone(&pod), &placement.node);
                 self.queue.nominator_mut().remove(&pod.uid);
@@ -173,9 +184,9 @@ impl Scheduler {
                 let nodes: Vec<&NodeInfo> = feasible.iter().map(|position| &**node_at(*position)).collect();
                 let candidates = feasible.iter().map(|position| *position as u32).collect();
                 let mut table = ScoreTable::new(handle.cache.names(), candidates);
-                for plugin in Plugin::SCORE {
+                for &(plugin, weight) in &state.profile.score {
                     if let Some(scores) = run_score(plugin, state, handle, &nodes) {
-                        table.add(plugin, &scores);
+                        table.add(plugin, weight, &scores);
                     }
                 }
                 let chosen = select_host(&table, random);
@@ -214,12 +225,22 @@ impl Scheduler {
         feasible
     }
 
+    fn feasible_nodes_to_find(&self, profile: &Profile, node_count: usize) -> usize {
+        // Where nobody compares nodes, the first that would do is taken.
+        if profile.score.is_empty() {
+            return 1;
+        }
+        let percentage =
+            profile.percentage_of_nodes_to_score.unwrap_or(self.configuration.percentage_of_nodes_to_score);
+        feasible_nodes_to_find(percentage, node_count)
+    }
+
     /// The node that was cleared for the pod is tried before all others.
     fn evaluate_nominated_node(&self, state: &CycleState, diagnosis: &mut Diagnosis) -> Option<usize> {
         let name = state.pod.nominated_node_name();
         let node = self.cache.node_by_name(name)?;
         let position = self.cache.order().iter().position(|id| *id == node.id)?;
-        match run_filter_with_nominated_pods(state, node, self.queue.nominator()) {
+        match run_filter_with_nominated_pods(state, self.handle(), node, self.queue.nominator()) {
             Ok(()) => {
                 diagnosis.accept(position);
                 Some(position)
@@ -237,13 +258,13 @@ impl Scheduler {
         diagnosis: &mut Diagnosis,
         positions: &[usize],
     ) -> Vec<usize> {
-        let wanted = feasible_nodes_to_find(self.percentage_of_nodes_to_score, positions.len());
+        let wanted = self.feasible_nodes_to_find(&state.profile, positions.len());
         let mut feasible = Vec::with_capacity(wanted);
         for index in 0..positions.len() {
             // The search goes on where the last one ended, so that all nodes get their turn.
             let position = positions[(self.next_start_node_index + index) % positions.len()];
             let node = self.cache.node(self.cache.order()[position]);
-            match run_filter_with_nominated_pods(state, node, self.queue.nominator()) {
+            match run_filter_with_nominated_pods(state, self.handle(), node, self.queue.nominator()) {
                 Ok(()) => {
                     diagnosis.accept(position);
                     feasible.push(position);
@@ -267,18 +288,9 @@ impl Scheduler {
         random: &mut Random,
     ) -> Outcome {
         let pod = Arc::clone(&queued.pod);
-        let (mut nomination, mut preemption) = (None, None);
-        if diagnosis.pre_filter_message.is_empty() {
-            let evaluator = Evaluator { handle: self.handle(), nominator: self.queue.nominator(), now };
-            let result = default_preemption::post_filter(evaluator, state, diagnosis, random);
-            if !result.message.is_empty() {
-                diagnosis.post_filter_message =
-                    format!("{}, {}", dynamic_resources::POST_FILTER_MESSAGE, result.message);
-            }
-            (nomination, preemption) = (result.nomination, result.candidate);
-        } else {
-            diagnosis.post_filter_message = dynamic_resources::NOT_FOUND_MESSAGE.to_owned();
-        }
+        let PostFilter { message, nomination, candidate: preemption } =
+            self.run_post_filters(state, diagnosis, now, random);
+        diagnosis.post_filter_message = message;
         let displaced: Vec<Arc<PodInfo>> = match &preemption {
             Some(candidate) => {
                 let nominated = self.queue.nominator().on(&candidate.node);
@@ -295,6 +307,36 @@ impl Scheduler {
             }
         }
         Outcome::Unschedulable(Failure { message: diagnosis.message(), nomination, preemption, displaced })
+    }
+
+    /// `RunPostFilterPlugins`: plugin after plugin is asked what would help, until one makes room.
+    fn run_post_filters(
+        &self,
+        state: &CycleState,
+        diagnosis: &Diagnosis,
+        now: Time,
+        random: &mut Random,
+    ) -> PostFilter {
+        let mut result = PostFilter::default();
+        let mut said: Vec<String> = Vec::new();
+        for plugin in &state.profile.post_filter {
+            if *plugin == Plugin::DynamicResources {
+                // It remembers nothing of a pod that an earlier plugin refused as a whole: an error, which ends the round.
+                if !diagnosis.pre_filter_message.is_empty() {
+                    let message = dynamic_resources::NOT_FOUND_MESSAGE.to_owned();
+                    return PostFilter { message, ..PostFilter::default() };
+                }
+                said.push(dynamic_resources::POST_FILTER_MESSAGE.to_owned());
+                continue;
+            }
+            let evaluator = Evaluator { handle: self.handle(), nominator: self.queue.nominator(), now };
+            result = default_preemption::post_filter(evaluator, state, diagnosis, random);
+            if result.candidate.is_some() {
+                return result;
+            }
+            said.push(std::mem::take(&mut result.message));
+        }
+        PostFilter { message: said.join(", "), ..result }
     }
 
     /// Something went wrong that is no plugin's no.
@@ -321,17 +363,17 @@ mod tests {
     #[test]
     fn how_many_nodes_are_enough() {
         let cases = [
-            (None, 10, 10),
-            (None, 99, 99),
-            (None, 100, 100),
-            (None, 1000, 420),
-            (None, 6000, 300),
-            (Some(30), 1000, 300),
-            (Some(1), 1000, 100),
-            (Some(100), 1000, 1000),
+            (0, 10, 10),
+            (0, 99, 99),
+            (0, 100, 100),
+            (0, 1000, 420),
+            (0, 6000, 300),
+            (30, 1000, 300),
+            (1, 1000, 100),
+            (100, 1000, 1000),
         ];
         for (percentage, nodes, expected) in cases {
-            assert_eq!(feasible_nodes_to_find(percentage, nodes), expected, "{percentage:?} of {nodes}");
+            assert_eq!(feasible_nodes_to_find(percentage, nodes), expected, "{percentage} of {nodes}");
         }
     }
 }

@@ -13,8 +13,9 @@ use crate::kubectl::apply;
 use crate::machinery::manifest::{self, Manifest};
 use crate::machinery::status::Status;
 use crate::machinery::yaml::Span;
+use crate::node::kubelet::MANIFEST_FOLDER;
 use crate::node::runtime::StreamInput;
-use crate::sim::{Cluster, ComponentFault, MachineError, NodeSpec, TrafficSpec};
+use crate::sim::{Cluster, ComponentFault, MachineError, NodeGroupSpec, NodeShutdown, NodeSpec, TrafficSpec};
 
 use super::streams::{AttachInput, ExecCommand, ExecInput, OutsideRequest, PodRequest};
 
@@ -104,10 +105,32 @@ pub enum Action {
     AddNode(NodeSpec),
     /// A machine is taken away, and its Node object with it.
     RemoveNode(NodeName),
+    /// A group of machines is there from now on, which cluster-autoscaler makes larger and smaller.
+    SetNodeGroup(NodeGroupSpec),
+    /// A group of machines is given up; its machines stay.
+    RemoveNodeGroup(NodeName),
     /// A machine loses its power; its Node object stays.
     StopNode(NodeName),
+    /// A machine is shut down: its kubelet ends the pods in order, then the power goes.
+    ShutdownNode(NodeShutdown),
     /// A stopped machine starts again.
     StartNode(NodeName),
+    /// Somebody writes a file into a machine's `/etc/kubernetes/manifests`, from which its kubelet runs static pods.
+    WriteManifest {
+        /// The node.
+        node: String,
+        /// The file's name.
+        file: String,
+        /// What is in it.
+        text: String,
+    },
+    /// Somebody removes a file from a machine's `/etc/kubernetes/manifests`.
+    RemoveManifest {
+        /// The node.
+        node: String,
+        /// The file's name.
+        file: String,
+    },
     /// A machine is cut off from the API server; its containers run on.
     PartitionNode(NodeName),
     /// A machine that was cut off is joined again.
@@ -257,6 +280,7 @@ impl Action {
         let bytes = match self {
             Self::Apply { files, .. } => files.iter().map(|file| file.name.len() + file.text.len()).sum(),
             Self::Patch { patch, .. } => patch.to_string().len(),
+            Self::WriteManifest { file, text, .. } => file.len() + text.len(),
             Self::Exec(command) => command.stdin.len() + command.command.iter().map(String::len).sum::<usize>(),
             Self::ExecInput(ExecInput { input, .. }) | Self::AttachInput(AttachInput { input, .. }) => input.len(),
             Self::OutsideRequest(request) => request.len(),
@@ -320,6 +344,8 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
             true => Outcome::said(format!("{name} asks for nothing more")),
             false => Outcome::refused(format!("there is no client {name:?}")),
         },
+        Action::WriteManifest { node, file, text } => on_manifest(cluster, node, file, Some(text)),
+        Action::RemoveManifest { node, file } => on_manifest(cluster, node, file, None),
         Action::Disturb(Disturbance { component, fault }) => match cluster.disturb(component, *fault) {
             Ok(()) => Outcome::said(format!("{component} was disturbed")),
             Err(error) => Outcome::refused(error),
@@ -338,11 +364,29 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
     }
 }
 
+fn on_manifest(cluster: &mut Cluster, node: &str, file: &str, text: Option<&str>) -> Outcome {
+    let done = if text.is_some() { "written" } else { "removed" };
+    match cluster.write_manifest(node, file, text) {
+        Ok(complaint) => {
+            let line = format!("{node}:{MANIFEST_FOLDER}/{file} {done}");
+            Outcome { lines: std::iter::once(line).chain(complaint).collect(), ..Outcome::default() }
+        }
+        Err(error) => Outcome::refused(error),
+    }
+}
+
 fn on_machine(cluster: &mut Cluster, action: &Action) -> (Result<(), MachineError>, String) {
     match action {
         Action::AddNode(spec) => (cluster.add_node(spec), format!("node/{} added", spec.name)),
         Action::RemoveNode(node) => (cluster.remove_node(&node.name), format!("node/{} removed", node.name)),
+        Action::SetNodeGroup(spec) => {
+            (cluster.set_node_group(spec), format!("node group {} has {} to {} nodes", spec.name, spec.min, spec.max))
+        }
+        Action::RemoveNodeGroup(group) => {
+            (cluster.remove_node_group(&group.name), format!("node group {} given up", group.name))
+        }
         Action::StopNode(node) => (cluster.stop_node(&node.name), format!("node/{} stopped", node.name)),
+        Action::ShutdownNode(node) => (cluster.shut_down_node(node), format!("node/{} is shutting down", node.name)),
         Action::StartNode(node) => (cluster.start_node(&node.name), format!("node/{} started", node.name)),
         Action::PartitionNode(node) => {
             (cluster.partition_node(&node.name), format!("node/{} cut off from the API server", node.name))
@@ -365,6 +409,8 @@ fn on_machine(cluster: &mut Cluster, action: &Action) -> (Result<(), MachineErro
         | Action::Scale { .. }
         | Action::Patch { .. }
         | Action::Request(_)
+        | Action::WriteManifest { .. }
+        | Action::RemoveManifest { .. }
         | Action::Disturb(_)
         | Action::FillStore { .. }
         | Action::Exec(_)

@@ -2,8 +2,10 @@
 //!
 //! What kubectl writes and what it does in containers are actions in the log; what it reads leaves no trace.
 
-use crate::api::{Kind, ObjectKey};
-use crate::apiserver::{Answer, Call, Request, Response, Target};
+use serde_json::{Value, json};
+
+use crate::api::{Kind, ObjectKey, Subresource};
+use crate::apiserver::{Answer, Call, Request, Response, Target, User};
 use crate::etcd::Revision;
 use crate::kubectl::{Api, Change, ExecRequest, Stream};
 use crate::machinery::status::Status;
@@ -14,6 +16,14 @@ use crate::sim::{PodLogOptions, StreamOutput};
 use super::action::Action;
 use super::play::Session;
 use super::streams::{AttachInput, ExecCommand, ExecInput};
+
+impl Session {
+    /// Whether policies let the administrator connect to a pod.
+    fn admit(&self, pod: &ObjectKey, way: Subresource, options: Value) -> Result<(), Status> {
+        let target = Target::object(Kind::Pod, pod).below(way);
+        self.cluster().api().admit_connection(Self::now(self), &User::admin(), &target, options).map(|_| ())
+    }
+}
 
 impl Api for Session {
     fn now(&self) -> Time {
@@ -50,6 +60,12 @@ impl Api for Session {
     }
 
     fn exec(&mut self, request: &ExecRequest) -> Result<Stream, Status> {
+        let mut options = json!({ "container": request.container, "command": request.command, "stdout": true });
+        options[if request.tty { "tty" } else { "stderr" }] = true.into();
+        if request.stdin {
+            options["stdin"] = true.into();
+        }
+        self.admit(&request.pod, Subresource::Exec, options)?;
         let command = ExecCommand {
             namespace: request.pod.namespace.to_string(),
             pod: request.pod.name.to_string(),
@@ -63,6 +79,7 @@ impl Api for Session {
     }
 
     fn attach(&self, pod: &ObjectKey, container: &str) -> Result<Stream, Status> {
+        self.admit(pod, Subresource::Attach, json!({ "container": container, "stdout": true, "stderr": true }))?;
         self.cluster().attach(pod, container).map(Stream::Attached)
     }
 

@@ -1,5 +1,6 @@
 //! The log of a session: what it is made of, and what is refused when it comes from somewhere else.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -150,7 +151,15 @@ impl SessionLog {
             return Err(LogError::TooLong(self.entries.len()));
         }
         let added = self.entries.iter().filter(|entry| matches!(entry.action, Action::AddNode(_))).count();
-        let nodes = self.config.profile.nodes as usize + added;
+        // A group may grow to its largest size, however often it was set.
+        let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in &self.entries {
+            if let Action::SetNodeGroup(spec) = &entry.action {
+                let most = groups.entry(&spec.name).or_default();
+                *most = (*most).max(spec.max as usize);
+            }
+        }
+        let nodes = self.config.profile.nodes as usize + added + groups.values().sum::<usize>();
         if nodes > Self::NODES_MAX {
             return Err(LogError::TooManyNodes(nodes));
         }

@@ -5,6 +5,7 @@
 
 mod action;
 mod client;
+mod expectation;
 pub mod link;
 mod log;
 mod play;
@@ -12,6 +13,7 @@ pub mod scenario;
 mod streams;
 
 pub use action::{Action, ActionError, ApplyError, Disturbance, File, NodeName, ObjectName, Outcome};
+pub use expectation::Expectation;
 pub use log::{LogEntry, LogError, SessionConfig, SessionLog};
 pub use play::Session;
 pub use streams::{AttachInput, ExecCommand, ExecInput, OutsideRequest, PodRequest};

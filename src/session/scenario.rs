@@ -1,6 +1,7 @@
 //! Scenarios: sessions to begin with and, for some, a lesson that leads through them.
 //!
-//! Each is a file in `assets/scenarios`, in English and Korean, compiled into the engine.
+//! Each is a file in `assets/scenarios`, in English and Korean, compiled into the engine: into the part that a page loads
+//! after its cluster lives.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use crate::machinery::json;
 use crate::machinery::time::Time;
 use crate::sim::Profile;
 
-use super::{Action, File, LogEntry, Session, SessionConfig, SessionLog};
+use super::{Action, Expectation, File, LogEntry, Session, SessionConfig, SessionLog};
 
 /// A text in the page's languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,11 +22,34 @@ pub struct Text {
     pub ko: String,
 }
 
+/// What a scenario is about. The gallery has a heading for each, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Group {
+    /// What everything else is made of.
+    #[default]
+    Basics,
+    /// From one version to the next.
+    RollOuts,
+    /// What else runs pods.
+    Workloads,
+    /// Where pods run.
+    Scheduling,
+    /// Who reaches whom.
+    Network,
+    /// What outlives a pod.
+    Storage,
+    /// Bounds: what nobody gets past.
+    Safety,
+}
+
 /// What the gallery shows of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Card {
     /// Its name in addresses.
     pub id: String,
+    /// What it is about.
+    pub group: Group,
     /// Its title.
     pub title: Text,
     /// What one sees in it.
@@ -83,6 +107,8 @@ pub struct LessonStep {
     pub speed: Option<f64>,
     /// What is shown in the inspector.
     pub select: Option<Pointed>,
+    /// What is in the cluster once the step has had its effect; all of it.
+    pub expect: Vec<Expectation>,
 }
 
 /// A scenario.
@@ -93,6 +119,8 @@ pub struct Scenario {
     pub title: Text,
     /// What one sees in it.
     pub summary: Text,
+    /// What it is about.
+    pub group: Group,
     /// The seed; most have the same.
     pub seed: u64,
     /// The cluster that it begins with.
@@ -113,18 +141,46 @@ pub struct Scenario {
     pub steps: Vec<LessonStep>,
 }
 
-/// The scenarios in the order of the gallery: name and file.
-pub const SCENARIOS: &[(&str, &str)] = &[
-    ("how-a-pod-comes-to-be", include_str!("../../assets/scenarios/how-a-pod-comes-to-be.yaml")),
-    ("first-pod", include_str!("../../assets/scenarios/first-pod.yaml")),
-    ("self-healing", include_str!("../../assets/scenarios/self-healing.yaml")),
-    ("rolling-update", include_str!("../../assets/scenarios/rolling-update.yaml")),
-    ("bad-image", include_str!("../../assets/scenarios/bad-image.yaml")),
-    ("recreate", include_str!("../../assets/scenarios/recreate.yaml")),
-    ("blue-green", include_str!("../../assets/scenarios/blue-green.yaml")),
-    ("canary", include_str!("../../assets/scenarios/canary.yaml")),
-    ("node-failure", include_str!("../../assets/scenarios/node-failure.yaml")),
-    ("unschedulable", include_str!("../../assets/scenarios/unschedulable.yaml")),
+/// A scenario's name, and its file. The text is behind a function, so that no data point to it: what nothing first can
+/// find comes with the engine's late part.
+macro_rules! scenario {
+    ($name:literal) => {
+        ($name, || include_str!(concat!("../../assets/scenarios/", $name, ".yaml")))
+    };
+}
+
+/// The text of a scenario's file.
+pub type Source = fn() -> &'static str;
+
+/// The scenarios in the order of the gallery.
+pub const SCENARIOS: &[(&str, Source)] = &[
+    scenario!("how-a-pod-comes-to-be"),
+    scenario!("first-pod"),
+    scenario!("self-healing"),
+    scenario!("init-containers"),
+    scenario!("rolling-update"),
+    scenario!("bad-image"),
+    scenario!("recreate"),
+    scenario!("blue-green"),
+    scenario!("canary"),
+    scenario!("statefulset"),
+    scenario!("daemonset"),
+    scenario!("job-retries"),
+    scenario!("cronjob-day"),
+    scenario!("hpa-load"),
+    scenario!("unschedulable"),
+    scenario!("topology-spread"),
+    scenario!("preemption"),
+    scenario!("node-failure"),
+    scenario!("control-plane"),
+    scenario!("load-balancer"),
+    scenario!("network-policy"),
+    scenario!("ingress-canary"),
+    scenario!("pvc-binding"),
+    scenario!("oom-kill"),
+    scenario!("quota-exceeded"),
+    scenario!("rbac-refusal"),
+    scenario!("pdb-drain"),
 ];
 
 /// The seed of scenarios that name none.
@@ -134,8 +190,8 @@ impl Scenario {
     /// The scenario of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let (_, text) = SCENARIOS.iter().find(|(id, _)| *id == name)?;
-        Some(Self::read(text).unwrap_or_else(|error| panic!("assets/scenarios/{name}.yaml: {error}")))
+        let (_, source) = SCENARIOS.iter().find(|(id, _)| *id == name)?;
+        Some(Self::read(source()).unwrap_or_else(|error| panic!("assets/scenarios/{name}.yaml: {error}")))
     }
 
     /// Reads a scenario's file.
@@ -151,7 +207,8 @@ impl Scenario {
     /// What the gallery shows of it.
     #[must_use]
     pub fn card(&self, id: &str) -> Card {
-        Card { id: id.to_owned(), title: self.title.clone(), summary: self.summary.clone(), steps: self.steps.len() }
+        let (title, summary) = (self.title.clone(), self.summary.clone());
+        Card { id: id.to_owned(), group: self.group, title, summary, steps: self.steps.len() }
     }
 
     /// The session with which it begins.
@@ -180,16 +237,23 @@ pub fn gallery() -> Vec<Card> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machinery::jsonpath::JsonPath;
 
     #[test]
     fn every_scenario_can_be_read_and_says_itself_in_both_languages() {
-        for (id, text) in SCENARIOS {
-            let scenario = Scenario::read(text).unwrap_or_else(|error| panic!("{id}: {error}"));
+        for (id, source) in SCENARIOS {
+            let scenario = Scenario::read(source()).unwrap_or_else(|error| panic!("{id}: {error}"));
             let buttons = scenario.steps.iter().filter_map(|step| step.button.as_ref());
             let texts = scenario.steps.iter().map(|step| &step.text).chain(buttons);
             for text in texts.chain([&scenario.title, &scenario.summary]) {
                 assert!(!text.en.is_empty() && !text.ko.is_empty(), "{id}: {text:?}");
                 assert!(text.ko.chars().any(|c| ('가'..='힣').contains(&c)), "{id}: not Korean: {}", text.ko);
+                let code = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+                assert_eq!(code(&text.en), code(&text.ko), "{id}: the same commands in both languages");
+            }
+            for expectation in scenario.steps.iter().flat_map(|step| &step.expect) {
+                assert!(expectation.known_kind().is_some(), "{id}: no kind {}", expectation.kind);
+                JsonPath::parse(&expectation.path).unwrap_or_else(|error| panic!("{id}: {error}"));
             }
             let names: Vec<&String> = scenario
                 .files
@@ -201,6 +265,12 @@ mod tests {
                 assert!(names.contains(&name), "{id} applies {name}, which it does not have");
             }
         }
+    }
+
+    #[test]
+    fn the_gallery_goes_from_group_to_group() {
+        let groups: Vec<Group> = gallery().iter().map(|card| card.group).collect();
+        assert!(groups.is_sorted(), "{groups:?}");
     }
 
     #[test]

@@ -14,9 +14,12 @@ use crate::api::{Kind, Name, Object};
 use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
 use crate::client::Identity;
 use crate::cloud::CloudControllerManager;
-use crate::controllers::ControllerManager;
+use crate::controllers::{ControllerManager, NodeIpamController};
 use crate::etcd::{Cause, Why};
-use crate::node::network::{ClusterDns, INGRESS_CLASS, INGRESS_CONTROLLER, IngressController, PolicyAgent};
+use crate::machinery::manifest;
+use crate::node::network::{
+    ClusterDns, GATEWAY_API, GatewayController, INGRESS_CLASS, INGRESS_CONTROLLER, IngressController, PolicyAgent,
+};
 use crate::scheduler::DEFAULT_SCHEDULER_NAME;
 
 use super::cluster::Cluster;
@@ -26,9 +29,9 @@ use super::processes::{ProcessId, Program};
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// The address of the machine that the control plane runs on.
-pub(super) const API_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
+pub const API_SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 10);
 /// The port of the API server there.
-pub(super) const API_SERVER_PORT: u16 = 6443;
+pub const API_SERVER_PORT: u16 = 6443;
 
 impl Cluster {
     pub(super) fn bootstrap(&mut self) {
@@ -45,13 +48,19 @@ impl Cluster {
         }
         self.api.start(self.now);
         let identity = control_plane("kube-controller-manager");
-        let manager = ControllerManager::new(crate::controllers::all());
+        let mut controllers = crate::controllers::all();
+        if self.profile.node_cidrs {
+            let (base, mask) = cluster_cidr(self.profile.nodes);
+            controllers.push(Box::new(NodeIpamController::new(base, mask, CONTROL_PLANE_CIDR)));
+        }
+        let manager = ControllerManager::new(controllers);
         self.add_process(ProcessId::ControllerManager, Program::ControllerManager(Arc::new(manager)), identity);
         let mut identity = control_plane("kube-scheduler");
         identity.component = Name::from(DEFAULT_SCHEDULER_NAME);
         self.add_process(ProcessId::Scheduler, Program::Scheduler(Arc::default()), identity);
         let profile = self.profile.clone();
         if let Some(cloud) = &profile.cloud {
+            self.api.take_lease(self.now, "cloud-controller-manager");
             let identity = control_plane("cloud-controller-manager");
             let program = Program::CloudControllerManager(Arc::new(CloudControllerManager::new(cloud.clone())));
             self.add_process(ProcessId::CloudControllerManager, program, identity);
@@ -68,6 +77,13 @@ impl Cluster {
             self.create_ingress_class();
             let program = Program::IngressController(Arc::default());
             self.add_process(ProcessId::IngressController, program, IngressController::identity());
+        }
+        if profile.gateway_controller {
+            let program = Program::GatewayController(Arc::default());
+            self.add_process(ProcessId::GatewayController, program, GatewayController::identity());
+        }
+        if profile.gateway_api {
+            self.install_gateway_api();
         }
         for number in 1..=profile.nodes {
             let added = self.add_node(&profile.node(number));
@@ -97,6 +113,13 @@ impl Cluster {
             "volumeBindingMode": "WaitForFirstConsumer",
         });
         self.create_own(Kind::StorageClass, "", Body::Json(class));
+    }
+
+    #[inline(never)]
+    fn install_gateway_api(&mut self) {
+        for definition in manifest::read(GATEWAY_API).entries.into_iter().flatten() {
+            self.create_own(Kind::CustomResourceDefinition, "", Body::Json(definition.value));
+        }
     }
 
     /// The class whose Ingresses the controller serves.
@@ -186,6 +209,14 @@ impl Cluster {
         let refusal = self.request(request).err();
         assert!(refusal.is_none(), "a new cluster takes what every cluster has: {refusal:?}");
     }
+}
+
+/// The addresses of the add-ons' pods, which are on the control plane's machine.
+const CONTROL_PLANE_CIDR: &str = "10.244.0.0/24";
+
+/// The block that pods have their addresses from: a larger one for whoever sets up a larger cluster.
+const fn cluster_cidr(nodes: u32) -> (Ipv4Addr, u32) {
+    if nodes <= 200 { (Ipv4Addr::new(10, 244, 0, 0), 16) } else { (Ipv4Addr::new(10, 128, 0, 0), 9) }
 }
 
 fn named(name: &str, namespace: &str) -> ObjectMeta {

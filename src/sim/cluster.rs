@@ -9,6 +9,7 @@ use crate::machinery::persistent::OrdMap;
 
 use crate::api::{Kind, Object};
 use crate::apiserver::{Answer, ApiServer, EXPIRY, Request};
+use crate::autoscaler::STATUS_CONFIG_MAP as AUTOSCALER_STATUS;
 use crate::client::{Client, Identity, Process, Recorder, Token};
 use crate::etcd::Revision;
 use crate::machinery::random::Random;
@@ -18,6 +19,7 @@ use crate::machinery::time::Time;
 use super::activity::{Activity, Recent};
 use super::hash::StateHasher;
 use super::network::Network;
+use super::node_groups::NodeGroups;
 use super::processes::{ProcessId, ProcessState, Program, Slot, Subscriptions};
 use super::profile::Profile;
 use super::queue::{Event, EventQueue, Scheduled};
@@ -39,6 +41,8 @@ pub struct Cluster {
     pub(super) processes: OrdMap<ProcessId, Slot>,
     /// How many machines ever joined: the number of the newest, from which its addresses follow.
     pub(super) machines: u32,
+    /// Groups of machines that grow and shrink.
+    pub(super) groups: NodeGroups,
     pub(super) subscriptions: Subscriptions,
     activity: Recent<Activity>,
     steps: u64,
@@ -57,6 +61,8 @@ pub enum StepKind {
     Wake(Token),
     /// Something reached it over the cluster's network, other than from the API server.
     Packet,
+    /// A machine has booted.
+    Boot,
 }
 
 /// One step of the cluster.
@@ -86,6 +92,7 @@ impl Cluster {
             network: Network::new(seed),
             processes: OrdMap::new(),
             machines: 0,
+            groups: NodeGroups::default(),
             subscriptions: Subscriptions::default(),
             activity: Recent::new(ACTIVITIES_MAX),
             steps: 0,
@@ -319,12 +326,18 @@ impl Cluster {
                 let process = self.arrive(*packet);
                 return Some(Step { time: self.now, process, kind: StepKind::Packet, revision_before });
             }
+            Event::Boot(machine) => {
+                let is_wanted = self.boot(&machine);
+                let process = ProcessId::Kubelet(machine);
+                let step = Step { time: self.now, process, kind: StepKind::Boot, revision_before };
+                return is_wanted.then_some(step);
+            }
             event => event,
         };
         let (id, is_of) = match &event {
             Event::List { process, epoch, .. } | Event::Wake { process, epoch, .. } => (process.clone(), *epoch),
             Event::Deliver { process, connection, .. } => (process.clone(), *connection),
-            Event::Packet(_) => return None,
+            Event::Packet(_) | Event::Boot(_) => return None,
         };
         let is_sent = matches!(event, Event::Deliver { .. });
         let is_current = |slot: &&Slot| is_of == if is_sent { slot.connection } else { slot.epoch };
@@ -343,13 +356,18 @@ impl Cluster {
                 StepKind::Deliver(revision)
             }
             Event::Wake { token, .. } => {
-                if id == ProcessId::MetricsServer {
-                    self.measure_for_autoscalers();
+                match id {
+                    ProcessId::MetricsServer => self.measure_for_autoscalers(),
+                    ProcessId::ClusterAutoscaler => self.refresh_node_groups(),
+                    _ => {}
                 }
                 self.act(&id, None, |process, client| process.wake(token, client));
+                if id == ProcessId::ClusterAutoscaler {
+                    self.serve_node_groups();
+                }
                 StepKind::Wake(token)
             }
-            Event::Packet(_) => return None,
+            Event::Packet(_) | Event::Boot(_) => return None,
         };
         Some(Step { time: self.now, process: id, kind, revision_before })
     }
@@ -414,6 +432,7 @@ impl Cluster {
         if !outgoing.is_empty() {
             self.carry_off(id, outgoing);
         }
+        self.switch_off_when_shut_down(id);
     }
 
     /// Sends the commits after `before` to whoever watches them.
@@ -455,6 +474,7 @@ fn is_heartbeat(commit: &crate::etcd::Commit) -> bool {
     match (&commit.before, &commit.after) {
         (Some(Object::Lease(_)), Some(Object::Lease(_))) => true,
         (_, Some(Object::Event(_))) => true,
+        (Some(Object::ConfigMap(_)), Some(Object::ConfigMap(_))) => &*commit.key.name == AUTOSCALER_STATUS,
         (Some(Object::Event(_)), None) => &*commit.cause.actor == EXPIRY,
         (Some(Object::Node(before)), Some(Object::Node(after))) => {
             before.spec == after.spec

@@ -37,6 +37,7 @@ impl Cluster {
             Event::List { process, kind, .. } => format!("{process} lists {kind}s at {time}"),
             Event::Deliver { process, revision, .. } => format!("{process} hears of revision {revision} at {time}"),
             Event::Wake { process, token, .. } => format!("{process} wakes at {time} for {token}"),
+            Event::Boot(machine) => format!("{machine} boots until {time}"),
             Event::Packet(_) => format!("a packet arrives at {time}"),
         };
         self.queue.foreground().map(line).collect()
@@ -55,6 +56,8 @@ impl Cluster {
                 Program::ClusterDns(program) => program.informers(),
                 Program::PolicyAgent(program) => program.informers(),
                 Program::IngressController(program) => program.informers(),
+                Program::ClusterAutoscaler(program) => program.informers(),
+                Program::GatewayController(program) => program.informers(),
                 Program::Scheduler(program) => {
                     found.extend(self.compare_scheduler(slot, program));
                     continue;

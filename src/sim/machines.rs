@@ -46,6 +46,28 @@ pub struct NodeSpec {
     pub capacity: BTreeMap<String, String>,
 }
 
+/// A machine that is shut down in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeShutdown {
+    /// Its name.
+    pub name: String,
+    /// How many seconds its pods have in all: `shutdownGracePeriod`.
+    #[serde(default = "default_grace_seconds")]
+    pub grace_period_seconds: u32,
+    /// How many of them are kept for pods that the cluster needs: `shutdownGracePeriodCriticalPods`.
+    #[serde(default = "default_critical_seconds")]
+    pub critical_pods_seconds: u32,
+}
+
+const fn default_grace_seconds() -> u32 {
+    30
+}
+
+const fn default_critical_seconds() -> u32 {
+    10
+}
+
 /// Why something could not be done to a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MachineError {
@@ -57,6 +79,14 @@ pub enum MachineError {
     BadNode(String),
     /// There can be no such cloud.
     BadCloud(String),
+    /// The machine is switched off.
+    IsOff(String),
+    /// The file cannot be one of a machine's manifests.
+    BadFile(String),
+    /// There is no group of machines of that name.
+    NoSuchNodeGroup(String),
+    /// There can be no such group of machines.
+    BadNodeGroup(String),
     /// The pod is on no machine, or not there at all.
     NoSuchPod(String),
     /// The pod has no such container, or it does not run.
@@ -72,6 +102,10 @@ impl fmt::Display for MachineError {
             Self::NodeExists(name) => write!(f, "there is a node {name:?} already"),
             Self::BadNode(why) => write!(f, "this node cannot join: {why}"),
             Self::BadCloud(why) => write!(f, "there can be no such cloud: {why}"),
+            Self::IsOff(name) => write!(f, "the node {name:?} is switched off"),
+            Self::BadFile(name) => write!(f, "there can be no manifest {name:?} on the node"),
+            Self::NoSuchNodeGroup(name) => write!(f, "there is no node group {name:?}"),
+            Self::BadNodeGroup(why) => write!(f, "there can be no such node group: {why}"),
             Self::NoSuchPod(name) => write!(f, "the pod {name:?} runs on no node"),
             Self::NoSuchProbe(name) => write!(f, "there is no probe {name:?}"),
             Self::NoSuchContainer(name) => write!(f, "the container {name:?} does not run"),
@@ -80,6 +114,9 @@ impl fmt::Display for MachineError {
 }
 
 impl std::error::Error for MachineError {}
+
+/// The longest name that a file can have.
+const FILE_NAME_BYTES_MAX: usize = 255;
 
 impl Cluster {
     fn machine(&self, name: &str) -> Result<ProcessId, MachineError> {
@@ -111,20 +148,7 @@ impl Cluster {
             return Err(MachineError::NodeExists(spec.name.clone()));
         }
         self.machines += 1;
-        let taint = |taint: &NodeTaint| Taint {
-            key: taint.key.clone(),
-            value: Some(taint.value.clone()).filter(|value| !value.is_empty()),
-            effect: taint.effect.clone(),
-            time_added: None,
-        };
-        let config = NodeConfig {
-            labels: spec.labels.clone(),
-            taints: spec.taints.iter().map(taint).collect(),
-            capacity: spec.capacity.clone(),
-            runtime: self.profile.runtime.clone(),
-            is_in_cloud: self.profile.cloud.is_some(),
-            ..NodeConfig::numbered(spec.name.as_str(), self.machines)
-        };
+        let config = self.node_config(spec, self.machines);
         let instance = self.profile.cloud.as_ref().map(|cloud| instance(&config, self.machines, cloud));
         if let Some(instance) = instance {
             self.in_cloud(|cloud| cloud.create_instance(&config.name, instance));
@@ -142,6 +166,24 @@ impl Cluster {
         Ok(())
     }
 
+    /// What the kubelet of a machine is told by whoever sets it up.
+    pub(super) fn node_config(&self, spec: &NodeSpec, number: u32) -> NodeConfig {
+        let taint = |taint: &NodeTaint| Taint {
+            key: taint.key.clone(),
+            value: Some(taint.value.clone()).filter(|value| !value.is_empty()),
+            effect: taint.effect.clone(),
+            time_added: None,
+        };
+        NodeConfig {
+            labels: spec.labels.clone(),
+            taints: spec.taints.iter().map(taint).collect(),
+            capacity: spec.capacity.clone(),
+            runtime: self.profile.runtime.clone(),
+            is_in_cloud: self.profile.cloud.is_some(),
+            ..NodeConfig::numbered(spec.name.as_str(), number)
+        }
+    }
+
     /// A machine is taken away for good. In a cloud, cloud-controller-manager removes its Node object once it is not
     /// ready; elsewhere whoever takes the machine away does.
     ///
@@ -153,6 +195,7 @@ impl Cluster {
         }
         if self.profile.cloud.is_some() {
             self.in_cloud(|cloud| cloud.delete_instance(name));
+            self.replace_machine(name);
             return Ok(());
         }
         let request = Request {
@@ -194,6 +237,54 @@ impl Cluster {
         }
         self.in_cloud(|cloud| cloud.shut_down_instance(name, true));
         Ok(())
+    }
+
+    /// A machine is shut down: its kubelet ends the pods before the power goes.
+    ///
+    /// # Errors
+    /// [`MachineError::NoSuchNode`] and [`MachineError::IsOff`].
+    pub fn shut_down_node(&mut self, shutdown: &NodeShutdown) -> Result<(), MachineError> {
+        let id = self.machine(&shutdown.name)?;
+        let (seconds, critical) = (shutdown.grace_period_seconds, shutdown.critical_pods_seconds);
+        let begun = self.on_kubelet(&id, |kubelet, client| kubelet.shut_down(seconds, critical, client));
+        begun.ok_or_else(|| MachineError::IsOff(shutdown.name.clone()))
+    }
+
+    /// The power goes once a kubelet has ended what it had to.
+    pub(super) fn switch_off_when_shut_down(&mut self, id: &ProcessId) {
+        let Some(slot) = self.processes.get(id).filter(|slot| slot.state.running) else { return };
+        if let (ProcessId::Kubelet(name), Program::Kubelet(kubelet)) = (id, &slot.program)
+            && kubelet.is_shut_down()
+        {
+            let name = name.clone();
+            self.stop_node(&name).expect("its kubelet has just run");
+        }
+    }
+
+    /// Somebody writes a manifest into a machine's folder for static pods, or removes it when there is no text. Answers
+    /// what the kubelet does not like about it.
+    ///
+    /// # Errors
+    /// [`MachineError::NoSuchNode`] and [`MachineError::BadFile`].
+    pub fn write_manifest(
+        &mut self,
+        node: &str,
+        file: &str,
+        text: Option<&str>,
+    ) -> Result<Option<String>, MachineError> {
+        let id = self.machine(node)?;
+        let is_file = !file.is_empty() && file.len() <= FILE_NAME_BYTES_MAX && !file.contains(['/', '\0']);
+        let Some(slot) = self.processes.get_mut(&id).filter(|_| is_file && file != "." && file != "..") else {
+            return Err(MachineError::BadFile(file.to_owned()));
+        };
+        let Program::Kubelet(kubelet) = &mut slot.program else { return Ok(None) };
+        if text.is_none() && !kubelet.has_manifest(file) {
+            return Err(MachineError::BadFile(file.to_owned()));
+        }
+        let complaint = Arc::make_mut(kubelet).write_manifest(file, text);
+        // A machine that is off reads its files when it starts.
+        self.on_kubelet(&id, Kubelet::read_manifests);
+        Ok(complaint)
     }
 
     /// A machine that lost its power starts again, with nothing running on it.
@@ -305,7 +396,7 @@ impl Cluster {
 }
 
 /// The machine with this number, as the cloud knows it. It is in the zone that its labels ask for, if they ask for one.
-fn instance(config: &NodeConfig, number: u32, cloud: &CloudConfig) -> Instance {
+pub(super) fn instance(config: &NodeConfig, number: u32, cloud: &CloudConfig) -> Instance {
     let zone = config.labels.get("topology.kubernetes.io/zone").cloned();
     let cpu = config.full_capacity().remove("cpu").unwrap_or_default();
     Instance {

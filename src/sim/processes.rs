@@ -9,13 +9,14 @@ use crate::machinery::order::Order as _;
 use crate::machinery::persistent::{OrdMap, OrdSet};
 
 use crate::api::{Kind, Name, Object};
+use crate::autoscaler::ClusterAutoscaler;
 use crate::client::{Identity, Process, Recorder, WatchSelector, WatchSpec};
 use crate::cloud::CloudControllerManager;
 use crate::controllers::ControllerManager;
 use crate::etcd::{Commit, Revision};
 use crate::machinery::time::Time;
 use crate::node::kubelet::Kubelet;
-use crate::node::network::{ClusterDns, IngressController, PolicyAgent};
+use crate::node::network::{ClusterDns, GatewayController, IngressController, PolicyAgent};
 use crate::node::proxy::KubeProxy;
 
 use super::metrics_server::MetricsServer;
@@ -46,6 +47,10 @@ pub enum ProcessId {
     Outside,
     /// metrics-server.
     MetricsServer,
+    /// The gateway controller.
+    GatewayController,
+    /// cluster-autoscaler.
+    ClusterAutoscaler,
 }
 
 impl fmt::Display for ProcessId {
@@ -62,6 +67,8 @@ impl fmt::Display for ProcessId {
             Self::ApiServer => f.write_str("kube-apiserver"),
             Self::Outside => f.write_str("outside"),
             Self::MetricsServer => f.write_str("metrics-server"),
+            Self::GatewayController => f.write_str("gateway-controller"),
+            Self::ClusterAutoscaler => f.write_str("cluster-autoscaler"),
         }
     }
 }
@@ -81,6 +88,8 @@ impl FromStr for ProcessId {
             "nginx-ingress-controller" => Self::IngressController,
             "kube-apiserver" => Self::ApiServer,
             "metrics-server" => Self::MetricsServer,
+            "cluster-autoscaler" => Self::ClusterAutoscaler,
+            "gateway-controller" => Self::GatewayController,
             _ => match (of_node("kubelet/"), of_node("kube-proxy/")) {
                 (Some(node), _) => Self::Kubelet(node),
                 (_, Some(node)) => Self::KubeProxy(node),
@@ -102,6 +111,8 @@ pub(super) enum Program {
     PolicyAgent(Arc<PolicyAgent>),
     IngressController(Arc<IngressController>),
     MetricsServer(Arc<MetricsServer>),
+    ClusterAutoscaler(Arc<ClusterAutoscaler>),
+    GatewayController(Arc<GatewayController>),
 }
 
 impl Program {
@@ -116,6 +127,8 @@ impl Program {
             Self::PolicyAgent(program) => Arc::<PolicyAgent>::make_mut(program),
             Self::IngressController(program) => Arc::<IngressController>::make_mut(program),
             Self::MetricsServer(program) => Arc::<MetricsServer>::make_mut(program),
+            Self::GatewayController(program) => Arc::<GatewayController>::make_mut(program),
+            Self::ClusterAutoscaler(program) => Arc::<ClusterAutoscaler>::make_mut(program),
         }
     }
 }

@@ -78,6 +78,8 @@ pub struct Profile {
     pub node_pods: u32,
     /// The cloud that the cluster runs in, if it runs in one.
     pub cloud: Option<CloudConfig>,
+    /// Whether each node is given a block of addresses for its pods: `--allocate-node-cidrs`.
+    pub node_cidrs: bool,
     /// Whether each node runs kube-proxy.
     pub kube_proxy: bool,
     /// Whether names of Services and pods are known.
@@ -86,6 +88,10 @@ pub struct Profile {
     pub network_policies: bool,
     /// Whether an ingress controller brings requests from outside to Services.
     pub ingress_controller: bool,
+    /// Whether a controller serves the Gateway API once somebody installs its kinds.
+    pub gateway_controller: bool,
+    /// Whether the kinds of the Gateway API are there from the beginning.
+    pub gateway_api: bool,
     /// Whether claims get volumes by default: the class `standard` makes folders of nodes into volumes, as in a kind
     /// cluster.
     pub default_storage_class: bool,
@@ -128,10 +134,13 @@ impl Default for Profile {
             node_memory: "8Gi".to_owned(),
             node_pods: 110,
             cloud: Some(CloudConfig::default()),
+            node_cidrs: true,
             kube_proxy: true,
             cluster_dns: true,
             network_policies: true,
             ingress_controller: true,
+            gateway_controller: true,
+            gateway_api: false,
             default_storage_class: true,
             metrics: true,
             latencies: Latencies::default(),
@@ -147,10 +156,13 @@ impl Profile {
     pub fn bare() -> Self {
         Self {
             cloud: None,
+            node_cidrs: false,
             kube_proxy: false,
             cluster_dns: false,
             network_policies: false,
             ingress_controller: false,
+            gateway_controller: false,
+            gateway_api: false,
             default_storage_class: false,
             metrics: false,
             ..Self::default()

@@ -2,7 +2,7 @@
 
 use crate::machinery::persistent::OrdMap;
 
-use crate::api::Kind;
+use crate::api::{Kind, Name};
 use crate::client::{Token, WatchSelector};
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
@@ -19,6 +19,8 @@ pub(super) enum Event {
     Deliver { process: ProcessId, connection: u32, revision: Revision },
     /// A timer of its runs down.
     Wake { process: ProcessId, epoch: u32, token: Token },
+    /// A machine that a group of machines makes has booted.
+    Boot(Name),
     /// Something arrives over the cluster's network.
     Packet(Box<Packet>),
 }

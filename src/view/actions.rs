@@ -32,7 +32,23 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
         Action::Request(call) => (Sentence::new("You ran {}.", [format!("{} {}", call.method, call.path)]), None),
         Action::AddNode(spec) => node("You added the node {}.", &spec.name),
         Action::RemoveNode(name) => node("You took the node {} away.", &name.name),
+        Action::SetNodeGroup(spec) => {
+            let values = [spec.name.clone(), spec.min.to_string(), spec.max.to_string()];
+            (Sentence::new("You set up the node group {}: {} to {} nodes.", values), None)
+        }
+        Action::RemoveNodeGroup(group) => (Sentence::new("You gave the node group {} up.", [group.name.clone()]), None),
         Action::StopNode(name) => node("You cut the power of {}.", &name.name),
+        Action::ShutdownNode(shutdown) => node("You shut {} down.", &shutdown.name),
+        Action::WriteManifest { node: name, file, .. } => {
+            let (mut sentence, subject) = node("You wrote a manifest for static pods onto {}: {}.", name);
+            sentence.values.push(file.clone());
+            (sentence, subject)
+        }
+        Action::RemoveManifest { node: name, file } => {
+            let (mut sentence, subject) = node("You removed a manifest for static pods from {}: {}.", name);
+            sentence.values.push(file.clone());
+            (sentence, subject)
+        }
         Action::StartNode(name) => node("You switched {} on again.", &name.name),
         Action::PartitionNode(name) => node("You cut {} off from the API server.", &name.name),
         Action::HealNode(name) => node("You joined {} to the API server again.", &name.name),

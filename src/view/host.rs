@@ -19,13 +19,15 @@ use crate::session::{Action, File, ObjectName, Outcome, Session, SessionConfig, 
 
 use super::actions::describe;
 use super::inspect::Details;
+use super::is_sign_of_life;
 use super::protocol::{Answer, Clock, Command, Counts, Frame, Problem, Report, Start};
 use super::requests::{self, ClientView};
-use super::scene::{Filter, Scene, SceneChanges};
+use super::scene::{Filter, NodeGroupView, Scene, SceneChanges};
 use super::terminal::{Terminal, TerminalInput};
 use super::timeline::{Mark, MarkKind, mark_of};
 use super::{Selection, decision, events, hints, inspect, logs, why};
 
+pub(super) use pulses::explanation;
 use running::Running;
 
 /// How old a new cluster is when it is first shown: its nodes are ready by then, as somebody who wants to try
@@ -70,6 +72,8 @@ pub struct Host {
     terminal: Terminal,
     /// What the steps of the lesson do, when one is taken.
     lesson: Vec<LessonStep>,
+    /// The lesson's step that is read, until what it leads to is there.
+    attended: Option<usize>,
     filter: Filter,
     selection: Option<Selection>,
     wants_events: bool,
@@ -101,6 +105,7 @@ impl Host {
             running: Running::default(),
             terminal: Terminal::default(),
             lesson: Vec::new(),
+            attended: None,
             filter: Filter::default(),
             selection: None,
             wants_events: false,
@@ -143,6 +148,7 @@ impl Host {
             }
             Command::Restart { id, object } => self.act(id, restart(object, self.session.now())),
             Command::Lesson(id) => self.resume_lesson(&id),
+            Command::Attend(step) => self.attend(step),
             Command::Perform { id, step } => self.perform(id, step),
             Command::Play(play) => self.play(play),
             Command::Speed(speed) => self.running.set_speed(speed),
@@ -199,6 +205,7 @@ impl Host {
         self.marks = self.session.entries().iter().map(|entry| mark_of_action(entry.at, &entry.action)).collect();
         let lesson = scenario.as_ref().and_then(|(id, scenario)| lesson::shown(id, scenario));
         self.lesson = scenario.as_ref().map(|(_, scenario)| scenario.steps.clone()).unwrap_or_default();
+        self.attended = Some(0);
         let files = scenario.map_or_else(|| self.applied_files(), |(_, scenario)| scenario.files);
         self.reports.push(Report::Opened { files, lesson, start: self.session.config().profile.start });
         self.save();
@@ -370,7 +377,7 @@ impl Host {
         let now = self.session.now();
         let etcd = self.session.cluster().api().etcd();
         let newest_first = (0..=etcd.revision()).rev().map_while(|revision| etcd.commit_at(revision));
-        let mut moments = newest_first.filter(|commit| commit.kind() != Kind::Lease).map(|commit| commit.time);
+        let mut moments = newest_first.filter(|commit| !is_sign_of_life(commit)).map(|commit| commit.time);
         let start = self.session.config().profile.start;
         self.seek(moments.find(|moment| *moment < now).unwrap_or(start));
     }
@@ -387,6 +394,9 @@ impl Host {
             return;
         }
         self.wanted = false;
+        if !self.lesson.is_empty() {
+            self.watch_lesson();
+        }
         let scene = self.scene();
         let changes = SceneChanges::between(&self.shown.scene, &scene);
         self.shown.scene = scene;
@@ -413,6 +423,7 @@ impl Host {
     fn scene(&self) -> Scene {
         let cluster = self.session.cluster();
         let mut scene = Scene::of(cluster.api().etcd(), &self.filter);
+        scene.node_groups = cluster.node_groups().map(NodeGroupView::from).collect();
         for (name, node) in &mut scene.nodes {
             Arc::make_mut(node).fault = pulses::fault_of(cluster, name);
         }

@@ -211,7 +211,7 @@ pub fn part(etcd: &Etcd, actor: &Actor) -> Details {
     let of_actor = newest_first.filter(|commit| {
         matches!(actor, Actor::Etcd | Actor::ApiServer) || Actor::from_name(&commit.cause.actor) == *actor
     });
-    let is_heartbeat = |commit: &&crate::etcd::Commit| commit.kind() == Kind::Lease && commit.before.is_some();
+    let is_heartbeat = |commit: &&crate::etcd::Commit| super::is_sign_of_life(commit) && commit.before.is_some();
     let writes = of_actor.filter(|commit| !is_heartbeat(commit)).take(WRITES_MAX).map(why::link).collect();
     let mut facts = Vec::new();
     if matches!(actor, Actor::Etcd | Actor::ApiServer) {

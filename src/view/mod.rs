@@ -28,3 +28,16 @@ pub mod yaml;
 
 pub use sentence::Sentence;
 pub use subject::{Actor, Selection, Subject};
+
+use crate::api::Kind;
+use crate::autoscaler::STATUS_CONFIG_MAP;
+use crate::etcd::Commit;
+
+/// Whether a commit is only a sign of life, which nobody wants to see each time.
+fn is_sign_of_life(commit: &Commit) -> bool {
+    match commit.kind() {
+        Kind::Lease => true,
+        Kind::ConfigMap => *commit.key.name == *STATUS_CONFIG_MAP && commit.before.is_some(),
+        _ => false,
+    }
+}

@@ -57,6 +57,8 @@ pub struct LessonStep {
     pub apply: Vec<String>,
     /// What is shown in the inspector.
     pub select: Option<Pointed>,
+    /// Whether it leads to something; [`Report::Reached`] tells when that is there.
+    pub awaits: bool,
 }
 
 /// What the page asks of the worker.
@@ -92,6 +94,8 @@ pub enum Command {
     },
     /// Show the lesson of a scenario again, after a reload.
     Lesson(String),
+    /// This step of the lesson is read now, counted from 0: tell when what it leads to is there.
+    Attend(usize),
     /// Do what a step of the lesson does besides writing and applying files.
     Perform {
         /// Comes back with the outcome.
@@ -194,6 +198,8 @@ pub enum Report {
     },
     /// The lesson that was asked for.
     Lesson(Option<Lesson>),
+    /// What this step of the lesson leads to is there.
+    Reached(usize),
     /// A session could not be opened; this is why.
     NotOpened(String),
     /// What came of an action.
@@ -269,6 +275,25 @@ pub struct Counts {
     pub backing_off: usize,
     /// Pods that it could not place and that wait for something to change.
     pub unschedulable: usize,
+    /// Whether the scheduler was stopped.
+    pub scheduler_down: bool,
+    /// Whether the controllers were.
+    pub controllers_down: bool,
+    /// Whether the cloud's controllers were.
+    pub cloud_down: bool,
+}
+
+impl Counts {
+    /// Whether a part of the control plane was stopped.
+    #[must_use]
+    pub const fn is_down(&self, part: &Actor) -> bool {
+        match part {
+            Actor::Scheduler => self.scheduler_down,
+            Actor::Controllers => self.controllers_down,
+            Actor::Cloud => self.cloud_down,
+            Actor::You | Actor::Etcd | Actor::ApiServer | Actor::Node(_) => false,
+        }
+    }
 }
 
 /// Something that went along an edge of the graph.

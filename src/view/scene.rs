@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Kind, Resource as _};
+use crate::cloud::NodeGroup;
 use crate::etcd::Etcd;
 use crate::machinery::labels::Selector;
 
@@ -29,6 +30,27 @@ pub struct Scene {
     pub namespaces: Vec<String>,
     /// How many pods the filter hides.
     pub hidden_pods: usize,
+    /// Groups of machines that the cluster autoscaler makes larger and smaller.
+    pub node_groups: Vec<NodeGroupView>,
+}
+
+/// A group of machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeGroupView {
+    /// Its name.
+    pub name: String,
+    /// How many nodes it has at least.
+    pub min: u32,
+    /// How many it has at most.
+    pub max: u32,
+    /// How many it has or is about to have.
+    pub target: u32,
+}
+
+impl From<&NodeGroup> for NodeGroupView {
+    fn from(group: &NodeGroup) -> Self {
+        Self { name: group.name.to_string(), min: group.min, max: group.max, target: group.target }
+    }
 }
 
 /// Which objects are shown.
@@ -112,6 +134,8 @@ pub struct SceneChanges {
     pub namespaces: Option<Vec<String>>,
     /// How many pods the filter hides.
     pub hidden_pods: usize,
+    /// The groups of machines, when they are not the same.
+    pub node_groups: Option<Vec<NodeGroupView>>,
 }
 
 impl SceneChanges {
@@ -125,6 +149,7 @@ impl SceneChanges {
             services: Changes::between(&before.services, &after.services),
             namespaces: (before.namespaces != after.namespaces).then(|| after.namespaces.clone()),
             hidden_pods: after.hidden_pods,
+            node_groups: (before.node_groups != after.node_groups).then(|| after.node_groups.clone()),
         }
     }
 }
@@ -155,6 +180,7 @@ impl Scene {
             pods,
             namespaces,
             hidden_pods,
+            node_groups: Vec::new(),
         }
     }
 
@@ -166,6 +192,9 @@ impl Scene {
         changes.services.apply(&mut self.services);
         if let Some(namespaces) = changes.namespaces {
             self.namespaces = namespaces;
+        }
+        if let Some(node_groups) = changes.node_groups {
+            self.node_groups = node_groups;
         }
         self.hidden_pods = changes.hidden_pods;
     }

@@ -1,6 +1,6 @@
 //! Policies that change objects, webhooks that cannot be called, and who may decide about certificates.
 
-use kubetab::api::{Kind, ObjectKey};
+use kubetab::api::{Kind, ObjectKey, Subresource};
 use kubetab::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
 use kubetab::etcd::{Cause, Why};
 use kubetab::machinery::status::Status;
@@ -208,4 +208,45 @@ spec:
     });
     let refused = create_as(&mut scene, node, pod).expect_err("nodes make mirror pods only");
     assert!(refused.message().contains("node \"n\" can only create mirror pods"), "{}", refused.message());
+}
+
+#[test]
+fn a_policy_judges_who_connects_to_a_pod() {
+    let mut scene = Scene::new();
+    scene.create(
+        "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-shell}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CONNECT], resources: [pods/exec]}]
+  validations:
+  - {expression: \"request.operation != 'CONNECT' || !('sh' in object.command)\", message: no shells here}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-shell}
+spec: {policyName: no-shell, validationActions: [Deny]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {containers: [{name: c, image: nginx}]}
+",
+    );
+    let connect = |way: Subresource, command: &str| {
+        let target = Target::object(Kind::Pod, &ObjectKey::new("default", "web")).below(way);
+        let options = json!({ "command": [command] });
+        let answer = scene.cluster.api().admit_connection(scene.cluster.now(), &User::admin(), &target, options);
+        answer.map_err(|status| status.message().to_owned())
+    };
+    assert_eq!(connect(Subresource::Exec, "ls"), Ok(Vec::new()));
+    assert_eq!(connect(Subresource::Attach, "sh"), Ok(Vec::new()));
+    assert_eq!(
+        connect(Subresource::Exec, "sh"),
+        Err("pods \"web\" is forbidden: ValidatingAdmissionPolicy 'no-shell' with binding 'no-shell' denied request: no shells \
+             here"
+            .to_owned())
+    );
 }

@@ -2,9 +2,12 @@
 
 mod admission;
 mod autoscaling;
+mod certificates;
 mod cloud;
 mod garbage;
+mod gateway;
 mod jobs;
+mod node_groups;
 mod nodes;
 mod proxy;
 mod scene;

@@ -8,11 +8,13 @@ fn every_lesson_is_taken_to_its_end() {
     run("every_lesson_is_taken_to_its_end", async |world| {
         let tab = open(world, Screen::Desktop, "").await;
         tab.click("#gallery").await;
-        let ids = tab
-            .until("there are scenarios", "[...document.querySelectorAll('[id^=scenario-]')].map(card => card.id)")
-            .await;
+        tab.element("#scenario-canary").await;
+        let ids = tab.evaluate("[...document.querySelectorAll('[id^=scenario-]')].map(card => card.id)").await;
         let ids: Vec<String> = serde_json::from_value(ids).expect("a list of names");
-        assert!(ids.len() >= 11, "an empty cluster and at least ten scenarios: {ids:?}");
+        assert!(ids.len() >= 27, "an empty cluster and all scenarios: {ids:?}");
+        let headings =
+            tab.evaluate("[...document.querySelectorAll('.dialog section h3')].map(each => each.innerText)").await;
+        assert_eq!(headings.as_array().map(Vec::len), Some(7), "a heading for each group: {headings}");
         for id in ids.into_iter().filter(|id| id != "scenario-new") {
             let name = id.trim_start_matches("scenario-");
             tab.goto(world.address(&format!("?scenario={name}"))).await.expect("the page opens");
@@ -35,6 +37,25 @@ fn every_lesson_is_taken_to_its_end() {
             }
             assert!(pressed > 0, "{name} has nothing to do");
         }
+    });
+}
+
+/// What is pressed leads to something in the cluster, a command in the text runs in the terminal, and the focus stays.
+#[test]
+fn a_lesson_says_when_what_it_leads_to_is_there() {
+    run("a_lesson_says_when_what_it_leads_to_is_there", async |world| {
+        let tab = open(world, Screen::Desktop, "?scenario=first-pod").await;
+        tab.element(".lesson").await;
+        assert_eq!(tab.evaluate("document.querySelector('.lesson-status').innerText").await, "");
+        tab.click("#do-it").await;
+        tab.element(".lesson-status.reached").await;
+        tab.click("#lesson-next").await;
+        tab.until_text(".lesson", "2 / ").await;
+        assert_eq!(tab.evaluate("document.activeElement.id").await, "lesson-next");
+        assert_eq!(tab.evaluate("document.querySelector('.lesson-status.reached') === null").await, true);
+        tab.click(".lesson button.code").await;
+        tab.until_text(".terminal", "hello   1/1     Running").await;
+        tab.screenshot("lesson-command").await;
     });
 }
 

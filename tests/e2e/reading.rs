@@ -79,9 +79,10 @@ async fn look_everywhere(tab: &Tab, name: &str) -> Vec<String> {
     tab.until_text("#inspector", "NodeResourcesFit").await;
     faults.extend(look(tab, "a pod is selected").await);
     tab.screenshot(&format!("reading-{name}")).await;
-    for (button, what) in [("#gallery", "gallery"), ("#share", "share")] {
+    for (button, what, part) in [("#gallery", "gallery", "#scenario-canary"), ("#share", "share", "#share-link")] {
         tab.click(button).await;
         tab.until("the dialog is open", "document.querySelector('dialog')?.open").await;
+        tab.element(part).await;
         faults.extend(look(tab, what).await);
         tab.screenshot(&format!("reading-{name}-{what}")).await;
         tab.click(".dialog header button").await;

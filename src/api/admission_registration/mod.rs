@@ -5,7 +5,7 @@
 
 mod policies;
 mod rules;
-mod webhooks;
+pub(super) mod webhooks;
 
 use serde_json::{Map, Value, json};
 

@@ -21,7 +21,13 @@ pub(super) fn validate(errors: &mut ErrorList, hooks: &Value, mutates: bool) {
     for (index, hook) in hooks.as_array().into_iter().flatten().enumerate() {
         let path = Path::new("webhooks").index(index);
         validate_hook(errors, &path, hook, mutates);
-        validate_versions(errors, &path.child("admissionReviewVersions"), &texts(hook, "admissionReviewVersions"));
+        let versions = texts(hook, "admissionReviewVersions");
+        validate_review_versions(
+            errors,
+            &path.child("admissionReviewVersions"),
+            &versions,
+            "must specify one of v1, v1beta1",
+        );
         let name = text(hook, "name");
         if !name.is_empty() && !seen.insert(name) {
             errors.push(FieldError::duplicate(&path.child("name"), name));
@@ -56,19 +62,23 @@ fn validate_hook(errors: &mut ErrorList, path: &Path, hook: &Value, mutates: boo
     for field in ["namespaceSelector", "objectSelector"] {
         validate_selector(errors, &path.child(field), &hook[field]);
     }
-    let (at, config) = (path.child("clientConfig"), &hook["clientConfig"]);
-    match (config["url"].as_str(), config["service"].is_null()) {
-        (Some(url), true) => validate_url(errors, &at.child("url"), url),
-        (None, false) => validate_service(errors, &at.child("service"), &config["service"]),
-        _ => errors.push(FieldError::required(&at, "exactly one of url or service is required")),
-    }
+    validate_client(errors, &path.child("clientConfig"), &hook["clientConfig"]);
     validate_conditions(errors, &path.child("matchConditions"), items(hook, "matchConditions"), &DECLARED);
 }
 
-/// `validateAdmissionReviewVersions`.
-fn validate_versions(errors: &mut ErrorList, path: &Path, versions: &[&str]) {
+/// How a webhook is reached: by an address, or as a Service.
+pub(in crate::api) fn validate_client(errors: &mut ErrorList, path: &Path, config: &Value) {
+    match (config["url"].as_str(), config["service"].is_null()) {
+        (Some(url), true) => validate_url(errors, &path.child("url"), url),
+        (None, false) => validate_service(errors, &path.child("service"), &config["service"]),
+        _ => errors.push(FieldError::required(path, "exactly one of url or service is required")),
+    }
+}
+
+/// `validateAdmissionReviewVersions`, `validateConversionReviewVersions`: the form of questions that a webhook knows.
+pub(in crate::api) fn validate_review_versions(errors: &mut ErrorList, path: &Path, versions: &[&str], missing: &str) {
     if versions.is_empty() {
-        errors.push(FieldError::required(path, "must specify one of v1, v1beta1"));
+        errors.push(FieldError::required(path, missing));
         return;
     }
     let mut seen = BTreeSet::new();

@@ -1,8 +1,8 @@
 //! CustomResourceDefinitions and the kinds that they declare.
 //!
 //! Follows `k8s.io/apiextensions-apiserver`: `pkg/apis/apiextensions/v1/defaults.go`,
-//! `pkg/registry/customresourcedefinition/strategy.go`. Not there: conversion by webhooks, to which versions only differ
-//! in name.
+//! `pkg/registry/customresourcedefinition/strategy.go`. Versions differ in name and schema only: a webhook that
+//! converts is asked in vain (`apiserver/conversion.rs`).
 //!
 //! - [`CustomKind`]: a kind as a version of a definition declares it.
 //! - [`custom`]: what is done to objects of these kinds before they are stored.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::conditions::{APPROVED, approval, is_true};
 use super::{rules, structural};
+use crate::api::admission_registration::webhooks::{validate_client, validate_review_versions};
 use crate::api::check::{IMMUTABLE, invalid_each, required, required_supported};
 use crate::api::kind::Subresource;
 use crate::api::meta;
@@ -424,15 +425,21 @@ fn validate_conversion(conversion: &Value, path: &Path, errors: &mut ErrorList) 
             let detail = "should not be set when strategy is not set to Webhook";
             errors.push(FieldError::forbidden(&path.child("webhookClientConfig"), detail));
         }
+        if webhook["conversionReviewVersions"].as_array().is_some_and(|versions| !versions.is_empty()) {
+            let detail = "should not be set when strategy is not set to Webhook";
+            errors.push(FieldError::forbidden(&path.child("conversionReviewVersions"), detail));
+        }
         return;
     }
-    if !webhook["clientConfig"].is_object() {
-        let detail = "required when strategy is set to Webhook";
-        errors.push(FieldError::required(&path.child("webhookClientConfig"), detail));
+    let at = path.child("webhookClientConfig");
+    if webhook["clientConfig"].is_object() {
+        validate_client(errors, &at, &webhook["clientConfig"]);
+    } else {
+        errors.push(FieldError::required(&at, "required when strategy is set to Webhook"));
     }
-    if webhook["conversionReviewVersions"].as_array().is_none_or(Vec::is_empty) {
-        errors.push(FieldError::required(&path.child("conversionReviewVersions"), ""));
-    }
+    let versions = webhook["conversionReviewVersions"].as_array().into_iter().flatten();
+    let versions: Vec<&str> = versions.filter_map(Value::as_str).collect();
+    validate_review_versions(errors, &path.child("conversionReviewVersions"), &versions, "");
 }
 
 /// `ValidateCustomResourceDefinitionNames`.

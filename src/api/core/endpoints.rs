@@ -9,8 +9,8 @@ use crate::api::form::semantic_equal;
 use crate::api::meta;
 use crate::api::table::{AGE, ColumnDefinition, NAME, age_of, name_of};
 use crate::machinery::field::{ErrorList, FieldError, Path};
-use crate::machinery::names;
 use crate::machinery::time::Time;
+use crate::machinery::{ip, names};
 
 /// So many endpoints are shown in a cell.
 const SHOWN_MAX: usize = 3;
@@ -38,6 +38,27 @@ pub(crate) fn validate_update(new: &Endpoints, old: &Endpoints) -> ErrorList {
     }
     meta::validate_annotations(&mut errors, &Path::new("annotations"), &new.metadata);
     errors
+}
+
+/// What addresses that are written in an odd way are answered with, unless the cluster's own controller wrote them.
+#[inline(never)]
+pub(crate) fn warnings(endpoints: &Endpoints) -> Vec<String> {
+    let manager =
+        endpoints.metadata.labels.as_ref().and_then(|labels| labels.get("endpoints.kubernetes.io/managed-by"));
+    let mut warnings = Vec::new();
+    if manager.is_some_and(|manager| manager == "endpoint-controller") {
+        return warnings;
+    }
+    for (index, subset) in list(&endpoints.subsets).iter().enumerate() {
+        let path = Path::new("subsets").index(index);
+        let (ready, not_ready) = (list(&subset.addresses), list(&subset.not_ready_addresses));
+        for (field, addresses) in [("addresses", ready), ("notReadyAddresses", not_ready)] {
+            for (index, address) in addresses.iter().enumerate() {
+                warnings.extend(ip::warnings_for_ip(&path.child(field).index(index).child("ip"), &address.ip));
+            }
+        }
+    }
+    warnings
 }
 
 fn validate_subsets(errors: &mut ErrorList, subsets: &[EndpointSubset]) {

@@ -12,7 +12,7 @@ use crate::api::form::semantic_equal;
 use crate::api::meta;
 use crate::api::table::{AGE, ColumnDefinition, NAME, age_of, name_of};
 use crate::machinery::field::{ErrorList, FieldError, Path};
-use crate::machinery::ip::Cidr;
+use crate::machinery::ip::{self, Cidr};
 use crate::machinery::labels::format_label_selector;
 use crate::machinery::names;
 use crate::machinery::time::Time;
@@ -84,6 +84,31 @@ fn validate_spec(errors: &mut ErrorList, policy: &NetworkPolicy, known: &[&str])
     for (index, policy_type) in types.iter().enumerate() {
         check::supported(errors, &at.index(index), policy_type, POLICY_TYPES);
     }
+}
+
+/// `networkPolicyWarnings`: blocks that are written in an odd way.
+#[inline(never)]
+pub(crate) fn warnings(policy: &NetworkPolicy) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let Some(spec) = &policy.spec else { return warnings };
+    let path = Path::new("spec");
+    let mut of = |path: &Path, peers: &[NetworkPolicyPeer]| {
+        for (index, peer) in peers.iter().enumerate() {
+            let Some(block) = &peer.ip_block else { continue };
+            let path = path.index(index).child("ipBlock");
+            warnings.extend(ip::warnings_for_cidr(&path.child("cidr"), &block.cidr));
+            for (index, except) in list(&block.except).iter().enumerate() {
+                warnings.extend(ip::warnings_for_cidr(&path.child("except").index(index), except));
+            }
+        }
+    };
+    for (index, rule) in list(&spec.ingress).iter().enumerate() {
+        of(&path.child("ingress").index(index).child("from"), list(&rule.from));
+    }
+    for (index, rule) in list(&spec.egress).iter().enumerate() {
+        of(&path.child("egress").index(index).child("to"), list(&rule.to));
+    }
+    warnings
 }
 
 fn validate_rule(

@@ -6,6 +6,7 @@
 
 mod certificates;
 mod claim_resize;
+mod connection;
 mod default_ingress_class;
 mod default_storage_class;
 mod limit_ranger;
@@ -34,6 +35,7 @@ use super::authorization::escalation;
 use super::{Context, User};
 
 pub(super) use pod_topology_labels::labels_of_node;
+pub(super) use validating_policy::unreachable;
 
 /// A write as plugins see it, besides the object.
 #[derive(Clone, Copy)]
@@ -46,6 +48,8 @@ pub(super) struct Attributes<'a> {
     pub dry_run: bool,
     /// Whether the old object is to go, and there is no new one.
     pub deletes: bool,
+    /// What somebody wants of a connection to the object, when nothing is written at all.
+    pub connects: Option<&'a serde_json::Value>,
 }
 
 impl Attributes<'_> {
@@ -57,6 +61,7 @@ impl Attributes<'_> {
     fn operation(&self) -> &'static str {
         match self {
             Self { deletes: true, .. } => "DELETE",
+            Self { connects: Some(_), .. } => "CONNECT",
             Self { old: None, .. } => "CREATE",
             Self { old: Some(_), .. } => "UPDATE",
         }
@@ -70,7 +75,8 @@ pub(super) fn validate_deletion(
     existing: &Object,
     dry_run: bool,
 ) -> Result<(), Status> {
-    let attributes = Attributes { old: Some(existing), subresource: None, dry_run, deletes: true };
+    apart(|| node_restriction::admit_deletion(context.user(), existing))?;
+    let attributes = Attributes { old: Some(existing), subresource: None, dry_run, deletes: true, connects: None };
     apart(|| {
         validating_policy::call_webhooks(etcd, context, existing, attributes, Kind::MutatingWebhookConfiguration)
     })?;

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 
 use super::{Attributes, forbidden};
+use crate::api::core::pod::containers_with_field;
 use crate::api::{Object, Subresource};
 use crate::apiserver::User;
 use crate::apiserver::authorization::{COMPONENTS, node_identity};
@@ -99,7 +100,59 @@ fn new_pod(node: &str, pod: &Pod) -> Option<String> {
         return Some(format!("node {node:?} must not set blockOwnerDeletion on an owner reference"));
     }
     let has_account = spec.service_account_name.as_deref().is_some_and(|name| !name.is_empty());
-    has_account.then(|| format!("node {node:?} can not create pods that reference a service account"))
+    let what = if has_account { "a service account" } else { referred(spec)? };
+    Some(format!("node {node:?} can not create pods that reference {what}"))
+}
+
+/// What a mirror pod's volumes and variables would let the node read: there is nobody whose right it would be.
+fn referred(spec: &PodSpec) -> Option<&'static str> {
+    let volumes = || spec.volumes.iter().flatten();
+    let variables = || {
+        containers_with_field(spec)
+            .flat_map(|(_, _, container)| container.env.iter().flatten())
+            .filter_map(|variable| variable.value_from.as_ref())
+    };
+    let sets = || containers_with_field(spec).flat_map(|(_, _, container)| container.env_from.iter().flatten());
+    let sources = || {
+        volumes()
+            .filter_map(|volume| volume.projected.as_ref())
+            .flat_map(|projected| projected.sources.iter().flatten())
+    };
+    let has_secrets = volumes().any(|volume| volume.secret.is_some())
+        || sources().any(|source| source.secret.is_some())
+        || variables().any(|source| source.secret_key_ref.is_some())
+        || sets().any(|source| source.secret_ref.is_some())
+        || spec.image_pull_secrets.iter().flatten().any(|secret| !secret.name.is_empty());
+    let has_config_maps = volumes().any(|volume| volume.config_map.is_some())
+        || sources().any(|source| source.config_map.is_some())
+        || variables().any(|source| source.config_map_key_ref.is_some())
+        || sets().any(|source| source.config_map_ref.is_some());
+    if has_secrets {
+        Some("secrets")
+    } else if has_config_maps {
+        Some("configmaps")
+    } else if spec.resource_claims.iter().flatten().next().is_some() {
+        Some("resourceclaims or resourceclaimtemplates")
+    } else if sources().any(|source| source.service_account_token.is_some()) {
+        Some("serviceaccounts")
+    } else if sources().any(|source| source.cluster_trust_bundle.is_some()) {
+        Some("clustertrustbundles")
+    } else {
+        volumes().any(|volume| volume.persistent_volume_claim.is_some()).then_some("persistentvolumeclaims")
+    }
+}
+
+/// Refuses that a node deletes the pod of another one.
+#[inline(never)]
+pub(super) fn admit_deletion(user: &User, existing: &Object) -> Result<(), Status> {
+    if user.groups.iter().any(|group| group == COMPONENTS) {
+        return Ok(());
+    }
+    let (Some(node), Object::Pod(pod)) = (node_identity(user), existing) else { return Ok(()) };
+    if pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node) {
+        return Ok(());
+    }
+    Err(forbidden(existing, &format!("node {node:?} can only delete pods with spec.nodeName set to itself")))
 }
 
 /// `admitPodStatus`.

@@ -1,6 +1,6 @@
 //! Policies in CEL refuse what they do not like, or warn of it.
 //!
-//! `k8s.io/apiserver/pkg/admission/plugin/policy`. Not simulated: connections are not judged, nothing is audited.
+//! `k8s.io/apiserver/pkg/admission/plugin/policy`. Not simulated: nothing is audited.
 //! What is wrong with the types of expressions is told by a controller (`controllers/validating_policy_status.rs`).
 
 mod matching;
@@ -20,6 +20,7 @@ use crate::machinery::status::{Cause, Details, Reason, Status};
 use matching::Matcher;
 pub(super) use mutating::mutate;
 pub(super) use webhooks::call as call_webhooks;
+pub(in crate::apiserver) use webhooks::unreachable;
 
 /// The names that expressions may use.
 const DECLARED: [&str; 7] = ["object", "oldObject", "request", "params", "namespaceObject", "authorizer", "variables"];
@@ -187,8 +188,9 @@ impl Environment {
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let own = etcd.get(Kind::Namespace, &ObjectKey::new("", namespace.as_str()));
         let user = &context.user;
+        let kind = attributes.connects.map_or(info.kind, |options| options["kind"].as_str().unwrap_or(""));
         let request = json!({
-            "kind": { "group": info.group, "version": info.version, "kind": info.kind },
+            "kind": { "group": info.group, "version": info.version, "kind": kind },
             "resource": { "group": info.group, "version": info.version, "resource": info.plural },
             "subResource": attributes.subresource.map_or("", crate::api::Subresource::as_str),
             "name": metadata.name,
@@ -200,7 +202,10 @@ impl Environment {
         let value = |object: Option<&Object>| object.map_or(Value::Null, |object| Value::from_json(&object.to_value()));
         Self {
             namespace,
-            object: value(Some(object).filter(|_| !attributes.deletes)),
+            object: match attributes.connects {
+                Some(options) => Value::from_json(options),
+                None => value(Some(object).filter(|_| !attributes.deletes)),
+            },
             old_object: value(attributes.old),
             request: Value::from_json(&request),
             namespace_object: value(own),

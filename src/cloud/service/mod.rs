@@ -26,7 +26,7 @@ use crate::machinery::status::Status;
 use crate::machinery::time::Time;
 
 use super::provider::Cloud;
-use change::needs_update;
+use change::{Change, change};
 
 /// `minRetryDelay` and `maxRetryDelay`.
 pub(super) const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -138,7 +138,7 @@ impl ServiceController {
         let concerns = match event.kind {
             Kind::Service => match (event.before::<Service>(), event.after::<Service>()) {
                 (None, Some(after)) => wants_balancer(after) || needs_cleanup(after),
-                (Some(before), Some(after)) => needs_update(before, after) || needs_cleanup(after),
+                (Some(before), Some(after)) => change(before, after) != Change::Nothing || needs_cleanup(after),
                 // What is to be done is done before the object is removed.
                 (_, None) => false,
             },
@@ -306,6 +306,13 @@ impl ServiceController {
                 client.event(&**service, EventType::Normal, "UpdatedLoadBalancer", message);
             }
         }
+    }
+}
+
+/// Tells of a change that the load balancer has to follow, as soon as it is seen.
+pub(super) fn tell_change(before: &Service, after: &Service, client: &mut Client<'_>) {
+    if let Change::Told(reason, message) = change(before, after) {
+        client.event_from("service-controller", after, EventType::Normal, reason, &message);
     }
 }
 

@@ -41,6 +41,13 @@ use eligibility::Eligibility;
 /// At most so many pods are created or deleted in one sync: `BurstReplicas`.
 const BURST_REPLICAS: usize = 250;
 
+/// The pod that a set would have on a node, if it belongs there: for those who think about nodes that are not there yet.
+#[must_use]
+pub fn daemon_pod_for(set: &DaemonSet, node: &Node) -> Option<Pod> {
+    let belongs = Eligibility::of(set).of_node(node).should_run;
+    belongs.then(|| pods::pod_for_node(set, &pods::template(set, ""), node.name()))
+}
+
 /// The DaemonSet controller.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonSetController {

@@ -5,14 +5,16 @@
 //! Events. Follows `kubernetes/pkg/controller/garbagecollector`. The graph is only a hint: before anything is deleted,
 //! the object and its owners are read from the API server.
 //!
-//! Not simulated: the thirty seconds after which upstream knows of new custom kinds. An owner of a kind that is not served
-//! keeps its dependents for ever, as upstream's mapping errors do, but nobody looks at them again and again.
+//! An owner of a kind that is not served keeps its dependents. Upstream asks for such kinds again and again, and every
+//! thirty seconds reads anew what is served; here they are looked at again so long after a definition changed.
 
 mod absent_owners;
 mod attempt_to_delete;
 mod attempt_to_orphan;
 mod graph;
 mod operations;
+
+use std::time::Duration;
 
 use crate::machinery::persistent::{OrdMap, OrdSet};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -29,6 +31,8 @@ use graph::{Effect, Graph, Identity};
 /// What a key of the queue asks for; the name of the key is the uid.
 const DELETE: &str = "delete";
 const ORPHAN: &str = "orphan";
+/// How often what is served is read anew: `resyncPeriod` of `startGarbageCollectorController`.
+const RESYNC_PERIOD: Duration = Duration::from_secs(30);
 
 /// The garbage collector.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,8 @@ pub struct GarbageCollector {
     absent: AbsentOwners,
     /// Dependents with owners in other namespaces that are still to be told of, by uid.
     invalid_namespaces: OrdMap<Name, OrdSet<Name>>,
+    /// What is of a kind that nobody knows yet, or has an owner of one, by uid.
+    unknown: OrdSet<Name>,
 }
 
 fn delete_key(uid: Name) -> QueueKey {
@@ -134,6 +140,11 @@ impl Controller for GarbageCollector {
         if event.kind == Kind::Event {
             return;
         }
+        if event.kind == Kind::CustomResourceDefinition && !self.unknown.is_empty() {
+            for uid in std::mem::take(&mut self.unknown).iter() {
+                queue.add_after(delete_key(uid.clone()), RESYNC_PERIOD);
+            }
+        }
         let before = event.before.as_ref().map(crate::api::Object::metadata);
         let after = event.after.as_ref().map(crate::api::Object::metadata);
         let effects = self.graph.observe(event.kind, before, after);
@@ -152,8 +163,11 @@ impl Controller for GarbageCollector {
             Attempt::Done if node.is_virtual => Requeue::RateLimited,
             Attempt::Done => Requeue::Forget,
             Attempt::Absent if self.is_absent(&node.identity, client) => Requeue::RateLimited,
-            // Upstream asks again for ever, as the kind of an owner may be served one day.
-            Attempt::Absent | Attempt::NeverValid | Attempt::UnknownKind => Requeue::Forget,
+            Attempt::UnknownKind => {
+                self.unknown.insert(uid.clone());
+                Requeue::Forget
+            }
+            Attempt::Absent | Attempt::NeverValid => Requeue::Forget,
         })
     }
 

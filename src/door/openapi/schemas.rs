@@ -247,6 +247,29 @@ fn with_references(mut wanted: Vec<String>) -> Map<String, Value> {
     seen.into_iter().filter_map(|name| Some((name.clone(), SCHEMAS.get(&name)?.clone()))).collect()
 }
 
+/// What the schemas say of types and their fields, in the form that `kubectl explain` in the page reads
+/// (`kubectl/explain/descriptions.rs`).
+#[cfg(test)]
+fn descriptions() -> String {
+    let escaped = |value: &Value| {
+        let text = value["description"].as_str().unwrap_or("");
+        text.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', " ")
+    };
+    let mut sections = Vec::new();
+    for (name, schema) in SCHEMAS.iter() {
+        let Some(found) = structure(name) else { continue };
+        let mut section = format!("= {} {}\n{}\n", found.package, found.name, escaped(schema));
+        let mut fields: Vec<(&String, &Value)> = schema["properties"].as_object().into_iter().flatten().collect();
+        fields.sort_by_key(|(name, _)| *name);
+        for (field, property) in fields.into_iter().filter(|(_, property)| property["description"].is_string()) {
+            section.push_str(&format!("\t{field}\t{}\n", escaped(property)));
+        }
+        sections.push(section);
+    }
+    sections.sort();
+    sections.concat()
+}
+
 /// All schemas in the older form, which knows no `allOf` around references and no `oneOf`.
 pub(super) fn second() -> Map<String, Value> {
     SCHEMAS.iter().map(|(name, value)| (name.clone(), older(value))).collect()
@@ -281,6 +304,12 @@ fn older(value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `UPDATE_EXPECT=1 cargo test --features serve --lib descriptions` writes the file anew.
+    #[test]
+    fn the_page_serves_the_same_descriptions() {
+        expect_test::expect_file!["../../../assets/descriptions.txt"].assert_eq(&descriptions());
+    }
 
     #[test]
     fn schemas_say_how_their_lists_are_merged() {

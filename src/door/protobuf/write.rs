@@ -35,13 +35,13 @@ fn varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number.to_le_bytes()[0]);
 }
 
-fn bytes(out: &mut Vec<u8>, field: u64, content: &[u8]) {
+pub(in crate::door) fn bytes(out: &mut Vec<u8>, field: u64, content: &[u8]) {
     varint(out, field << 3 | 2);
     varint(out, content.len() as u64);
     out.extend(content);
 }
 
-fn number(out: &mut Vec<u8>, field: u64, number: u64) {
+pub(in crate::door) fn number(out: &mut Vec<u8>, field: u64, number: u64) {
     varint(out, field << 3);
     varint(out, number);
 }

@@ -96,7 +96,14 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     };
     let objects = build(cli, directory)?;
     let documents: Vec<String> = objects.iter().map(yaml::print).collect();
-    cli.out.push_str(&documents.join("---\n"));
+    let text = documents.join("---\n");
+    let output = cli.flags().text("output").to_owned();
+    if output.is_empty() {
+        cli.out.push_str(&text);
+    } else {
+        let written = cli.files.write(&output, text.as_bytes());
+        written.map_err(|why| Failure::Message(format!("open {output}: {why}")))?;
+    }
     Ok(Step::Done)
 }
 
@@ -119,7 +126,7 @@ fn build(cli: &mut Cli<'_>, directory: &str) -> Result<Vec<Value>, Failure> {
     let mut resources = accumulate(cli, directory, 0)?;
     for resource in &mut resources {
         if resource.hashed {
-            let name = format!("{}-{}", resource.name(), super::hash::suffix(&resource.object));
+            let name = format!("{}-{}", resource.name(), super::hash::kustomize_suffix(&resource.object));
             resource.rename(name);
         }
     }

@@ -21,6 +21,8 @@
 //! One field says `required` though Go leaves it out when empty: an autoscaler's `policies`, since validation tells an
 //! empty list from a missing one, which gets the default policies.
 //!
+//! One package is no API of the server: `kubescheduler`, the scheduler's configuration, which it decodes like one.
+//!
 //! Not here: alpha and beta groups, which the simulated API server does not serve.
 
 use std::sync::LazyLock;
@@ -50,6 +52,7 @@ const SOURCES: &[&str] = &[
     include_str!("types/discovery.txt"),
     include_str!("types/events.txt"),
     include_str!("types/flowcontrol.txt"),
+    include_str!("types/kubescheduler.txt"),
     include_str!("types/networking.txt"),
     include_str!("types/node.txt"),
     include_str!("types/policy.txt"),
@@ -200,9 +203,12 @@ pub fn named(package: &str, name: &str) -> Option<&'static Struct> {
     TABLE.iter().find(|s| s.name == name && s.package == package)
 }
 
+/// The package of the scheduler's configuration, whose kinds are not served.
+const CONFIGURATION: &str = "kubescheduler";
+
 /// Every built-in kind.
 pub fn kinds() -> impl Iterator<Item = &'static Struct> {
-    TABLE.iter().filter(|s| s.is_kind)
+    TABLE.iter().filter(|s| s.is_kind && s.package != CONFIGURATION)
 }
 
 impl Struct {

@@ -1,5 +1,6 @@
 //! Commands that are the shell's own, since they change it or make it wait.
 
+mod alias;
 mod read;
 mod variables;
 
@@ -53,7 +54,8 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
     let action = match name {
         ":" | "true" => Action::Code(|_, _, _| 0),
         "false" => Action::Code(|_, _, _| 1),
-        "alias" | "unalias" | "hash" | "bg" | "fg" | "shopt" | "disown" | "enable" => Action::Code(|_, _, _| 0),
+        "hash" | "bg" | "fg" | "disown" | "enable" => Action::Code(|_, _, _| 0),
+        "alias" => Action::Code(alias::alias),
         "." | "source" => Action::Flow(source),
         "[" | "test" => Action::Utility(super::test::run),
         "break" => Action::Flow(|shell, io, arguments| leave_loop(shell, io, arguments, false)),
@@ -78,11 +80,13 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "return" => Action::Flow(return_builtin),
         "set" => Action::Code(set),
         "shift" => Action::Code(shift),
+        "shopt" => Action::Code(alias::shopt),
         "times" => Action::Code(times),
         "trap" => Action::Code(trap),
         "type" => Action::Code(type_builtin),
         "ulimit" => Action::Code(ulimit),
         "umask" => Action::Code(umask),
+        "unalias" => Action::Code(alias::unalias),
         "unset" => Action::Code(unset),
         "wait" => Action::Flow(wait),
         _ => return None,
@@ -320,6 +324,9 @@ fn trap(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 
 }
 
 fn describe(shell: &Shell, io: &mut CommandIo<'_>, name: &str) -> Option<(String, String)> {
+    if let Some(text) = shell.aliases.get(name) {
+        return Some((alias::line(shell, name, text), format!("{name} is aliased to `{text}'")));
+    }
     if shell.functions.contains_key(name) {
         return Some((name.to_owned(), format!("{name} is a function")));
     }

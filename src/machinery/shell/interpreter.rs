@@ -205,7 +205,17 @@ fn script(shell: &mut Shell, io: &mut CommandIo<'_>, text: &str) -> Flow {
             }
         }
     }
-    match parser::parse(&text) {
+    // An alias holds for what is read after it was made, so a script that makes some is read command by command.
+    if shell.frames.is_empty()
+        && text.contains("alias")
+        && let Some(end) = first_commands(shell, &text)
+    {
+        // Empty lines keep the numbers of those that follow.
+        let lines = "\n".repeat(text[..end].matches('\n').count());
+        shell.frames.push(Frame::Script(format!("{lines}{}", &text[end..]).into()));
+        text = text[..end].to_owned().into();
+    }
+    match parser::parse_with(&text, &shell.aliases_in_use()) {
         Ok(list) => {
             if !shell.options.no_execute {
                 shell.frames.push(Frame::List { list, next: 0 });
@@ -218,6 +228,16 @@ fn script(shell: &mut Shell, io: &mut CommandIo<'_>, text: &str) -> Flow {
             exit(shell, 2)
         }
     }
+}
+
+/// Where the first lines of a script end that are whole commands, if others follow them.
+fn first_commands(shell: &Shell, text: &str) -> Option<usize> {
+    let aliases = shell.aliases_in_use();
+    let mut ends = text.match_indices('\n').map(|(at, _)| at + 1).filter(|end| *end < text.len());
+    ends.find(|end| match parser::parse_with(&text[..*end], &aliases) {
+        Ok(list) => !list.items.is_empty(),
+        Err(error) => !error.incomplete,
+    })
 }
 
 fn read_commands(shell: &mut Shell, io: &mut CommandIo<'_>, mut text: String, mut prompted: bool) -> Flow {
@@ -239,7 +259,7 @@ fn read_commands(shell: &mut Shell, io: &mut CommandIo<'_>, mut text: String, mu
         }
         Input::End => true,
     };
-    match parser::parse(&text) {
+    match parser::parse_with(&text, &shell.aliases_in_use()) {
         Ok(list) if ended && list.items.is_empty() => {
             if shell.interactive {
                 io.write(2, b"\n");

@@ -3,11 +3,14 @@
 //! POSIX sh as busybox and dash read it, with what scripts borrow from bash: `[[ ]]`, `(( ))`, `&>`, `<<<`,
 //! `function`, `${x/a/b}`, `$'…'`. Arrays, coprocesses and process substitution are not there.
 
+mod alias;
 mod compound;
 mod lexer;
 
 use std::fmt;
 use std::sync::Arc;
+
+pub use alias::Aliases;
 
 use super::syntax::{
     Assignment, Chain, Command, CommandKind, Item, Joint, List, Part, Pipeline, Redirect, RedirectKind, Word,
@@ -42,7 +45,16 @@ impl fmt::Display for SyntaxError {
 /// # Errors
 /// When the text is no script; the error says whether it only ended too early.
 pub fn parse(text: &str) -> Result<Arc<List>, SyntaxError> {
+    parse_with(text, &Aliases::new())
+}
+
+/// The same with aliases.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with(text: &str, aliases: &Aliases) -> Result<Arc<List>, SyntaxError> {
     let mut parser = Parser::new(text, 0);
+    parser.aliasing.known = aliases.clone();
     let list = parser.list(&[])?;
     match parser.token()? {
         Token::End => Ok(list),
@@ -77,6 +89,7 @@ pub(super) struct Parser {
     peeked: Option<Token>,
     /// Where the next line end is, and where reading goes on after the here-documents that follow it.
     here: Option<(usize, usize)>,
+    aliasing: alias::Aliasing,
 }
 
 /// Operators, longest first.
@@ -87,7 +100,15 @@ const OPERATORS: [&str; 22] = [
 
 impl Parser {
     pub(super) fn new(text: &str, depth: u32) -> Self {
-        Self { text: text.chars().collect(), at: 0, line: 1, depth, peeked: None, here: None }
+        Self {
+            text: text.chars().collect(),
+            at: 0,
+            line: 1,
+            depth,
+            peeked: None,
+            here: None,
+            aliasing: alias::Aliasing::default(),
+        }
     }
 
     pub(super) fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {
@@ -238,6 +259,7 @@ impl Parser {
 
     fn command(&mut self) -> Parsed<Command> {
         let line = self.line;
+        self.expand_aliases()?;
         let token = self.token()?;
         let kind = match &token {
             Token::Operator("(") => {
@@ -296,6 +318,11 @@ impl Parser {
             if let Some(redirect) = self.redirect()? {
                 redirects.push(redirect);
                 continue;
+            }
+            if words.is_empty() {
+                self.expand_aliases()?;
+            } else {
+                self.expand_after_blank()?;
             }
             match self.token()? {
                 Token::Word(word) => {

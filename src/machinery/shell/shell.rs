@@ -7,6 +7,7 @@ use crate::machinery::persistent::OrdMap;
 
 use super::host::{Flavor, Signal, SignalAction};
 use super::io::Descriptor;
+use super::parser::Aliases;
 use super::syntax::{Chain, Command, List};
 use super::table::Pid;
 use crate::machinery::time::Time;
@@ -126,6 +127,9 @@ pub(super) struct Shell {
     pub name: String,
     pub positional: Vec<String>,
     pub functions: OrdMap<String, Arc<Command>>,
+    pub aliases: Aliases,
+    /// `shopt -s expand_aliases`: bash without a terminal takes no notice of aliases by itself.
+    pub takes_aliases: bool,
     pub traps: BTreeMap<Event, String>,
     pub options: Options,
     /// `$?`.
@@ -159,6 +163,8 @@ impl Shell {
             name: name.to_owned(),
             positional: Vec::new(),
             functions: OrdMap::new(),
+            aliases: Aliases::new(),
+            takes_aliases: flavor != Flavor::Bash,
             traps: BTreeMap::new(),
             options: Options::default(),
             status: 0,
@@ -296,6 +302,11 @@ impl Shell {
             Frame::Chain { chain, next } => *next < chain.links.len(),
             _ => false,
         })
+    }
+
+    /// The aliases that hold for what is read next.
+    pub(super) fn aliases_in_use(&self) -> Aliases {
+        if self.takes_aliases || self.interactive { self.aliases.clone() } else { Aliases::new() }
     }
 
     /// `name: ` before a message, with the line where this shell gives one.

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::host::{CommandRun, Host, HttpRequest, NetworkAnswer, NetworkRequest, Signal};
 use super::interpreter;
 use super::io::{CommandIo, Descriptor, OpenFile, Output, ProcessState, Stream};
+use super::parser::Aliases;
 use super::shell::{Shell, Variable, Variables};
 use crate::machinery::order::Order as _;
 use crate::machinery::time::Time;
@@ -416,6 +417,15 @@ impl ProcessTable {
     #[must_use]
     pub fn directory(&self, pid: Pid) -> Option<&str> {
         self.tasks.get(&pid).map(|task| task.process.directory.as_str())
+    }
+
+    /// The aliases of a shell.
+    #[must_use]
+    pub fn aliases(&self, pid: Pid) -> Aliases {
+        match self.tasks.get(&pid).map(|task| &task.body) {
+            Some(Body::Shell(shell)) => shell.aliases.clone(),
+            _ => Aliases::new(),
+        }
     }
 
     /// Whether some process has an answer from the network that it has not seen yet.

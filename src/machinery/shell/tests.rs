@@ -1,5 +1,6 @@
 //! Scripts and what they print.
 
+mod data;
 mod errors;
 mod harness;
 mod language;

@@ -9,6 +9,7 @@
 //! documents of [`super::yaml`].
 
 mod client;
+mod converter;
 mod custom;
 mod decode;
 mod fill;
@@ -21,6 +22,7 @@ use super::schema::Struct;
 use super::yaml::{Document, Segment};
 
 pub use client::{check_metadata, validate};
+pub use converter::converter_error;
 pub(crate) use decode::go_kind;
 pub use fill::fill;
 

@@ -35,23 +35,63 @@ impl Rejection {
     }
 }
 
+/// From this priority on a pod is one that the cluster itself needs: `SystemCriticalPriority`.
+const SYSTEM_CRITICAL_PRIORITY: i32 = 2_000_000_000;
+/// The annotation of a mirror pod: `ConfigMirrorAnnotationKey`.
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
+/// The annotation that tells where a kubelet has a pod from: `ConfigSourceAnnotationKey`.
+pub(super) const SOURCE: &str = "kubernetes.io/config.source";
+
+/// A pod's priority.
+pub(super) fn priority(pod: &Pod) -> i32 {
+    pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0)
+}
+
+/// Whether the node or the cluster cannot do without a pod: `IsCriticalPod`.
+pub(super) fn is_critical(pod: &Pod) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    let is_static = annotations
+        .is_some_and(|them| them.contains_key(MIRROR) || them.get(SOURCE).is_some_and(|source| source != "api"));
+    is_static || priority(pod) >= SYSTEM_CRITICAL_PRIORITY
+}
+
 /// The first reason against running `pod` beside `others` on a node of this capacity.
 pub(super) fn reject(
     pod: &Pod,
     others: &[&Pod],
-    node: &Node,
+    node: Option<&Node>,
     capacity: &BTreeMap<String, String>,
 ) -> Option<Rejection> {
     let spec = pod.spec.as_ref()?;
     insufficient_resource(spec, others, capacity)
-        .or_else(|| wrong_node(spec, node))
+        .or_else(|| wrong_node(spec, node?))
         .or_else(|| taken_port(spec, others))
-        .or_else(|| untolerated_taint(spec, node))
+        .or_else(|| untolerated_taint(spec, node?))
 }
 
 /// An amount in the unit in which the scheduler counts the resource.
 fn units(name: &str, amount: Quantity) -> i64 {
     if name == "cpu" { amount.milli_value() } else { amount.value() }
+}
+
+/// How much of a resource a pod's going frees, in the unit in which it is counted.
+pub(super) fn units_of(pod: &Pod, name: &str) -> i64 {
+    if name == "pods" {
+        return 1;
+    }
+    let requests = pod.spec.as_ref().map(pod_requests).unwrap_or_default();
+    requests.get(name).map_or(0, |amount| units(name, Quantity::of(amount)))
+}
+
+/// What is missing for a pod beside `others`, by resource.
+pub(super) fn shortfall(pod: &Pod, others: &[&Pod], capacity: &BTreeMap<String, String>) -> Vec<(String, i64)> {
+    let missing = capacity.iter().filter_map(|(name, amount)| {
+        let amount = units(name, Quantity::parse(amount).unwrap_or(Quantity::ZERO));
+        let used: i64 = others.iter().map(|other| units_of(other, name)).sum();
+        let requested = units_of(pod, name);
+        (requested > 0 && requested > amount - used).then(|| (name.clone(), requested - (amount - used)))
+    });
+    missing.collect()
 }
 
 fn insufficient_resource(spec: &PodSpec, others: &[&Pod], capacity: &BTreeMap<String, String>) -> Option<Rejection> {

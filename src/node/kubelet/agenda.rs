@@ -29,6 +29,12 @@ pub(super) enum Work {
     NodeStatus,
     /// Renew the node's lease.
     Lease,
+    /// Look whether the node is short of memory or disk.
+    Eviction,
+    /// Look whether images fill the disk.
+    ImageGc,
+    /// Go on with the shutdown of the node.
+    Shutdown,
     /// Look for containers of pods that should not be here.
     Housekeeping,
 }

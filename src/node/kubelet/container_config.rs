@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements, Volume};
 
 use crate::api::Resource;
 use crate::client::Client;
@@ -84,6 +84,9 @@ pub(super) fn container(
         verify_not_root(pod, container, user, image_user).map_err(fail)?;
     }
     let (memory_limit, processor_limit) = limits(container);
+    // What bounds the pod as a whole bounds each of its containers.
+    let (of_pod_memory, of_pod_processor) = limits_of(spec.resources.as_ref());
+    let (memory_limit, processor_limit) = (memory_limit.or(of_pod_memory), processor_limit.or(of_pod_processor));
     let ports = container.ports.iter().flatten().filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
     let path = container.termination_message_path.clone().filter(|path| !path.is_empty());
     Ok(ContainerConfig {
@@ -112,7 +115,11 @@ pub(super) fn container(
 
 /// Limits of memory in bytes and of processor time in thousandths.
 pub(super) fn limits(container: &Container) -> (Option<u64>, Option<u32>) {
-    let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+    limits_of(container.resources.as_ref())
+}
+
+fn limits_of(resources: Option<&ResourceRequirements>) -> (Option<u64>, Option<u32>) {
+    let limits = resources.and_then(|resources| resources.limits.as_ref());
     let limit = |name: &str| limits.and_then(|limits| limits.get(name)).map(Quantity::of);
     let memory = limit("memory").and_then(|limit| u64::try_from(limit.value()).ok());
     let processor = limit("cpu").and_then(|limit| u32::try_from(limit.milli_value()).ok());
@@ -159,9 +166,15 @@ fn mounts(
         };
         let expression = mount.sub_path_expr.as_ref().filter(|text| !text.is_empty());
         let sub_path = match expression {
-            Some(text) => environment::expand(text, environment),
+            Some(text) => expand_sub_path(text, environment)?,
             None => mount.sub_path.clone().unwrap_or_default(),
         };
+        if sub_path.starts_with('/') {
+            return Err(format!("error SubPath `{sub_path}` must not be an absolute path"));
+        }
+        if sub_path.split('/').any(|part| part == "..") {
+            return Err(format!("unable to provision SubPath `{sub_path}`: must not contain '..'"));
+        }
         mounts.push(MountPoint {
             path: normalise(&mount.mount_path, "/"),
             volume: key,
@@ -170,6 +183,19 @@ fn mounts(
         });
     }
     Ok(mounts)
+}
+
+/// The path that an expression of variables means: `ExpandContainerVolumeMounts`.
+fn expand_sub_path(text: &str, environment: &Variables) -> Result<String, String> {
+    let missing = environment::references(text).into_iter().filter(|name| {
+        let known = environment.iter().rev().find(|(known, _)| known == name);
+        known.is_none_or(|(_, value)| value.is_empty())
+    });
+    let missing: std::collections::BTreeSet<String> = missing.collect();
+    if missing.is_empty() {
+        return Ok(environment::expand(text, environment));
+    }
+    Err(format!("missing value for {}", missing.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
 /// `/etc/hosts` and `/etc/resolv.conf`.

@@ -83,6 +83,27 @@ pub(super) fn fill(status: &mut PodStatus, inputs: &Inputs<'_>, spec: &PodSpec) 
     for statuses in [&mut status.container_statuses, &mut status.ephemeral_container_statuses].into_iter().flatten() {
         statuses.order_by(|a, b| a.name.cmp(&b.name));
     }
+    shorten_messages(status);
+}
+
+/// How many bytes of termination messages a pod's status holds: `MaxPodTerminationMessageLogLength`.
+const MESSAGE_BYTES_MAX: usize = 12 << 10;
+
+/// Containers share the room that there is for termination messages: `normalizeStatus`.
+fn shorten_messages(status: &mut PodStatus) {
+    let lists =
+        [&mut status.init_container_statuses, &mut status.container_statuses, &mut status.ephemeral_container_statuses];
+    let count: usize = lists.iter().map(|list| list.as_ref().map_or(0, Vec::len)).sum();
+    let room = MESSAGE_BYTES_MAX / count.max(1);
+    for one in lists.into_iter().flat_map(|list| list.iter_mut().flatten()) {
+        for state in [&mut one.state, &mut one.last_state] {
+            let ended = state.as_mut().and_then(|state| state.terminated.as_mut());
+            if let Some(message) = ended.and_then(|ended| ended.message.as_mut()).filter(|text| text.len() > room) {
+                let end = (0..=room).rev().find(|&end| message.is_char_boundary(end)).unwrap_or(0);
+                message.truncate(end);
+            }
+        }
+    }
 }
 
 /// A container that has not begun.

@@ -278,6 +278,24 @@ fn of_service(service: &Service, result: &mut Variables) {
     }
 }
 
+/// The names that a text refers to.
+pub(super) fn references(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let after = &rest[at + 1..];
+        rest = if let Some(after) = after.strip_prefix('$') {
+            after
+        } else if let Some((name, after)) = after.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
+            names.push(name.to_owned());
+            after
+        } else {
+            after
+        };
+    }
+    names
+}
+
 /// Replaces `$(NAME)` by what is known of NAME; `$$` is one dollar sign, and what is unknown stays as it is.
 pub(super) fn expand(text: &str, variables: &[(String, String)]) -> String {
     let mut result = String::with_capacity(text.len());

@@ -42,11 +42,7 @@ impl Hook {
             return host.runtime.exec(id, &command, waiter, now).map_or(Self::Until(now, true), Self::Command);
         }
         let Some(get) = &hook.http_get else { return Self::Until(now, true) };
-        let port = match &get.port {
-            IntOrString::Int(port) => u16::try_from(*port).unwrap_or(0),
-            IntOrString::String(name) if name.is_empty() => 80,
-            IntOrString::String(name) => named_port(container, name),
-        };
+        let port = port_of(container, &get.port);
         let path = get.path.as_deref().unwrap_or("/");
         let mut request = HttpRequest::get(get.host.as_deref().unwrap_or(""), port, path);
         for header in get.http_headers.iter().flatten() {
@@ -85,7 +81,13 @@ impl Hook {
 }
 
 /// What `handlerRunner.Run` says of a hook that failed.
-pub(super) fn failure_message(pod: &Pod, container: &Container, hook: &LifecycleHandler, left: &ExecResult) -> String {
+pub(super) fn failure_message(
+    pod: &Pod,
+    container: &Container,
+    hook: &LifecycleHandler,
+    ip: &str,
+    left: &ExecResult,
+) -> String {
     let whose = format!("for Container {:?} in Pod {:?} failed", container.name, events::format_pod(pod));
     if let Some(exec) = &hook.exec {
         let command = exec.command.as_deref().unwrap_or(&[]).join(" ");
@@ -93,8 +95,22 @@ pub(super) fn failure_message(pod: &Pod, container: &Container, hook: &Lifecycle
         let error = format!("command '{command}' exited with {code}: {stderr}");
         return format!("Exec lifecycle hook ([{command}]) {whose} - error: {error}, message: {output}");
     }
-    let path = hook.http_get.as_ref().and_then(|get| get.path.as_deref()).unwrap_or("");
-    format!("HTTP lifecycle hook ({path}) {whose} - error: connection refused")
+    let Some(get) = &hook.http_get else { return format!("Invalid handler: {whose}") };
+    let path = get.path.as_deref().unwrap_or("");
+    let host = get.host.as_deref().filter(|host| !host.is_empty()).unwrap_or(ip);
+    let address = format!("{host}:{}", port_of(container, &get.port));
+    let scheme = get.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
+    let error = format!("Get \"{scheme}://{address}{path}\": dial tcp {address}: connect: connection refused");
+    format!("HTTP lifecycle hook ({path}) {whose} - error: {error}")
+}
+
+/// The port that a hook asks.
+fn port_of(container: &Container, port: &IntOrString) -> u16 {
+    match port {
+        IntOrString::Int(port) => u16::try_from(*port).unwrap_or(0),
+        IntOrString::String(name) if name.is_empty() => 80,
+        IntOrString::String(name) => named_port(container, name),
+    }
 }
 
 /// The number of a container's port that has a name; 0 when there is none.

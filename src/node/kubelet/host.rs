@@ -12,6 +12,8 @@ use crate::machinery::time::Time;
 use super::agenda::{Agenda, Work};
 use super::backoff::Backoff;
 use super::config::NodeConfig;
+use super::eviction::Pressures;
+use super::image_gc::ImageGc;
 use super::images::ImageManager;
 use super::kuberuntime::KubeRuntime;
 use super::network::PodNetwork;
@@ -36,6 +38,10 @@ pub(super) struct Host {
     pub node: Option<Arc<Node>>,
     /// When the kubelet started.
     pub started_at: Time,
+    pub image_gc: ImageGc,
+    pub pressures: Pressures,
+    /// Whether the machine is about to be switched off.
+    pub is_shutting_down: bool,
 }
 
 impl Host {
@@ -55,6 +61,9 @@ impl Host {
             services: OrdMap::new(),
             node: None,
             started_at: Time::default(),
+            image_gc: ImageGc::default(),
+            pressures: Pressures::default(),
+            is_shutting_down: false,
         }
     }
 
@@ -94,6 +103,9 @@ impl Host {
         self.services = OrdMap::new();
         self.node = None;
         self.started_at = now;
+        self.image_gc = ImageGc::default();
+        self.pressures = Pressures::default();
+        self.is_shutting_down = false;
         self.runtime.forget_askers(|_| true);
         self.runtime.advance(now);
     }

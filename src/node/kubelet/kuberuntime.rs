@@ -272,6 +272,15 @@ impl KubeRuntime {
         }
     }
 
+    /// Removes the containers of a pod that have ended, with all that they wrote.
+    pub(super) fn remove_containers(&mut self, uid: &str) {
+        let sandboxes = self.sandboxes.get(uid).into_iter().flatten();
+        let all: Vec<_> = sandboxes.flat_map(|sandbox| self.cri.list_containers(sandbox)).collect();
+        for container in all.iter().filter(|container| container.state == ContainerPhase::Exited) {
+            self.cri.remove_container(&container.id);
+        }
+    }
+
     pub(super) fn image(&self, image: &str) -> Option<ImageStatus> {
         self.cri.image_status(image)
     }

@@ -4,7 +4,7 @@
 //! Follows `pkg/kubelet` of Kubernetes v1.36. It watches its own Node, the pods on it and all Services; ConfigMaps and
 //! Secrets are read when a pod is synced. The machine itself (images, sandboxes, containers: `node::runtime`) is part of its value.
 //!
-//! Not simulated: static pods, eviction under pressure, cgroups, device plugins, dynamic resources, persistent volumes.
+//! Not simulated: cgroups, device plugins, dynamic resources.
 
 mod admission;
 mod agenda;
@@ -15,21 +15,26 @@ mod container_config;
 mod container_status;
 mod environment;
 mod events;
+mod eviction;
 mod faults;
 mod hooks;
 mod host;
+mod image_gc;
 mod images;
 mod kuberuntime;
 mod network;
 mod node_status;
 mod pod_worker;
+mod preemption;
 mod prober;
 mod probing;
 mod resize;
 pub mod resource_metrics;
 mod restart;
 mod server;
+mod shutdown;
 mod start;
+mod static_pods;
 mod status;
 mod status_manager;
 mod sync;
@@ -40,6 +45,7 @@ mod volumes;
 mod tests;
 
 pub use config::NodeConfig;
+pub use static_pods::MANIFEST_FOLDER;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,13 +56,17 @@ use k8s_openapi::api::core::v1::{Node, Pod, PodStatus, Service};
 use crate::api::{Kind, Name, Resource};
 use crate::apiserver::User;
 use crate::client::{Client, Identity, InformerEvent, Process, Token, WatchSelector, WatchSpec};
+use crate::etcd::Revision;
 use crate::machinery::time::Time;
 
 use agenda::{PodId, Work};
 use events::Warning;
+use eviction::Cleanup;
 use host::Host;
 use node_status::NodeKeeper;
 use pod_worker::{Stage, Worker};
+use shutdown::Shutdown;
+use static_pods::StaticPods;
 
 /// How often the kubelet looks for what should not be there: `housekeepingPeriod`.
 const HOUSEKEEPING_PERIOD: Duration = Duration::from_secs(2);
@@ -71,6 +81,9 @@ pub struct Kubelet {
     workers: OrdMap<PodId, Arc<Worker>>,
     by_uid: OrdMap<Name, PodId>,
     last_id: PodId,
+    statics: StaticPods,
+    cleanup: Cleanup,
+    shutdown: Shutdown,
 }
 
 impl Kubelet {
@@ -83,6 +96,9 @@ impl Kubelet {
             workers: OrdMap::new(),
             by_uid: OrdMap::new(),
             last_id: 0,
+            statics: StaticPods::default(),
+            cleanup: Cleanup::default(),
+            shutdown: Shutdown::default(),
         }
     }
 
@@ -90,6 +106,12 @@ impl Kubelet {
     /// what ran before.
     pub fn lose_power(&mut self, now: Time) {
         self.host.runtime.lose_power(now);
+    }
+
+    /// The node that a machine's kubelet is going to register.
+    #[must_use]
+    pub fn node_of(config: &NodeConfig) -> Node {
+        node_status::new_node(config)
     }
 
     /// What the machine is like.
@@ -124,7 +146,7 @@ impl Kubelet {
         }
     }
 
-    fn forget(&mut self, id: PodId, client: &Client<'_>) {
+    fn forget(&mut self, id: PodId, client: &mut Client<'_>) {
         let Some(worker) = self.workers.remove(&id) else { return };
         self.by_uid.remove(&worker.uid);
         for work in [Work::Sync(id), Work::Step(id), Work::Reconcile(id)] {
@@ -138,11 +160,17 @@ impl Kubelet {
         self.host.crashes.forget(&format!("{}_", worker.uid));
         self.host.runtime.remove_pod(&worker.uid, client.now);
         self.host.plan_runtime(client.now);
+        if worker.is_static() {
+            self.after_static(&worker, client);
+        }
     }
 
     fn deliver_pod(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
         let pod_of = |object: &Option<crate::api::Object>| object.as_ref().and_then(|o| o.downcast::<Pod>()).cloned();
         let (before, after) = (pod_of(&event.before), pod_of(&event.after));
+        if after.as_ref().or(before.as_ref()).is_some_and(|pod| static_pods::is_mirror(pod)) {
+            return self.deliver_mirror(after, event, client);
+        }
         let replaced = before.as_ref().filter(|before| after.as_ref().is_none_or(|after| after.uid() != before.uid()));
         if let Some(&id) = replaced.and_then(|pod| self.by_uid.get(pod.uid())) {
             self.with_worker(id, client, |worker, host, client| {
@@ -153,7 +181,7 @@ impl Kubelet {
         let Some(pod) = after else { return };
         match self.by_uid.get(pod.uid()).copied() {
             Some(id) => self.update_pod(id, &pod, event, client),
-            None => self.add_pod(pod, event, client),
+            None => drop(self.add_pod(pod, Some(event.revision), client)),
         }
     }
 
@@ -194,14 +222,14 @@ impl Kubelet {
     }
 
     /// A pod that is new to this kubelet: `HandlePodAdditions`.
-    fn add_pod(&mut self, pod: Arc<Pod>, event: &InformerEvent, client: &mut Client<'_>) {
+    fn add_pod(&mut self, pod: Arc<Pod>, trigger: Option<Revision>, client: &mut Client<'_>) -> PodId {
         self.last_id += 1;
         let id = self.last_id;
         let phase = pod.status.as_ref().and_then(|status| status.phase.clone());
         let is_over = matches!(phase.as_deref(), Some("Failed" | "Succeeded"));
-        let rejection = if is_over || pod.is_deleting() { None } else { self.rejection(&pod) };
+        let rejection = if is_over || pod.is_deleting() { None } else { self.admit(&pod, client) };
         let mut worker = Worker::new(id, pod.clone());
-        worker.trigger = Some(event.revision);
+        worker.trigger = trigger;
         self.by_uid.insert(worker.uid.clone(), id);
         self.workers.insert(id, Arc::new(worker));
         self.with_worker(id, client, |worker, host, client| {
@@ -225,29 +253,33 @@ impl Kubelet {
             }
             worker.update(&pod, host, client);
         });
+        id
     }
 
     /// Why the node does not take the pod, if it does not.
-    fn rejection(&self, pod: &Pod) -> Option<admission::Rejection> {
-        let others: Vec<&Pod> = self
-            .workers
+    fn rejection(&self, pod: &Pod, without: &[PodId]) -> Option<admission::Rejection> {
+        let others = self.others(without);
+        if let Some(refusal) = self.host.pressures.refusal(pod) {
+            return Some(refusal);
+        }
+        let node = self.host.node.as_deref();
+        let refusal = admission::reject(pod, &others, node, &self.host.config.full_capacity());
+        refusal.or_else(|| self.host.is_shutting_down.then(shutdown::refusal))
+    }
+
+    /// The pods whose containers may run, but for some.
+    fn others(&self, without: &[PodId]) -> Vec<&Pod> {
+        self.workers
             .values()
-            .filter(|worker| worker.could_have_running_containers())
+            .filter(|worker| worker.could_have_running_containers() && !without.contains(&worker.id))
             .map(|worker| &*worker.pod)
-            .collect();
-        let node = self.host.node.as_ref()?;
-        admission::reject(pod, &others, node, &self.host.config.full_capacity())
+            .collect()
     }
 
     /// Why the node does not grant the resources that a pod on it wants.
     fn refuses_resize(&self, id: PodId, pod: &Pod) -> Option<resize::Pending> {
-        let others: Vec<&Pod> = self
-            .workers
-            .values()
-            .filter(|worker| worker.id != id && worker.could_have_running_containers())
-            .map(|worker| &*worker.pod)
-            .collect();
-        resize::refusal(pod, &others, self.host.node.as_ref()?, &self.host.config.full_capacity())
+        let others = self.others(&[id]);
+        resize::refusal(pod, &others, self.host.node.as_deref(), &self.host.config.full_capacity())
     }
 
     /// Grants what had to wait for others, if they are gone.
@@ -280,6 +312,9 @@ impl Kubelet {
             Work::Reconcile(id) => self.with_worker(id, client, Worker::write_status),
             Work::NodeStatus => self.keeper.sync_status(&mut self.host, client),
             Work::Lease => self.keeper.renew_lease(&mut self.host, client),
+            Work::Eviction => self.look_for_pressure(client),
+            Work::ImageGc => self.host.collect_images(client),
+            Work::Shutdown => self.go_on_shutting_down(client),
             Work::Housekeeping => self.clean_up(client.now),
         }
     }
@@ -339,7 +374,10 @@ impl Process for Kubelet {
         self.by_uid = OrdMap::new();
         self.host.runtime.seed(client.random);
         self.host.restart(client.now);
+        self.statics = self.statics.restarted();
+        (self.cleanup, self.shutdown) = (Cleanup::default(), Shutdown::default());
         self.keeper.start(&mut self.host, client);
+        self.read_manifests(client);
         self.host.plan_runtime(client.now);
         if self.host.runtime.known_pods().next().is_some() {
             self.host.agenda.set(Work::Housekeeping, client.now + HOUSEKEEPING_PERIOD, false);

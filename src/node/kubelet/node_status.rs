@@ -24,6 +24,7 @@ use crate::machinery::toleration::NO_SCHEDULE;
 
 use super::agenda::Work;
 use super::config::NodeConfig;
+use super::eviction::Pressure;
 use super::host::Host;
 
 /// The version of Kubernetes that is simulated.
@@ -36,6 +37,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(300);
 const REGISTER_RETRY: Duration = Duration::from_secs(1);
 /// How long the kubelet needs after its start to find its runtime ready.
 const RUNTIME_CHECK_TIME: Duration = Duration::from_millis(300);
+/// How long the kubelet needs after its start to have measured what the machine uses.
+const PRESSURE_DELAY: Duration = Duration::from_secs(10);
 /// For how long a lease is good: `nodeLeaseDurationSeconds`.
 const LEASE_SECONDS: i32 = 40;
 /// How often it is renewed: a quarter of that.
@@ -56,7 +59,7 @@ pub(super) struct NodeKeeper {
 }
 
 /// The node, as events refer to it: by its name in place of its uid.
-fn reference(config: &NodeConfig) -> ObjectReference {
+pub(super) fn reference(config: &NodeConfig) -> ObjectReference {
     ObjectReference {
         kind: Some("Node".to_owned()),
         name: Some(config.name.clone()),
@@ -72,6 +75,8 @@ impl NodeKeeper {
         client.event_about(&reference(&host.config), EventType::Normal, "Starting", "Starting kubelet.");
         host.agenda.set(Work::NodeStatus, client.now, false);
         host.agenda.set(Work::Lease, client.now, true);
+        host.agenda.set(Work::Eviction, client.now + PRESSURE_DELAY, true);
+        host.agenda.set(Work::ImageGc, client.now, true);
     }
 
     /// Registers the node, or writes its status when that is due.
@@ -179,22 +184,7 @@ fn new_lease(node: &Node, now: Time) -> Lease {
 /// Creates the Node object, or takes over the one that is there: `tryRegisterWithAPIServer`.
 fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
     let config = &host.config;
-    let node = Node {
-        metadata: ObjectMeta {
-            name: Some(config.name.clone()),
-            labels: Some(labels(config)),
-            annotations: Some(map_of([(
-                "volumes.kubernetes.io/controller-managed-attach-detach".to_owned(),
-                "true".to_owned(),
-            )])),
-            ..ObjectMeta::default()
-        },
-        spec: Some(NodeSpec {
-            taints: Some(taints(config)).filter(|taints| !taints.is_empty()),
-            ..NodeSpec::default()
-        }),
-        status: Some(status(&NodeStatus::default(), host, false, client.now)),
-    };
+    let node = Node { status: Some(status(&NodeStatus::default(), host, false, client.now)), ..new_node(config) };
     client.because(Why::new("Machine {} has started, and its kubelet registers it as a node.", [config.name.clone()]));
     let fresh = node.status.clone().unwrap_or_default();
     match client.create(node) {
@@ -213,6 +203,33 @@ fn register(host: &Host, client: &mut Client<'_>) -> Result<(), ClientError> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// What a kubelet knows of its node before it registers it; the status has only the amounts.
+pub(super) fn new_node(config: &NodeConfig) -> Node {
+    let capacity = capacity(config);
+    let attach = "volumes.kubernetes.io/controller-managed-attach-detach";
+    Node {
+        metadata: ObjectMeta {
+            name: Some(config.name.clone()),
+            labels: Some(labels(config)),
+            annotations: Some(map_of([(attach.to_owned(), "true".to_owned())])),
+            ..ObjectMeta::default()
+        },
+        spec: Some(NodeSpec {
+            taints: Some(taints(config)).filter(|taints| !taints.is_empty()),
+            ..NodeSpec::default()
+        }),
+        status: Some(NodeStatus {
+            allocatable: Some(capacity.clone()),
+            capacity: Some(capacity),
+            ..NodeStatus::default()
+        }),
+    }
+}
+
+fn capacity(config: &NodeConfig) -> BTreeMap<String, ApiQuantity> {
+    map_of(config.full_capacity().into_iter().map(|(name, amount)| (name, ApiQuantity(amount))))
 }
 
 /// The taints that the node registers with: in a cloud, one until its controllers know it.
@@ -257,19 +274,37 @@ fn labels(config: &NodeConfig) -> BTreeMap<String, String> {
     labels
 }
 
-/// What changes a condition and what it says then: type, reason when all is well, message, event.
-const PRESSURES: [(&str, &str, &str, &str); 3] = [
-    (
-        "MemoryPressure",
-        "KubeletHasSufficientMemory",
-        "kubelet has sufficient memory available",
-        "NodeHasSufficientMemory",
-    ),
-    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"),
-    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"),
+/// What a condition says when all is well, and when it is not: reason, message, event.
+struct PressureTexts {
+    condition: &'static str,
+    /// What makes it true; process numbers never run out.
+    pressure: Option<Pressure>,
+    good: [&'static str; 3],
+    bad: [&'static str; 3],
+}
+
+const PRESSURES: [PressureTexts; 3] = [
+    PressureTexts {
+        condition: "MemoryPressure",
+        pressure: Some(Pressure::Memory),
+        good: ["KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"],
+        bad: ["KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "NodeHasInsufficientMemory"],
+    },
+    PressureTexts {
+        condition: "DiskPressure",
+        pressure: Some(Pressure::Disk),
+        good: ["KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"],
+        bad: ["KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"],
+    },
+    PressureTexts {
+        condition: "PIDPressure",
+        pressure: None,
+        good: ["KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"],
+        bad: ["KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"],
+    },
 ];
 
-fn conditions(before: &NodeStatus, is_ready: bool, now: Time) -> Vec<NodeCondition> {
+fn conditions(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> Vec<NodeCondition> {
     let known = before.conditions.clone().unwrap_or_default();
     let condition = |name: &str, status: &str, reason: &str, message: &str| {
         let same = known.iter().find(|known| known.type_ == name && known.status == status);
@@ -284,9 +319,17 @@ fn conditions(before: &NodeStatus, is_ready: bool, now: Time) -> Vec<NodeConditi
                 .or_else(|| Some(now.to_meta())),
         }
     };
-    let mut own: Vec<NodeCondition> =
-        PRESSURES.iter().map(|(name, reason, message, _)| condition(name, "False", reason, message)).collect();
-    own.push(if is_ready {
+    let mut own: Vec<NodeCondition> = PRESSURES
+        .iter()
+        .map(|texts| {
+            let is_short = texts.pressure.is_some_and(|pressure| host.pressures.has(pressure));
+            let [reason, message, _] = if is_short { texts.bad } else { texts.good };
+            condition(texts.condition, if is_short { "True" } else { "False" }, reason, message)
+        })
+        .collect();
+    own.push(if host.is_shutting_down {
+        condition("Ready", "False", "KubeletNotReady", "node is shutting down")
+    } else if is_ready {
         condition("Ready", "True", "KubeletReady", "kubelet is posting ready status")
     } else {
         let message = "[container runtime status check may not have completed yet]";
@@ -305,7 +348,7 @@ fn conditions(before: &NodeStatus, is_ready: bool, now: Time) -> Vec<NodeConditi
 
 fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeStatus {
     let config = &host.config;
-    let capacity = map_of(config.full_capacity().into_iter().map(|(name, amount)| (name, ApiQuantity(amount))));
+    let capacity = capacity(config);
     let address = |kind: &str, address: &str| NodeAddress { type_: kind.to_owned(), address: address.to_owned() };
     let own = vec![address("InternalIP", &config.internal_ip), address("Hostname", &config.name)];
     NodeStatus {
@@ -313,7 +356,7 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
         addresses: if config.is_in_cloud { before.addresses.clone() } else { Some(own) },
         allocatable: Some(capacity.clone()),
         capacity: Some(capacity),
-        conditions: Some(conditions(before, is_ready, now)),
+        conditions: Some(conditions(before, host, is_ready, now)),
         daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }) }),
         images: Some(images(host)).filter(|images| !images.is_empty()),
         node_info: Some(system_info(config)),
@@ -383,9 +426,10 @@ fn tell_changes(before: &NodeStatus, after: &NodeStatus, host: &Host, client: &m
         let message = format!("Node {} status is now: {event}", config.name);
         client.event_about(&reference(&config), EventType::Normal, event, &message);
     };
-    for (condition, _, _, event) in PRESSURES {
-        if status_of(before, condition) != status_of(after, condition) {
-            tell(event);
+    for texts in PRESSURES {
+        let is = status_of(after, texts.condition);
+        if status_of(before, texts.condition) != is {
+            tell(if is == Some("True") { texts.bad[2] } else { texts.good[2] });
         }
     }
     let (was_ready, is_ready) = (status_of(before, "Ready"), status_of(after, "Ready"));
@@ -395,7 +439,24 @@ fn tell_changes(before: &NodeStatus, after: &NodeStatus, host: &Host, client: &m
 }
 
 fn why(name: &str, before: &NodeStatus, after: &NodeStatus) -> Why {
+    for texts in PRESSURES {
+        match (texts.pressure, status_of(before, texts.condition), status_of(after, texts.condition)) {
+            (Some(Pressure::Memory), Some("False"), Some("True")) => {
+                return Why::new("Node {} runs short of memory.", [name.to_owned()]);
+            }
+            (Some(Pressure::Disk), Some("False"), Some("True")) => {
+                return Why::new("The disk of node {} is nearly full.", [name.to_owned()]);
+            }
+            (Some(_), Some("True"), Some("False")) => {
+                return Why::new("Node {} is no longer short of anything.", [name.to_owned()]);
+            }
+            _ => {}
+        }
+    }
     if status_of(before, "Ready") != status_of(after, "Ready") {
+        if status_of(after, "Ready") != Some("True") {
+            return Why::new("Node {} is about to be switched off.", [name.to_owned()]);
+        }
         return Why::new("Node {} is ready for pods.", [name.to_owned()]);
     }
     Why::new("The kubelet of node {} tells the node's status.", [name.to_owned()])

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::machinery::persistent::OrdMap;
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 
 use crate::api::{Name, Resource};
 use crate::client::Client;
@@ -56,6 +56,31 @@ pub(super) enum Job {
     Killing(Killing),
 }
 
+/// Why the kubelet itself ends a pod, as its status tells it: `TerminatePodAbnormally`.
+#[derive(Clone, Debug)]
+pub(super) struct Killed {
+    pub reason: &'static str,
+    pub message: String,
+    /// A condition that it gets with its end.
+    pub condition: Option<PodCondition>,
+    /// Whether a pod counts as failed even if it has succeeded before.
+    pub even_succeeded: bool,
+}
+
+impl Killed {
+    fn tell(&self, status: &mut PodStatus, now: Time) {
+        if self.even_succeeded || status.phase.as_deref() != Some("Succeeded") {
+            status.phase = Some("Failed".to_owned());
+        }
+        status.reason = Some(self.reason.to_owned());
+        status.message = Some(self.message.clone());
+        let Some(condition) = &self.condition else { return };
+        let conditions = status.conditions.get_or_insert_default();
+        conditions.retain(|known| known.type_ != condition.type_);
+        conditions.insert(0, PodCondition { last_transition_time: Some(now.to_meta()), ..condition.clone() });
+    }
+}
+
 /// A pod's worker.
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
@@ -69,6 +94,10 @@ pub(super) struct Worker {
     pub is_gone: bool,
     /// The grace period that counts while it terminates.
     pub grace: Option<i64>,
+    /// Why the kubelet ends it, when nobody else wants its end.
+    killed: Option<Arc<Killed>>,
+    /// What the API server has in place of a static pod; nothing for other pods.
+    pub mirror: Option<Arc<Pod>>,
     terminating_since: Option<Time>,
     pub status: PodStatus,
     pub has_status: bool,
@@ -96,6 +125,8 @@ impl Worker {
             stage: Stage::Sync,
             is_gone: false,
             grace: None,
+            killed: None,
+            mirror: None,
             terminating_since: None,
             has_status: false,
             is_written: false,
@@ -174,7 +205,18 @@ impl Worker {
     fn shorten_grace(&mut self, host: &mut Host, now: Time) {
         let of_spec = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
         let wanted = self.pod.metadata.deletion_grace_period_seconds.filter(|&seconds| seconds > 0).or(of_spec);
-        let wanted = wanted.unwrap_or(1).max(1);
+        self.shorten_grace_to(wanted.unwrap_or(1).max(1), host, now);
+    }
+
+    /// Ends the pod on the kubelet's own account.
+    pub(super) fn kill(&mut self, killed: Killed, grace: i64, host: &mut Host, now: Time) {
+        self.killed = Some(Arc::new(killed));
+        self.shorten_grace_to(grace.max(1), host, now);
+        self.terminate(now);
+        self.request_sync(host, now);
+    }
+
+    fn shorten_grace_to(&mut self, wanted: i64, host: &mut Host, now: Time) {
         let Some(known) = self.grace else {
             self.grace = Some(wanted);
             return;
@@ -252,7 +294,7 @@ impl Worker {
         if let Some((reason, message)) = eviction.filter(|_| !was_over) {
             client.event_about(&events::pod_reference(&self.pod), Normal, reason, message);
         }
-        status::generate(&Inputs {
+        let mut status = status::generate(&Inputs {
             pod: &self.pod,
             runtime,
             old: &self.status,
@@ -263,7 +305,12 @@ impl Worker {
             eviction,
             host_ip: &host.config.internal_ip,
             now: client.now,
-        })
+        });
+        // It is said once. A pod whose containers then end well has succeeded all the same.
+        if let Some(killed) = self.killed.as_ref().filter(|_| !terminal) {
+            killed.tell(&mut status, client.now);
+        }
+        status
     }
 
     fn sync_pod(&mut self, host: &mut Host, client: &mut Client<'_>) {
@@ -272,6 +319,7 @@ impl Worker {
         let is_over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
         self.ask_for_readiness(&status, host, client.now);
         self.set_status(status, host, client);
+        self.keep_mirror(client);
         if is_over {
             self.terminate(client.now);
             return self.next_stage(host, client.now);

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, HTTPGetAction, Pod, PodStatus, Probe};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, HTTPGetAction, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::client::Client;
@@ -230,7 +230,7 @@ impl Worker {
             script.map(|script| script.answer_at(since))
         };
         if let Some(good) = directed {
-            return Some(Asked::Answered(if good { success() } else { directed_failure(&worker.probe) }));
+            return Some(Asked::Answered(if good { success() } else { self.directed_failure(worker, container) }));
         }
         if let Some(exec) = &worker.probe.exec {
             let command = exec.command.clone().unwrap_or_default();
@@ -309,6 +309,21 @@ impl Worker {
         host.runtime.http(&self.uid, id, request, now)
     }
 
+    /// What a probe says that somebody wants to fail.
+    fn directed_failure(&self, worker: &ProbeWorker, container: &Container) -> Answer {
+        let probe = &worker.probe;
+        failure(if probe.exec.is_some() {
+            "command failed".to_owned()
+        } else if probe.http_get.is_some() {
+            "HTTP probe failed with statuscode: 500".to_owned()
+        } else if let Some(tcp) = &probe.tcp_socket {
+            let ip = self.status.pod_ip.as_deref().unwrap_or("");
+            format!("dial tcp {ip}:{}: connect: connection refused", number_of(container, &tcp.port))
+        } else {
+            "service unhealthy (responded with \"NOT_SERVING\")".to_owned()
+        })
+    }
+
     /// What an answer means.
     fn judge(&self, worker: &ProbeWorker, get: &HTTPGetAction, port: u16, answer: &NetworkAnswer) -> Answer {
         let path = get.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
@@ -352,17 +367,4 @@ fn failure(output: String) -> Answer {
 
 fn of_command(result: &ExecResult) -> Answer {
     if result.code == 0 { success() } else { failure(result.output()) }
-}
-
-/// What a probe says that somebody wants to fail.
-fn directed_failure(probe: &Probe) -> Answer {
-    failure(if probe.exec.is_some() {
-        "command failed".to_owned()
-    } else if probe.http_get.is_some() {
-        "HTTP probe failed with statuscode: 500".to_owned()
-    } else if probe.grpc.is_some() {
-        "service unhealthy (responded with \"NOT_SERVING\")".to_owned()
-    } else {
-        "dial tcp: connect: connection refused".to_owned()
-    })
 }

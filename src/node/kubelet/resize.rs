@@ -53,7 +53,12 @@ pub(super) fn differs(before: &Pod, after: &Pod) -> bool {
 }
 
 /// Why the node cannot grant what a pod wants: `canResizePod`.
-pub(super) fn refusal(pod: &Pod, others: &[&Pod], node: &Node, capacity: &BTreeMap<String, String>) -> Option<Pending> {
+pub(super) fn refusal(
+    pod: &Pod,
+    others: &[&Pod],
+    node: Option<&Node>,
+    capacity: &BTreeMap<String, String>,
+) -> Option<Pending> {
     let requests = pod_requests(pod.spec.as_ref()?);
     for (name, unit) in [("cpu", 1000), ("memory", 1)] {
         let all = capacity.get(name).and_then(|amount| Quantity::parse(amount).ok()).unwrap_or(Quantity::ZERO);

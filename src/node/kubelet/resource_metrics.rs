@@ -16,6 +16,8 @@ use super::Kubelet;
 const SYSTEM_MILLIS: u64 = 35;
 /// Memory that they use, in bytes.
 const SYSTEM_BYTES: u64 = 410 << 20;
+/// On a small machine they make do with this part of its memory.
+const SYSTEM_PART_MAX: u64 = 8;
 /// Memory comes in pages.
 const PAGE_BYTES: u64 = 4096;
 
@@ -51,6 +53,27 @@ pub struct NodeUsage {
     pub pods: Vec<PodUsage>,
 }
 
+/// Memory that is in no pod, on a machine of so much.
+pub(super) fn system_bytes(capacity: u64) -> u64 {
+    in_pages(SYSTEM_BYTES.min(capacity / SYSTEM_PART_MAX))
+}
+
+/// Memory as the kernel gives it.
+pub(super) const fn in_pages(bytes: u64) -> u64 {
+    bytes.div_ceil(PAGE_BYTES) * PAGE_BYTES
+}
+
+/// Whether annotations say what a pod's containers use.
+pub(super) fn is_directed(pod: &Pod) -> bool {
+    pod.metadata.annotations.iter().flatten().any(|(key, _)| key.starts_with("kubetab/"))
+}
+
+/// How many bytes of something an annotation lets a container use, so long after its start.
+pub(super) fn directed_bytes(pod: &Pod, what: &str, container: &str, since: Duration) -> Option<u64> {
+    let script = AmountScript::of(pod.metadata.annotations.as_ref()?, what, container)?;
+    u64::try_from(script.amount_at(since).value()).ok()
+}
+
 impl Kubelet {
     /// What the node and the pods on it use at this moment.
     #[must_use]
@@ -62,7 +85,7 @@ impl Kubelet {
         });
         NodeUsage {
             system_nanos: SYSTEM_MILLIS * 1_000_000,
-            system_bytes: SYSTEM_BYTES,
+            system_bytes: system_bytes(self.host.runtime.cri.profile().memory_bytes),
             pods: pods.filter(|pod| !pod.containers.is_empty()).collect(),
         }
     }
@@ -70,8 +93,7 @@ impl Kubelet {
     fn container_usage(&self, pod: &Pod, uid: &Name, now: Time) -> Vec<ContainerUsage> {
         let record = self.host.runtime.pod(uid);
         let cri = &self.host.runtime.cri;
-        let annotations = pod.metadata.annotations.as_ref();
-        let annotations = annotations.filter(|them| them.keys().any(|key| key.starts_with("kubetab/")));
+        let annotations = pod.metadata.annotations.as_ref().filter(|_| is_directed(pod));
         let mut containers: Vec<ContainerUsage> = Vec::new();
         for container in record.running() {
             let Some((stats, status)) = cri.stats(&container.id, now).zip(cri.container_status(&container.id)) else {
@@ -89,7 +111,7 @@ impl Kubelet {
             containers.push(ContainerUsage {
                 name: container.name.to_string(),
                 processor: processor.map(|(rate, window)| (directed.unwrap_or(rate).min(most), window)),
-                memory_bytes: memory.unwrap_or(stats.memory_bytes).div_ceil(PAGE_BYTES) * PAGE_BYTES,
+                memory_bytes: in_pages(memory.unwrap_or(stats.memory_bytes)),
             });
         }
         // Records are newest first; metrics are told in the order of the containers' names.

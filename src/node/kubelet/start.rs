@@ -396,7 +396,8 @@ impl Worker {
         };
         events::about_container(client, &self.pod, &name, Warning, "FailedPostStartHook", "PostStartHook failed");
         let hook = starting.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
-        let message = hook.map(|hook| hooks::failure_message(&self.pod, &starting.container, hook, &left));
+        let ip = self.status.pod_ip.as_deref().unwrap_or("");
+        let message = hook.map(|hook| hooks::failure_message(&self.pod, &starting.container, hook, ip, &left));
         let failure = StartFailure { reason: "PostStartHookError", message: message.unwrap_or_default() };
         let progress = self.not_started(starting, failure, None, job, client);
         let message = "FailedPostStartHook".to_owned();

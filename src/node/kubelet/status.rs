@@ -8,6 +8,7 @@ use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodSpec, PodStatus};
 
 use crate::api::Name;
+use crate::api::core::pod::qos;
 use crate::machinery::time::Time;
 
 use super::container_status::{self, StartFailure};
@@ -35,6 +36,12 @@ pub(super) struct Inputs<'a> {
     pub now: Time,
 }
 
+/// A pod's class of service; the API server does not know that of a static pod when it comes.
+pub(super) fn quality(pod: &Pod) -> &str {
+    let told = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
+    told.or_else(|| pod.spec.as_ref().map(qos::class)).unwrap_or("BestEffort")
+}
+
 /// The conditions that a kubelet owns.
 const OWN_CONDITIONS: [&str; 8] = [
     "PodScheduled",
@@ -58,7 +65,7 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let mut status = PodStatus {
-        qos_class: pod.status.as_ref().and_then(|status| status.qos_class.clone()),
+        qos_class: Some(quality(pod).to_owned()),
         observed_generation: pod.metadata.generation,
         ..PodStatus::default()
     };
@@ -82,6 +89,12 @@ pub(super) fn generate(inputs: &Inputs<'_>) -> PodStatus {
     status.allocated_resources = Some(container_status::pod_requests(spec)).filter(|requests| !requests.is_empty());
     let foreign = reported.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut conditions: Vec<PodCondition> = foreign.filter(|condition| !is_own_condition(condition)).cloned().collect();
+    // Why the kubelet ended the pod was said once, and holds.
+    let target = old.conditions.iter().flatten().find(|condition| condition.type_ == "DisruptionTarget");
+    if let Some(target) = target {
+        conditions.retain(|condition| condition.type_ != target.type_);
+        conditions.push(target.clone());
+    }
     conditions.extend(own_conditions(&status, inputs, spec, &conditions));
     keep_transition_times(&mut conditions, old, inputs.now);
     status.conditions = Some(conditions);

@@ -50,7 +50,7 @@ impl Worker {
     fn try_write(&mut self, client: &mut Client<'_>) -> Result<(), ClientError> {
         let key = self.pod.key();
         let current = client.get::<Pod>(&key)?;
-        if current.uid() != self.pod.uid() {
+        if !self.is_told_of_by(&current) {
             return Ok(());
         }
         let reported = current.status.clone().unwrap_or_default();
@@ -61,7 +61,7 @@ impl Worker {
             changed.status = Some(merged);
             client.update_status(changed)?;
         }
-        if self.stage == Stage::Finished && (current.is_deleting() || self.pod.is_deleting()) {
+        if self.stage == Stage::Finished && !self.is_static() && (current.is_deleting() || self.pod.is_deleting()) {
             client.because(Why::new(
                 "All containers of pod {} have ended on node {}, so its kubelet takes it out of the API.",
                 [current.name().to_owned(), client.identity().host.to_string()],
@@ -91,6 +91,18 @@ fn merge(reported: &PodStatus, own: &PodStatus, could_have_running_containers: b
         merged.qos_class.clone_from(&reported.qos_class);
     }
     let becomes_final = !is_terminal(reported.phase.as_deref()) && is_terminal(own.phase.as_deref());
+    // Why the kubelet ended a pod is told once it has ended.
+    let target = own.conditions.iter().flatten().find(|condition| condition.type_ == "DisruptionTarget");
+    if let Some(target) = target.filter(|_| becomes_final && !could_have_running_containers) {
+        let conditions = merged.conditions.get_or_insert_default();
+        match conditions.iter_mut().find(|condition| condition.type_ == target.type_) {
+            Some(known) => *known = target.clone(),
+            None => {
+                let place = conditions.iter().position(is_own_condition).unwrap_or(conditions.len());
+                conditions.insert(place, target.clone());
+            }
+        }
+    }
     if becomes_final && could_have_running_containers {
         merged.phase.clone_from(&reported.phase);
         merged.reason.clone_from(&reported.reason);

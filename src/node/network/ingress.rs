@@ -10,8 +10,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::core::v1::ServicePort;
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress, IngressBackend, IngressClass};
 
 use crate::api::{Kind, Name, ObjectKey, Resource};
@@ -22,6 +21,8 @@ use crate::machinery::random::Random;
 use crate::machinery::shell::HttpRequest;
 use crate::machinery::shell::regex::Regex;
 use crate::machinery::time::Time;
+
+use super::backends::ready_endpoints;
 
 /// The address at which the controller is reached: that of its load balancer.
 pub const INGRESS_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 255, 254);
@@ -37,8 +38,6 @@ const STATUS: Token = 0;
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 /// What the controller's own annotations begin with.
 const PREFIX: &str = "nginx.ingress.kubernetes.io/";
-/// `LabelServiceName`: the Service of an EndpointSlice.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The controller.
 #[derive(Clone, Debug, Default)]
@@ -196,35 +195,13 @@ impl IngressController {
     /// The ready endpoints of a backend.
     fn endpoints(&self, namespace: &str, backend: &IngressBackend) -> Vec<(Ipv4Addr, u16)> {
         let Some(wanted) = &backend.service else { return Vec::new() };
-        let Some(service) = self.informers.get::<Service>(&ObjectKey::new(namespace, wanted.name.as_str())) else {
-            return Vec::new();
-        };
-        let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
-        let is_meant = |name: &Option<String>, number: i32| {
+        let is_meant = |found: &ServicePort| {
             wanted.port.as_ref().is_some_and(|port| match (&port.name, port.number) {
-                (Some(wanted), _) => name.as_deref() == Some(wanted),
-                (None, wanted) => wanted == Some(number),
+                (Some(wanted), _) => found.name.as_deref() == Some(wanted),
+                (None, wanted) => wanted == Some(found.port),
             })
         };
-        let Some(port) = ports.into_iter().find(|port| is_meant(&port.name, port.port)) else { return Vec::new() };
-        let name = port.name.as_deref().unwrap_or("");
-        let is_of_service = |slice: &&EndpointSlice| {
-            let labels = slice.metadata.labels.as_ref();
-            labels.and_then(|labels| labels.get(SERVICE_NAME)).is_some_and(|service| *service == wanted.name)
-        };
-        let slices = self.informers.list_in::<EndpointSlice>(namespace).map(|slice| &**slice).filter(is_of_service);
-        let mut found = Vec::new();
-        for slice in slices {
-            let mut ports = slice.ports.iter().flatten();
-            let port = ports.find(|port| port.name.as_deref().unwrap_or("") == name).and_then(|port| port.port);
-            let Some(port) = port.and_then(|port| u16::try_from(port).ok()) else { continue };
-            for endpoint in slice.endpoints.iter().flatten() {
-                let is_ready = endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false));
-                let addresses = endpoint.addresses.iter().filter(|_| is_ready);
-                found.extend(addresses.filter_map(|address| Some((address.parse().ok()?, port))));
-            }
-        }
-        found
+        ready_endpoints(&self.informers, namespace, &wanted.name, is_meant).unwrap_or_default()
     }
 
     /// The controller's Ingresses that do not tell its address.

@@ -1,15 +1,18 @@
 //! The cluster's network as its parts see it: names, policies, and what leaves a machine.
 //!
 //! Here are the processes that make a network out of machines: the cluster's DNS server ([`ClusterDns`]), the agent
-//! that knows the network policies ([`PolicyAgent`]), and the [`IngressController`]. They have caches of their own, as old as the last event that reached
+//! that knows the network policies ([`PolicyAgent`]), the [`IngressController`] and the [`GatewayController`]. They have caches of their own, as old as the last event that reached
 //! them. What travels is carried by `sim/network`, from one machine's kubelet to another's.
 
+mod backends;
 mod dns;
+mod gateway;
 mod ingress;
 mod policy;
 mod resolver;
 
 pub use dns::{ClusterDns, Found};
+pub use gateway::{GATEWAY_API, GatewayController, Sent};
 pub use ingress::{INGRESS_ADDRESS, INGRESS_CLASS, INGRESS_CONTROLLER, IngressController, Routed};
 pub use policy::{Party, PolicyAgent};
 pub use resolver::ResolverConfig;

@@ -345,11 +345,25 @@ fn unknown() -> ImageDefinition {
 pub const SERVER: &str = "/app/server";
 
 /// Tools of Debian's slim images: coreutils, findutils, grep, sed, and little else.
-const DEBIAN_TOOLS: &str = "arch base64 basename cat chgrp chmod chown clear cp cut date dd df dirname du echo egrep env expr fallocate false fgrep find getent grep groups head hostname id kill ln ls mkdir mktemp mount mv nice nl nohup nproc pidof printenv printf pwd readlink realpath rev rm rmdir sed seq setsid shuf sleep sort stat stdbuf sync tac tail tee test timeout touch tr true truncate tty uname uniq wc which whoami xargs yes [";
+const DEBIAN_TOOLS: &str = "arch awk base64 basename cat chgrp chmod chown clear comm cp cut date dd df diff dirname du echo egrep env expr fallocate false fgrep find getent grep groups head hostname id kill ln ls mkdir mktemp mount mv nice nl nohup nproc paste pidof printenv printf pwd readlink realpath rev rm rmdir sed seq setsid sha256sum shuf sleep sort stat stdbuf sync tac tail tee test timeout touch tr true truncate tty uname uniq wc which whoami xargs yes [";
 
 /// Utilities that no busybox has.
-const NOT_BUSYBOX: [&str; 10] =
-    ["curl", "dig", "host", "getent", "stress", "stress-ng", "ss", "ncat", "stdbuf", "sudo"];
+const NOT_BUSYBOX: [&str; 14] = [
+    "curl",
+    "dig",
+    "host",
+    "getent",
+    "stress",
+    "stress-ng",
+    "ss",
+    "ncat",
+    "stdbuf",
+    "sudo",
+    "jq",
+    "column",
+    "envsubst",
+    "gawk",
+];
 
 impl Base {
     /// Whether an image of this base has a utility.

@@ -182,6 +182,8 @@ pub struct ContainerStats {
     pub processor_millis: u32,
     /// What it wrote into its own layer, in bytes.
     pub layer_bytes: u64,
+    /// What its log takes of the disk, in bytes.
+    pub log_bytes: u64,
 }
 
 /// A command that runs in a container besides its own program.

@@ -340,7 +340,8 @@ impl Runtime {
         Some(ContainerStats {
             memory_bytes: container.memory(now),
             processor_millis: used.min(self.processor_most(container)),
-            layer_bytes: container.root.usage().saturating_sub(container.initial_layer_bytes),
+            layer_bytes: container.layer_bytes(),
+            log_bytes: container.log.size(),
         })
     }
 

@@ -12,6 +12,10 @@ pub const LINES_MAX: usize = 1000;
 const BYTES_MAX: usize = 64 << 10;
 /// How long a line may be before it is cut in pieces, in bytes: the runtime's own limit.
 const LINE_BYTES_MAX: usize = 16 << 10;
+/// What a real node keeps of a log on its disk: `containerLogMaxFiles` files of `containerLogMaxSize`.
+const DISK_BYTES_MAX: u64 = 5 * (10 << 20);
+/// What the runtime writes before a line: its time, stream and tag.
+const LINE_HEAD_BYTES: u64 = 40;
 
 /// A line that a container wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub(super) struct Log {
     written: u64,
     /// How many bytes the kept lines have.
     bytes: usize,
+    /// How many bytes were written in all.
+    bytes_written: u64,
     /// What has been written of the current line of each stream.
     open: [Vec<u8>; 2],
 }
@@ -75,11 +81,17 @@ impl Log {
         let text = String::from_utf8_lossy(bytes);
         let text = text.strip_suffix('\r').unwrap_or(&text);
         self.bytes += text.len();
+        self.bytes_written = self.bytes_written.saturating_add(text.len() as u64 + LINE_HEAD_BYTES);
         self.lines.push_back(LogLine { time, stream, text: text.into() });
         self.written += 1;
         while self.lines.len() > LINES_MAX || (self.bytes > BYTES_MAX && self.lines.len() > 1) {
             self.bytes -= self.lines.pop_front().map_or(0, |line| line.text.len());
         }
+    }
+
+    /// What the log takes of the node's disk, where older files of it are removed.
+    pub(super) fn size(&self) -> u64 {
+        self.bytes_written.min(DISK_BYTES_MAX)
     }
 
     pub(super) fn lines(&self, options: LogOptions) -> Vec<LogLine> {

@@ -28,6 +28,7 @@ mod profile;
 mod reference;
 mod server;
 mod step;
+mod usage;
 mod written;
 
 use std::collections::BTreeMap;

@@ -60,7 +60,8 @@ fn Part(stage: Stage, actor: Actor) -> impl IntoView {
     let title = name(&actor);
     let second = second_line(stage, actor.clone());
     let label = Signal::derive(move || format!("{}: {}", app.text(title), second.get()));
-    let class = format!("part {}", actor.id());
+    let (class, part) = (format!("part {}", actor.id()), actor.clone());
+    let is_down = Memo::new(move |_| app.cluster.counts.with(|counts| counts.is_down(&part)));
     let is_drum = actor == Actor::Etcd;
     let draw = move || {
         let rect = place.get();
@@ -90,7 +91,7 @@ fn Part(stage: Stage, actor: Actor) -> impl IntoView {
         <Item
             stage=stage
             id=id(&actor)
-            class=class
+            class=Signal::derive(move || if is_down.get() { format!("{class} down") } else { class.clone() })
             selection=Selection::Part(actor)
             label=label
             place=Signal::derive(move || place.with(|rect| (rect.x, rect.y)))
@@ -134,6 +135,9 @@ fn second_line(stage: Stage, actor: Actor) -> Signal<String> {
     let app = stage.app;
     Signal::derive(move || {
         let counts = app.cluster.counts.get();
+        if counts.is_down(&actor) {
+            return app.text(key!("part.stopped")).to_owned();
+        }
         match actor {
             Actor::You => app.text(key!("part.you.line")).to_owned(),
             Actor::Etcd => app.fill(key!("part.etcd.line"), &[&counts.revision.to_string()]),

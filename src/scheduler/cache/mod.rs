@@ -13,7 +13,7 @@ use crate::machinery::persistent::{OrdMap, OrdSet};
 use imbl::Vector;
 use k8s_openapi::api::core::v1::{ContainerImage, Node};
 
-use crate::api::{Name, Resource as _};
+use crate::api::{Name, ObjectKey, Resource as _};
 
 use super::node_info::{LABEL_ZONE, NodeId, NodeInfo};
 use super::pod_info::PodInfo;
@@ -40,7 +40,11 @@ pub struct Cache {
     tree: NodeTree,
     order: Arc<[NodeId]>,
     names: Arc<[Name]>,
+    /// Whether nodes came or went since the order was worked out.
+    is_order_stale: bool,
     pods: OrdMap<Name, CachedPod>,
+    /// How many pods use each claim.
+    claims_in_use: OrdMap<ObjectKey, u32>,
     index: PodIndex,
     images: ImageStates,
     /// The number of each zone that a node ever had.
@@ -58,6 +62,8 @@ impl Default for Cache {
             tree: NodeTree::default(),
             order: Arc::from([]),
             names: Arc::from([]),
+            is_order_stale: false,
+            claims_in_use: OrdMap::new(),
             pods: OrdMap::new(),
             index: PodIndex::default(),
             images: ImageStates::default(),
@@ -72,13 +78,30 @@ impl Cache {
     /// How many nodes there are.
     #[must_use]
     pub fn node_count(&self) -> usize {
-        self.order.len()
+        self.tree.len()
     }
 
-    /// The nodes in the order in which they are looked at.
+    /// The nodes in the order in which they are looked at, as of the last [`Self::refresh_order`].
     #[must_use]
     pub fn order(&self) -> &[NodeId] {
         &self.order
+    }
+
+    /// Works out the order anew when nodes came or went. Not at each change, since nodes come by the thousand.
+    pub fn refresh_order(&mut self) {
+        if !std::mem::take(&mut self.is_order_stale) {
+            return;
+        }
+        let names: Vec<Name> = self.tree.list();
+        self.order = names.iter().filter_map(|name| self.by_name.get(name).copied()).collect();
+        self.names = names.into();
+        assert_eq!(self.order.len(), self.names.len(), "every node of the tree has its place");
+    }
+
+    /// Whether a pod on a node uses a claim.
+    #[must_use]
+    pub fn is_claim_used(&self, claim: &ObjectKey) -> bool {
+        self.claims_in_use.contains_key(claim)
     }
 
     /// The names of the nodes in that order, to be kept with a cycle's results.
@@ -205,13 +228,6 @@ impl Cache {
         number
     }
 
-    fn rebuild_order(&mut self) {
-        let names: Vec<Name> = self.tree.list();
-        self.order = names.iter().filter_map(|name| self.by_name.get(name).copied()).collect();
-        self.names = names.into();
-        assert_eq!(self.order.len(), self.names.len(), "every node of the tree has its place");
-    }
-
     /// A node appeared or changed.
     pub fn set_node(&mut self, node: Arc<Node>) {
         let id = self.slot(node.name());
@@ -239,7 +255,7 @@ impl Cache {
                 self.tree.remove(&old_zone, &name);
             }
             self.tree.add(new_zone, name);
-            self.rebuild_order();
+            self.is_order_stale = true;
         }
     }
 
@@ -251,12 +267,15 @@ impl Cache {
         self.images.remove(id, old);
         self.tree.remove(&zone_key(&before), name);
         self.change(id, |info| info.set_node(None));
-        self.rebuild_order();
+        self.is_order_stale = true;
     }
 
     fn place(&mut self, info: Arc<PodInfo>, node: &str, assumed: bool) {
         let id = self.slot(node);
         self.index.add(&info, id);
+        for claim in info.claims.iter().filter(|claim| !claim.is_ephemeral) {
+            *self.claims_in_use.entry(claim.key.clone()).or_insert(0) += 1;
+        }
         self.change(id, |node| node.add_pod(Arc::clone(&info)));
         self.pods.insert(info.uid.clone(), CachedPod { info, node: id, assumed });
     }
@@ -264,6 +283,13 @@ impl Cache {
     fn take(&mut self, uid: &str) -> Option<CachedPod> {
         let pod = self.pods.remove(uid)?;
         self.index.remove(&pod.info, pod.node);
+        for claim in pod.info.claims.iter().filter(|claim| !claim.is_ephemeral) {
+            let Some(users) = self.claims_in_use.get_mut(&claim.key) else { continue };
+            *users -= 1;
+            if *users == 0 {
+                self.claims_in_use.remove(&claim.key);
+            }
+        }
         self.change(pod.node, |node| {
             node.remove_pod(uid);
         });
@@ -320,7 +346,8 @@ mod tests {
         Arc::new(PodInfo::new(Arc::new(pod)))
     }
 
-    fn names(cache: &Cache) -> String {
+    fn names(cache: &mut Cache) -> String {
+        cache.refresh_order();
         cache.nodes().map(|node| node.name.to_string()).collect::<Vec<_>>().join(" ")
     }
 
@@ -330,11 +357,11 @@ mod tests {
         for (name, zone) in [("a", "1"), ("b", "1"), ("c", "2"), ("d", "1"), ("e", "3")] {
             cache.set_node(node(name, zone));
         }
-        assert_eq!(names(&cache), "a c e b d");
+        assert_eq!(names(&mut cache), "a c e b d");
         cache.remove_node("a");
-        assert_eq!(names(&cache), "b c e d");
+        assert_eq!(names(&mut cache), "b c e d");
         cache.set_node(node("d", "3"));
-        assert_eq!(names(&cache), "b c e d");
+        assert_eq!(names(&mut cache), "b c e d");
         assert_eq!(cache.images().get("nginx:1").map(|image| image.nodes.len()), Some(4));
     }
 

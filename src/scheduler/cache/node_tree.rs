@@ -12,6 +12,7 @@ use super::super::node_info::{LABEL_REGION, LABEL_ZONE, NodeInfo};
 #[derive(Clone, Debug, Default)]
 pub(super) struct NodeTree {
     zones: Vector<(String, Vector<Name>)>,
+    len: usize,
 }
 
 /// A zone's name within its region; empty without either.
@@ -22,12 +23,17 @@ pub(super) fn zone_key(node: &NodeInfo) -> String {
 }
 
 impl NodeTree {
+    /// How many nodes there are.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a node that is in no zone yet.
     pub(super) fn add(&mut self, zone: String, name: Name) {
+        self.len += 1;
         match self.zones.iter().position(|(known, _)| *known == zone) {
             Some(index) => {
-                if let Some((_, names)) = self.zones.get_mut(index)
-                    && !names.contains(&name)
-                {
+                if let Some((_, names)) = self.zones.get_mut(index) {
                     names.push_back(name);
                 }
             }
@@ -38,7 +44,9 @@ impl NodeTree {
     pub(super) fn remove(&mut self, zone: &str, name: &str) {
         let Some(index) = self.zones.iter().position(|(known, _)| known == zone) else { return };
         let Some((_, names)) = self.zones.get_mut(index) else { return };
+        let before = names.len();
         names.retain(|known| &**known != name);
+        self.len -= before - names.len();
         if names.is_empty() {
             self.zones.remove(index);
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::scheduler::configuration::{PluginArgs, Profile};
 use crate::scheduler::plugins::inter_pod_affinity::AffinityState;
-use crate::scheduler::plugins::node_volume_limits::AttachedVolumes;
 use crate::scheduler::plugins::pod_topology_spread::SpreadState;
 use crate::scheduler::plugins::volume_binding::PodVolumes;
 use crate::scheduler::plugins::volume_restrictions::ExclusiveClaims;
@@ -17,6 +17,8 @@ use super::plugin::PluginSet;
 pub struct CycleState {
     /// The pod that is being placed.
     pub pod: Arc<PodInfo>,
+    /// The profile that serves it.
+    pub profile: Arc<Profile>,
     /// Filters that have nothing to say of this pod.
     pub skip_filter: PluginSet,
     /// How many matching pods each domain has, for hard constraints.
@@ -25,8 +27,6 @@ pub struct CycleState {
     pub affinity: Option<AffinityState>,
     /// The claims that the pod wants for itself.
     pub exclusive_claims: Option<ExclusiveClaims>,
-    /// How many volumes nodes have and can have.
-    pub attached_volumes: Option<Arc<AttachedVolumes>>,
     /// The pod's volumes, bound and to be bound.
     pub volumes: Option<Arc<PodVolumes>>,
     /// Where the pod's volumes are, as their labels say.
@@ -36,16 +36,22 @@ pub struct CycleState {
 impl CycleState {
     /// An empty memory for `pod`.
     #[must_use]
-    pub const fn new(pod: Arc<PodInfo>) -> Self {
+    pub const fn new(pod: Arc<PodInfo>, profile: Arc<Profile>) -> Self {
         Self {
             pod,
+            profile,
             skip_filter: PluginSet::EMPTY,
             spread: None,
             affinity: None,
             exclusive_claims: None,
-            attached_volumes: None,
             volumes: None,
             volume_places: Vec::new(),
         }
+    }
+
+    /// What the plugins are told.
+    #[must_use]
+    pub fn args(&self) -> &PluginArgs {
+        &self.profile.args
     }
 }

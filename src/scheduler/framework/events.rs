@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
+
+use crate::api::Unstructured;
 
 use crate::scheduler::node_info::NodeInfo;
 use crate::scheduler::pod_info::PodInfo;
@@ -111,15 +113,19 @@ pub enum Change {
     /// A node, likewise.
     Node(Option<Arc<NodeInfo>>, Option<Arc<NodeInfo>>),
     /// A claim appeared or changed.
-    Claim(Arc<PersistentVolumeClaim>),
+    Claim(Option<Arc<PersistentVolumeClaim>>, Arc<PersistentVolumeClaim>),
     /// A volume appeared or changed.
     Volume(Option<Arc<PersistentVolume>>, Arc<PersistentVolume>),
     /// A class of storage appeared or changed.
     Class(Option<Arc<StorageClass>>, Arc<StorageClass>),
     /// What drivers say of a node appeared or changed.
-    CsiNode,
-    /// A driver, or what it says of its room, appeared or changed.
-    StorageCapacity,
+    CsiNode(Option<Arc<CSINode>>, Arc<CSINode>),
+    /// A driver changed.
+    CsiDriver(Option<Arc<Unstructured>>, Arc<Unstructured>),
+    /// What a driver says of its room appeared or changed.
+    StorageCapacity(Option<Arc<Unstructured>>, Arc<Unstructured>),
+    /// A volume is attached to a node no more.
+    Detached(Arc<VolumeAttachment>),
     /// Nothing that a hint could look at.
     Nothing,
 }

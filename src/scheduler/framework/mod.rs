@@ -1,12 +1,13 @@
 //! The points at which plugins take part in a scheduling cycle, and the order in which they do.
 //!
-//! Follows `pkg/scheduler/framework/runtime/framework.go`. Upstream finds plugins in a registry at run time; the
-//! profile here is fixed, so a match over [`Plugin`] is the registry. A plugin that comes later adds a variant and an arm
-//! at each point where it takes part.
+//! Follows `pkg/scheduler/framework/runtime/framework.go`. Upstream finds plugins in a registry at run time; here a match
+//! over [`Plugin`] is the registry, and the [`Profile`] says who takes part where. A plugin that comes later adds a
+//! variant, its extension points, and an arm at each of them.
 
 pub mod cycle_state;
 pub mod diagnosis;
 pub mod events;
+pub mod extension_point;
 pub mod plugin;
 pub mod score_table;
 pub mod status;
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 use crate::api::Name;
 
 use super::cache::Cache;
+use super::configuration::Profile;
 use super::listers::Listers;
 use super::node_info::NodeInfo;
 use super::plugins::{
@@ -62,8 +64,9 @@ pub struct PreFilterResult {
 
 /// Asks whether a pod may enter the active queue; names the plugin that holds it back.
 #[must_use]
-pub fn run_pre_enqueue(pod: &PodInfo) -> Option<Plugin> {
-    scheduling_gates::pre_enqueue(pod).then_some(Plugin::SchedulingGates)
+pub fn run_pre_enqueue(profile: &Profile, pod: &PodInfo) -> Option<Plugin> {
+    let gates = Plugin::SchedulingGates;
+    (profile.pre_enqueue.contains(gates) && scheduling_gates::pre_enqueue(pod)).then_some(gates)
 }
 
 /// Lets plugins look at the pod, and collects which nodes and which filters can be left out.
@@ -72,12 +75,13 @@ pub fn run_pre_enqueue(pod: &PodInfo) -> Option<Plugin> {
 /// The first plugin's no.
 pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreFilterResult, Rejection> {
     let mut result = PreFilterResult::default();
-    for plugin in Plugin::PRE_FILTER {
+    let profile = std::sync::Arc::clone(&state.profile);
+    for &plugin in &profile.pre_filter {
         let said = match plugin {
             Plugin::NodeAffinity => node_affinity::pre_filter(state),
             Plugin::NodePorts => node_ports::pre_filter(state),
             Plugin::VolumeRestrictions => volume_restrictions::pre_filter(state, handle),
-            Plugin::NodeVolumeLimits => node_volume_limits::pre_filter(state, handle),
+            Plugin::NodeVolumeLimits => node_volume_limits::pre_filter(state),
             Plugin::VolumeBinding => volume_binding::pre_filter(state, handle),
             Plugin::VolumeZone => volume_zone::pre_filter(state, handle),
             Plugin::PodTopologySpread => pod_topology_spread::pre_filter(state, handle),
@@ -114,8 +118,8 @@ pub fn ruled_out(plugins: PluginSet, how: &str) -> Rejection {
 ///
 /// # Errors
 /// The first plugin's no.
-pub fn run_filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
-    for plugin in Plugin::FILTER {
+pub fn run_filter(state: &CycleState, handle: Handle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
+    for &plugin in &state.profile.filter {
         if state.skip_filter.contains(plugin) {
             continue;
         }
@@ -127,7 +131,7 @@ pub fn run_filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> 
             Plugin::NodePorts => node_ports::filter(state, node)?,
             Plugin::NodeResourcesFit => node_resources_fit::filter(state, node)?,
             Plugin::VolumeRestrictions => volume_restrictions::filter(state, node)?,
-            Plugin::NodeVolumeLimits => node_volume_limits::filter(state, node)?,
+            Plugin::NodeVolumeLimits => node_volume_limits::filter(state, handle, node)?,
             Plugin::VolumeBinding => volume_binding::filter(state, node)?,
             Plugin::VolumeZone => volume_zone::filter(state, node)?,
             Plugin::PodTopologySpread => pod_topology_spread::filter(state, node)?,
@@ -140,7 +144,9 @@ pub fn run_filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> 
 
 /// Tells plugins that a pod was put on a node for the sake of a what-if, or taken from it.
 pub fn run_pre_filter_extension(state: &mut CycleState, pod: &PodInfo, node: &NodeInfo, delta: i64) {
-    volume_restrictions::count_pod(state, pod, delta);
+    if !state.skip_filter.contains(Plugin::VolumeRestrictions) {
+        volume_restrictions::count_pod(state, pod, delta);
+    }
     if !state.skip_filter.contains(Plugin::PodTopologySpread) {
         pod_topology_spread::count_pod(state, pod, node, delta);
     }
@@ -169,6 +175,7 @@ pub fn run_score(plugin: Plugin, state: &CycleState, handle: Handle<'_>, nodes: 
 #[must_use]
 pub fn run_hint(
     plugin: Plugin,
+    profile: &Profile,
     event: ClusterEvent,
     pod: &PodInfo,
     change: &Change,
@@ -179,14 +186,16 @@ pub fn run_hint(
         Plugin::NodeUnschedulable => node_unschedulable::hint(event, pod, change),
         Plugin::NodeName => node_name::hint(event),
         Plugin::TaintToleration => taint_toleration::hint(event, pod, change),
-        Plugin::NodeAffinity => node_affinity::hint(event, pod, change),
+        Plugin::NodeAffinity => node_affinity::hint(&profile.args.node_affinity, event, pod, change),
         Plugin::NodePorts => node_ports::hint(event, pod, change),
         Plugin::NodeResourcesFit => node_resources_fit::hint(event, pod, change),
         Plugin::VolumeRestrictions => volume_restrictions::hint(event, pod, change),
-        Plugin::NodeVolumeLimits => node_volume_limits::hint(event, pod, change),
+        Plugin::NodeVolumeLimits => node_volume_limits::hint(event, pod, change, listers),
         Plugin::VolumeBinding => volume_binding::hint(event, pod, change),
         Plugin::VolumeZone => volume_zone::hint(event, pod, change),
-        Plugin::PodTopologySpread => pod_topology_spread::hint(event, pod, change, listers),
+        Plugin::PodTopologySpread => {
+            pod_topology_spread::hint(&profile.args.pod_topology_spread, event, pod, change, listers)
+        }
         Plugin::InterPodAffinity => inter_pod_affinity::hint(event, pod, change, listers),
         _ => None,
     }

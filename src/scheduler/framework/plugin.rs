@@ -54,53 +54,9 @@ impl Plugin {
         Self::DefaultBinder,
     ];
 
-    /// The plugins that look at a pod before any node is looked at.
-    pub const PRE_FILTER: [Self; 9] = [
-        Self::NodeAffinity,
-        Self::NodePorts,
-        Self::NodeResourcesFit,
-        Self::VolumeRestrictions,
-        Self::NodeVolumeLimits,
-        Self::VolumeBinding,
-        Self::VolumeZone,
-        Self::PodTopologySpread,
-        Self::InterPodAffinity,
-    ];
-
-    /// The plugins that say whether a node will do.
-    pub const FILTER: [Self; 12] = [
-        Self::NodeUnschedulable,
-        Self::NodeName,
-        Self::TaintToleration,
-        Self::NodeAffinity,
-        Self::NodePorts,
-        Self::NodeResourcesFit,
-        Self::VolumeRestrictions,
-        Self::NodeVolumeLimits,
-        Self::VolumeBinding,
-        Self::VolumeZone,
-        Self::PodTopologySpread,
-        Self::InterPodAffinity,
-    ];
-
-    /// The plugins that are asked when no node will do.
-    pub const POST_FILTER: [Self; 2] = [Self::DynamicResources, Self::DefaultPreemption];
-
-    /// The plugins that compare nodes.
-    pub const SCORE: [Self; 8] = [
-        Self::TaintToleration,
-        Self::NodeAffinity,
-        Self::NodeResourcesFit,
-        Self::PodTopologySpread,
-        Self::InterPodAffinity,
-        Self::DynamicResources,
-        Self::NodeResourcesBalancedAllocation,
-        Self::ImageLocality,
-    ];
-
-    /// How much the plugin's score counts.
+    /// How much the plugin's score counts by default.
     #[must_use]
-    pub const fn weight(self) -> i64 {
+    pub const fn default_weight(self) -> i64 {
         match self {
             Self::TaintToleration => 3,
             Self::NodeAffinity | Self::PodTopologySpread | Self::InterPodAffinity => 2,

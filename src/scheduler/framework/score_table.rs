@@ -9,12 +9,16 @@ use super::plugin::Plugin;
 
 /// The highest score of a plugin, before its weight.
 pub const MAX_NODE_SCORE: i64 = 100;
+/// Up to so many points totals are counted one by one.
+const COUNTED_TOTAL_MAX: i64 = 10_000;
 
 /// The scores of one plugin.
 #[derive(Clone, Debug)]
 pub struct ScoreColumn {
     /// Whose.
     pub plugin: Plugin,
+    /// How much they count.
+    weight: i64,
     /// For each candidate, 0 to 100, before the weight.
     scores: Vec<u8>,
 }
@@ -26,7 +30,7 @@ pub struct ScoreTable {
     /// Positions of the candidates among all nodes.
     candidates: Vec<u32>,
     columns: Vec<ScoreColumn>,
-    totals: Vec<i32>,
+    totals: Vec<i64>,
     chosen: usize,
 }
 
@@ -38,21 +42,20 @@ impl ScoreTable {
         Self { names, candidates, columns: Vec::new(), totals, chosen: 0 }
     }
 
-    /// Adds what a plugin gave.
+    /// Adds what a plugin gave, which counts `weight` times.
     ///
     /// # Panics
     /// When a score is not between 0 and [`MAX_NODE_SCORE`]: a plugin's bug.
-    pub fn add(&mut self, plugin: Plugin, scores: &[i64]) {
+    pub fn add(&mut self, plugin: Plugin, weight: i64, scores: &[i64]) {
         assert_eq!(scores.len(), self.candidates.len(), "{plugin} scores every candidate");
-        let weight = plugin.weight();
         let narrow = |score: &i64| {
             assert!((0..=MAX_NODE_SCORE).contains(score), "{plugin} gives {score}");
             *score as u8
         };
         for (total, score) in self.totals.iter_mut().zip(scores) {
-            *total += (score * weight) as i32;
+            *total += score * weight;
         }
-        self.columns.push(ScoreColumn { plugin, scores: scores.iter().map(narrow).collect() });
+        self.columns.push(ScoreColumn { plugin, weight, scores: scores.iter().map(narrow).collect() });
     }
 
     /// Says which candidate was taken.
@@ -88,12 +91,12 @@ impl ScoreTable {
     /// A candidate's total.
     #[must_use]
     pub fn total(&self, row: usize) -> i64 {
-        self.totals[row].into()
+        self.totals[row]
     }
 
     /// What each plugin gave a candidate, times the plugin's weight. Plugins that had nothing to say are absent.
     pub fn weighted(&self, row: usize) -> impl Iterator<Item = (Plugin, i64)> {
-        self.columns.iter().map(move |column| (column.plugin, i64::from(column.scores[row]) * column.plugin.weight()))
+        self.columns.iter().map(move |column| (column.plugin, i64::from(column.scores[row]) * column.weight))
     }
 
     /// The row of a node of this name.
@@ -107,19 +110,26 @@ impl ScoreTable {
         self.candidates.iter().map(|candidate| *candidate as usize)
     }
 
-    /// The smallest of the `count` largest totals: found by counting, which is quicker than to sort them all.
-    fn threshold(&self, count: usize) -> i32 {
-        let place = |total: i32| usize::try_from(total).unwrap_or(0);
-        let mut counts = vec![0_usize; self.totals.iter().copied().max().map_or(0, place) + 1];
+    /// The smallest of the `count` largest totals: found by counting, which is quicker than to sort them all. Only
+    /// weights that a user chose make totals that are too large for it.
+    fn threshold(&self, count: usize) -> i64 {
+        let most = self.totals.iter().copied().max().unwrap_or(0);
+        let least = self.totals.iter().copied().min().unwrap_or(0);
+        if least < 0 || most > COUNTED_TOTAL_MAX {
+            let mut totals = self.totals.clone();
+            totals.order_by_key(|total| std::cmp::Reverse(*total));
+            return totals.get(count - 1).copied().unwrap_or(least);
+        }
+        let mut counts = vec![0_usize; most as usize + 1];
         for total in &self.totals {
-            counts[place(*total)] += 1;
+            counts[*total as usize] += 1;
         }
         let mut found = 0;
         let reached = counts.iter().rposition(|of_total| {
             found += of_total;
             found >= count
         });
-        reached.map_or(0, |total| total as i32)
+        reached.map_or(0, |total| total as i64)
     }
 
     /// The candidate that was taken and those with the largest totals, so many in all.
@@ -135,6 +145,7 @@ impl ScoreTable {
         rows.order_by_key(|row| (*row != self.chosen, std::cmp::Reverse(self.totals[*row]), *row));
         let column = |column: &ScoreColumn| ScoreColumn {
             plugin: column.plugin,
+            weight: column.weight,
             scores: rows.iter().map(|row| column.scores[*row]).collect(),
         };
         Self {
@@ -147,7 +158,7 @@ impl ScoreTable {
         }
     }
 
-    pub(crate) fn totals(&self) -> &[i32] {
+    pub(crate) fn totals(&self) -> &[i64] {
         &self.totals
     }
 }

@@ -1,38 +1,61 @@
-//! NodeResourcesBalancedAllocation: a node whose CPU and memory become more evenly used is better.
+//! NodeResourcesBalancedAllocation: a node whose resources become more evenly used is better.
 //!
 //! Follows `noderesources/balanced_allocation.go` of v1.36, which scores the change that the pod makes: 75 when it
 //! makes none, down to 50 when it unbalances the node, up to 100 when it evens it out.
 
+use smallvec::SmallVec;
+
+use crate::scheduler::configuration::ScoredResource;
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::score_table::MAX_NODE_SCORE;
 use crate::scheduler::node_info::NodeInfo;
+use crate::scheduler::resource::Resource;
 
-/// How the pod changes the balance; nothing to say of a pod that asks for neither CPU nor memory, which would
-/// otherwise be drawn to the same nodes as all its like.
+/// Which shares of a node's resources are used. There are hardly ever more than two.
+type Fractions = SmallVec<[f64; 4]>;
+
+/// How the pod changes the balance; nothing to say of a pod that asks for none of the resources, which would otherwise be
+/// drawn to the same nodes as all its like.
 #[must_use]
 pub fn score(state: &CycleState, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
     let pod = &state.pod.requests.requests;
-    if pod.milli_cpu == 0 && pod.memory == 0 {
+    let resources = &state.args().balanced_allocation;
+    if resources.iter().all(|resource| resource.amount(pod) == 0) {
         return None;
     }
     let score_one = |node: &&NodeInfo| {
-        let (have, used) = (&node.allocatable, &node.requested);
-        let balance = |cpu: i64, memory: i64| balance([(cpu, have.milli_cpu), (memory, have.memory)]);
-        let with_pod = balance(used.milli_cpu + pod.milli_cpu, used.memory + pod.memory);
-        let without_pod = balance(used.milli_cpu, used.memory);
+        let with_pod = balance(&fractions(resources, pod, node, 1));
+        let without_pod = balance(&fractions(resources, pod, node, 0));
         MAX_NODE_SCORE / 2 + (MAX_NODE_SCORE / 2 + with_pod - without_pod) / 2
     };
     Some(nodes.iter().map(score_one).collect())
 }
 
-/// 100 when both are equally used, less by half the difference.
-fn balance(resources: [(i64, i64); 2]) -> i64 {
-    let [cpu, memory] = resources;
-    if cpu.1 == 0 || memory.1 == 0 {
-        return MAX_NODE_SCORE;
-    }
-    let fraction = |(requested, allocatable): (i64, i64)| (requested as f64 / allocatable as f64).min(1.0);
-    let deviation = ((fraction(cpu) - fraction(memory)) / 2.0).abs();
+/// The shares that are used with so many of the pod on the node. What the node does not have is left out, and so are
+/// resources of somebody's own that the pod does not ask for.
+fn fractions(resources: &[ScoredResource], pod: &Resource, node: &NodeInfo, count: i64) -> Fractions {
+    let fraction = |resource: &ScoredResource| {
+        let (wanted, capacity) = (resource.amount(pod), resource.amount(&node.allocatable));
+        if capacity == 0 || (wanted == 0 && matches!(resource, ScoredResource::Scalar(_))) {
+            return None;
+        }
+        let requested = resource.amount(&node.requested) + wanted * count;
+        Some((requested as f64 / capacity as f64).min(1.0))
+    };
+    resources.iter().filter_map(fraction).collect()
+}
+
+/// 100 when all are equally used, less by the standard deviation.
+fn balance(fractions: &[f64]) -> i64 {
+    let deviation = match *fractions {
+        [] | [_] => 0.0,
+        [one, other] => ((one - other) / 2.0).abs(),
+        _ => {
+            let count = fractions.len() as f64;
+            let mean = fractions.iter().sum::<f64>() / count;
+            (fractions.iter().map(|fraction| (fraction - mean) * (fraction - mean)).sum::<f64>() / count).sqrt()
+        }
+    };
     ((1.0 - deviation) * MAX_NODE_SCORE as f64) as i64
 }
 
@@ -41,11 +64,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn balance_of_two() {
-        let cases = [((0, 0), 100), ((500, 500), 100), ((1000, 0), 50), ((250, 1000), 62), ((2000, 1000), 100)];
-        for ((cpu, memory), expected) in cases {
-            assert_eq!(balance([(cpu, 1000), (memory, 1000)]), expected, "{cpu} {memory}");
+    fn balance_of_several() {
+        let cases: [(&[f64], i64); 8] = [
+            (&[], 100),
+            (&[0.3], 100),
+            (&[0.0, 0.0], 100),
+            (&[0.5, 0.5], 100),
+            (&[1.0, 0.0], 50),
+            (&[0.25, 1.0], 62),
+            (&[0.1, 0.5, 0.9], 67),
+            (&[0.5, 0.5, 0.5, 0.5], 100),
+        ];
+        for (fractions, expected) in cases {
+            assert_eq!(balance(fractions), expected, "{fractions:?}");
         }
-        assert_eq!(balance([(1, 0), (5, 10)]), 100);
     }
 }

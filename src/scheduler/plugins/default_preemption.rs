@@ -7,7 +7,7 @@ use crate::scheduler::framework::diagnosis::Diagnosis;
 use crate::scheduler::preemption::{Candidate, Evaluator, Preemption};
 
 /// What the plugin came to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PostFilter {
     /// Its part of the message; empty when victims were found.
     pub message: String,

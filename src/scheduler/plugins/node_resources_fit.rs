@@ -1,10 +1,11 @@
-//! NodeResourcesFit: a node must have what the pod asks for, and the emptier it stays the better.
+//! NodeResourcesFit: a node must have what the pod asks for, and by default the emptier it stays the better.
 //!
-//! Follows `noderesources/fit.go` and `least_allocated.go` with the default strategy `LeastAllocated` over CPU and
-//! memory.
+//! Follows `noderesources/{fit,resource_allocation,least_allocated,most_allocated,requested_to_capacity_ratio}.go`.
 
 use smallvec::SmallVec;
 
+use crate::api::core::pod::requirements::is_extended;
+use crate::scheduler::configuration::{NodeResourcesFitArgs, ScoredResource, ScoringStrategy, ShapePoint};
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::events::{ActionType, Change, ClusterEvent, EventResource, QueueingHint};
 use crate::scheduler::framework::plugin::Plugin;
@@ -12,7 +13,7 @@ use crate::scheduler::framework::score_table::MAX_NODE_SCORE;
 use crate::scheduler::framework::status::{Code, Reason, Rejection};
 use crate::scheduler::node_info::NodeInfo;
 use crate::scheduler::pod_info::PodInfo;
-use crate::scheduler::resource::Resource;
+use crate::scheduler::resource::{PodRequests, Resource};
 
 /// What is missing on a node. Preemption cannot help where even the empty node has too little.
 #[derive(Default)]
@@ -30,7 +31,16 @@ impl Missing {
     }
 }
 
-fn missing(wanted: &Resource, node: &NodeInfo) -> Missing {
+/// Whether a resource need not fit: one of somebody's own that the profile leaves out.
+fn is_ignored(args: &NodeResourcesFitArgs, name: &str) -> bool {
+    if args.ignored_resources.is_empty() && args.ignored_resource_groups.is_empty() {
+        return false;
+    }
+    let group = name.split('/').next().unwrap_or_default();
+    is_extended(name) && (args.ignored_resources.contains(name) || args.ignored_resource_groups.contains(group))
+}
+
+fn missing(wanted: &Resource, node: &NodeInfo, is_ignored: impl Fn(&str) -> bool) -> Missing {
     let mut missing = Missing::default();
     if node.pods.len() as i64 + 1 > node.allocatable.allowed_pod_number {
         missing.reasons.push(Reason::Fixed("Too many pods"));
@@ -44,7 +54,7 @@ fn missing(wanted: &Resource, node: &NodeInfo) -> Missing {
     missing.check(wanted.ephemeral_storage, have.ephemeral_storage, used.ephemeral_storage, || {
         Reason::Fixed("Insufficient ephemeral-storage")
     });
-    for (name, amount) in &wanted.scalar {
+    for (name, amount) in wanted.scalar.iter().filter(|(name, _)| !is_ignored(name)) {
         missing.check(*amount, have.scalar(name), used.scalar(name), || {
             Reason::Made(format!("Insufficient {name}").into())
         });
@@ -57,7 +67,8 @@ fn missing(wanted: &Resource, node: &NodeInfo) -> Missing {
 /// # Errors
 /// The refusal, with a reason for each thing.
 pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
-    let missing = missing(&state.pod.requests.requests, node);
+    let args = &state.args().node_resources_fit;
+    let missing = missing(&state.pod.requests.requests, node, |name| is_ignored(args, name));
     if missing.reasons.is_empty() {
         return Ok(());
     }
@@ -65,33 +76,71 @@ pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
     Err(Rejection { plugin: Some(Plugin::NodeResourcesFit), code, reasons: missing.reasons })
 }
 
-/// The mean of what stays free of CPU and memory, in hundredths.
+/// How much of a resource a node has, and how much of it is used with the pod on it; `None` when the resource is left
+/// out: the node has none of it, or the pod asks for none of it and it is no resource that every pod uses.
+fn use_of(resource: &ScoredResource, pod: &PodRequests, node: &NodeInfo) -> Option<(i64, i64)> {
+    let (wanted, used) = match resource {
+        ScoredResource::Cpu => (pod.non_zero_milli_cpu, node.non_zero_milli_cpu),
+        ScoredResource::Memory => (pod.non_zero_memory, node.non_zero_memory),
+        other => (other.amount(&pod.requests), other.amount(&node.requested)),
+    };
+    if wanted == 0 && matches!(resource, ScoredResource::Scalar(_)) {
+        return None;
+    }
+    let capacity = resource.amount(&node.allocatable);
+    (capacity != 0).then_some((capacity, used.saturating_add(wanted)))
+}
+
+/// What the strategy makes of each node, 0 to 100.
 #[must_use]
 pub fn score(state: &CycleState, nodes: &[&NodeInfo]) -> Vec<i64> {
-    let pod = &state.pod.requests;
+    let (args, pod) = (&state.args().node_resources_fit, &state.pod.requests);
     let score_one = |node: &&NodeInfo| {
-        let resources = [
-            (node.allocatable.milli_cpu, node.non_zero_milli_cpu + pod.non_zero_milli_cpu),
-            (node.allocatable.memory, node.non_zero_memory + pod.non_zero_memory),
-        ];
         let (mut sum, mut weights) = (0, 0);
-        for (capacity, requested) in resources {
-            if capacity > 0 {
-                sum += least_requested_score(requested, capacity);
-                weights += 1;
-            }
+        for (resource, weight) in &args.resources {
+            let Some((capacity, requested)) = use_of(resource, pod, node) else { continue };
+            let score = match &args.strategy {
+                ScoringStrategy::LeastAllocated => least_requested_score(requested, capacity),
+                ScoringStrategy::MostAllocated => in_hundredths(requested.min(capacity), capacity),
+                ScoringStrategy::RequestedToCapacityRatio(shape) => {
+                    let score = on_line(shape, in_hundredths(requested.min(capacity), capacity));
+                    // A resource that is worth nothing does not count at all.
+                    if score <= 0 {
+                        continue;
+                    }
+                    score
+                }
+            };
+            sum += score * weight;
+            weights += weight;
         }
-        if weights == 0 { 0 } else { sum / weights }
+        match args.strategy {
+            _ if weights == 0 => 0,
+            ScoringStrategy::RequestedToCapacityRatio(_) => (sum as f64 / weights as f64).round() as i64,
+            _ => sum / weights,
+        }
     };
     nodes.iter().map(score_one).collect()
 }
 
+/// A share in hundredths, rounded down. Above 2^56 bytes the product would overflow; a node of 64 PiB is then as good
+/// as empty or full.
+fn in_hundredths(part: i64, whole: i64) -> i64 {
+    part.saturating_mul(MAX_NODE_SCORE) / whole
+}
+
 fn least_requested_score(requested: i64, capacity: i64) -> i64 {
-    if requested > capacity {
-        return 0;
-    }
-    // Above 2^56 bytes the product would overflow; a node of 64 PiB is then as good as empty or full.
-    (capacity - requested).saturating_mul(MAX_NODE_SCORE) / capacity
+    if requested > capacity { 0 } else { in_hundredths(capacity - requested, capacity) }
+}
+
+/// The height of a broken line: `BuildBrokenLinearFunction`. Before its first and behind its last point it is level.
+fn on_line(shape: &[ShapePoint], utilization: i64) -> i64 {
+    let Some(next) = shape.iter().position(|point| utilization <= point.utilization) else {
+        return shape.last().map_or(0, |last| last.score);
+    };
+    let Some(before) = next.checked_sub(1) else { return shape[0].score };
+    let (from, to) = (shape[before], shape[next]);
+    from.score + (to.score - from.score) * (utilization - from.utilization) / (to.utilization - from.utilization)
 }
 
 /// A pod that frees resources, or a node that has more of what the pod asks for, may help.
@@ -110,7 +159,7 @@ pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change) -> Option<Queue
         }
         Change::Node(old, Some(new)) if event.is_node(node_action) => {
             let wanted = &pod.requests.requests;
-            let fits = missing(wanted, new).reasons.is_empty();
+            let fits = missing(wanted, new, |_| false).reasons.is_empty();
             let grew = old.as_ref().is_none_or(|old| has_more(wanted, old, new));
             Some(QueueingHint::when(fits && grew))
         }
@@ -133,4 +182,20 @@ fn has_more(wanted: &Resource, old: &NodeInfo, new: &NodeInfo) -> bool {
         || (wanted.memory > 0 && is.memory > was.memory)
         || (wanted.ephemeral_storage > 0 && is.ephemeral_storage > was.ephemeral_storage)
         || wanted.scalar.iter().any(|(name, amount)| *amount > 0 && is.scalar(name) > was.scalar(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_line() {
+        let point = |(utilization, score)| ShapePoint { utilization, score };
+        let shape: Vec<ShapePoint> = [(20, 100), (60, 20), (80, 50)].map(point).to_vec();
+        let cases = [(0, 100), (20, 100), (21, 98), (40, 60), (60, 20), (70, 35), (80, 50), (100, 50)];
+        for (utilization, expected) in cases {
+            assert_eq!(on_line(&shape, utilization), expected, "{utilization}");
+        }
+        assert_eq!(on_line(&[], 5), 0);
+    }
 }

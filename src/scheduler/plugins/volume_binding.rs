@@ -6,11 +6,13 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm};
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
+use serde_json::Value;
 
 use crate::api::core::claim::{class_of, phase_of, requested, volume_name};
 use crate::api::core::persistent_volume;
-use crate::api::{Name, Resource as _, controller_of};
+use crate::api::storage::csi_driver;
+use crate::api::{Name, Resource as _, Unstructured, controller_of};
 use crate::client::volumes::{
     BIND_COMPLETED, NO_PROVISIONER, SELECTED_NODE, Seeker, annotation, bind_volume_to_claim, find_matching, is_delayed,
 };
@@ -21,8 +23,9 @@ use crate::scheduler::framework::events::{ActionType, Change, ClusterEvent, Queu
 use crate::scheduler::framework::plugin::Plugin;
 use crate::scheduler::framework::status::Rejection;
 use crate::scheduler::framework::{Handle, PreFilter};
-use crate::scheduler::listers::Listers;
+use crate::scheduler::listers::{Listers, volume_limit};
 use crate::scheduler::node_info::NodeInfo;
+use crate::scheduler::plugins::node_volume_limits::MIGRATED_PLUGINS;
 use crate::scheduler::pod_info::{ClaimUse, PodInfo};
 
 /// `ErrReasonNodeConflict`.
@@ -238,8 +241,23 @@ pub fn reserve(state: &CycleState, node: &NodeInfo) -> Decisions {
 #[must_use]
 pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change) -> Option<QueueingHint> {
     match change {
-        Change::Claim(claim) => Some(QueueingHint::when(pod.uses_claim(&claim.key(), true))),
-        Change::Volume(..) | Change::CsiNode | Change::StorageCapacity => Some(QueueingHint::Queue),
+        Change::Claim(_, claim) => Some(QueueingHint::when(pod.uses_claim(&claim.key(), true))),
+        Change::Volume(..) | Change::CsiNode(None, _) | Change::StorageCapacity(None, _) => Some(QueueingHint::Queue),
+        Change::CsiNode(Some(old), new) => {
+            let migrated = |node: &CSINode| annotation(&node.metadata, MIGRATED_PLUGINS).map(str::to_owned);
+            Some(QueueingHint::when(migrated(old) != migrated(new)))
+        }
+        Change::CsiDriver(old, new) => {
+            // A driver that no longer tells of its room lets every node be tried.
+            let tells = |driver: &Unstructured| {
+                csi_driver::spec_field(driver, "storageCapacity").and_then(Value::as_bool) == Some(true)
+            };
+            old.as_ref().map(|old| QueueingHint::when(tells(old) && !tells(new)))
+        }
+        Change::StorageCapacity(Some(old), new) => {
+            let (was, is) = (volume_limit(old), volume_limit(new));
+            Some(QueueingHint::when(is.is_some_and(|is| was.is_none_or(|was| is.value() > was.value()))))
+        }
         Change::Class(old, new) => {
             let helps = old.as_ref().is_none_or(|old| old.allowed_topologies != new.allowed_topologies);
             Some(QueueingHint::when(helps))

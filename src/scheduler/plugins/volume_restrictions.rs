@@ -76,11 +76,11 @@ pub fn pre_filter(state: &mut CycleState, handle: Handle<'_>) -> PreFilter {
             exclusive.claims.push(claim.key.clone());
         }
     }
-    if exclusive.claims.is_empty() {
-        return if has_disks { PreFilter::All } else { PreFilter::Skip };
+    // Each is used by one pod at most.
+    exclusive.conflicts = exclusive.claims.iter().filter(|claim| handle.cache.is_claim_used(claim)).count() as i64;
+    if exclusive.conflicts == 0 && !has_disks {
+        return PreFilter::Skip;
     }
-    let others = handle.cache.nodes().flat_map(|node| &node.pods);
-    exclusive.conflicts = others.map(|other| exclusive.uses(other)).sum();
     state.exclusive_claims = Some(exclusive);
     PreFilter::All
 }
@@ -118,11 +118,13 @@ pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
 pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change) -> Option<QueueingHint> {
     match change {
         Change::Pod(Some(old), None) if event.is_pod(ActionType::DELETE) => {
-            let shares = old.claims.iter().any(|claim| pod.claims.iter().any(|own| own.key == claim.key));
-            Some(QueueingHint::when(shares || disks_conflict(&pod.pod, &old.pod)))
+            let mut claims = old.claims.iter().filter(|claim| !claim.is_ephemeral);
+            let shares = claims.any(|claim| pod.uses_claim(&claim.key, false));
+            let is_near = old.key.namespace == pod.key.namespace;
+            Some(QueueingHint::when(is_near && (shares || disks_conflict(&pod.pod, &old.pod))))
         }
         Change::Node(None, Some(_)) if event.is_node(ActionType::ADD) => Some(QueueingHint::Queue),
-        Change::Claim(claim) => Some(QueueingHint::when(pod.uses_claim(&claim.key(), false))),
+        Change::Claim(None, claim) => Some(QueueingHint::when(pod.uses_claim(&claim.key(), false))),
         _ => None,
     }
 }

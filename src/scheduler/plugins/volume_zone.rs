@@ -71,6 +71,9 @@ pub fn pre_filter(state: &mut CycleState, handle: Handle<'_>) -> PreFilter {
         }
         match listers.class_of(found) {
             None => return reject(format!("storageclass.storage.k8s.io {class:?} not found")),
+            Some(found) if found.volume_binding_mode.is_none() => {
+                return reject(format!("VolumeBindingMode not set for StorageClass {class:?}"));
+            }
             Some(class) if is_delayed(Some(class)) => {}
             Some(_) => return reject("PersistentVolume had no name"),
         }
@@ -108,7 +111,7 @@ pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change) -> Option<Queue
         Change::Node(_, Some(_)) if event.is_node(ActionType::ADD.or(ActionType::UPDATE_NODE_LABEL)) => {
             Some(QueueingHint::Queue)
         }
-        Change::Claim(claim) => Some(QueueingHint::when(pod.uses_claim(&claim.key(), false))),
+        Change::Claim(_, claim) => Some(QueueingHint::when(pod.uses_claim(&claim.key(), false))),
         Change::Volume(old, new) => {
             let moved = old.as_ref().is_none_or(|old| places(old) != places(new));
             Some(QueueingHint::when(moved))

@@ -2,6 +2,7 @@
 //!
 //! The decisions are written, and then it is looked at once a second whether the binder has carried them out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
@@ -14,6 +15,7 @@ use crate::etcd::Why;
 use crate::machinery::time::Time;
 use crate::scheduler::framework::events::{Change, ClusterEvent};
 use crate::scheduler::plugins::volume_binding::{Decisions, is_fully_bound};
+use crate::scheduler::pod_info::PodInfo;
 use crate::scheduler::queue::QueuedPodInfo;
 use crate::scheduler::schedule_one::Outcome;
 
@@ -21,8 +23,6 @@ use super::{FailureReason, KubeScheduler, PRE_BIND, both, keep, keep_named, patc
 
 /// How often it is looked whether the claims are bound.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
-/// How long they are waited for: `BindTimeoutSeconds`.
-const TIMEOUT: Duration = Duration::from_secs(600);
 /// Waiting for longer than this may go on for ever.
 const REST: Duration = Duration::from_secs(30);
 
@@ -33,6 +33,18 @@ pub(super) struct PendingBinding {
     node: Name,
     decisions: Decisions,
     since: Time,
+}
+
+impl PendingBinding {
+    /// The pod.
+    pub(super) const fn pod(&self) -> &Arc<PodInfo> {
+        &self.queued.pod
+    }
+
+    /// What is being waited for.
+    pub(super) const fn decisions(&self) -> &Decisions {
+        &self.decisions
+    }
 }
 
 impl KubeScheduler {
@@ -97,7 +109,7 @@ impl KubeScheduler {
                     client.triggered_by(pending.queued.woken_by);
                     self.bind(client, &pending.queued, &pending.node);
                 }
-                Ok(false) if client.now.since(pending.since) < TIMEOUT => {}
+                Ok(false) if client.now.since(pending.since) < pending.queued.profile.args.bind_timeout => {}
                 Ok(false) => self.volumes_failed(pending, "context deadline exceeded", client),
                 Err(why) => self.volumes_failed(pending, &why, client),
             }
@@ -150,9 +162,9 @@ impl KubeScheduler {
         let (key, name) = (event.key.clone(), event.key.name.clone());
         match event.kind {
             Kind::PersistentVolumeClaim => {
-                let (_, after) = both::<PersistentVolumeClaim>(event);
+                let (before, after) = both::<PersistentVolumeClaim>(event);
                 listers.set_claim(key, after);
-                after.map(|claim| Change::Claim(claim.clone()))
+                after.map(|claim| Change::Claim(before.cloned(), claim.clone()))
             }
             Kind::PersistentVolume => {
                 let (before, after) = both::<PersistentVolume>(event);
@@ -165,21 +177,27 @@ impl KubeScheduler {
                 after.map(|class| Change::Class(before.cloned(), class.clone()))
             }
             Kind::CSINode => {
-                let (_, after) = both(event);
+                let (before, after) = both(event);
                 keep_named(&mut listers.csi_nodes, name, after);
-                after.map(|_| Change::CsiNode)
+                after.map(|node| Change::CsiNode(before.cloned(), node.clone()))
+            }
+            Kind::VolumeAttachment => {
+                let (before, after) = both(event);
+                listers.set_attachment(before, after);
+                before.filter(|_| after.is_none()).map(|gone| Change::Detached(gone.clone()))
             }
             _ => {
-                let after = match &event.after {
-                    Some(Object::Unstructured(object)) => Some(object),
+                let unstructured = |object: &Option<Object>| match object {
+                    Some(Object::Unstructured(object)) => Some(object.clone()),
                     _ => None,
                 };
+                let (before, after) = (unstructured(&event.before), unstructured(&event.after));
                 if event.kind == Kind::CSIDriver {
-                    keep_named(&mut listers.csi_drivers, name, after);
-                } else {
-                    keep(&mut listers.csi_storage_capacities, key, after);
+                    keep_named(&mut listers.csi_drivers, name, after.as_ref());
+                    return after.map(|driver| Change::CsiDriver(before, driver));
                 }
-                after.map(|_| Change::StorageCapacity)
+                keep(&mut listers.csi_storage_capacities, key, after.as_ref());
+                after.map(|capacity| Change::StorageCapacity(before, capacity))
             }
         }
     }

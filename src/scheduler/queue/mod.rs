@@ -20,6 +20,7 @@ use crate::api::Name;
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
 
+use super::configuration::{Backoff, Profile};
 use super::framework::events::{Change, ClusterEvent, EventResource, QueueingHint, pod_changes};
 use super::framework::plugin::PluginSet;
 use super::framework::{run_hint, run_pre_enqueue};
@@ -30,7 +31,7 @@ use in_flight::InFlight;
 use queued_pod::align;
 
 pub use nominator::Nominator;
-pub use queued_pod::{BACKOFF_ORDERING_WINDOW, POD_INITIAL_BACKOFF, POD_MAX_BACKOFF, Place, QueuedPodInfo};
+pub use queued_pod::{BACKOFF_ORDERING_WINDOW, Place, QueuedPodInfo};
 
 /// How long a pod waits for an event before it is tried without one.
 pub const POD_MAX_IN_UNSCHEDULABLE_PODS_DURATION: Duration = Duration::from_secs(5 * 60);
@@ -50,6 +51,7 @@ pub struct SchedulingQueue {
     nominator: Nominator,
     sequence: u64,
     trigger: Option<Revision>,
+    backoff_limits: Backoff,
 }
 
 /// What is to become of a pod after an event.
@@ -60,6 +62,12 @@ enum Strategy {
 }
 
 impl SchedulingQueue {
+    /// An empty queue in which pods wait so long after a failure.
+    #[must_use]
+    pub fn new(backoff_limits: Backoff) -> Self {
+        Self { backoff_limits, ..Self::default() }
+    }
+
     /// Pods for which nodes are being cleared.
     #[must_use]
     pub const fn nominator(&self) -> &Nominator {
@@ -156,7 +164,7 @@ impl SchedulingQueue {
 
     /// Puts a pod into a part from which it is tried, unless a plugin holds it back.
     fn enqueue(&mut self, mut queued: Arc<QueuedPodInfo>, place: Place) {
-        let gating_plugin = run_pre_enqueue(&queued.pod);
+        let gating_plugin = run_pre_enqueue(&queued.profile, &queued.pod);
         let info = Arc::make_mut(&mut queued);
         info.gating_plugin = gating_plugin;
         info.woken_by = self.trigger.or(info.woken_by);
@@ -167,16 +175,18 @@ impl SchedulingQueue {
     }
 
     /// A pod without a node appeared.
-    pub fn add(&mut self, pod: Arc<PodInfo>, now: Time) {
+    pub fn add(&mut self, pod: Arc<PodInfo>, profile: Arc<Profile>, now: Time) {
         if self.pods.contains_key(&pod.uid) || self.in_flight.contains(&pod.uid) {
             return;
         }
         self.nominator.update(None, Arc::clone(&pod));
         self.sequence += 1;
-        self.enqueue(Arc::new(QueuedPodInfo::new(pod, now, self.sequence)), Place::Active);
+        let mut queued = QueuedPodInfo::new(pod, profile, now, self.sequence);
+        queued.backoff_limits = self.backoff_limits;
+        self.enqueue(Arc::new(queued), Place::Active);
     }
 
-    /// A pod that waits changed.
+    /// A pod that waits, or is being tried, changed.
     pub fn update(&mut self, old: &Arc<PodInfo>, new: Arc<PodInfo>, now: Time, listers: &Listers) {
         if self.in_flight.contains(&new.uid) {
             let change = Change::Pod(Some(Arc::clone(old)), Some(Arc::clone(&new)));
@@ -185,7 +195,7 @@ impl SchedulingQueue {
             }
             return;
         }
-        let Some(mut queued) = self.take(&new.uid) else { return self.add(new, now) };
+        let Some(mut queued) = self.take(&new.uid) else { return };
         self.nominator.update(Some(old), Arc::clone(&new));
         let place = queued.place;
         Arc::make_mut(&mut queued).pod = Arc::clone(&new);
@@ -269,14 +279,14 @@ impl SchedulingQueue {
         change: &Change,
         now: Time,
         listers: &Listers,
-        concerns: impl Fn(&PodInfo) -> bool,
+        concerns: impl Fn(&QueuedPodInfo) -> bool,
     ) {
         self.in_flight.record(event, change);
         let helped: Vec<Name> = self
             .unschedulable
             .iter()
             .filter_map(|(_, uid)| self.pods.get(uid))
-            .filter(|queued| concerns(&queued.pod) && worth_requeuing(queued, event, change, listers) != Strategy::Skip)
+            .filter(|queued| concerns(queued) && worth_requeuing(queued, event, change, listers) != Strategy::Skip)
             .map(|queued| queued.pod.uid.clone())
             .collect();
         for uid in helped {
@@ -331,8 +341,8 @@ fn worth_requeuing(queued: &QueuedPodInfo, event: ClusterEvent, change: &Change,
     if rejectors.is_empty() || event.resource == EventResource::WildCard {
         return Strategy::AfterBackoff;
     }
-    let helps = rejectors
-        .iter()
-        .any(|plugin| run_hint(plugin, event, &queued.pod, change, listers) == Some(QueueingHint::Queue));
+    let helps = rejectors.iter().any(|plugin| {
+        run_hint(plugin, &queued.profile, event, &queued.pod, change, listers) == Some(QueueingHint::Queue)
+    });
     if helps { Strategy::AfterBackoff } else { Strategy::Skip }
 }

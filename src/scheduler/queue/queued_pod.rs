@@ -6,14 +6,11 @@ use std::time::Duration;
 use crate::etcd::Revision;
 use crate::machinery::time::Time;
 
+use super::super::configuration::{Backoff, Profile};
 use super::super::framework::plugin::{Plugin, PluginSet};
 use super::super::plugins::priority_sort::QueueOrder;
 use super::super::pod_info::PodInfo;
 
-/// The first wait of a pod that failed.
-pub const POD_INITIAL_BACKOFF: Duration = Duration::from_secs(1);
-/// The longest wait of a pod that failed.
-pub const POD_MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// Waits end on whole seconds, so that pods whose waits end together are taken by priority.
 pub const BACKOFF_ORDERING_WINDOW: Duration = Duration::from_secs(1);
 
@@ -37,6 +34,8 @@ pub enum Place {
 pub struct QueuedPodInfo {
     /// The pod.
     pub pod: Arc<PodInfo>,
+    /// The profile that serves it.
+    pub profile: Arc<Profile>,
     /// Where it stands.
     pub place: Place,
     /// When it came, or was last tried.
@@ -56,12 +55,14 @@ pub struct QueuedPodInfo {
     /// The revision that woke it last, if one did.
     pub woken_by: Option<Revision>,
     pub(super) sequence: u64,
+    pub(super) backoff_limits: Backoff,
 }
 
 impl QueuedPodInfo {
-    pub(super) fn new(pod: Arc<PodInfo>, now: Time, sequence: u64) -> Self {
+    pub(super) fn new(pod: Arc<PodInfo>, profile: Arc<Profile>, now: Time, sequence: u64) -> Self {
         Self {
             pod,
+            profile,
             place: Place::Unschedulable,
             timestamp: now,
             added_at: now,
@@ -72,6 +73,7 @@ impl QueuedPodInfo {
             gating_plugin: None,
             woken_by: None,
             sequence,
+            backoff_limits: Backoff::default(),
         }
     }
 
@@ -86,7 +88,10 @@ impl QueuedPodInfo {
             if self.consecutive_errors_count > 0 { self.consecutive_errors_count } else { self.unschedulable_count };
         match count {
             0 => Duration::ZERO,
-            count => POD_INITIAL_BACKOFF.saturating_mul(1 << (count - 1).min(16)).min(POD_MAX_BACKOFF),
+            count => {
+                let Backoff { initial, max } = self.backoff_limits;
+                initial.saturating_mul(1 << (count - 1).min(16)).min(max)
+            }
         }
     }
 
@@ -120,7 +125,8 @@ mod tests {
     #[test]
     fn backoff_doubles_up_to_ten_seconds() {
         let pod = Arc::new(PodInfo::new(Arc::default()));
-        let mut queued = QueuedPodInfo::new(pod, Time::DEFAULT_START, 0);
+        let profile = Arc::new(Profile::new("default-scheduler".into()));
+        let mut queued = QueuedPodInfo::new(pod, profile, Time::DEFAULT_START, 0);
         let mut seconds = Vec::new();
         for count in 0..7 {
             queued.unschedulable_count = count;
@@ -132,5 +138,9 @@ mod tests {
         assert_eq!(queued.backoff_expiration(), Time::from_micros(6_000_000));
         assert!(queued.is_backing_off(Time::from_micros(6_900_000)));
         assert!(!queued.is_backing_off(Time::from_micros(7_000_000)));
+        queued.backoff_limits = Backoff { initial: Duration::from_secs(3), max: Duration::from_secs(5) };
+        assert_eq!(queued.backoff().as_secs(), 3);
+        queued.unschedulable_count = 2;
+        assert_eq!(queued.backoff().as_secs(), 5);
     }
 }

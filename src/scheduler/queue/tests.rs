@@ -11,6 +11,7 @@ use super::*;
 use crate::scheduler::framework::plugin::Plugin;
 
 struct Bench {
+    profile: Arc<Profile>,
     queue: SchedulingQueue,
     listers: Listers,
     now: Time,
@@ -30,11 +31,16 @@ fn plain(name: &str, priority: i32) -> Arc<PodInfo> {
 
 impl Bench {
     fn new() -> Self {
-        Self { queue: SchedulingQueue::default(), listers: Listers::default(), now: Time::DEFAULT_START }
+        Self {
+            profile: Arc::new(Profile::new("default-scheduler".into())),
+            queue: SchedulingQueue::default(),
+            listers: Listers::default(),
+            now: Time::DEFAULT_START,
+        }
     }
 
     fn add(&mut self, pod: Arc<PodInfo>) {
-        self.queue.add(pod, self.now);
+        self.queue.add(pod, Arc::clone(&self.profile), self.now);
         self.now += Duration::from_millis(1);
     }
 

@@ -101,10 +101,16 @@ impl Cluster {
                 self.arrive_at_api_server(flow);
                 ProcessId::ApiServer
             }
-            Packet::Ingress(flow) => {
-                self.arrive_ingress(flow);
-                ProcessId::IngressController
-            }
+            Packet::Ingress(flow) => match flow.address.filter(|address| *address != INGRESS_ADDRESS) {
+                Some(address) => {
+                    self.arrive_at_gateway(flow, address);
+                    ProcessId::GatewayController
+                }
+                None => {
+                    self.arrive_ingress(flow);
+                    ProcessId::IngressController
+                }
+            },
             Packet::Onward(flow, address, port) => {
                 self.travel(flow, address, port);
                 ProcessId::IngressController
@@ -174,7 +180,10 @@ impl Cluster {
 
     /// A request comes from outside: to a node, or to a load balancer, which passes it on to one.
     fn enter(&mut self, mut flow: Flow, address: Ipv4Addr, port: u16) {
-        if address == INGRESS_ADDRESS && self.is_running(&ProcessId::IngressController) {
+        let is_ingress = address == INGRESS_ADDRESS && self.is_running(&ProcessId::IngressController);
+        if is_ingress || self.is_gateway(address) {
+            // A proxy may have passed on what was sent to another address.
+            flow.address = Some(address);
             let latency = self.profile.latencies.packet_outside();
             flow.travelled += latency;
             let background = flow.background;

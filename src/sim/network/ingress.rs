@@ -1,5 +1,6 @@
 //! The ingress controller as requests meet it.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest};
@@ -14,7 +15,7 @@ const UPSTREAM_TRIES: usize = 3;
 
 impl Cluster {
     /// A request reaches the ingress controller, which sends it on to an endpoint.
-    pub(super) fn arrive_ingress(&mut self, mut flow: Flow) {
+    pub(super) fn arrive_ingress(&mut self, flow: Flow) {
         let NetworkRequest::Http(request) = &flow.request else {
             return self.finish(flow, NetworkAnswer::Connected { address: String::new() }, Duration::ZERO);
         };
@@ -22,7 +23,7 @@ impl Cluster {
             Some(Program::IngressController(program)) => program.route(request, &mut self.network.random),
             _ => Routed::Status(502),
         };
-        let (mut endpoints, path) = match routed {
+        let (endpoints, path) = match routed {
             Routed::Endpoints(endpoints, path) => (endpoints, path),
             Routed::Status(status) => {
                 return self.finish(flow, NetworkAnswer::Http(nginx_page(status)), Duration::ZERO);
@@ -33,15 +34,20 @@ impl Cluster {
                 return self.finish(flow, NetworkAnswer::Http(page), Duration::ZERO);
             }
         };
+        let mut onward = HttpRequest { path, ..request.clone() };
+        onward.headers.push(("X-Real-IP".to_owned(), flow.source.address.to_string()));
+        self.send_on(flow, endpoints, onward);
+    }
+
+    /// A request goes on to one of some endpoints, from which the others are tried when it does not answer.
+    pub(super) fn send_on(&mut self, mut flow: Flow, mut endpoints: Vec<(Ipv4Addr, u16)>, request: HttpRequest) {
         let from = self.network.random.below(endpoints.len() as u64);
         endpoints.rotate_left(usize::try_from(from).unwrap_or(0));
         endpoints.truncate(UPSTREAM_TRIES);
         endpoints.reverse();
         let host = request.header("host").unwrap_or(&request.host).to_owned();
-        let mut onward = HttpRequest { host, path, secure: false, ..request.clone() };
-        for name in ["X-Real-IP", "X-Forwarded-For"] {
-            onward.headers.push((name.to_owned(), flow.source.address.to_string()));
-        }
+        let mut onward = HttpRequest { host, secure: false, ..request };
+        onward.headers.push(("X-Forwarded-For".to_owned(), flow.source.address.to_string()));
         flow.request = NetworkRequest::Http(onward);
         flow.forwards += 1;
         flow.source = Source { node: None, pod: Some(self.network.ingress_pod.clone()), address: INGRESS_POD };

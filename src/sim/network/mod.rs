@@ -10,6 +10,7 @@
 
 mod api;
 mod carry;
+mod gateway;
 mod ingress;
 mod names;
 mod packet;

@@ -17,6 +17,7 @@ pub(super) fn shown(id: &str, scenario: &Scenario) -> Option<Lesson> {
         files: step.files.clone(),
         apply: step.apply.clone(),
         select: step.select.clone(),
+        awaits: !step.expect.is_empty(),
     };
     let steps: Vec<LessonStep> = scenario.steps.iter().map(step).collect();
     (!steps.is_empty()).then(|| Lesson { id: id.to_owned(), title: scenario.title.clone(), steps })
@@ -28,7 +29,25 @@ impl Host {
         let scenario = Scenario::named(id);
         let lesson = scenario.as_ref().and_then(|scenario| shown(id, scenario));
         self.lesson = scenario.map(|scenario| scenario.steps).unwrap_or_default();
+        self.attended = Some(0);
         self.reports.push(Report::Lesson(lesson));
+    }
+
+    /// The step that is read now: what it leads to is looked for from now on.
+    pub(super) fn attend(&mut self, step: usize) {
+        self.attended = Some(step);
+    }
+
+    /// Tells, once, that what the step leads to is there.
+    #[inline(never)]
+    pub(super) fn watch_lesson(&mut self) {
+        let Some(number) = self.attended else { return };
+        let Some(step) = self.lesson.get(number).filter(|step| !step.expect.is_empty()) else { return };
+        let etcd = self.session.cluster().api().etcd();
+        if step.expect.iter().all(|expectation| expectation.is_met(etcd)) {
+            self.attended = None;
+            self.reports.push(Report::Reached(number));
+        }
     }
 
     fn step_until(&mut self, written: &Written) {

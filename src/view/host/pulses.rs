@@ -45,9 +45,15 @@ pub(super) fn new_pulses(session: &Session, pulsed: &mut Revision, delivered: &m
     pulses
 }
 
-/// The scheduler's queue in numbers.
+/// The scheduler's queue in numbers, and which parts of the control plane are stopped.
 pub(super) fn queue_counts(cluster: &Cluster) -> Counts {
-    let mut counts = Counts::default();
+    let is_down = |id: &ProcessId| cluster.process_state(id).is_some_and(|state| !state.running);
+    let mut counts = Counts {
+        scheduler_down: is_down(&ProcessId::Scheduler),
+        controllers_down: is_down(&ProcessId::ControllerManager),
+        cloud_down: is_down(&ProcessId::CloudControllerManager),
+        ..Counts::default()
+    };
     let Some(scheduler) = cluster.scheduler() else { return counts };
     for queued in scheduler.queue().iter() {
         match queued.place {
@@ -60,7 +66,7 @@ pub(super) fn queue_counts(cluster: &Cluster) -> Counts {
 }
 
 /// Why the pod with this uid is where it is.
-pub(super) fn explanation<'a>(cluster: &'a Cluster, uid: &str) -> Option<&'a Explanation> {
+pub(in crate::view) fn explanation<'a>(cluster: &'a Cluster, uid: &str) -> Option<&'a Explanation> {
     cluster.scheduler()?.explanations().last(uid).map(|explanation| &**explanation)
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::api::Kind;
 use crate::machinery::time::Time;
 use crate::session::Session;
 
+use super::super::is_sign_of_life;
 use super::super::protocol::Clock;
 
 /// The slowest and the fastest that time runs, in simulated seconds a second.
@@ -211,7 +211,7 @@ pub(super) fn step_to_something_visible(session: &mut Session) {
         }
         let cluster = session.cluster();
         let etcd = cluster.api().etcd();
-        let is_seen = |revision| etcd.commit_at(revision).is_some_and(|commit| commit.kind() != Kind::Lease);
+        let is_seen = |revision| etcd.commit_at(revision).is_some_and(|commit| !is_sign_of_life(commit));
         let wrote = (before.0 + 1..=etcd.revision()).any(is_seen);
         let told = cluster.activity().since(before.1).any(|activity| is_seen(activity.revision));
         if wrote || told {

@@ -4,30 +4,40 @@ use std::collections::BTreeSet;
 
 use crate::kubectl;
 use crate::machinery::shell::files::{FileTree, normalise};
-use crate::machinery::shell::utilities;
+use crate::machinery::shell::{Aliases, utilities};
 use crate::session::Session;
 
 use super::Completion;
+
+/// How many aliases stand for one another.
+const ALIASES_MAX: usize = 8;
+
+/// A line up to the cursor, and what the shell would make of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a> {
+    pub text: &'a str,
+    pub directory: &'a str,
+    pub aliases: &'a Aliases,
+}
 
 /// How many possibilities are told.
 const CHOICES_MAX: usize = 60;
 
 /// Completes the last word of a line.
-pub(super) fn complete(
-    line: &str,
-    directory: &str,
-    root: &FileTree,
-    namespace: &str,
-    session: &mut Session,
-) -> Completion {
+pub(super) fn complete(line: &Line<'_>, root: &FileTree, namespace: &str, session: &mut Session) -> Completion {
+    let Line { text: line, directory, aliases } = *line;
     // What follows the last `|`, `;` or `&` is a command of its own.
     let start = line.rfind(['|', ';', '&', '(']).map_or(0, |at| at + 1);
     let words: Vec<&str> = line[start..].split_whitespace().collect();
     let last = if line.ends_with(char::is_whitespace) { "" } else { words.last().copied().unwrap_or("") };
-    let before = &words[..words.len() - usize::from(!last.is_empty())];
+    let before: Vec<&str> = words[..words.len() - usize::from(!last.is_empty())].to_vec();
+    let before = meant(before, aliases);
     let found: BTreeSet<String> = match before.split_first() {
-        None => commands().filter(|name| name.starts_with(last)).collect(),
-        Some((&("kubectl" | "k"), rest)) => {
+        None => {
+            let names = commands().chain(aliases.keys().cloned());
+            names.filter(|name| name.starts_with(last)).collect()
+        }
+        Some((&"kubectl", rest)) => {
             let owned: Vec<String> = rest.iter().map(|word| (*word).to_owned()).collect();
             match kubectl::complete(&owned, last, namespace, session) {
                 Some(words) => words.into_iter().filter(|word| word.starts_with(last)).collect(),
@@ -45,12 +55,30 @@ pub(super) fn complete(
     Completion { line: line.to_owned(), completed, choices }
 }
 
+/// The words with what an alias or a program that runs others stands before taken away: what is completed is the
+/// command itself.
+fn meant<'a>(words: Vec<&'a str>, aliases: &'a Aliases) -> Vec<&'a str> {
+    let mut words = words;
+    for _ in 0..ALIASES_MAX {
+        let Some((first, rest)) = words.split_first() else { return words };
+        if matches!(*first, "watch" | "time" | "sudo" | "do" | "then" | "else" | "!") {
+            words = rest.iter().copied().skip_while(|word| word.starts_with('-')).collect();
+        } else if let Some(text) = aliases.get(*first) {
+            words = text.split_whitespace().chain(rest.iter().copied()).collect();
+        } else {
+            return words;
+        }
+    }
+    words
+}
+
 /// The commands of the terminal that somebody may look for.
 fn commands() -> impl Iterator<Item = String> {
     let names = [
-        "alias", "awk", "cat", "cd", "clear", "curl", "cut", "date", "echo", "edit", "env", "exit", "export", "find",
-        "for", "grep", "head", "history", "kubectl", "ls", "mkdir", "mv", "cp", "rm", "sed", "seq", "sh", "sleep",
-        "sort", "tail", "tee", "touch", "tr", "uniq", "vi", "watch", "wc", "wget", "while", "xargs",
+        "alias", "awk", "base64", "cat", "cd", "clear", "column", "comm", "curl", "cut", "date", "diff", "echo",
+        "edit", "env", "envsubst", "exit", "export", "find", "for", "grep", "head", "history", "jq", "kubectl", "less",
+        "ls", "mkdir", "mv", "cp", "paste", "rm", "sed", "seq", "sh", "sleep", "sort", "tail", "tee", "touch", "tr",
+        "unalias", "uniq", "unset", "vi", "watch", "wc", "wget", "while", "xargs",
     ];
     let is_there =
         |name: &&str| super::programs::find(name, &[]).is_some() || utilities::exists(name) || is_builtin(name);
@@ -58,7 +86,7 @@ fn commands() -> impl Iterator<Item = String> {
 }
 
 fn is_builtin(name: &str) -> bool {
-    matches!(name, "alias" | "cd" | "exit" | "export" | "for" | "kubectl" | "sh" | "while")
+    matches!(name, "alias" | "cd" | "exit" | "export" | "for" | "kubectl" | "sh" | "unalias" | "unset" | "while")
 }
 
 fn files(last: &str, directory: &str, root: &FileTree) -> BTreeSet<String> {

@@ -13,7 +13,7 @@ use crate::machinery::shell::{
 use crate::machinery::time::Time;
 use crate::session::Session;
 
-use super::{HOME, NOTES, programs};
+use super::{HOME, NOTES, programs, why};
 
 /// Files and chance of the machine, and the session beside it.
 pub(super) struct Machine<'a> {
@@ -105,8 +105,12 @@ impl Host for Machine<'_> {
     fn lookup(&mut self, name: &str, argv: &[String]) -> Lookup {
         match name.rsplit('/').next().unwrap_or_default() {
             "bash" | "sh" => Lookup::Shell(Flavor::Bash),
+            "kubectl" if argv.get(1).is_some_and(|word| kubectl::PLUGINS.contains(&word.as_str())) => {
+                Lookup::Run(Box::new(why::Program { namespace: namespace(self.root) }))
+            }
+            "kubectl-why" => Lookup::Run(Box::new(why::Program { namespace: namespace(self.root) })),
             "kubectl" => {
-                let config = Config { namespace: namespace(self.root), file: config_file() };
+                let config = Config { namespace: namespace(self.root), file: config_file(), ..Config::default() };
                 Lookup::Run(Box::new(Program::<Session>::new(config, Duration::ZERO)))
             }
             other => match programs::find(other, argv) {

@@ -6,25 +6,29 @@
 mod complete;
 mod machine;
 mod programs;
+mod requests;
+mod why;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kubectl;
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::FileTree;
-use crate::machinery::shell::{
-    NetworkAnswer, NetworkRequest, Pid, Poll, ProcessTable, RequestId, Signal, Spawn, Stream,
-};
+use crate::machinery::shell::{Pid, Poll, ProcessTable, Signal, Spawn, Stream};
 use crate::machinery::time::Time;
-use crate::session::{File, OutsideRequest, Session};
+use crate::session::{File, Session};
 
 use machine::Machine;
+pub use programs::is_for_kubectl;
+use requests::Asker;
+pub use requests::PortAnswer;
 
 /// Where the files of the editor are.
 const HOME: &str = "/home/you";
 /// Where programs leave notes for the page.
-const NOTES: &str = "/run/page";
+const NOTES: &str = kubectl::NOTES;
 /// How much of a line is done before the cluster and the page have their turn.
 const BUDGET: u32 = 50_000;
 /// How much is shown of what was written between two frames, in bytes. Somebody who reads has lost the thread by then.
@@ -47,6 +51,27 @@ pub enum TerminalInput {
         text: String,
         /// The files.
         files: Vec<File>,
+    },
+    /// A file that a program waits for was saved; these are the editor's files.
+    Save {
+        /// The file.
+        name: String,
+        /// The files.
+        files: Vec<File>,
+    },
+    /// A file that was asked for, or nothing when it cannot be had.
+    Fetched {
+        /// Its path on the terminal's machine.
+        path: String,
+        /// Its text.
+        text: String,
+    },
+    /// Somebody looks at a path behind a port of the terminal's machine.
+    Request {
+        /// The port.
+        port: u16,
+        /// The path.
+        path: String,
     },
     /// Ctrl-C.
     Interrupt,
@@ -81,6 +106,12 @@ pub struct TerminalOutput {
     pub removed: Vec<String>,
     /// A file that is to be shown in the editor.
     pub open: Option<String>,
+    /// A file of the terminal's machine that has to be fetched.
+    pub wanted: Option<String>,
+    /// The ports behind which programs of the terminal answer.
+    pub ports: Vec<u16>,
+    /// What was answered at a port that somebody looked at.
+    pub answer: Option<PortAnswer>,
     /// Whether a command is at work, so that what is typed is for it.
     pub busy: bool,
 }
@@ -106,7 +137,11 @@ pub struct Terminal {
     /// The files as the page has them.
     shown: BTreeMap<String, String>,
     /// Requests that are under way, with their numbers in the cluster.
-    requests: Vec<(RequestId, u64)>,
+    requests: Vec<(Asker, u64)>,
+    /// What was answered to the page.
+    answered: Option<PortAnswer>,
+    /// The ports that the page was told of last.
+    ports: Vec<u16>,
     /// When a command that waits is to be looked at again.
     wake: Option<Time>,
     /// Whether there is more to do at once.
@@ -124,6 +159,8 @@ impl Default for Terminal {
             random: Random::new(1),
             shown: BTreeMap::new(),
             requests: Vec::new(),
+            answered: None,
+            ports: Vec::new(),
             wake: None,
             running: false,
             busy: false,
@@ -141,6 +178,13 @@ impl Terminal {
                 self.start(session);
                 self.type_line(&text);
             }
+            TerminalInput::Save { name, files } => {
+                self.put_files(&files, session.now());
+                self.root.put(&format!("{NOTES}/{}", programs::SAVED), name.as_bytes(), 0o644, session.now());
+                self.table.touch_files();
+            }
+            TerminalInput::Fetched { path, text } => self.root.put(&path, text.as_bytes(), 0o644, session.now()),
+            TerminalInput::Request { port, path } => self.look(session, port, &path),
             TerminalInput::Interrupt => {
                 if let Some(shell) = self.shell {
                     self.table.interrupt(shell);
@@ -162,7 +206,9 @@ impl Terminal {
     pub fn complete(&mut self, line: &str, files: &[File], session: &mut Session) -> Completion {
         self.put_files(files, session.now());
         let directory = self.shell.and_then(|shell| self.table.directory(shell)).unwrap_or(HOME).to_owned();
-        complete::complete(line, &directory, &self.root, &machine::namespace(&self.root), session)
+        let aliases = self.shell.map(|shell| self.table.aliases(shell)).unwrap_or_default();
+        let line = complete::Line { text: line, directory: &directory, aliases: &aliases };
+        complete::complete(&line, &self.root, &machine::namespace(&self.root), session)
     }
 
     fn type_line(&mut self, text: &str) {
@@ -193,6 +239,7 @@ impl Terminal {
         };
         self.root.put_directories(HOME, session.now());
         self.root.put_directories(NOTES, session.now());
+        self.root.put_directories("/tmp", session.now());
         let mut machine = Machine { session, root: &mut self.root, random: &mut self.random };
         // The table is empty, and there is a shell.
         self.shell = self.table.spawn(spawn, &mut machine).ok();
@@ -224,15 +271,9 @@ impl Terminal {
         let poll = self.table.step(&mut machine, BUDGET);
         let now = machine.session.now();
         for (id, request) in self.table.take_requests() {
-            self.send(session, id, &request);
+            self.send(session, Asker::Program(id), &request);
         }
-        let waiting = std::mem::take(&mut self.requests);
-        for (id, number) in waiting {
-            match session.cluster().outside_answer(number) {
-                Some(answer) => self.table.answer(id, answer.clone()),
-                None => self.requests.push((id, number)),
-            }
-        }
+        self.take_answers(session);
         (self.running, self.wake) = match poll {
             Poll::Running => (true, None),
             Poll::Waiting(wake) => (false, wake.map(|wake| wake.max(now))),
@@ -245,19 +286,6 @@ impl Terminal {
         // What was answered goes on with the next step.
         self.running |= self.table.has_answers();
         self.start(session);
-    }
-
-    /// Takes a request of a program to where it is answered: the machine itself, or the cluster from outside.
-    fn send(&mut self, session: &mut Session, id: RequestId, request: &NetworkRequest) {
-        let answer = machine::answer(&self.root, request);
-        let sent = OutsideRequest::of(request).filter(|_| answer.is_none());
-        match sent.map(|sent| session.send_from_outside(&sent)) {
-            Some(Ok(number)) => self.requests.push((id, number)),
-            _ => {
-                let address = request.address().to_owned();
-                self.table.answer(id, answer.unwrap_or(NetworkAnswer::Unreachable { address }));
-            }
-        }
     }
 
     /// Ends what is at work: the clock was turned back, or another session was opened.
@@ -287,13 +315,17 @@ impl Terminal {
             }
         }
         self.tell_files(&mut output);
-        let silent = TerminalOutput { busy: self.busy, ..TerminalOutput::default() };
+        output.ports = self.table.ports().into_iter().collect();
+        output.answer = self.answered.take();
+        let silent = TerminalOutput { busy: self.busy, ports: self.ports.clone(), ..TerminalOutput::default() };
         self.busy = output.busy;
+        self.ports.clone_from(&output.ports);
         (output != silent).then_some(output)
     }
 
     /// Takes over the editor's files.
     fn put_files(&mut self, files: &[File], now: Time) {
+        self.table.touch_files();
         let gone: Vec<String> =
             self.shown.keys().filter(|name| !files.iter().any(|file| file.name == **name)).cloned().collect();
         for name in gone {
@@ -327,6 +359,7 @@ impl Terminal {
             self.shown.remove(name);
         }
         output.open = machine::take_note(&mut self.root, programs::OPEN);
+        output.wanted = machine::take_note(&mut self.root, kubectl::WANTED);
     }
 }
 

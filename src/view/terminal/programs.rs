@@ -9,6 +9,8 @@ use super::{HOME, NOTES};
 
 /// The note that names a file for the editor.
 pub(super) const OPEN: &str = "open";
+/// The note that names a file which was saved.
+pub(super) const SAVED: &str = "saved";
 /// What clears a terminal: to the upper left, and everything away.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
@@ -16,22 +18,53 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 pub(super) fn find(name: &str, argv: &[String]) -> Option<Box<dyn CommandRun>> {
     let arguments = argv.get(1..).unwrap_or_default().to_vec();
     match name {
-        "vi" | "vim" | "nano" | "edit" | "code" => Some(Box::new(Edit { arguments })),
+        "vi" | "vim" | "nano" | "edit" | "code" => Some(Box::new(Edit::new(arguments))),
         "clear" | "reset" => Some(Box::new(Clear)),
         "watch" => Some(Box::new(Watch::new(arguments))),
         _ => None,
     }
 }
 
-/// Shows a file in the page's editor.
+/// Shows a file in the page's editor. Who calls it for kubectl, or with `--wait`, waits until the file is saved or its tab
+/// is closed.
 #[derive(Clone, Debug)]
 struct Edit {
-    arguments: Vec<String>,
+    file: Option<String>,
+    waits: bool,
+    is_shown: bool,
+}
+
+impl Edit {
+    fn new(arguments: Vec<String>) -> Self {
+        let mut waits = arguments.iter().any(|word| matches!(word.as_str(), "--wait" | "-w"));
+        let file = arguments.into_iter().find(|word| !word.starts_with('-'));
+        waits |= file.as_ref().is_some_and(|file| is_for_kubectl(file.rsplit('/').next().unwrap_or("")));
+        Self { file, waits, is_shown: false }
+    }
+
+    /// Whether the file was saved, or is not there any more.
+    fn is_over(io: &mut CommandIo<'_>, path: &str, name: &str) -> bool {
+        let note = format!("{NOTES}/{SAVED}");
+        io.files(|files| {
+            let is_saved = files.read(&note).is_ok_and(|saved| saved.as_slice() == name.as_bytes());
+            if is_saved {
+                // It was there a moment ago.
+                let _ = files.remove(&note);
+            }
+            is_saved || files.stat(path, true).is_err()
+        })
+    }
+}
+
+/// Whether a file is one that `kubectl edit` waits for.
+#[must_use]
+pub fn is_for_kubectl(name: &str) -> bool {
+    name.starts_with("kubectl-edit-")
 }
 
 impl CommandRun for Edit {
     fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
-        let Some(file) = self.arguments.iter().find(|word| !word.starts_with('-')) else {
+        let Some(file) = &self.file else {
             io.complain("which file?");
             return CommandPoll::Exited(1);
         };
@@ -41,6 +74,10 @@ impl CommandRun for Edit {
             io.complain(&format!("the editor holds the files of {HOME} only"));
             return CommandPoll::Exited(1);
         }
+        if self.is_shown {
+            return if Self::is_over(io, &path, &name) { CommandPoll::Exited(0) } else { CommandPoll::Files };
+        }
+        self.is_shown = true;
         let note = format!("{NOTES}/{OPEN}");
         let written = io.files(|files| {
             if files.stat(&path, true).is_err() {
@@ -49,6 +86,14 @@ impl CommandRun for Edit {
             files.write(&note, name.as_bytes(), WriteAt::Start)
         });
         match written {
+            Ok(()) if self.waits => {
+                io.write(
+                    2,
+                    format!("{name} is open in the editor: apply it there to go on, or close it to give up.\n")
+                        .as_bytes(),
+                );
+                CommandPoll::Files
+            }
             Ok(()) => CommandPoll::Exited(0),
             Err(error) => {
                 io.complain(&format!("{name}: {error}"));

@@ -287,3 +287,226 @@ fn a_session_is_played_again_without_the_terminal() {
         assert_eq!(again.hash(), session.hash(), "after {line}");
     }
 }
+
+#[test]
+fn an_alias_holds_and_is_completed_as_what_it_stands_for() {
+    let (mut terminal, mut session) = desk();
+    let lines = [
+        "alias k=kubectl kn='kubectl -n kube-system'",
+        "k get ns -o name | awk -F/ '{print $2}' | sort",
+        "kn get cm -o json | jq -r '.items[].metadata.name'",
+    ];
+    let screen = type_lines(&mut terminal, &mut session, &lines, 10);
+    expect![[r#"
+        alias k=kubectl kn='kubectl -n kube-system'
+        $ $ k get ns -o name | awk -F/ '{print $2}' | sort
+        default
+        kube-node-lease
+        kube-public
+        kube-system
+        $ kn get cm -o json | jq -r '.items[].metadata.name'
+        kube-root-ca.crt
+        $ "#]]
+    .assert_eq(&screen);
+    let completed = |terminal: &mut Terminal, session: &mut Session, line: &str| terminal.complete(line, &[], session);
+    assert_eq!(completed(&mut terminal, &mut session, "k desc").completed, "k describe ");
+    assert_eq!(completed(&mut terminal, &mut session, "kn get cm kube-root").completed, "kn get cm kube-root-ca.crt ");
+    assert_eq!(completed(&mut terminal, &mut session, "watch k get depl").completed, "watch k get deployments ");
+}
+
+#[test]
+fn edit_takes_what_the_editor_of_the_page_saves() {
+    let (mut terminal, mut session) = desk();
+    let begun = ["kubectl create cm conf --from-literal=a=1", "kubectl edit cm conf"];
+    let screen = type_lines(&mut terminal, &mut session, &begun, 3);
+    assert!(screen.contains("is open in the editor"), "{screen}");
+    let name = terminal.shown.keys().find(|name| programs::is_for_kubectl(name)).cloned().expect("a file is open");
+    let text = terminal.shown[&name].clone();
+    assert!(text.starts_with("# Please edit the object below."), "{text}");
+    // What the server refuses is shown with the reason, and asked for again.
+    let save = |terminal: &mut Terminal, session: &mut Session, text: String| {
+        let files = vec![File { name: name.clone(), text }];
+        terminal.hear(TerminalInput::Save { name: name.clone(), files }, session);
+        wait(terminal, session, 3)
+    };
+    let screen = save(&mut terminal, &mut session, text.replace("  a: \"1\"", "  'b d': \"2\""));
+    assert!(screen.contains("error: configmaps \"conf\" was not valid:"), "{screen}");
+    let text = terminal.shown[&name].clone();
+    assert!(text.contains("# configmaps \"conf\" was not valid:\n# * data[b d]: Invalid value"), "{text}");
+    let screen = save(&mut terminal, &mut session, text.replace("  b d: \"2\"", "  b: \"2\"").replace("'b d'", "b"));
+    assert!(screen.contains("configmap/conf edited"), "{screen}");
+    assert!(!terminal.shown.contains_key(&name), "the file is put away");
+    let lines = [
+        "KUBE_EDITOR='sed -i s/\\\"2\\\"/\\\"3\\\"/' kubectl edit cm/conf",
+        "kubectl get cm conf -o jsonpath='{.data}'; echo",
+        "KUBE_EDITOR=true kubectl edit cm conf",
+    ];
+    expect![[r#"
+        KUBE_EDITOR='sed -i s/\"2\"/\"3\"/' kubectl edit cm/conf
+        configmap/conf edited
+        $ kubectl get cm conf -o jsonpath='{.data}'; echo
+        {"b":"3"}
+        $ KUBE_EDITOR=true kubectl edit cm conf
+        Edit cancelled, no changes made.
+        $ "#]]
+    .assert_eq(&type_lines(&mut terminal, &mut session, &lines, 3));
+}
+
+#[test]
+fn ports_lead_to_pods_and_to_the_api_server() {
+    let (mut terminal, mut session) = desk();
+    let lines = [
+        "kubectl create deployment web --image=nginx --port=80",
+        "kubectl rollout status deploy/web > /dev/null; kubectl expose deploy web --port=8000 --target-port=80",
+        "kubectl port-forward svc/web 8080:8000 > /tmp/said & sleep 1",
+        "curl -s localhost:8080 | grep title; cat /tmp/said",
+        "kubectl proxy --port=8001 & sleep 1; curl -s localhost:8001/api/v1/namespaces/default | jq -r .metadata.name",
+        "kubectl port-forward web-nosuch 1:1; kubectl port-forward deploy/web; kubectl port-forward svc/web 9:9",
+    ];
+    let screen = type_lines(&mut terminal, &mut session, &lines, 60);
+    expect![[r#"
+        kubectl create deployment web --image=nginx --port=80
+        $ deployment.apps/web created
+        $ kubectl rollout status deploy/web > /dev/null; kubectl expose deploy web --port=8000 --target-port=80
+        service/web exposed
+        $ kubectl port-forward svc/web 8080:8000 > /tmp/said & sleep 1
+        $ curl -s localhost:8080 | grep title; cat /tmp/said
+        <title>Welcome to nginx!</title>
+        Forwarding from 127.0.0.1:8080 -> 80
+        Forwarding from [::1]:8080 -> 80
+        Handling connection for 8080
+        $ kubectl proxy --port=8001 & sleep 1; curl -s localhost:8001/api/v1/namespaces/default | jq -r .metadata.name
+        Starting to serve on 127.0.0.1:8001
+        default
+        $ kubectl port-forward web-nosuch 1:1; kubectl port-forward deploy/web; kubectl port-forward svc/web 9:9
+        Error from server (NotFound): pods "web-nosuch" not found
+        error: TYPE/NAME and list of ports are required for port-forward
+        See 'kubectl port-forward -h' for help and examples
+        error: Service web does not have a service port 9
+        $ "#]]
+    .assert_eq(&screen);
+    terminal.hear(TerminalInput::Request { port: 8080, path: "nosuch".to_owned() }, &mut session);
+    let output = terminal.take_output().expect("there is an answer");
+    assert_eq!(output.ports, [8001, 8080]);
+    assert_eq!(output.answer.expect("an answer").status, "404 Not Found");
+}
+
+#[test]
+fn a_pod_can_be_run_for_one_command() {
+    let (mut terminal, mut session) = desk();
+    let lines = [
+        "kubectl run tmp --image=busybox --rm -i --restart=Never -- echo hello",
+        "kubectl run tmp --image=busybox --rm -it --restart=Never -- sh -c 'exit 3'; echo $?",
+        "kubectl run tmp --rm --image=busybox; kubectl run tmp --image=busybox -i --dry-run=client",
+        "kubectl get pods",
+    ];
+    expect![[r#"
+        kubectl run tmp --image=busybox --rm -i --restart=Never -- echo hello
+        $ hello
+        pod "tmp" deleted from default namespace
+        $ kubectl run tmp --image=busybox --rm -it --restart=Never -- sh -c 'exit 3'; echo $?
+        pod "tmp" deleted from default namespace
+        pod default/tmp terminated (Error)
+        3
+        $ kubectl run tmp --rm --image=busybox; kubectl run tmp --image=busybox -i --dry-run=client
+        error: --rm should only be used for attached containers
+        error: --dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)
+        $ kubectl get pods
+        No resources found in default namespace.
+        $ "#]]
+    .assert_eq(&type_lines(&mut terminal, &mut session, &lines, 60));
+}
+
+#[test]
+fn why_tells_causes_and_scores() {
+    let (mut terminal, mut session) = desk();
+    let lines =
+        ["kubectl run web --image=nginx", "sleep 5; kubectl why web", "kubectl why nosuch; kubectl why deploy/x -n y"];
+    let screen = type_lines(&mut terminal, &mut session, &lines, 60);
+    expect![[r#"
+        kubectl run web --image=nginx
+        $ pod/web created
+        $ sleep 5; kubectl why web
+        Pod web
+
+        How it came to be:
+          5s ago   kubectl   pod/web   You ran kubectl run web --image=nginx.
+
+        What happened to it since:
+          4s ago   default-scheduler   Node node-3 has the best score of 3 nodes that would do for Pod web: 397 points.
+          4s ago   kubelet             The kubelet has seen pod web, which the scheduler bound to its node.
+          2s ago   kubelet             The kubelet tells that pod web is Running now.
+
+        How its node was chosen: node-3 has the most points.
+          NODE     POINTS   TaintToleration   NodeResourcesFit   DynamicResources   ImageLocality
+          node-1   397      300               97                 0                  0
+          node-2   397      300               97                 0                  0
+          node-3   397      300               97                 0                  0
+        $ kubectl why nosuch; kubectl why deploy/x -n y
+        Error from server (NotFound): pods "nosuch" not found
+        Error from server (NotFound): deployments.apps "x" not found
+        $ "#]]
+    .assert_eq(&screen);
+}
+
+#[test]
+fn what_is_applied_no_more_is_pruned() {
+    let (mut terminal, mut session) = desk();
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, labels: {{app: x}}}}");
+    let lines = [
+        format!("cat > all.yaml <<E\n{}\n---\n{}\nE", map("one"), map("two")),
+        format!("cat > one.yaml <<E\n{}\nE", map("one")),
+        "kubectl apply -f all.yaml; kubectl create cm made; kubectl label cm made app=x".to_owned(),
+        "kubectl apply -f one.yaml --prune; kubectl apply -f one.yaml --prune -l app=x --dry-run=client".to_owned(),
+        "kubectl apply -f one.yaml --prune -l app=x; kubectl get cm -l app=x -o name".to_owned(),
+        "kubectl apply -f all.yaml -l app=none".to_owned(),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    expect![[r#"
+        cat > all.yaml <<E
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: one, labels: {app: x}}
+        ---
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: two, labels: {app: x}}
+        E
+        $ > > > > > > > > $ cat > one.yaml <<E
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: one, labels: {app: x}}
+        E
+        > > > > $ kubectl apply -f all.yaml; kubectl create cm made; kubectl label cm made app=x
+        configmap/one created
+        configmap/two created
+        configmap/made created
+        configmap/made labeled
+        $ kubectl apply -f one.yaml --prune; kubectl apply -f one.yaml --prune -l app=x --dry-run=client
+        error: all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector
+        configmap/one unchanged (dry run)
+        configmap/two pruned (dry run)
+        Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice
+        $ kubectl apply -f one.yaml --prune -l app=x; kubectl get cm -l app=x -o name
+        configmap/one unchanged
+        configmap/two pruned
+        Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice
+        configmap/made
+        configmap/one
+        $ kubectl apply -f all.yaml -l app=none
+        error: no objects passed to apply
+        $ "#]].assert_eq(&type_lines(&mut terminal, &mut session, &lines, 10));
+}
+
+#[test]
+fn explain_waits_for_what_fields_are_for() {
+    let (mut terminal, mut session) = desk();
+    let screen = type_lines(&mut terminal, &mut session, &["kubectl explain pod.spec.hostname"], 2);
+    assert!(!screen.contains("FIELD"), "{screen}");
+    assert!(terminal.is_at_work(), "it waits for the page");
+    let path = "/usr/share/kubectl/descriptions.txt".to_owned();
+    let text = include_str!("../../../assets/descriptions.txt").to_owned();
+    terminal.hear(TerminalInput::Fetched { path, text }, &mut session);
+    let screen = wait(&mut terminal, &mut session, 2);
+    assert!(screen.contains("Specifies the hostname of the Pod"), "{screen}");
+}

@@ -1,7 +1,10 @@
 //! Validation of containers' environments and of references to a pod's own fields.
 
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, FileKeySelector, ObjectFieldSelector, ResourceFieldSelector};
+use k8s_openapi::api::core::v1::{
+    EnvFromSource, EnvVar, FileKeySelector, ObjectFieldSelector, PodSpec, ResourceFieldSelector,
+};
 
+use super::containers_with_field;
 use crate::api::check::{self, invalid_each, list, text};
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::names;
@@ -129,6 +132,26 @@ fn validate_file_key(errors: &mut ErrorList, path: &Path, selector: &FileKeySele
         errors.push(FieldError::required(&at, ""));
     } else {
         super::volumes::validate_descending_path(errors, &at, &selector.path);
+    }
+}
+
+/// `validateFileKeyRefVolumes`: files of variables are read from an empty folder of the pod, which its containers fill.
+pub(super) fn validate_file_volumes(errors: &mut ErrorList, path: &Path, spec: &PodSpec) {
+    for (field, index, container) in containers_with_field(spec) {
+        for (variable, source) in list(&container.env).iter().enumerate() {
+            let source = source.value_from.as_ref().and_then(|source| source.file_key_ref.as_ref());
+            let Some(name) = source.map(|source| source.volume_name.as_str()) else { continue };
+            let volume = list(&spec.volumes).iter().find(|volume| volume.name == name);
+            if volume.is_some_and(|volume| volume.empty_dir.is_some()) {
+                continue;
+            }
+            let at = path.child(field).index(index).child("env").index(variable).child("valueFrom");
+            let at = at.child("fileKeyRef").child("volumeName");
+            errors.push(match volume {
+                None => FieldError::not_found(&at, name),
+                Some(_) => FieldError::invalid(&at, name, "referenced volume must be of type emptyDir"),
+            });
+        }
     }
 }
 

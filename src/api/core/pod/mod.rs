@@ -20,6 +20,7 @@ pub(crate) mod update;
 pub(crate) mod validation;
 pub(crate) mod volumes;
 mod volumes_projected;
+mod volumes_removed;
 pub(crate) mod warnings;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};

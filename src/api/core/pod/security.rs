@@ -174,7 +174,7 @@ fn validate_app_armor(errors: &mut ErrorList, path: &Path, profile: Option<&AppA
     }
 }
 
-/// `validateWindowsSecurityContextOptions`, but for the finer rules of Windows user names.
+/// `validateWindowsSecurityContextOptions`.
 fn validate_windows(errors: &mut ErrorList, path: &Path, options: Option<&WindowsSecurityContextOptions>) {
     let Some(options) = options else { return };
     if let Some(name) = &options.gmsa_credential_spec_name {
@@ -204,7 +204,15 @@ fn validate_windows(errors: &mut ErrorList, path: &Path, options: Option<&Window
 }
 
 fn validate_windows_user(errors: &mut ErrorList, path: &Path, name: &str) {
-    let user = name.split_once('\\').map_or(name, |(_, user)| user);
+    let (domain, user) = name.split_once('\\').unwrap_or(("", name));
+    if domain.len() >= 256 {
+        let detail = "runAsUserName's Domain length must be under 256 characters";
+        errors.push(FieldError::invalid(path, name, detail));
+    }
+    if !domain.is_empty() && !is_windows_domain(domain) {
+        let detail = "runAsUserName's Domain doesn't match the NetBIOS nor the DNS format";
+        errors.push(FieldError::invalid(path, name, detail));
+    }
     if user.is_empty() {
         errors.push(FieldError::invalid(path, name, "runAsUserName's User cannot be empty"));
     } else if user.len() > 104 {
@@ -218,6 +226,18 @@ fn validate_windows_user(errors: &mut ErrorList, path: &Path, name: &str) {
         let detail = r#"runAsUserName's User cannot contain the following characters: "/\:;|=,+*?<>@[]"#;
         errors.push(FieldError::invalid(path, name, detail));
     }
+}
+
+/// The name of a computer as NetBIOS has it, or as DNS has it.
+fn is_windows_domain(domain: &str) -> bool {
+    let is_net_bios = domain.chars().count() <= 15
+        && !domain.starts_with('.')
+        && !domain.contains(|letter: char| "\\/:*?\"<>|".contains(letter));
+    let is_label = |label: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.bytes().all(is_inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    is_net_bios || domain.split('.').all(is_label)
 }
 
 /// `validateOS` and what each system forbids; `path` is the spec's.

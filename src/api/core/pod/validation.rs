@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodDNSConfig, PodResourceClaim, PodSpec, P
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::containers::{self, Context};
-use super::{app_armor, containers_with_field, placement, requirements, security, volumes};
+use super::{app_armor, containers_with_field, env, placement, requirements, security, volumes};
 use crate::api::check::{self, has_text, invalid_each, list, text};
 use crate::api::{internal, meta};
 use crate::machinery::field::{ErrorList, FieldError, Path};
@@ -132,6 +132,7 @@ pub(super) fn validate_spec(
     containers::validate_main(errors, &path.child("containers"), &spec.containers, &context);
     containers::validate_init(errors, &path.child("initContainers"), spec, &context);
     containers::validate_ephemeral(errors, &path.child("ephemeralContainers"), spec, &context);
+    env::validate_file_volumes(errors, path, spec);
     requirements::validate_pod(errors, &path.child("resources"), spec, &context.claims);
     validate_host_network(errors, path, spec, options);
     validate_policies(errors, path, spec);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
-    CSIVolumeSource, EphemeralVolumeSource, FCVolumeSource, HostPathVolumeSource, ISCSIVolumeSource, Volume,
+    AzureDiskVolumeSource, CSIVolumeSource, EphemeralVolumeSource, FCVolumeSource, FlexVolumeSource,
+    HostPathVolumeSource, ISCSIVolumeSource, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -239,7 +240,7 @@ fn validate_network_source(errors: &mut ErrorList, path: &Path, volume: &Volume,
         "rbd" | "cinder" | "cephFS" | "glusterfs" | "flexVolume" | "azureFile" | "azureDisk" | "vsphereVolume" => {
             validate_required_texts(errors, &at, volume, field);
         }
-        _ => {}
+        _ => super::volumes_removed::validate(errors, &at, volume, field),
     }
 }
 
@@ -255,6 +256,9 @@ fn validate_required_texts(errors: &mut ErrorList, path: &Path, volume: &Volume,
     }
     if let Some(source) = volume.cinder.as_ref().filter(|_| field == "cinder") {
         require("volumeID", &source.volume_id);
+        if source.secret_ref.as_ref().is_some_and(|secret| secret.name.is_empty()) {
+            require("secretRef.name", "");
+        }
     }
     if let Some(source) = volume.glusterfs.as_ref().filter(|_| field == "glusterfs") {
         require("endpoints", &source.endpoints);
@@ -262,6 +266,8 @@ fn validate_required_texts(errors: &mut ErrorList, path: &Path, volume: &Volume,
     }
     if let Some(source) = volume.flex_volume.as_ref().filter(|_| field == "flexVolume") {
         require("driver", &source.driver);
+        validate_flex_options(errors, &path.child("options"), source);
+        return;
     }
     if let Some(source) = volume.azure_file.as_ref().filter(|_| field == "azureFile") {
         require("secretName", &source.secret_name);
@@ -270,9 +276,42 @@ fn validate_required_texts(errors: &mut ErrorList, path: &Path, volume: &Volume,
     if let Some(source) = volume.azure_disk.as_ref().filter(|_| field == "azureDisk") {
         require("diskName", &source.disk_name);
         require("diskURI", &source.disk_uri);
+        validate_azure_disk(errors, path, source);
+        return;
     }
     if let Some(source) = volume.vsphere_volume.as_ref().filter(|_| field == "vsphereVolume") {
         require("volumePath", &source.volume_path);
+    }
+}
+
+/// The names of options that are Kubernetes' own.
+fn validate_flex_options(errors: &mut ErrorList, path: &Path, source: &FlexVolumeSource) {
+    for name in source.options.iter().flat_map(|options| options.keys()) {
+        let domain = format!(".{}", name.split_once('/').map_or(name.as_str(), |(domain, _)| domain).to_lowercase());
+        if domain.ends_with(".kubernetes.io") || domain.ends_with(".k8s.io") {
+            let detail = "kubernetes.io and k8s.io namespaces are reserved";
+            errors.push(FieldError::invalid(&path.key(name), name.as_str(), detail));
+        }
+    }
+}
+
+/// `validateAzureDisk`, but for what must not be empty.
+fn validate_azure_disk(errors: &mut ErrorList, path: &Path, source: &AzureDiskVolumeSource) {
+    if let Some(mode) = &source.caching_mode {
+        check::supported(errors, &path.child("cachingMode"), mode, &["None", "ReadOnly", "ReadWrite"]);
+    }
+    let Some(kind) = &source.kind else { return };
+    check::supported(errors, &path.child("kind"), kind, &["Dedicated", "Managed", "Shared"]);
+    let (start, form) = if kind == "Managed" {
+        (
+            "/subscriptions/",
+            "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}",
+        )
+    } else {
+        ("https://", "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd")
+    };
+    if !source.disk_uri.starts_with(start) {
+        errors.push(FieldError::not_supported(&path.child("diskURI"), source.disk_uri.as_str(), &[form]));
     }
 }
 

@@ -11,6 +11,7 @@ use super::{app_armor, containers_with_field, env, overlaps};
 use crate::api::check::{self, list, text};
 use crate::api::core::claim;
 use crate::machinery::field::Path;
+use crate::machinery::ip;
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
 
@@ -94,12 +95,12 @@ pub(crate) fn of_spec(path: &Path, metadata: &ObjectMeta, spec: &PodSpec) -> Vec
 
 /// Addresses that are not written as RFC 5952 has it.
 fn addresses(warnings: &mut Vec<String>, path: &Path, spec: &PodSpec) {
-    let servers = spec.dns_config.iter().flat_map(|config| list(&config.nameservers)).enumerate();
-    let at = path.child("dnsConfig").child("nameservers");
-    warnings.extend(servers.filter_map(|(index, server)| check::ip_warning(&at.index(index), server)));
-    let aliases = list(&spec.host_aliases).iter().enumerate();
+    let servers = spec.dns_config.iter().flat_map(|config| list(&config.nameservers));
+    check::ip_warnings(warnings, &path.child("dnsConfig").child("nameservers"), servers);
     let at = path.child("hostAliases");
-    warnings.extend(aliases.filter_map(|(index, alias)| check::ip_warning(&at.index(index).child("ip"), &alias.ip)));
+    for (index, alias) in list(&spec.host_aliases).iter().enumerate() {
+        warnings.extend(ip::warnings_for_ip(&at.index(index).child("ip"), &alias.ip));
+    }
 }
 
 /// Annotations of seccomp and AppArmor where the field that replaced them is missing. Of a pod's own AppArmor annotations

@@ -18,8 +18,10 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::pod::defaults::text_or;
-use crate::api::check::{list, text};
+use crate::api::check::{self, list, text};
 use crate::api::kind::Subresource;
+use crate::machinery::field::Path;
+use crate::machinery::ip;
 
 /// `DefaultClientIPServiceAffinitySeconds`: three hours.
 const AFFINITY_SECONDS: i32 = 10_800;
@@ -218,6 +220,7 @@ fn drop_type_dependent_fields(new: &mut ServiceSpec, old: &ServiceSpec) {
 }
 
 /// `GetWarningsForService`.
+#[inline(never)]
 pub(crate) fn warnings(service: &Service) -> Vec<String> {
     let mut warnings = Vec::new();
     let Some(spec) = &service.spec else { return warnings };
@@ -229,6 +232,12 @@ pub(crate) fn warnings(service: &Service) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let path = Path::new("spec");
+    let is_external = text(&spec.type_) == "ExternalName";
+    let has_ip = !is_external && !text(&spec.cluster_ip).is_empty() && text(&spec.cluster_ip) != "None";
+    if has_ip {
+        check::ip_warnings(&mut warnings, &path.child("clusterIPs"), list(&spec.cluster_ips));
+    }
     if is_headless(spec) {
         if !text(&spec.load_balancer_ip).is_empty() {
             warnings.push("spec.loadBalancerIP is ignored for headless services".to_owned());
@@ -239,8 +248,22 @@ pub(crate) fn warnings(service: &Service) -> Vec<String> {
         if text(&spec.session_affinity) != "None" {
             warnings.push("spec.SessionAffinity is ignored for headless services".to_owned());
         }
-    } else if !list(&spec.external_ips).is_empty() {
+    } else if !list(&spec.external_ips).is_empty() && !is_external {
         warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+    }
+    check::ip_warnings(&mut warnings, &path.child("externalIPs"), list(&spec.external_ips));
+    if let Some(ip) = spec.load_balancer_ip.as_deref().filter(|ip| !ip.is_empty()) {
+        warnings.extend(ip::warnings_for_ip(&path.child("loadBalancerIP"), ip));
+    }
+    let ranges = path.child("loadBalancerSourceRanges");
+    for (index, range) in list(&spec.load_balancer_source_ranges).iter().enumerate() {
+        warnings.extend(ip::warnings_for_cidr(&ranges.index(index), range));
+    }
+    if is_external && !list(&spec.external_ips).is_empty() {
+        warnings.push(r#"spec.externalIPs is ignored when spec.type is "ExternalName""#.to_owned());
+    }
+    if !is_external && !text(&spec.external_name).is_empty() {
+        warnings.push(r#"spec.externalName is ignored when spec.type is not "ExternalName""#.to_owned());
     }
     if spec.traffic_distribution.as_deref() == Some("PreferClose") {
         warnings.push(r#"spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone""#.to_owned());

@@ -35,7 +35,7 @@ pub(in crate::apiserver::admission) fn call(
             continue;
         }
         let name = hook["name"].as_str().unwrap_or("");
-        let (address, why) = failure(etcd, hook);
+        let (address, why) = unreachable(etcd, hook);
         let told = format!("failed calling webhook {name:?}: failed to call webhook: Post {address:?}: {why}");
         return Err(Status::internal(&told));
     }
@@ -43,7 +43,7 @@ pub(in crate::apiserver::admission) fn call(
 }
 
 /// Where a webhook is, and why nobody answers there.
-fn failure(etcd: &Etcd, hook: &Value) -> (String, String) {
+pub(in crate::apiserver) fn unreachable(etcd: &Etcd, hook: &Value) -> (String, String) {
     let config = &hook["clientConfig"];
     let timeout = hook["timeoutSeconds"].as_i64().unwrap_or(10);
     if let Some(url) = config["url"].as_str() {

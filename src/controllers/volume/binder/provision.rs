@@ -14,7 +14,7 @@ use crate::api::core::claim;
 use crate::api::{ObjectKey, Resource};
 use crate::client::volumes::{
     BETA_STORAGE_PROVISIONER, BOUND_BY_CONTROLLER, PROVISIONED_BY, SELECTED_NODE, STORAGE_PROVISIONER, annotate,
-    annotation,
+    annotation, migrated_driver,
 };
 use crate::client::{ClientError, EventType, reference};
 use crate::etcd::Why;
@@ -26,20 +26,6 @@ pub(super) const HOST_PATH: &str = "kubernetes.io/host-path";
 const BASE_PATH: &str = "/tmp/hostpath_pv";
 /// `VolumeDynamicallyCreatedByKey`.
 const CREATED_BY: &str = "kubernetes.io/createdby";
-
-/// The CSI driver that took the place of a plugin.
-fn migrated_driver(provisioner: &str) -> Option<&'static str> {
-    Some(match provisioner {
-        "kubernetes.io/aws-ebs" => "ebs.csi.aws.com",
-        "kubernetes.io/azure-disk" => "disk.csi.azure.com",
-        "kubernetes.io/azure-file" => "file.csi.azure.com",
-        "kubernetes.io/cinder" => "cinder.csi.openstack.org",
-        "kubernetes.io/gce-pd" => "pd.csi.storage.gke.io",
-        "kubernetes.io/portworx-volume" => "pxd.portworx.com",
-        "kubernetes.io/vsphere-volume" => "csi.vsphere.vmware.com",
-        _ => return None,
-    })
-}
 
 impl SyncContext<'_, '_> {
     /// Makes a volume, or asks whoever the class names to make one.

@@ -83,7 +83,10 @@ pub enum WriteAt {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileTree {
     pub(super) entries: OrdMap<Arc<str>, FileEntry>,
+    /// The bytes that are kept.
     bytes: u64,
+    /// What the files take, simulated zeros among them.
+    pub(super) usage: u64,
 }
 
 impl FileTree {
@@ -152,22 +155,24 @@ impl FileTree {
 
     /// How many bytes its files take, simulated zeros among them: what `sizeLimit` is compared with.
     #[must_use]
-    pub fn usage(&self) -> u64 {
-        self.files().map(|(_, entry)| entry.size()).sum()
+    pub const fn usage(&self) -> u64 {
+        self.usage
     }
 
     pub(super) fn insert(&mut self, path: &str, kind: FileKind, mode: u32, now: Time) {
         assert!(path.starts_with('/') && path.len() > 1, "not a path inside a tree: {path:?}");
         self.forget_bytes(path);
-        if let FileKind::File(bytes, _) = &kind {
+        if let FileKind::File(bytes, zeros) = &kind {
             self.bytes += bytes.len() as u64;
+            self.usage = self.usage.saturating_add(bytes.len() as u64).saturating_add(*zeros);
         }
         self.entries.insert(Arc::from(path), FileEntry { kind, mode, modified: now });
     }
 
     pub(super) fn forget_bytes(&mut self, path: &str) {
-        if let Some(FileEntry { kind: FileKind::File(bytes, _), .. }) = self.entries.get(path) {
+        if let Some(FileEntry { kind: FileKind::File(bytes, zeros), .. }) = self.entries.get(path) {
             self.bytes -= bytes.len() as u64;
+            self.usage = self.usage.saturating_sub(bytes.len() as u64).saturating_sub(*zeros);
         }
     }
 
@@ -188,6 +193,10 @@ impl FileTree {
             self.insert(path, FileKind::File(Arc::new(data.to_vec()), 0), mode, now);
             return Ok(());
         }
+        if data.is_empty() && matches!(at, WriteAt::End) && self.entries.contains_key(path) {
+            // Nothing is written behind zeros, which so need not be kept.
+            return Ok(());
+        }
         let offset = match at {
             WriteAt::Offset(offset) => offset,
             _ => old.len() as u64 + zeros,
@@ -197,8 +206,7 @@ impl FileTree {
         let kept = end.max(old.len() as u64);
         self.fits(kept - old.len() as u64)?;
         let total = end.max(old.len() as u64 + zeros);
-        drop(self.entries.remove(path));
-        self.bytes -= old.len() as u64;
+        drop(self.take(path));
         let mut bytes = Arc::unwrap_or_clone(old);
         bytes.resize(kept as usize, 0);
         bytes[offset as usize..end as usize].copy_from_slice(data);

@@ -250,6 +250,7 @@ impl<'a> FileSystem<'a> {
             && let FileKind::File(_, counted) = &mut entry.kind
         {
             *counted = counted.saturating_add(zeros);
+            tree.usage = tree.usage.saturating_add(zeros);
         }
         Ok(())
     }

@@ -79,12 +79,7 @@ impl Printer<'_> {
             let mut spec = Spec::default();
             while let Some(flag) = chars.peek().copied().filter(|c| "-+ 0#".contains(*c)) {
                 chars.next();
-                match flag {
-                    '-' => spec.left = true,
-                    '0' => spec.zeros = true,
-                    '+' => spec.plus = true,
-                    _ => {}
-                }
+                spec.flag(flag);
             }
             spec.width = self.size(&mut chars).unwrap_or(0);
             if chars.peek() == Some(&'.') {
@@ -151,17 +146,27 @@ impl Printer<'_> {
     }
 }
 
+/// How a value is to be printed.
 #[derive(Default)]
-struct Spec {
+pub(super) struct Spec {
     left: bool,
     zeros: bool,
-    plus: bool,
-    width: usize,
-    precision: Option<usize>,
+    pub plus: bool,
+    pub width: usize,
+    pub precision: Option<usize>,
 }
 
 impl Spec {
-    fn pad(&self, text: &str, numeric: bool) -> String {
+    pub(super) fn flag(&mut self, flag: char) {
+        match flag {
+            '-' => self.left = true,
+            '0' => self.zeros = true,
+            '+' => self.plus = true,
+            _ => {}
+        }
+    }
+
+    pub(super) fn pad(&self, text: &str, numeric: bool) -> String {
         let width = self.width;
         if self.left {
             format!("{text:<width$}")

@@ -3,6 +3,8 @@
 mod cases;
 mod containers;
 mod harness;
+mod pressure;
+mod statics;
 
 use expect_test::expect;
 use harness::Bench;

@@ -1,6 +1,6 @@
 //! Preferred terms: the pod's own, and those of pods that are there already.
 
-use crate::scheduler::affinity_term::{AffinityTerm, WeightedAffinityTerm};
+use crate::scheduler::affinity_term::{AffinityTerm, AffinityTerms, WeightedAffinityTerm};
 use crate::scheduler::framework::Handle;
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::score_table::MAX_NODE_SCORE;
@@ -8,12 +8,15 @@ use crate::scheduler::node_info::NodeInfo;
 
 use super::TopologyCounts;
 
-/// What a required affinity term of a pod that is there counts for a pod that it means.
-const HARD_POD_AFFINITY_WEIGHT: i64 = 1;
-
 /// The weights of terms that find each other, added up by topology; nothing to say when no term finds a pod.
 #[must_use]
 pub fn score(state: &CycleState, handle: Handle<'_>, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
+    let wishes =
+        |terms: &AffinityTerms| !terms.preferred_affinity.is_empty() || !terms.preferred_anti_affinity.is_empty();
+    let has_wishes = state.pod.affinity.as_deref().is_some_and(wishes);
+    if state.args().inter_pod_affinity.ignore_preferred_terms_of_existing_pods && !has_wishes {
+        return None;
+    }
     let mut sums = TopologyCounts::default();
     add_own_terms(state, handle, &mut sums);
     add_others_terms(state, handle, &mut sums);
@@ -53,10 +56,11 @@ fn add_own_terms(state: &CycleState, handle: Handle<'_>, sums: &mut TopologyCoun
 
 fn add_others_terms(state: &CycleState, handle: Handle<'_>, sums: &mut TopologyCounts) {
     let pod = &state.pod;
+    let hard_weight = state.args().inter_pod_affinity.hard_pod_affinity_weight;
     let namespace_labels = handle.listers.namespaces.get(&pod.key.namespace).map(|labels| &**labels);
     for node in handle.cache.nodes_with_affinity() {
         for terms in node.pods_with_affinity.iter().filter_map(|other| other.affinity.as_ref()) {
-            let required = terms.required_affinity.iter().map(|term| (term, HARD_POD_AFFINITY_WEIGHT));
+            let required = terms.required_affinity.iter().map(|term| (term, hard_weight)).filter(|_| hard_weight > 0);
             let preferred = terms.preferred_affinity.iter().map(|wish| (&wish.term, wish.weight));
             let apart = terms.preferred_anti_affinity.iter().map(|wish| (&wish.term, -wish.weight));
             for (term, weight) in required.chain(preferred).chain(apart) {

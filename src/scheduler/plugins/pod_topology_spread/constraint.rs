@@ -1,5 +1,6 @@
 //! Constraints: the pod's own, and those that every pod of a workload has by default.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Pod, TopologySpreadConstraint};
@@ -7,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::api::{Name, ObjectKey, controller_of};
 use crate::machinery::labels::{Operator, Requirement, Selector};
+use crate::scheduler::configuration::PodTopologySpreadArgs;
 use crate::scheduler::listers::Listers;
 use crate::scheduler::node_info::{LABEL_HOSTNAME, LABEL_ZONE, NodeInfo};
 use crate::scheduler::plugins::taint_toleration::has_untolerated_taint;
@@ -29,7 +31,7 @@ pub struct SpreadConstraint {
     honors_taints: bool,
 }
 
-/// The constraints of pods that have none of their own: `systemDefaultConstraints`.
+/// The built-in constraints of pods that have none of their own: `systemDefaultConstraints`.
 const SYSTEM_DEFAULTS: [(&str, i64); 2] = [(LABEL_HOSTNAME, 3), (LABEL_ZONE, 5)];
 
 impl SpreadConstraint {
@@ -57,24 +59,62 @@ impl SpreadConstraint {
         })
     }
 
-    /// What a pod without constraints of its own is spread by: soft ones over hosts and zones, if a Service or an
-    /// owner tells which pods belong together.
+    /// A constraint that a profile gives to pods without any of their own. Which pods it means is still open.
     #[must_use]
-    pub fn system_defaults(pod: &PodInfo, listers: &Listers) -> Vec<Self> {
-        let selector = default_selector(pod, listers);
-        if selector.is_empty() {
-            return Vec::new();
+    pub fn default_of(constraint: &TopologySpreadConstraint) -> Self {
+        Self {
+            max_skew: constraint.max_skew.into(),
+            topology_key: constraint.topology_key.as_str().into(),
+            selector: Selector::nothing(),
+            min_domains: constraint.min_domains.unwrap_or(1).into(),
+            is_hard: constraint.when_unsatisfiable == "DoNotSchedule",
+            honors_affinity: constraint.node_affinity_policy.as_deref() != Some("Ignore"),
+            honors_taints: constraint.node_taints_policy.as_deref() == Some("Honor"),
         }
+    }
+
+    /// The built-in ones: soft, over hosts and zones.
+    #[must_use]
+    pub fn system_defaults() -> Vec<Self> {
         let constraint = |(key, max_skew): (&str, i64)| Self {
             max_skew,
             topology_key: key.into(),
-            selector: selector.clone(),
+            selector: Selector::nothing(),
             min_domains: 1,
             is_hard: false,
             honors_affinity: true,
             honors_taints: false,
         };
         SYSTEM_DEFAULTS.into_iter().map(constraint).collect()
+    }
+
+    /// What a pod is spread by, hard or soft: its own constraints, or, when it has none, the default ones, if a Service or
+    /// an owner tells which pods belong together.
+    #[must_use]
+    pub fn of_pod<'a>(
+        pod: &'a PodInfo,
+        args: &PodTopologySpreadArgs,
+        listers: &Listers,
+        is_hard: bool,
+    ) -> Cow<'a, [Self]> {
+        let wanted = |constraint: &&Self| constraint.is_hard == is_hard;
+        if !pod.spread.is_empty() {
+            // Hardly ever has a pod both sorts.
+            if pod.spread.iter().all(|constraint| wanted(&constraint)) {
+                return Cow::Borrowed(&pod.spread);
+            }
+            return pod.spread.iter().filter(wanted).cloned().collect();
+        }
+        let mut defaults: Vec<Self> = args.default_constraints.iter().filter(wanted).cloned().collect();
+        if defaults.is_empty() {
+            return Cow::Owned(defaults);
+        }
+        let selector = default_selector(pod, listers);
+        if selector.is_empty() {
+            return Cow::Borrowed(&[]);
+        }
+        defaults.iter_mut().for_each(|constraint| constraint.selector = selector.clone());
+        Cow::Owned(defaults)
     }
 
     /// Whether a node counts at all, by the constraint's policies.

@@ -66,11 +66,12 @@ pub struct SpreadState {
 #[must_use]
 pub fn pre_filter(state: &mut CycleState, handle: Handle<'_>) -> PreFilter {
     let pod = &state.pod;
-    let constraints: Arc<[SpreadConstraint]> =
-        pod.spread.iter().filter(|constraint| constraint.is_hard).cloned().collect();
+    let args = &state.profile.args.pod_topology_spread;
+    let constraints = SpreadConstraint::of_pod(pod, args, handle.listers, true);
     if constraints.is_empty() {
         return PreFilter::Skip;
     }
+    let constraints: Arc<[SpreadConstraint]> = constraints.into_owned().into();
     let cache = handle.cache;
     let mut all_domains = Vec::with_capacity(constraints.len());
     for constraint in constraints.iter() {

@@ -1,5 +1,6 @@
 //! What may make a pod schedulable that did not fit into the spread.
 
+use crate::scheduler::configuration::PodTopologySpreadArgs;
 use crate::scheduler::framework::events::{ActionType, Change, ClusterEvent, QueueingHint};
 use crate::scheduler::listers::Listers;
 use crate::scheduler::node_info::NodeInfo;
@@ -9,11 +10,17 @@ use super::{SpreadConstraint, has_all_keys};
 
 /// A matching pod that came, went or changed its labels; a node that came, went or changed its labels or taints.
 #[must_use]
-pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change, _listers: &Listers) -> Option<QueueingHint> {
+pub fn hint(
+    args: &PodTopologySpreadArgs,
+    event: ClusterEvent,
+    pod: &PodInfo,
+    change: &Change,
+    listers: &Listers,
+) -> Option<QueueingHint> {
     let pod_action = ActionType::ADD.or(ActionType::DELETE).or(ActionType::UPDATE_POD_LABEL);
     let node_action =
         ActionType::ADD.or(ActionType::DELETE).or(ActionType::UPDATE_NODE_LABEL).or(ActionType::UPDATE_NODE_TAINT);
-    let constraints: Vec<&SpreadConstraint> = pod.spread.iter().filter(|constraint| constraint.is_hard).collect();
+    let constraints = SpreadConstraint::of_pod(pod, args, listers, true);
     match change {
         Change::Pod(old, new) if event.is_pod(pod_action) => {
             Some(QueueingHint::when(pod_change_may_help(pod, &constraints, old.as_deref(), new.as_deref())))
@@ -27,7 +34,7 @@ pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change, _listers: &List
 
 fn pod_change_may_help(
     pod: &PodInfo,
-    constraints: &[&SpreadConstraint],
+    constraints: &[SpreadConstraint],
     old: Option<&PodInfo>,
     new: Option<&PodInfo>,
 ) -> bool {
@@ -47,12 +54,11 @@ fn pod_change_may_help(
     }
 }
 
-fn node_change_may_help(constraints: &[&SpreadConstraint], old: Option<&NodeInfo>, new: Option<&NodeInfo>) -> bool {
-    let owned: Vec<SpreadConstraint> = constraints.iter().map(|constraint| (*constraint).clone()).collect();
-    let counts = |node: &NodeInfo| has_all_keys(node, &owned);
+fn node_change_may_help(constraints: &[SpreadConstraint], old: Option<&NodeInfo>, new: Option<&NodeInfo>) -> bool {
+    let counts = |node: &NodeInfo| has_all_keys(node, constraints);
     match (old, new) {
         (Some(old), Some(new)) => {
-            let moved = owned
+            let moved = constraints
                 .iter()
                 .any(|constraint| old.label(&constraint.topology_key) != new.label(&constraint.topology_key));
             (counts(old) != counts(new)) || (counts(new) && moved) || old.taints() != new.taints()

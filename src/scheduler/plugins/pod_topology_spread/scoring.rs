@@ -14,22 +14,19 @@ use super::{SpreadConstraint, has_all_keys, matching_pods, zone_index};
 #[must_use]
 pub fn score(state: &CycleState, handle: Handle<'_>, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
     let pod = &state.pod;
-    let has_own = !pod.spread.is_empty();
-    let constraints: Vec<SpreadConstraint> = if has_own {
-        pod.spread.iter().filter(|constraint| !constraint.is_hard).cloned().collect()
-    } else {
-        SpreadConstraint::system_defaults(pod, handle.listers)
-    };
+    let args = &state.args().pod_topology_spread;
+    let constraints = SpreadConstraint::of_pod(pod, args, handle.listers, false);
     if constraints.is_empty() {
         return None;
     }
     // Nodes that lack a label are left out, unless the constraints are only the built-in ones: nodes without a zone
     // are still spread over by host.
-    let counts = |node: &NodeInfo| !has_own || has_all_keys(node, &constraints);
+    let needs_all_keys = !pod.spread.is_empty() || !args.is_system_defaulting;
+    let counts = |node: &NodeInfo| !needs_all_keys || has_all_keys(node, &constraints);
     let ignored: Vec<bool> = nodes.iter().map(|node| !counts(node)).collect();
     let mut scores = vec![0.0_f64; nodes.len()];
     let mut matching: Option<(&Selector, Vec<(NodeId, i64)>)> = None;
-    for constraint in &constraints {
+    for constraint in constraints.iter() {
         if matching.as_ref().is_none_or(|(selector, _)| **selector != constraint.selector) {
             let pods = matching_pods(handle.cache, &pod.key.namespace, &constraint.selector).collect();
             matching = Some((&constraint.selector, pods));

@@ -1,0 +1,97 @@
+//! How a cluster grows: from 1,000 pods on 34 nodes to 150,000 pods on 5,000 nodes, thirty a node.
+//!
+//! Each size is built in a process of its own. What is told is processor time, since that does not depend on what else
+//! the machine does: of all nodes until they are ready, of all pods from their creation until they are ready, and of a
+//! minute at rest; and the memory that is taken in the end. Growth is linear when the time a pod stays the same.
+
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures itself, and starts itself")]
+
+mod support;
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use support::{cluster_of, create_json, pod, ready};
+
+/// Says to the process that measures how many pods it is to run.
+const VARIABLE: &str = "KUBETAB_SCALE";
+const SIZES: [usize; 5] = [1_000, 5_000, 20_000, 50_000, 150_000];
+const PODS_PER_NODE: usize = 30;
+/// Pods have so many different sets of labels.
+const SORTS: usize = 100;
+/// How long it may take until all pods are ready, in simulated time.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// The processor time that this process has taken so far, in seconds.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program stands in parentheses and may hold blanks; utime and stime are the twelfth and
+    // thirteenth field behind it, in hundredths of a second.
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
+    let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / 100.0
+}
+
+/// The resident memory of this process, in MiB.
+fn resident_mebibytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1024.0
+}
+
+fn measure(pods: usize) {
+    let nodes = pods.div_ceil(PODS_PER_NODE);
+    let mut cluster = cluster_of(u32::try_from(nodes).expect("there are few nodes"));
+    let (nodes_ready, empty_memory) = (processor_seconds(), resident_mebibytes());
+    for index in 0..pods {
+        let mut pod = pod(&format!("web-{index}"));
+        pod["metadata"]["labels"]["app"] = format!("web-{}", index % SORTS).into();
+        cluster.request(create_json(kubetab::api::Kind::Pod, "default", pod)).expect("a pod is created");
+    }
+    let limit = cluster.now() + LIMIT;
+    while ready(&cluster) < pods && cluster.now() < limit {
+        cluster.run_for(Duration::from_secs(5));
+    }
+    assert_eq!(ready(&cluster), pods, "all pods become ready");
+    let (all_ready, full_memory) = (processor_seconds(), resident_mebibytes());
+    cluster.run_for(Duration::from_secs(60));
+    let rest = processor_seconds() - all_ready;
+    let each = |seconds: f64, count: usize| seconds * 1e6 / count as f64;
+    println!(
+        "{pods:>9} {nodes:>7} {nodes_ready:>9.2} {:>9.0} {:>9.2} {:>9.0} {rest:>9.2} {:>9.1} {full_memory:>9.0} {:>9.1}",
+        each(nodes_ready, nodes),
+        all_ready - nodes_ready,
+        each(all_ready - nodes_ready, pods),
+        each(rest, nodes * 60),
+        (full_memory - empty_memory) * 1024.0 / pods as f64,
+    );
+}
+
+/// Lets a process of its own measure one size, and prints what it says.
+fn measure_apart(pods: usize) -> bool {
+    let program = std::env::current_exe().expect("a program knows where it is");
+    match Command::new(program).env(VARIABLE, pods.to_string()).output() {
+        Ok(output) if output.status.success() => {
+            print!("{}", String::from_utf8_lossy(&output.stdout));
+            true
+        }
+        failed => {
+            println!("{pods} pods: {failed:?}");
+            false
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    if let Some(pods) = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok()) {
+        measure(pods);
+        return ExitCode::SUCCESS;
+    }
+    // What cargo adds, such as `--bench`, chooses nothing.
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    println!("                     nodes ready s, µs    pods ready s, µs    a minute s, µs  memory MiB, KiB");
+    println!("     pods   nodes  together      each  together      each  together    node·s  together      each");
+    let sizes = SIZES.into_iter().filter(|size| size.to_string().contains(&filter));
+    let measured: Vec<bool> = sizes.map(measure_apart).collect();
+    if measured.into_iter().all(|succeeded| succeeded) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,148 @@
+//! What the machine and its pods use, as the kubelet's summary tells it to the eviction manager.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Volume;
+
+use crate::api::Name;
+use crate::machinery::quantity::Quantity;
+use crate::machinery::time::Time;
+use crate::node::kubelet::Kubelet;
+use crate::node::kubelet::kuberuntime::volume_key;
+use crate::node::kubelet::pod_worker::Worker;
+use crate::node::kubelet::resource_metrics;
+
+use super::Pressure;
+
+/// What there is and what is left of it, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Observations {
+    memory: (u64, u64),
+    disk: (u64, u64),
+}
+
+impl Observations {
+    pub(super) const fn capacity(&self, pressure: Pressure) -> u64 {
+        match pressure {
+            Pressure::Memory => self.memory.0,
+            Pressure::Disk => self.disk.0,
+        }
+    }
+
+    pub(super) const fn available(&self, pressure: Pressure) -> u64 {
+        match pressure {
+            Pressure::Memory => self.memory.1,
+            Pressure::Disk => self.disk.1,
+        }
+    }
+}
+
+/// What a running container uses, in bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ContainerUse {
+    pub name: String,
+    pub memory: u64,
+    pub layer: u64,
+    pub logs: u64,
+}
+
+/// What a pod uses.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PodUse {
+    /// Its running containers, in the order of the spec.
+    pub containers: Vec<ContainerUse>,
+    /// Its volumes that lie on the node's disk.
+    pub volumes: BTreeMap<String, u64>,
+}
+
+impl PodUse {
+    /// How much it uses of what is short.
+    pub(super) fn of(&self, pressure: Pressure) -> u64 {
+        match pressure {
+            Pressure::Memory => self.containers.iter().map(|one| one.memory).sum(),
+            Pressure::Disk => {
+                let containers: u64 = self.containers.iter().map(|one| one.layer + one.logs).sum();
+                containers + self.volumes.values().sum::<u64>()
+            }
+        }
+    }
+}
+
+/// Whether a volume lies on the node's disk and goes with its pod: `IsLocalEphemeralVolume`.
+fn is_local(volume: &Volume) -> bool {
+    let in_memory = volume.empty_dir.as_ref().is_some_and(|source| source.medium.as_deref() == Some("Memory"));
+    (volume.empty_dir.is_some() && !in_memory) || volume.config_map.is_some()
+}
+
+impl Kubelet {
+    /// Capacity and what is left of the node's memory and disk.
+    pub(super) fn observe(&self, now: Time) -> Observations {
+        let capacity = self.host.config.full_capacity();
+        let amount = |name: &str| {
+            let quantity = capacity.get(name).and_then(|text| Quantity::parse(text).ok());
+            quantity.and_then(|quantity| u64::try_from(quantity.value()).ok()).unwrap_or(0)
+        };
+        let (memory, disk) = (amount("memory"), amount("ephemeral-storage"));
+        let cri = &self.host.runtime.cri;
+        let mut used = resource_metrics::system_bytes(memory) + cri.memory_in_use(now);
+        let mut stored = cri.disk_in_use();
+        // What annotations say counts in place of what was found.
+        for worker in self.active().filter(|worker| resource_metrics::is_directed(&worker.pod)) {
+            for (found, told) in self.directed_use(worker, now) {
+                used = (used + told.memory).saturating_sub(found.memory);
+                stored = (stored + told.layer).saturating_sub(found.layer);
+            }
+        }
+        Observations { memory: (memory, memory.saturating_sub(used)), disk: (disk, disk.saturating_sub(stored)) }
+    }
+
+    /// What each running container of a pod uses: as it was found, and as the pod's annotations have it.
+    fn directed_use(&self, worker: &Worker, now: Time) -> Vec<(ContainerUse, ContainerUse)> {
+        let cri = &self.host.runtime.cri;
+        let record = self.host.runtime.pod(&worker.uid);
+        let spec = worker.pod.spec.iter();
+        let names = spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+        let running = names.filter_map(|container| record.running().find(|one| *one.name == *container.name));
+        let use_of = |container: &crate::node::kubelet::kuberuntime::ContainerRecord| {
+            let stats = cri.stats(&container.id, now)?;
+            let name = container.name.to_string();
+            let found =
+                ContainerUse { name, memory: stats.memory_bytes, layer: stats.layer_bytes, logs: stats.log_bytes };
+            let directed = |what: &str| {
+                resource_metrics::directed_bytes(&worker.pod, what, &container.name, now.since(container.started_at?))
+            };
+            let told = ContainerUse {
+                memory: resource_metrics::in_pages(directed("memory").unwrap_or(found.memory)),
+                layer: directed("ephemeral-storage").unwrap_or(found.layer),
+                ..found.clone()
+            };
+            Some((found, told))
+        };
+        running.filter_map(use_of).collect()
+    }
+
+    /// The containers of a pod that use more memory than they may.
+    pub(super) fn over_memory(&self, worker: &Worker, now: Time) -> Vec<Name> {
+        let used = self.directed_use(worker, now);
+        let record = self.host.runtime.pod(&worker.uid);
+        let is_over = |id: &str, name: &str| {
+            let limit = self.host.runtime.cri.memory_limit(id)?;
+            let (_, told) = used.iter().find(|(found, _)| found.name == name)?;
+            Some(told.memory > limit)
+        };
+        record.running().filter(|one| is_over(&one.id, &one.name) == Some(true)).map(|one| one.id.clone()).collect()
+    }
+
+    /// What a pod uses.
+    pub(super) fn pod_use(&self, worker: &Worker, now: Time) -> PodUse {
+        let volumes = worker.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let usage = |volume: &Volume| {
+            let key = volume_key(&worker.uid, &volume.name);
+            (volume.name.clone(), self.host.runtime.cri.volume_usage(&key))
+        };
+        PodUse {
+            containers: self.directed_use(worker, now).into_iter().map(|(_, told)| told).collect(),
+            volumes: volumes.filter(|volume| is_local(volume)).map(usage).collect(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What containers, images and volumes take of the machine: its memory and its disk.
+
+use std::collections::BTreeSet;
+
+use super::Runtime;
+use super::container::{Container, ContainerState};
+use super::images::ImageStatus;
+use crate::machinery::shell::files::FileTree;
+use crate::machinery::time::Time;
+
+impl Runtime {
+    /// The memory of all running containers, in bytes.
+    #[must_use]
+    pub fn memory_in_use(&self, now: Time) -> u64 {
+        let running = self.containers.values().filter(|container| container.state == ContainerState::Running);
+        running.map(|container| container.memory(now)).sum()
+    }
+
+    /// How much memory a container may use, if that is bounded.
+    #[must_use]
+    pub fn memory_limit(&self, id: &str) -> Option<u64> {
+        self.containers.get(id)?.memory_limit
+    }
+
+    /// What images, layers and logs of containers, and volumes take of the disk, in bytes.
+    #[must_use]
+    pub fn disk_in_use(&self) -> u64 {
+        let images: u64 = self.images.values().map(|image| image.size).sum();
+        let containers: u64 =
+            self.containers.values().map(|container| container.layer_bytes() + container.log.size()).sum();
+        let volumes: u64 = self.volumes.values().map(FileTree::usage).sum();
+        images.saturating_add(containers).saturating_add(volumes)
+    }
+
+    /// What a volume's files take, in bytes.
+    #[must_use]
+    pub fn volume_usage(&self, key: &str) -> u64 {
+        self.volumes.get(key).map_or(0, FileTree::usage)
+    }
+
+    /// The names of the images that no container was made from, whether it runs or has ended.
+    #[must_use]
+    pub fn unused_images(&self) -> BTreeSet<String> {
+        let used: BTreeSet<&str> = self.containers.values().map(|container| container.image_id.as_str()).collect();
+        let unused = self.images.iter().filter(|(_, image)| !used.contains(image.reference()));
+        unused.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// An image by its full name.
+    #[must_use]
+    pub fn named_image(&self, name: &str) -> Option<&ImageStatus> {
+        self.images.get(name).map(|image| &**image)
+    }
+
+    /// The images by their full names.
+    pub fn named_images(&self) -> impl Iterator<Item = (&String, &ImageStatus)> {
+        self.images.iter().map(|(name, image)| (name, &**image))
+    }
+}
+
+impl Container {
+    /// What it wrote into its own layer, in bytes.
+    pub(super) const fn layer_bytes(&self) -> u64 {
+        self.root.usage().saturating_sub(self.initial_layer_bytes)
+    }
+}
