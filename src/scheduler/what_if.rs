@@ -12,6 +12,7 @@ use crate::api::{Kind, Name, Object, Resource as _};
 use crate::client::InformerEvent;
 
 use super::cache::Cache;
+use super::configuration::Profile;
 use super::framework::cycle_state::CycleState;
 use super::framework::{Handle, ruled_out, run_filter, run_pre_filter};
 use super::listers::Listers;
@@ -26,6 +27,8 @@ pub use super::framework::status::Rejection;
 pub struct Snapshot {
     cache: Cache,
     listers: Listers,
+    /// The plugins that are asked: the default ones, as upstream's autoscaler asks those.
+    profile: Arc<Profile>,
 }
 
 fn has_ended(pod: &Pod) -> bool {
@@ -63,8 +66,8 @@ impl Snapshot {
         let listers = &mut self.listers;
         match event.kind {
             Kind::Node => match both::<Node>(event).1 {
-                Some(node) => self.cache.set_node(Arc::clone(node)),
-                None => self.cache.remove_node(&name),
+                Some(node) => self.set_node(Arc::clone(node)),
+                None => self.forget_node(&name),
             },
             Kind::Pod => self.pod_changed(event),
             Kind::Namespace => match event.after::<Namespace>() {
@@ -122,6 +125,12 @@ impl Snapshot {
     /// A node comes, or is another from now on.
     pub fn set_node(&mut self, node: Arc<Node>) {
         self.cache.set_node(node);
+        self.cache.refresh_order();
+    }
+
+    fn forget_node(&mut self, name: &str) {
+        self.cache.remove_node(name);
+        self.cache.refresh_order();
     }
 
     /// A node goes; pods on it are not counted any more.
@@ -131,7 +140,7 @@ impl Snapshot {
         for uid in pods {
             self.cache.remove_pod(&uid);
         }
-        self.cache.remove_node(name);
+        self.forget_node(name);
     }
 
     /// Puts a pod on a node, whether it fits or not. It leaves the one that it was on.
@@ -145,27 +154,31 @@ impl Snapshot {
         self.cache.remove_pod(uid);
     }
 
+    const fn handle(&self) -> Handle<'_> {
+        Handle { cache: &self.cache, listers: &self.listers }
+    }
+
     /// Asks all filters whether a pod fits on a node.
     ///
     /// # Errors
     /// The first plugin's no.
     pub fn check(&self, pod: &Arc<PodInfo>, node: &NodeInfo) -> Result<(), Rejection> {
-        let mut state = CycleState::new(Arc::clone(pod));
-        let result = run_pre_filter(&mut state, Handle { cache: &self.cache, listers: &self.listers })?;
+        let mut state = CycleState::new(Arc::clone(pod), Arc::clone(&self.profile));
+        let result = run_pre_filter(&mut state, self.handle())?;
         if result.nodes.as_ref().is_some_and(|nodes| !nodes.contains(&node.name)) {
             return Err(ruled_out(result.plugins, ""));
         }
-        run_filter(&state, node)
+        run_filter(&state, self.handle(), node)
     }
 
     /// The first node, of those that are to be asked, on which a pod fits.
     #[must_use]
     pub fn first_fit(&self, pod: &Arc<PodInfo>, is_asked: impl Fn(&NodeInfo) -> bool) -> Option<Name> {
-        let mut state = CycleState::new(Arc::clone(pod));
-        let result = run_pre_filter(&mut state, Handle { cache: &self.cache, listers: &self.listers }).ok()?;
+        let mut state = CycleState::new(Arc::clone(pod), Arc::clone(&self.profile));
+        let result = run_pre_filter(&mut state, self.handle()).ok()?;
         let is_left = |node: &NodeInfo| result.nodes.as_ref().is_none_or(|nodes| nodes.contains(&node.name));
         let mut nodes = self.nodes().filter(|node| is_asked(node) && is_left(node));
-        nodes.find(|node| run_filter(&state, node).is_ok()).map(|node| node.name.clone())
+        nodes.find(|node| run_filter(&state, self.handle(), node).is_ok()).map(|node| node.name.clone())
     }
 }
 
