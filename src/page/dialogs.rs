@@ -218,7 +218,7 @@ fn add_node(app: App) -> AnyView {
         })
     };
     let proposed = name.get_untracked();
-    let choose = move |event| {
+    let choose = move |event: web_sys::Event| {
         is_group.set(event_target_checked(&event));
         // A group has another name than a node, unless somebody has chosen one already.
         if is_group.get_untracked() && name.get_untracked() == proposed {
