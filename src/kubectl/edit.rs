@@ -168,7 +168,7 @@ impl Edit {
             .map_err(|why| Failure::Message(format!("unable to launch the editor {:?}: {why}", cli.config.editor)))?;
         self.shown = text;
         cli.run = Some(vec!["sh".to_owned(), "-c".to_owned(), format!("{} {}", cli.config.editor, self.file)]);
-        Ok(Step::Wait(Waiting::Edit(self)))
+        Ok(Step::Wait(Waiting::Edit(Box::new(self))))
     }
 
     /// What is shown of the objects.

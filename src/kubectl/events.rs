@@ -20,7 +20,7 @@ use crate::machinery::time::Time;
 pub(super) struct Events {
     namespace: String,
     /// The kind and the name of the object that they are about.
-    about: Option<About>,
+    about: Option<Box<About>>,
     types: Vec<String>,
     printer: Option<Printer>,
     /// Whether the headings were printed.
@@ -52,7 +52,8 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
                 }));
             };
             let kind = resource::kind_of(cli.api, kind)?;
-            Some(About { kind: kind.info().kind.to_owned(), version: kind.api_version(), name: name.to_owned() })
+            let about = About { kind: kind.info().kind.to_owned(), version: kind.api_version(), name: name.to_owned() };
+            Some(Box::new(about))
         }
     };
     let types = flags.texts("types");
@@ -98,7 +99,7 @@ fn last_seen(event: &Value) -> Option<Time> {
 
 impl Events {
     fn found(&self, cli: &mut Cli<'_>) -> Result<Vec<Value>, Failure> {
-        let fields = self.about.as_ref().map_or_else(String::new, |About { kind, version, name }| {
+        let fields = self.about.as_deref().map_or_else(String::new, |About { kind, version, name }| {
             format!("involvedObject.kind={kind},involvedObject.apiVersion={version},involvedObject.name={name}")
         });
         let mut found = list_all(cli, Kind::Event, &self.namespace, &fields)?;
@@ -161,7 +162,7 @@ impl Events {
         };
         change.event != "DELETED"
             && (self.namespace.is_empty() || event["metadata"]["namespace"] == *self.namespace)
-            && self.about.as_ref().is_none_or(is_about)
+            && self.about.as_deref().is_none_or(is_about)
             && self.has_type(event)
     }
 }
