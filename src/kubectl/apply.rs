@@ -292,10 +292,6 @@ fn apply_info(
             return Err(Failure::Message(format!("{message}: {:?}: {}", info.source, status.message())));
         }
     };
-    if dry_run == DryRun::Client {
-        // Nothing is worked out where nothing is sent.
-        return Ok(("configured", current));
-    }
     if current["metadata"]["annotations"][LAST_APPLIED].is_null() {
         let key = ObjectKey::new(info.namespace.as_str(), info.name.as_str());
         cli.complain(&format!("Warning: {}", missing_annotation(info.kind, &key)));
@@ -304,9 +300,18 @@ fn apply_info(
     if changes.as_object().is_none_or(Map::is_empty) {
         return Ok(("unchanged", current));
     }
-    let after = cli
-        .patch(info.target(), as_patch(info.kind, changes.clone()), options)
-        .map_err(|status| patch_failure(&info, &changes, &status))?;
+    let mut after = current.clone();
+    if dry_run == DryRun::Client && info.kind.custom().is_some() {
+        after = patch::merge::apply(after, changes).map_err(|error| Failure::message(error.message()))?;
+    } else if dry_run == DryRun::Client {
+        let schema = schema::lookup(&info.kind.api_version(), info.kind.info().kind)
+            .ok_or_else(|| Failure::message("the kind has no schema"))?;
+        after = patch::strategic::apply(after, changes, schema).map_err(|error| Failure::message(error.message()))?;
+    } else {
+        after = cli
+            .patch(info.target(), as_patch(info.kind, changes.clone()), options)
+            .map_err(|status| patch_failure(&info, &changes, &status))?;
+    }
     Ok((if after == current { "unchanged" } else { "configured" }, after))
 }
 

@@ -70,6 +70,7 @@ fn the_first_lesson() {
         Waiting for deployment spec update to be observed...
         Waiting for deployment spec update to be observed...
         Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
+        Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
         Waiting for deployment "web" rollout to finish: 0 of 2 updated replicas are available...
         Waiting for deployment "web" rollout to finish: 1 of 2 updated replicas are available...
         deployment "web" successfully rolled out
@@ -439,11 +440,11 @@ fn why_tells_causes_and_scores() {
           5s ago   kubectl   pod/web   You ran kubectl run web --image=nginx.
 
         What happened to it since:
-          4s ago   default-scheduler   Node node-3 has the best score of 3 nodes that would do for Pod web: 397 points.
+          4s ago   default-scheduler   Node node-1 has the best score of 3 nodes that would do for Pod web: 397 points.
           4s ago   kubelet             The kubelet has seen pod web, which the scheduler bound to its node.
-          2s ago   kubelet             The kubelet tells that pod web is Running now.
+          1s ago   kubelet             The kubelet tells that pod web is Running now.
 
-        How its node was chosen: node-3 has the most points.
+        How its node was chosen: node-1 has the most points.
           NODE     POINTS   TaintToleration   NodeResourcesFit   DynamicResources   ImageLocality
           node-1   397      300               97                 0                  0
           node-2   397      300               97                 0                  0
@@ -490,7 +491,7 @@ fn what_is_applied_no_more_is_pruned() {
         configmap/made labeled
         $ kubectl apply -f one.yaml --prune; kubectl apply -f one.yaml --prune -l app=x --dry-run=client
         error: all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector
-        configmap/one configured (dry run)
+        configmap/one unchanged (dry run)
         configmap/two pruned (dry run)
         Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice
         $ kubectl apply -f one.yaml --prune -l app=x; kubectl get cm -l app=x -o name
