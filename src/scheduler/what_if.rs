@@ -75,8 +75,11 @@ impl Snapshot {
         let listers = &mut self.listers;
         match event.kind {
             Kind::Node => match both::<Node>(event).1 {
-                Some(node) => self.cache.set_node(Arc::clone(node)),
-                None => self.cache.remove_node(&name),
+                Some(node) => self.set_node(Arc::clone(node)),
+                None => {
+                    self.cache.remove_node(&name);
+                    self.cache.refresh_order();
+                }
             },
             Kind::Pod => self.pod_changed(event),
             Kind::Namespace => match event.after::<Namespace>() {
@@ -134,6 +137,7 @@ impl Snapshot {
     /// A node comes, or is another from now on.
     pub fn set_node(&mut self, node: Arc<Node>) {
         self.cache.set_node(node);
+        self.cache.refresh_order();
     }
 
     /// A node goes; pods on it are not counted any more.
@@ -144,6 +148,7 @@ impl Snapshot {
             self.cache.remove_pod(&uid);
         }
         self.cache.remove_node(name);
+        self.cache.refresh_order();
     }
 
     /// Puts a pod on a node, whether it fits or not. It leaves the one that it was on.
