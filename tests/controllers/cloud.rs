@@ -260,10 +260,13 @@ fn changes_that_a_balancer_follows_are_told() {
     scene.patch("Service web", "spec: {type: NodePort, loadBalancerSourceRanges: null, loadBalancerIP: null}");
     scene.run(5);
     expect![[r#"
+        0 Normal LoadBalancerSourceRanges Service web: [] -> [10.0.0.0/8]
         0 Normal EnsuringLoadBalancer Service web: Ensuring load balancer
         1 Normal EnsuredLoadBalancer Service web: Ensured load balancer
+        5 Normal LoadbalancerIP Service web:  -> 198.18.9.9
         5 Normal EnsuringLoadBalancer Service web: Ensuring load balancer
         6 Normal EnsuredLoadBalancer Service web: Ensured load balancer
+        10 Normal Type Service web: LoadBalancer -> NodePort
         10 Normal DeletingLoadBalancer Service web: Deleting load balancer
         11 Normal DeletedLoadBalancer Service web: Deleted load balancer
     "#]]
