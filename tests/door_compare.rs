@@ -49,6 +49,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("explain pv.spec --recursive", "the types of Rust cannot do without a secret"),
     ("describe cm conf", "upstream goes through the keys in no order"),
     ("scale deploy nosuch --replicas=3", "v1.36 tells the refusal as it comes, as recorded"),
+    ("apply -f changed.yaml --dry-run=client", "v1.36 works out what would change, as recorded"),
     ("kustomize nosuch", "the words hold paths and times of the machine"),
     ("auth reconcile -f config.yaml", "upstream tells it for each object"),
     ("frobnicate", "another beginning of the words"),

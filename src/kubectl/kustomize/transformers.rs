@@ -68,21 +68,39 @@ fn set_namespace(namespace: &str, resources: &mut [Resource]) {
     }
 }
 
-/// Puts pairs into a map, which is made when it is not there, unless only what is there counts.
+/// Puts pairs into a map, which is made when it is not there, unless only what is there counts. `[]` behind a part of the
+/// path means each element.
 fn put(object: &mut Value, path: &str, pairs: &Map<String, Value>, makes: bool) {
     let mut place = object;
-    for part in path.split('.') {
+    let mut rest = path;
+    while !rest.is_empty() {
+        let (part, after) = rest.split_once('.').unwrap_or((rest, ""));
+        let (part, is_list) = part.strip_suffix("[]").map_or((part, false), |part| (part, true));
         if place[part].is_null() && !makes || !place.is_object() {
             return;
         }
         place = &mut place[part];
+        if is_list {
+            place.as_array_mut().into_iter().flatten().for_each(|element| put(element, after, pairs, makes));
+            return;
+        }
+        rest = after;
     }
     for (key, value) in pairs {
         place[key.as_str()] = value.clone();
     }
 }
 
-/// Where a kind's selector and its templates are.
+/// Where templates of pods choose other pods.
+const CHOICES: [&str; 5] = [
+    "affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.labelSelector.matchLabels",
+    "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[].labelSelector.matchLabels",
+    "affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[].podAffinityTerm.labelSelector.matchLabels",
+    "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[].labelSelector.matchLabels",
+    "topologySpreadConstraints[].labelSelector.matchLabels",
+];
+
+/// Where a kind's selectors and its templates are: `api/internal/konfig/builtinpluginconsts/commonlabels.go`.
 fn places(kind: &str) -> (&'static [(&'static str, bool)], &'static [&'static str]) {
     match kind {
         "Service" => (&[("spec.selector", true)], &[]),
@@ -96,7 +114,14 @@ fn places(kind: &str) -> (&'static [(&'static str, bool)], &'static [&'static st
             &["spec.jobTemplate.metadata", "spec.jobTemplate.spec.template.metadata"],
         ),
         "PodDisruptionBudget" => (&[("spec.selector.matchLabels", false)], &[]),
-        "NetworkPolicy" => (&[("spec.podSelector.matchLabels", false)], &[]),
+        "NetworkPolicy" => (
+            &[
+                ("spec.podSelector.matchLabels", false),
+                ("spec.ingress[].from[].podSelector.matchLabels", false),
+                ("spec.egress[].to[].podSelector.matchLabels", false),
+            ],
+            &[],
+        ),
         _ => (&[], &[]),
     }
 }
@@ -113,6 +138,9 @@ fn set_labels(object: &mut Value, pairs: &Value, selectors: bool, templates: boo
         return;
     }
     own.iter().for_each(|(path, makes)| put(object, path, pairs, *makes));
+    if matches!(kind.as_str(), "Deployment" | "StatefulSet") {
+        CHOICES.iter().for_each(|path| put(object, &format!("spec.template.spec.{path}"), pairs, false));
+    }
     let claims = object.pointer_mut("/spec/volumeClaimTemplates").and_then(Value::as_array_mut);
     for claim in claims.into_iter().flatten().filter(|_| kind == "StatefulSet") {
         put(claim, "metadata.labels", pairs, true);
