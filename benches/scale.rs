@@ -11,6 +11,9 @@ mod support;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Node;
+use kubetab::api::Kind;
+use kubetab::sim::Cluster;
 use support::{cluster_of, create_json, pod, ready};
 
 /// Says to the process that measures how many pods it is to run.
@@ -39,14 +42,26 @@ fn resident_mebibytes() -> f64 {
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1024.0
 }
 
+/// How many nodes take pods: nothing keeps them away.
+fn open_nodes(cluster: &Cluster) -> usize {
+    let nodes = cluster.api().etcd().range(Kind::Node, None).filter_map(|(_, object)| object.downcast::<Node>());
+    nodes.filter(|node| node.spec.as_ref().is_none_or(|spec| spec.taints.is_none())).count()
+}
+
 fn measure(pods: usize) {
     let nodes = pods.div_ceil(PODS_PER_NODE);
     let mut cluster = cluster_of(u32::try_from(nodes).expect("there are few nodes"));
+    // The cloud's controllers bring some ten nodes into service each second.
+    let limit = cluster.now() + LIMIT;
+    while open_nodes(&cluster) < nodes && cluster.now() < limit {
+        cluster.run_for(Duration::from_secs(5));
+    }
+    assert_eq!(open_nodes(&cluster), nodes, "all nodes take pods");
     let (nodes_ready, empty_memory) = (processor_seconds(), resident_mebibytes());
     for index in 0..pods {
         let mut pod = pod(&format!("web-{index}"));
         pod["metadata"]["labels"]["app"] = format!("web-{}", index % SORTS).into();
-        cluster.request(create_json(kubetab::api::Kind::Pod, "default", pod)).expect("a pod is created");
+        cluster.request(create_json(Kind::Pod, "default", pod)).expect("a pod is created");
     }
     let limit = cluster.now() + LIMIT;
     while ready(&cluster) < pods && cluster.now() < limit {

@@ -470,3 +470,12 @@ fn dependents_of_a_kind_that_is_known_later_are_looked_at_again() {
     client.wait(3);
     assert!(!client.names(maps).contains(&"child".to_owned()), "its owner is known not to be there");
 }
+
+#[test]
+fn nobody_reads_what_has_not_happened_yet() {
+    let mut client = Client::new();
+    let refused = client.get("/api/v1/namespaces/default?resourceVersion=999999").expect_err("it has not happened");
+    assert_eq!(refused.code(), 504);
+    assert!(refused.message().starts_with("Timeout: Too large resource version: 999999, current: "), "{refused}");
+    assert_eq!(refused.details().causes[0].reason, "ResourceVersionTooLarge");
+}

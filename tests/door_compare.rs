@@ -40,13 +40,15 @@ const COMMANDS: &str = include_str!("compare/commands.txt");
 const DIFFERENT: &[(&str, &str)] = &[
     ("get pods --sort-by=.status.startTime --no-headers", "upstream turns objects without the field around"),
     ("get --raw /api/v1/namespaces/default/configmaps/conf", "the door writes fields in Go's order"),
-    ("get cm -o yaml", "go-yaml folds long lines"),
     ("describe pod web-", "since v1.35 a prefix shows no events"),
     ("events --for deploy/web -o json", "upstream keeps Go's order of fields"),
     ("rollout history deploy/web --revision=1", "names of ports are told since v1.35"),
     ("create ns n --dry-run=client -o json", "upstream keeps Go's order of fields"),
     ("set image deploy/web web=nginx:9 --dry-run=client -o yaml", "v1.32 does not know terminatingReplicas"),
-    ("set env deploy/web --list", "field references are not told in words yet"),
+    ("explain hpa --api-version=autoscaling/v1", "the types of Rust cannot do without its spec"),
+    ("explain pv.spec --recursive", "the types of Rust cannot do without a secret"),
+    ("describe cm conf", "upstream goes through the keys in no order"),
+    ("scale deploy nosuch --replicas=3", "v1.36 tells the refusal as it comes, as recorded"),
     ("kustomize nosuch", "the words hold paths and times of the machine"),
     ("auth reconcile -f config.yaml", "upstream tells it for each object"),
     ("frobnicate", "another beginning of the words"),
@@ -72,6 +74,10 @@ impl Said {
             }
             // Formats of `-o` that came with v1.34.
             *text = text.replace("kyaml,", "");
+            // Up to v1.32 a flag that is missing was told in the way of a log.
+            if let Some((_, why)) = text.split_once("\"command failed\" err=\"") {
+                *text = format!("error: {}", why.trim_end().trim_end_matches('"').replace("\\\"", "\""));
+            }
             // A restart is stamped with the client's own clock.
             *text = text.lines().filter(|line| !line.contains("restartedAt")).collect::<Vec<_>>().join("\n");
             // Since v1.34 a time that is not there yet is not written as null.

@@ -79,10 +79,12 @@ pub(super) fn keys(name: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::door::route;
+    use crate::session::{Session, SessionConfig};
 
     fn request(path: &str, if_none_match: &str) -> HttpRequest {
         let (path, if_none_match) = (path.to_owned(), if_none_match.to_owned());
-        HttpRequest { path, if_none_match, ..HttpRequest::default() }
+        HttpRequest { method: "GET".to_owned(), path, if_none_match, ..HttpRequest::default() }
     }
 
     fn header<'a>(reply: &'a Reply, name: &str) -> &'a str {
@@ -96,6 +98,30 @@ mod tests {
         let tag = header(&first, "etag").to_owned();
         assert_eq!(keep(&request("/openapi/v2", &tag), Reply::text(200, "a")).code, 304);
         assert_eq!(keep(&request("/openapi/v2", &tag), Reply::text(200, "b")).code, 200);
+    }
+
+    #[test]
+    fn the_door_keeps_documents_and_tells_who_signs_tokens() {
+        let mut session = Session::new(SessionConfig::default());
+        let mut ask = |path: &str, if_none_match: &str| match route::answer(&mut session, &request(path, if_none_match))
+        {
+            route::Answer::Reply(reply) => reply,
+            route::Answer::Stream(..) => panic!("{path} is no stream"),
+        };
+        let json = |reply: &Reply| match &reply.content {
+            Content::Whole(body) => serde_json::from_slice::<Value>(body).unwrap_or_default(),
+            Content::Stream(_) => Value::Null,
+        };
+        let index = ask("/openapi/v3", "");
+        assert_eq!(ask("/openapi/v3", header(&index, "etag")).code, 304);
+        let address = json(&index)["paths"]["api/v1"]["serverRelativeURL"].as_str().unwrap_or("").to_owned();
+        assert_eq!(header(&ask(&address, ""), "cache-control"), "public, immutable");
+        assert_eq!(header(&ask("/openapi/v3/api/v1?hash=0", ""), "location"), address);
+        let issuer = json(&ask("/.well-known/openid-configuration", ""));
+        assert_eq!(issuer["issuer"], "https://kubernetes.default.svc.cluster.local");
+        let keys = ask("/openid/v1/jwks", "");
+        assert_eq!(keys.content_type, "application/jwk-set+json");
+        assert_eq!(json(&keys)["keys"][0]["kty"], "RSA");
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Attachment {
     pub(super) fn poll(self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
         match self {
             Self::Ends(ending) => match ending.outcome(cli) {
-                Ok(None) => Ok(Step::Wait(Waiting::Attachment(Self::Ends(ending)))),
+                Ok(None) => Ok(Step::Wait(Waiting::Attachment(Box::new(Self::Ends(ending))))),
                 Ok(Some(outcome)) => {
                     ending.remove(cli);
                     outcome
@@ -201,7 +201,7 @@ impl Attachment {
                     }
                     _ => {
                         let begins = Self::Begins { pod, container, stdin, tty, deadline, ending };
-                        Ok(Step::Wait(Waiting::Attachment(begins)))
+                        Ok(Step::Wait(Waiting::Attachment(Box::new(begins))))
                     }
                 }
             }

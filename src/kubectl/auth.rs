@@ -13,11 +13,6 @@ use super::tabwriter::TabWriter;
 use crate::api::Kind;
 use crate::apiserver::WriteOptions;
 
-/// Runs `kubectl auth` without a command.
-pub(super) fn help(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    super::help::show(cli)
-}
-
 /// Runs `kubectl auth can-i`.
 pub(super) fn can_i(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if cli.flags().is("list", false) {

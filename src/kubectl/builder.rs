@@ -177,7 +177,7 @@ impl Found {
 const COMBINED: &str = "there is no need to specify a resource type as a separate argument when passing arguments in \
                         resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource \
                         resource/<resource_name>'";
-const MISSING: &str = "You must provide one or more resources by argument or filename.\nExample resource specifications \
+pub(super) const MISSING: &str = "You must provide one or more resources by argument or filename.\nExample resource specifications \
                        include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'";
 
 /// What was named: kinds, and the names of one of them, or kinds with names.

@@ -85,11 +85,11 @@ pub(super) enum Step {
 /// A command that waits. It is polled as time passes and looks at what has changed.
 #[derive(Clone, Debug)]
 pub(super) enum Waiting {
-    Attachment(attach::Attachment),
+    Attachment(Box<attach::Attachment>),
     Deletion(delete::Deletion),
     Copy(copy::Copy),
     Drain(drain::Drain),
-    Edit(edit::Edit),
+    Edit(Box<edit::Edit>),
     Events(events::Events),
     Explain(explain::Explain),
     Forward(forward::Forward),

@@ -7,9 +7,9 @@ mod groups;
 use super::command::Command;
 use super::flags::Flag;
 use super::{
-    apply, attach, auth, autoscale, certificate, config, copy, create, debug, delete, describe, diff, discovery, drain,
-    edit, events, exec, explain, expose, forward, generate, get, help, kustomize, label, logs, patch, reconcile,
-    replace, rollout, scale, set, taint, top, wait,
+    apply, attach, auth, autoscale, certificate, copy, create, debug, delete, describe, diff, discovery, drain, edit,
+    events, exec, explain, expose, forward, generate, get, help, kustomize, label, logs, patch, reconcile, replace,
+    scale, taint, top, wait,
 };
 use below::{CONFIG_COMMANDS, ROLLOUT_COMMANDS, SET_COMMANDS};
 use generators::CREATE_COMMANDS;
@@ -68,7 +68,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
     ]]),
     Command::new("api-versions", discovery::versions),
     Command::new("attach", attach::attach).flags(&[TALK]),
-    Command::new("auth", auth::help).commands(&[
+    Command::new("auth", help::group).commands(&[
         Command::new("can-i", auth::can_i).flags(&[
             ALL_NAMESPACES,
             SUBRESOURCE,
@@ -97,13 +97,13 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             Flag::switch("save-config"),
         ],
     ]),
-    Command::new("certificate", config::help).commands(&[
+    Command::new("certificate", help::show).commands(&[
         Command::new("approve", certificate::approve).flags(&[FILENAME, PRINT, &[Flag::switch("force")]]),
         Command::new("deny", certificate::deny).flags(&[FILENAME, PRINT, &[Flag::switch("force")]]),
     ]),
     Command::new("cluster-info", discovery::cluster_info),
     Command::new("completion", help::completion),
-    Command::new("config", config::help).commands(CONFIG_COMMANDS),
+    Command::new("config", help::group).commands(CONFIG_COMMANDS),
     Command::new("cordon", drain::cordon).flags(&[SELECTOR, DRY_RUN]),
     Command::new("cp", copy::run).flags(&[&[
         Flag::text("container").short('c'),
@@ -314,7 +314,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         Flag::switch("append-server-path"),
         Flag::duration("keepalive"),
     ]]),
-    Command::new("plugin", config::help).commands(&[Command::new("list", help::plugins)]),
+    Command::new("plugin", help::group).commands(&[Command::new("list", help::plugins)]),
     Command::new("replace", replace::run).flags(&[
         FILENAME,
         PRINT,
@@ -325,7 +325,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         WAIT_FOR_DELETION,
         &[Flag::text("raw"), Flag::switch("save-config")],
     ]),
-    Command::new("rollout", rollout::unknown).commands(ROLLOUT_COMMANDS),
+    Command::new("rollout", help::group).commands(ROLLOUT_COMMANDS),
     Command::new("run", generate::run).flags(&[
         PRINT,
         DRY_RUN,
@@ -368,7 +368,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             Flag::duration("timeout"),
         ],
     ]),
-    Command::new("set", set::help).commands(SET_COMMANDS),
+    Command::new("set", help::group).commands(SET_COMMANDS),
     Command::new("taint", taint::run).flags(&[
         PRINT,
         DRY_RUN,
@@ -378,7 +378,7 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         ALL,
         &[Flag::switch("overwrite")],
     ]),
-    Command::new("top", top::help).commands(&[
+    Command::new("top", help::group).commands(&[
         Command::new("node", top::node).aliases(&["nodes", "no"]).flags(&[
             SELECTOR,
             &[

@@ -78,14 +78,6 @@ pub(super) fn store(cli: &mut Cli<'_>, config: &Value) -> Result<(), Failure> {
     written.map_err(|why| Failure::Message(format!("open {file}: {why}")))
 }
 
-/// Runs `kubectl config` without a command.
-pub(super) fn help(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    match cli.arguments() {
-        [] => super::help::show(cli),
-        words => Err(cli.usage(&format!("unknown command {:?}", words.join(" ")))),
-    }
-}
-
 /// Runs `kubectl config view`.
 pub(super) fn view(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let output = match cli.flags().text("output") {

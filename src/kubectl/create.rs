@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::apply::remember_applied;
 use super::builder::{self, Query};
 use super::cli::{Cli, DryRun, Step};
+use super::edit;
 use super::failure::Failure;
 use super::printer::Printer;
 use super::raw;
@@ -17,11 +18,11 @@ const MANAGER: &str = "kubectl-create";
 
 /// Runs `kubectl create` without a generator.
 pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    if !cli.arguments().is_empty() {
+        return Err(cli.usage(&format!("Unexpected args: [{}]", cli.arguments().join(" "))));
+    }
     if !cli.flags().has("filename") && !cli.flags().has("kustomize") {
         return Err(Failure::message("must specify one of -f and -k"));
-    }
-    if let Some(word) = cli.arguments().first() {
-        return Err(cli.usage(&format!("unexpected args: [{word}]")));
     }
     if cli.flags().has("raw") {
         let path = cli.flags().text("raw");
@@ -31,6 +32,9 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let mut printer = Printer::of(cli, "created")?;
     let query = Query { latest: false, validate: true, ..Query::new(&[]) };
     let found = builder::find(cli, query)?;
+    if cli.flags().is("edit", false) {
+        return edit::before_create(cli, found.all()?);
+    }
     let dry_run = cli.dry_run()?;
     found.each(cli, |cli, mut info| {
         if cli.flags().is("save-config", false) {

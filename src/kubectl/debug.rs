@@ -18,26 +18,10 @@ const HOST: &str = "/host";
 
 /// Runs `kubectl debug`.
 pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    let flags = cli.flags();
     let before = cli.parsed.dash.unwrap_or(cli.arguments().len());
     let words = &cli.arguments()[..before];
     check_profile(cli)?;
-    if words.is_empty() && !flags.has("filename") {
-        return Err(Failure::message("NAME is required for debug"));
-    }
-    let copies = flags.has("copy-to");
-    if !flags.has("image") && !copies && !flags.has("set-image") {
-        return Err(Failure::message("you must specify --image, --copy-to or --set-image"));
-    }
-    if flags.has("set-image") && !copies {
-        return Err(Failure::message("--set-image is only valid with --copy-to"));
-    }
-    if flags.has("target") && copies {
-        return Err(Failure::message("--target is incompatible with --copy-to. Use --share-processes instead."));
-    }
-    if flags.is("tty", false) && !flags.is("stdin", false) {
-        return Err(Failure::message("-i/--stdin is required for containers with -t/--tty=true"));
-    }
+    check(cli, words.is_empty())?;
     let named: Vec<String> =
         words.iter().map(|word| if word.contains('/') { word.clone() } else { format!("pods/{word}") }).collect();
     let found = builder::find(cli, Query { selects: false, ..Query::new(&named) })?;
@@ -59,6 +43,35 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         }
         _ => Ok(Step::Done),
     }
+}
+
+/// What does not go together: `Validate`.
+fn check(cli: &Cli<'_>, is_unnamed: bool) -> Result<(), Failure> {
+    let flags = cli.flags();
+    let (image, is_copy) = (flags.text("image"), flags.has("copy-to"));
+    let has_command = !command(cli).is_empty();
+    let wrong = if is_copy && image.is_empty() && !flags.has("set-image") && !has_command {
+        "you must specify --image, --set-image or command arguments."
+    } else if is_copy && has_command && flags.text("container").is_empty() && image.is_empty() {
+        "you must specify an existing container or a new image when specifying args."
+    } else if !is_copy && flags.is("replace", false) {
+        "--replace may only be used with --copy-to."
+    } else if !is_copy && flags.is("same-node", false) {
+        "--same-node may only be used with --copy-to."
+    } else if !is_copy && flags.has("set-image") {
+        "--set-image may only be used with --copy-to."
+    } else if !is_copy && image.is_empty() {
+        "you must specify --image when not using --copy-to."
+    } else if is_unnamed && !flags.has("filename") {
+        "NAME or filename is required for debug"
+    } else if flags.has("target") && is_copy {
+        "--target is incompatible with --copy-to. Use --share-processes instead."
+    } else if flags.is("tty", false) && !flags.is("stdin", false) {
+        "-i/--stdin is required for containers with -t/--tty=true"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::message(wrong))
 }
 
 /// Five letters that nobody has used yet, from the time and the name.

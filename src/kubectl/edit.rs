@@ -27,6 +27,8 @@ enum Mode {
     Objects,
     /// What was applied last: the annotation that holds it.
     Applied,
+    /// Manifests, which are created as they are saved.
+    Manifests,
 }
 
 /// An editor that is open, or is to be opened.
@@ -55,6 +57,11 @@ pub(super) fn last_applied(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     begin(cli, Mode::Applied)
 }
 
+/// Runs `kubectl create --edit`.
+pub(super) fn before_create(cli: &mut Cli<'_>, infos: Vec<Info>) -> Result<Step, Failure> {
+    open_file(cli, Mode::Manifests, infos)
+}
+
 fn begin(cli: &mut Cli<'_>, mode: Mode) -> Result<Step, Failure> {
     if !matches!(cli.flags().text("output"), "" | "yaml" | "json") {
         return Err(Failure::message("The flag 'output' must be one of yaml|json"));
@@ -73,6 +80,10 @@ fn begin(cli: &mut Cli<'_>, mode: Mode) -> Result<Step, Failure> {
             info.name
         )));
     }
+    open_file(cli, mode, infos)
+}
+
+fn open_file(cli: &mut Cli<'_>, mode: Mode, infos: Vec<Info>) -> Result<Step, Failure> {
     let extension = if cli.flags().text("output") == "json" { "json" } else { "yaml" };
     let suffix = super::debug::suffix(cli, &infos[0].name);
     let file = format!("kubectl-edit-{suffix}.{extension}");
@@ -102,7 +113,7 @@ impl Edit {
         let saved = cli.files.read(&self.file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let saved = saved.unwrap_or_else(|_| self.shown.clone());
         let plain = without_comments(&saved);
-        if plain == without_comments(&self.shown) {
+        if plain == without_comments(&self.shown) && self.mode != Mode::Manifests {
             return self.cancelled(cli, "Edit cancelled, no changes made.");
         }
         if plain.trim().is_empty() {
@@ -157,7 +168,7 @@ impl Edit {
             .map_err(|why| Failure::Message(format!("unable to launch the editor {:?}: {why}", cli.config.editor)))?;
         self.shown = text;
         cli.run = Some(vec!["sh".to_owned(), "-c".to_owned(), format!("{} {}", cli.config.editor, self.file)]);
-        Ok(Step::Wait(Waiting::Edit(self)))
+        Ok(Step::Wait(Waiting::Edit(Box::new(self))))
     }
 
     /// What is shown of the objects.
@@ -208,8 +219,13 @@ impl Edit {
     }
 
     fn change(&self, cli: &mut Cli<'_>, info: &Info, edited: &Value) -> Result<(), Failure> {
-        let mut options = cli.write_options("kubectl-edit");
+        let manager = if self.mode == Mode::Manifests { "kubectl-create" } else { "kubectl-edit" };
+        let mut options = cli.write_options(manager);
         options.field_validation = cli.validation()?;
+        if self.mode == Mode::Manifests {
+            let created = cli.create(info.kind, &info.namespace, edited.clone(), options)?;
+            return Printer::named("created").print(cli, &created);
+        }
         if self.mode == Mode::Applied {
             let patch =
                 serde_json::json!({ "metadata": { "annotations": { LAST_APPLIED: apply::applied_text(edited) } } });

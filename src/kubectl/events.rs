@@ -20,13 +20,21 @@ use crate::machinery::time::Time;
 pub(super) struct Events {
     namespace: String,
     /// The kind and the name of the object that they are about.
-    about: Option<(String, String)>,
+    about: Option<Box<About>>,
     types: Vec<String>,
     printer: Option<Printer>,
     /// Whether the headings were printed.
     headed: bool,
     /// What was seen of the changes, when more are waited for.
     revision: Revision,
+}
+
+/// The object that events are about, as they name it: some leave the version out, and are not found so.
+#[derive(Clone, Debug)]
+struct About {
+    kind: String,
+    version: String,
+    name: String,
 }
 
 /// Runs `kubectl events`.
@@ -43,7 +51,9 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
                     "--for must be in resource/name form"
                 }));
             };
-            Some((resource::kind_of(cli.api, kind)?.info().kind.to_owned(), name.to_owned()))
+            let kind = resource::kind_of(cli.api, kind)?;
+            let about = About { kind: kind.info().kind.to_owned(), version: kind.api_version(), name: name.to_owned() };
+            Some(Box::new(about))
         }
     };
     let types = flags.texts("types");
@@ -89,10 +99,9 @@ fn last_seen(event: &Value) -> Option<Time> {
 
 impl Events {
     fn found(&self, cli: &mut Cli<'_>) -> Result<Vec<Value>, Failure> {
-        let fields = self
-            .about
-            .as_ref()
-            .map_or_else(String::new, |(kind, name)| format!("involvedObject.kind={kind},involvedObject.name={name}"));
+        let fields = self.about.as_deref().map_or_else(String::new, |About { kind, version, name }| {
+            format!("involvedObject.kind={kind},involvedObject.apiVersion={version},involvedObject.name={name}")
+        });
         let mut found = list_all(cli, Kind::Event, &self.namespace, &fields)?;
         found.retain(|event| self.has_type(event));
         Ok(found)
@@ -148,10 +157,12 @@ impl Events {
 
     fn is_meant(&self, change: &Change, event: &Value) -> bool {
         let object = &event["involvedObject"];
-        let is_about = |(kind, name): &(String, String)| object["kind"] == **kind && object["name"] == **name;
+        let is_about = |about: &About| {
+            object["kind"] == *about.kind && object["name"] == *about.name && object["apiVersion"] == *about.version
+        };
         change.event != "DELETED"
             && (self.namespace.is_empty() || event["metadata"]["namespace"] == *self.namespace)
-            && self.about.as_ref().is_none_or(is_about)
+            && self.about.as_deref().is_none_or(is_about)
             && self.has_type(event)
     }
 }

@@ -90,6 +90,8 @@ enum Shape<'a> {
     Struct(&'static Struct),
     /// A schema, and whether it is that of a whole kind.
     Schema(&'a Schema, bool),
+    /// A type that is written as a text or a number, but has a name.
+    Named(&'static str),
     Leaf,
 }
 
@@ -125,9 +127,10 @@ fn explain(
             if !found.values.is_empty() {
                 text.push_str("ENUM:");
                 found.values.iter().for_each(|value| text.push_str(&format!("\n    {}", shown_value(value))));
-                text.push('\n');
+                text.push_str("\n\n");
+            } else {
+                text.push_str("\n\n");
             }
-            text.push_str("\n\n");
             described.push(found.description);
         }
         shape = found.below;
@@ -152,6 +155,7 @@ fn description_of(shape: Shape<'_>, descriptions: &Descriptions) -> String {
     match shape {
         Shape::Struct(structure) => descriptions.of_type(structure.package, structure.name),
         // What a schema says of itself was said of its field.
+        Shape::Named(name) => descriptions.of_type("meta", name),
         Shape::Schema(schema, true) => schema.description.clone(),
         Shape::Schema(_, false) | Shape::Leaf => String::new(),
     }
@@ -164,14 +168,14 @@ fn shown_value(value: &str) -> &str {
 /// The fields below a field; a kind has its version and its kind besides.
 fn properties<'a>(shape: Shape<'a>, descriptions: &Descriptions) -> Vec<Property<'a>> {
     let mut properties = match shape {
-        Shape::Leaf => return Vec::new(),
+        Shape::Named(_) | Shape::Leaf => return Vec::new(),
         Shape::Struct(structure) => of_struct(structure, descriptions),
         Shape::Schema(schema, _) => of_schema(schema),
     };
     let is_kind = match shape {
         Shape::Struct(structure) => structure.is_kind,
         Shape::Schema(_, is_kind) => is_kind,
-        Shape::Leaf => false,
+        Shape::Named(_) | Shape::Leaf => false,
     };
     if is_kind {
         let plain = |name: &str, ty: &str, below| Property {
@@ -207,10 +211,22 @@ fn of_struct(structure: &'static Struct, descriptions: &Descriptions) -> Vec<Pro
             is_required: field.required && !(structure.is_kind && field.name == "metadata"),
             values: descriptions::values(&description),
             description,
-            below: field.ty.element().map_or(Shape::Leaf, Shape::Struct),
+            below: field.ty.element().map_or_else(|| named(&field.ty), Shape::Struct),
         }
     });
     fields.collect()
+}
+
+/// What a type without fields is.
+fn named(ty: &Type) -> Shape<'static> {
+    match ty {
+        Type::Pointer(inner) | Type::Named(_, _, inner) | Type::List(inner) | Type::Map(_, inner) => named(inner),
+        Type::Custom(Custom::Quantity) => Shape::Named("Quantity"),
+        Type::Custom(Custom::IntOrString) => Shape::Named("IntOrString"),
+        Type::Custom(Custom::Time) => Shape::Named("Time"),
+        Type::Custom(Custom::MicroTime) => Shape::Named("MicroTime"),
+        _ => Shape::Leaf,
+    }
 }
 
 fn of_schema(schema: &Schema) -> Vec<Property<'_>> {
@@ -297,7 +313,7 @@ fn list(
                 above.pop();
             }
             Shape::Schema(..) => list(text, property.below, level + 1, recursive, above, descriptions),
-            Shape::Struct(_) | Shape::Leaf => {}
+            Shape::Struct(_) | Shape::Named(_) | Shape::Leaf => {}
         }
     }
 }

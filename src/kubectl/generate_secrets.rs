@@ -47,14 +47,6 @@ pub(super) fn put_data(map: &mut Value, entries: Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// Runs `kubectl create secret` or `kubectl create service` without a sort of them.
-pub(super) fn without_sort(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    match cli.arguments() {
-        [] => Ok(Step::Done),
-        words => Err(cli.usage(&format!("unknown command {:?}", words.join(" ")))),
-    }
-}
-
 fn secret(name: &str, sort: &str, data: Map<String, Value>) -> Value {
     let mut value = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name } });
     if !data.is_empty() {

@@ -48,6 +48,16 @@ pub(super) fn show(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     Ok(Step::Done)
 }
 
+/// Runs a command that is only there for those below it: `DefaultSubCommandRun`.
+pub(super) fn group(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    if let Some(words) = Some(cli.arguments()).filter(|words| !words.is_empty()) {
+        return Err(cli.usage(&format!("unknown command {:?}", words.join(" "))));
+    }
+    let text = of(cli.parsed.command, &cli.parsed.path);
+    cli.complain(text.trim_end());
+    Err(Failure::Silent)
+}
+
 /// Runs `kubectl help`.
 pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let mut command: &Command = &ROOT;

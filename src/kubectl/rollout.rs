@@ -30,14 +30,6 @@ const ANNOTATIONS_TO_SKIP: [&str; 6] = [
     "deprecated.deployment.rollback.to",
 ];
 
-/// Runs `kubectl rollout` with a word that is no command.
-pub(super) fn unknown(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    match cli.arguments() {
-        [] => super::help::show(cli),
-        words => Err(cli.usage(&format!("unknown command {:?}", words.join(" ")))),
-    }
-}
-
 /// The objects of a rollout command; at least one must be named.
 fn find(cli: &mut Cli<'_>) -> Result<builder::Found, Failure> {
     if cli.arguments().is_empty() && !cli.flags().has("filename") {

@@ -24,10 +24,8 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let mut printer = Printer::of(cli, "scaled")?;
     let dry_run = cli.dry_run()?;
     let found = builder::find(cli, Query { latest: false, ..Query::new(cli.arguments()) })?;
-    // What names nothing that is there names nothing to scale.
-    if found.infos.iter().all(Result::is_err) {
-        let why: Vec<String> = found.infos.iter().filter_map(|info| info.as_ref().err()).map(Failure::bare).collect();
-        return Err(Failure::Message(format!("no objects passed to scale {}", why.join(", ")).trim_end().to_owned()));
+    if found.infos.is_empty() {
+        return Err(Failure::message("no objects passed to scale"));
     }
     found.each(cli, |cli, info| {
         if dry_run != DryRun::Client {

@@ -18,18 +18,6 @@ use crate::machinery::{patch, schema};
 /// The group of roles and bindings.
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// Runs `kubectl set` without a command.
-pub(super) fn help(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    match cli.arguments() {
-        [] => super::help::show(cli),
-        words => Err(Failure::Message(format!(
-            "unknown command {:?}\nSee '{} -h' for help and examples",
-            words.join(" "),
-            cli.parsed.path
-        ))),
-    }
-}
-
 /// The pod spec in an object: `UpdatePodSpecForObjectFn`.
 pub(super) fn pod_spec(kind: Kind, object: &mut Value) -> Option<&mut Value> {
     match kind {
@@ -114,9 +102,7 @@ pub(super) fn changes(kind: Kind, before: &Value, after: &Value) -> Result<Optio
 pub(super) fn image(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let (words, pairs) = words_and_pairs(cli.arguments(), false, "image")?;
     if words.is_empty() && !cli.flags().has("filename") {
-        return Err(Failure::message(
-            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
-        ));
+        return Err(Failure::message(builder::MISSING));
     }
     if pairs.is_empty() {
         return Err(Failure::message("at least one image update is required"));

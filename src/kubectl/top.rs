@@ -20,14 +20,6 @@ use crate::machinery::time::Time;
 /// So long a new pod may be without metrics: `metricsCreationDelay`, in seconds.
 const DELAY_SECONDS: i64 = 120;
 
-/// Runs `kubectl top` without a command.
-pub(super) fn help(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    match cli.arguments() {
-        [] => super::help::show(cli),
-        words => Err(cli.usage(&format!("unknown command {:?}", words.join(" ")))),
-    }
-}
-
 /// The kind of the metrics of nodes or pods, where there are any.
 fn kind(plural: &str) -> Result<Kind, Failure> {
     let is_meant = |kind: &&Kind| kind.info().group == "metrics.k8s.io" && kind.info().plural == plural;

@@ -32,9 +32,6 @@ enum Condition {
 /// Runs `kubectl wait`.
 pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let flags = cli.flags();
-    if !flags.has("for") {
-        return Err(Failure::message("required flag(s) \"for\" not set"));
-    }
     let condition = parse(flags.text("for"))?;
     let fetch = !matches!(condition, Condition::Created | Condition::Deleted);
     let selects = flags.has("selector") || flags.has("field-selector") || flags.is("all", false);

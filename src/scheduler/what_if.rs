@@ -11,7 +11,6 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use crate::api::{Kind, Name, Object, Resource as _};
 use crate::client::InformerEvent;
 
-use super::DEFAULT_SCHEDULER_NAME;
 use super::cache::Cache;
 use super::configuration::Profile;
 use super::framework::cycle_state::CycleState;
@@ -24,20 +23,12 @@ use super::process::{both, keep, keep_named};
 pub use super::framework::status::Rejection;
 
 /// The cluster as filters see it. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     cache: Cache,
     listers: Listers,
-    /// Whose filters are asked. The autoscaler has the scheduler's default plugins built in, however the scheduler that
-    /// runs is configured.
+    /// The plugins that are asked: the default ones, as upstream's autoscaler asks those.
     profile: Arc<Profile>,
-}
-
-impl Default for Snapshot {
-    fn default() -> Self {
-        let profile = Arc::new(Profile::new(DEFAULT_SCHEDULER_NAME.into()));
-        Self { cache: Cache::default(), listers: Listers::default(), profile }
-    }
 }
 
 fn has_ended(pod: &Pod) -> bool {
@@ -76,10 +67,7 @@ impl Snapshot {
         match event.kind {
             Kind::Node => match both::<Node>(event).1 {
                 Some(node) => self.set_node(Arc::clone(node)),
-                None => {
-                    self.cache.remove_node(&name);
-                    self.cache.refresh_order();
-                }
+                None => self.forget_node(&name),
             },
             Kind::Pod => self.pod_changed(event),
             Kind::Namespace => match event.after::<Namespace>() {
@@ -140,6 +128,11 @@ impl Snapshot {
         self.cache.refresh_order();
     }
 
+    fn forget_node(&mut self, name: &str) {
+        self.cache.remove_node(name);
+        self.cache.refresh_order();
+    }
+
     /// A node goes; pods on it are not counted any more.
     pub fn remove_node(&mut self, name: &str) {
         let pods: Vec<Name> =
@@ -147,8 +140,7 @@ impl Snapshot {
         for uid in pods {
             self.cache.remove_pod(&uid);
         }
-        self.cache.remove_node(name);
-        self.cache.refresh_order();
+        self.forget_node(name);
     }
 
     /// Puts a pod on a node, whether it fits or not. It leaves the one that it was on.

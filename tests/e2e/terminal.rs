@@ -111,3 +111,39 @@ fn a_korean_types_on_a_phone() {
         assert_eq!(wide, false, "nothing is cut off");
     });
 }
+
+#[test]
+fn the_page_serves_programs_of_the_terminal() {
+    run("the_page_serves_programs_of_the_terminal", async |world| {
+        let tab = open(world, Screen::Desktop, "").await;
+        open_terminal(&tab).await;
+        type_line(&tab, "kubectl create deployment web --image=nginx:1.27", "deployment.apps/web created").await;
+        type_line(&tab, "kubectl rollout status deployment/web", "successfully rolled out").await;
+        // `edit` waits for its tab in the editor.
+        let input = tab.element("#command-line").await;
+        input.send_keys("kubectl edit deployment web\n").await.expect("the line can be typed");
+        tab.until(
+            "the object is open",
+            "document.querySelector('.file-tab.on .file-name')?.textContent.includes('kubectl-edit-')",
+        )
+        .await;
+        tab.until(
+            "it is shown",
+            "document.querySelector('.cm-content')?.textContent.includes('Please edit the object below')",
+        )
+        .await;
+        tab.element(".cm-content").await.send_keys(Key::Control + Key::Enter).await.expect("keys");
+        tab.until("nothing was changed", &format!("{SCREEN}.includes('Edit cancelled, no changes made.')")).await;
+        tab.until("the tab is gone", "!document.querySelector('.file-tabs').textContent.includes('kubectl-edit-')")
+            .await;
+        // What fields are for is fetched when somebody asks.
+        type_line(&tab, "kubectl explain pod.spec.hostname", "Specifies the hostname of the Pod").await;
+        // A port that is forwarded has a field on the page.
+        type_line(&tab, "kubectl port-forward deployment/web 8080:80 &", "Forwarding from 127.0.0.1:8080 -> 80").await;
+        tab.until("there is a field", "document.querySelector('#port-8080') !== null").await;
+        tab.click(".port button").await;
+        tab.until("nginx answers", "document.querySelector('.answer').textContent.includes('200 OK')").await;
+        tab.screenshot("terminal-port").await;
+        type_line(&tab, "curl -s localhost:8080 | grep title", "Welcome to nginx!").await;
+    });
+}

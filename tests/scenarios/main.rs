@@ -14,6 +14,16 @@ use kubetab::session::scenario::SCENARIOS;
 use player::Player;
 use printed::Printed;
 
+/// The verbs of kubectl by which lessons change a cluster.
+const CHANGING: [&str; 12] =
+    ["annotate", "cordon", "create", "delete", "drain", "label", "patch", "run", "scale", "set", "taint", "uncordon"];
+
+/// Whether a command does something to the cluster.
+fn changes(command: &str) -> bool {
+    let mut words = command.split(' ');
+    words.next() == Some("kubectl") && words.next().is_some_and(|verb| CHANGING.contains(&verb))
+}
+
 /// Plays a scenario, and says what was not as it should be.
 fn play(id: &str) -> Result<(), String> {
     let printed = Printed::read(include_str!("commands.txt"));
@@ -28,16 +38,20 @@ fn play(id: &str) -> Result<(), String> {
         }
         if step.button.is_some() {
             wrong.extend(player.press(number, &step).err());
-            wrong.extend(player.await_reached(number, &step).err());
         }
-        for command in &commands {
-            let screen = player.type_line(command);
-            println!("{id}, step {}, {}\n$ {command}\n{screen}", number + 1, player.clock());
-            wrong.extend(printed.compare(id, number + 1, command, &screen).err());
-        }
-        if step.button.is_none() {
-            wrong.extend(player.await_reached(number, &step).err());
-        }
+        // What the step leads to comes after all that is done to the cluster, and what only reads comes after that.
+        let last = commands.iter().rposition(|command| changes(command)).map_or(0, |last| last + 1);
+        let (first, then) = commands.split_at(last);
+        let type_all = |player: &mut Player, commands: &[&str], wrong: &mut Vec<String>| {
+            for command in commands {
+                let screen = player.type_line(command);
+                println!("{id}, step {}, {}\n$ {command}\n{screen}", number + 1, player.clock());
+                wrong.extend(printed.compare(id, number + 1, command, &screen).err());
+            }
+        };
+        type_all(&mut player, first, &mut wrong);
+        wrong.extend(player.await_reached(number, &step).err());
+        type_all(&mut player, then, &mut wrong);
     }
     wrong.extend(printed.without(id, player.steps.iter().map(|step| step.text.en.as_str())));
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }

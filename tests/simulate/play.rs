@@ -129,7 +129,7 @@ impl Play {
 
 /// A cluster of a seed: small, with or without what surrounds a cluster.
 fn config(seed: u64) -> SessionConfig {
-    let whole = if seed % 3 == 0 { Profile::default() } else { Profile::bare() };
+    let whole = if seed.is_multiple_of(3) { Profile::default() } else { Profile::bare() };
     let default_storage_class = true;
     let nodes = 2 + (seed / 3 % 3) as u32;
     let cloud = if seed % 3 == 1 { Profile::default().cloud } else { whole.cloud.clone() };

@@ -25,6 +25,10 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or("")
 }
 
+/// Where a pod of a DaemonSet says which node it is for.
+const TARGET_NODE: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution\
+                           /nodeSelectorTerms/0/matchFields/0/values/0";
+
 fn number(value: &Value, pointer: &str) -> i64 {
     value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
 }
@@ -171,7 +175,6 @@ impl Rest<'_> {
             containers.into_iter().flatten().map(|one| amount(&one["resources"]["requests"]["cpu"])).sum()
         };
         for pod in self.pods.iter().filter(|pod| text(pod, "/spec/nodeName").is_empty() && !has_ended(pod)) {
-            ensure(pod.pointer("/spec/affinity").is_none(), || format!("{} waits for its node", name(pod)))?;
             let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
             if volumes.into_iter().flatten().any(|volume| !volume["persistentVolumeClaim"].is_null()) {
                 // A folder of a node that left is gone with it.
@@ -179,6 +182,11 @@ impl Rest<'_> {
             }
             for node in objects(self.session, Kind::Node) {
                 let node_name = text(&node, "/metadata/name");
+                // A pod of a DaemonSet is for one node.
+                let target = text(pod, TARGET_NODE);
+                if !target.is_empty() && target != node_name {
+                    continue;
+                }
                 let there: Vec<&Value> = self
                     .pods
                     .iter()
@@ -327,11 +335,13 @@ impl Rest<'_> {
         if is_over && is_indexed && !by_policy && condition(job, "Complete") == "True" {
             ensure(!text(status, "/completedIndexes").is_empty(), || what("indexes"))?;
         }
+        // With a limit for each index, the last failed pod of an index is kept to tell how long to wait for the next.
+        let keeps = !is_over && !job["spec"]["backoffLimitPerIndex"].is_null();
         let tracked = self.pods_of(text(job, "/metadata/uid")).find(|pod| {
             let finalizers = pod.pointer("/metadata/finalizers").and_then(Value::as_array);
             finalizers.into_iter().flatten().any(|one| one == "batch.kubernetes.io/job-tracking") && has_ended(pod)
         });
-        ensure(tracked.is_none(), || what("has not counted a pod"))
+        ensure(keeps || tracked.is_none(), || what("has not counted a pod"))
     }
 
     fn cron_job(&self, cron_job: &Value) -> Finding {

@@ -253,12 +253,14 @@ fn with_references(mut wanted: Vec<String>) -> Map<String, Value> {
 fn descriptions() -> String {
     let escaped = |value: &Value| {
         let text = value["description"].as_str().unwrap_or("");
-        text.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', " ")
+        text.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t")
     };
     let mut sections = Vec::new();
     for (name, schema) in SCHEMAS.iter() {
-        let Some(found) = structure(name) else { continue };
-        let mut section = format!("= {} {}\n{}\n", found.package, found.name, escaped(schema));
+        // What is no struct there is one of a few types that are written as a text or a number.
+        let found = structure(name).map(|found| (found.package, found.name));
+        let (package, own) = found.unwrap_or_else(|| ("meta", name.rsplit('.').next().unwrap_or("")));
+        let mut section = format!("= {package} {own}\n{}\n", escaped(schema));
         let mut fields: Vec<(&String, &Value)> = schema["properties"].as_object().into_iter().flatten().collect();
         fields.sort_by_key(|(name, _)| *name);
         for (field, property) in fields.into_iter().filter(|(_, property)| property["description"].is_string()) {

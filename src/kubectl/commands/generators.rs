@@ -3,7 +3,9 @@
 use super::groups::{CREATE, DRY_RUN, MANAGER, PRINT, ROLE, SERVICE, SUBJECTS, VALIDATE};
 use crate::kubectl::command::Command;
 use crate::kubectl::flags::Flag;
-use crate::kubectl::{generate, generate_access, generate_ingress, generate_jobs, generate_policy, generate_secrets};
+use crate::kubectl::{
+    generate, generate_access, generate_ingress, generate_jobs, generate_policy, generate_secrets, help,
+};
 
 /// The generators.
 pub(super) const CREATE_COMMANDS: &[Command] = &[
@@ -111,7 +113,7 @@ pub(super) const CREATE_COMMANDS: &[Command] = &[
             Flag::switch("save-config"),
         ],
     ]),
-    Command::new("secret", generate_secrets::without_sort).commands(&[
+    Command::new("secret", help::group).commands(&[
         Command::new("docker-registry", generate_secrets::docker_registry).flags(&[
             PRINT,
             DRY_RUN,
@@ -149,7 +151,7 @@ pub(super) const CREATE_COMMANDS: &[Command] = &[
             &[Flag::text("cert"), Flag::text("key"), Flag::switch("append-hash"), Flag::switch("save-config")],
         ]),
     ]),
-    Command::new("service", generate_secrets::without_sort).aliases(&["svc"]).commands(&[
+    Command::new("service", help::group).aliases(&["svc"]).commands(&[
         Command::new("clusterip", generate::service_cluster_ip).flags(SERVICE),
         Command::new("nodeport", generate::service_node_port).flags(SERVICE),
         Command::new("loadbalancer", generate::service_load_balancer).flags(SERVICE),

@@ -8,7 +8,7 @@
 //! \tactiveDeadlineSeconds\tOptional duration in seconds …
 //! ```
 //!
-//! A line break in a text is written `\n` and a backslash `\\`.
+//! A line break in a text is written `\n`, a tabulator `\t` and a backslash `\\`.
 
 use super::super::cli::{Cli, Fetched};
 
@@ -82,7 +82,11 @@ fn plain(text: &str) -> String {
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
         match letter {
-            '\\' => plain.extend(letters.next().map(|escaped| if escaped == 'n' { '\n' } else { escaped })),
+            '\\' => plain.extend(letters.next().map(|escaped| match escaped {
+                'n' => '\n',
+                't' => '\t',
+                other => other,
+            })),
             other => plain.push(other),
         }
     }

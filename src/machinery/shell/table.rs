@@ -3,6 +3,7 @@
 //! A process is a shell with its own stack of frames, or a program behind `CommandRun`. No process blocks: one that has
 //! to wait says what for, and the table tells whoever steps it when it next needs to be stepped.
 
+mod inspect;
 mod launch;
 mod signals;
 mod streams;
@@ -12,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::host::{CommandRun, Host, HttpRequest, NetworkAnswer, NetworkRequest, Signal};
 use super::interpreter;
 use super::io::{CommandIo, Descriptor, OpenFile, Output, ProcessState, Stream};
-use super::parser::Aliases;
 use super::shell::{Shell, Variable, Variables};
 use crate::machinery::order::Order as _;
 use crate::machinery::time::Time;
@@ -396,36 +396,6 @@ impl ProcessTable {
         parent.children.insert(pid, None);
         self.tasks.insert(pid, Task { process, body, wait: Wait::Ready });
         Some(pid)
-    }
-
-    /// Whether a process is running.
-    #[must_use]
-    pub fn is_alive(&self, pid: Pid) -> bool {
-        self.tasks.contains_key(&pid)
-    }
-
-    /// Whether a root process is a shell that waits for the next line.
-    #[must_use]
-    pub fn waits_for_a_line(&self, pid: Pid) -> bool {
-        self.tasks.get(&pid).is_some_and(|task| match &task.body {
-            Body::Shell(shell) => matches!(task.wait, Wait::Readable(0, _)) && shell.waits_for_a_line(),
-            Body::Program(_) => false,
-        })
-    }
-
-    /// The working directory of a process.
-    #[must_use]
-    pub fn directory(&self, pid: Pid) -> Option<&str> {
-        self.tasks.get(&pid).map(|task| task.process.directory.as_str())
-    }
-
-    /// The aliases of a shell.
-    #[must_use]
-    pub fn aliases(&self, pid: Pid) -> Aliases {
-        match self.tasks.get(&pid).map(|task| &task.body) {
-            Some(Body::Shell(shell)) => shell.aliases.clone(),
-            _ => Aliases::new(),
-        }
     }
 
     /// Whether some process has an answer from the network that it has not seen yet.

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use crate::machinery::order::Order as _;
 use serde_json::{Map, Value};
 
+/// How long a line may be before it is broken: `best_width`.
+const WIDTH: usize = 80;
+
 /// Prints a value as one YAML document.
 #[must_use]
 pub fn print(value: &Value) -> String {
@@ -102,10 +105,41 @@ fn indent(depth: usize, text: &mut String) {
 fn inline(value: &Value, depth: usize, text: &mut String) {
     match value {
         Value::String(string) if string.contains('\n') && !has_control_characters(string) => block(string, depth, text),
-        Value::String(string) => text.push_str(&scalar(string)),
+        Value::String(string) => folded(&scalar(string), depth, text),
         Value::Array(_) => text.push_str("[]"),
         Value::Object(_) => text.push_str("{}"),
         other => text.push_str(&other.to_string()),
+    }
+}
+
+/// Writes a scalar on as many lines as it takes: a line that is full ends at the next blank between two words.
+fn folded(scalar: &str, depth: usize, text: &mut String) {
+    let mut column = text.chars().rev().take_while(|letter| *letter != '\n').count();
+    if column + scalar.len() <= WIDTH {
+        text.push_str(scalar);
+        return;
+    }
+    let is_double = scalar.starts_with('"');
+    // Neither the first nor the last letter within quotation marks is a place to break.
+    let quotes = usize::from(is_double || scalar.starts_with('\''));
+    let letters: Vec<char> = scalar.chars().collect();
+    let mut after_blank = false;
+    for (at, letter) in letters.iter().enumerate() {
+        let next_is_blank = letters.get(at + 1) == Some(&' ');
+        let is_inside = quotes == 0 || (at > 1 && at + 2 < letters.len());
+        if *letter == ' ' && !after_blank && column > WIDTH && is_inside && (is_double || !next_is_blank) {
+            text.push('\n');
+            indent(depth, text);
+            column = 2 * depth;
+            if next_is_blank {
+                text.push('\\');
+                column += 1;
+            }
+        } else {
+            text.push(*letter);
+            column += 1;
+        }
+        after_blank = *letter == ' ';
     }
 }
 
@@ -224,6 +258,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        let long = "a value that is much longer than what fits into one line of a description, so that it is broken and \
+                    shortened where it must be, at one hundred and forty letters";
+        let quoted = format!("it's: {long}");
+        let value = json!({ "data": { "long": long }, "list": [quoted], "unbroken": "x".repeat(90) });
+        let expected = "data:\n  long: a value that is much longer than what fits into one line of a description,\n    so that it \
+                        is broken and shortened where it must be, at one hundred and forty\n    letters\nlist:\n- 'it''s: a \
+                        value that is much longer than what fits into one line of a description,\n  so that it is broken and \
+                        shortened where it must be, at one hundred and forty letters'\nunbroken: ";
+        assert_eq!(print(&value), format!("{expected}{}\n", "x".repeat(90)));
+    }
 
     #[test]
     fn objects_look_as_kubectl_prints_them() {

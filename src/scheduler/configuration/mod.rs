@@ -59,11 +59,7 @@ pub struct Configuration {
 
 impl Default for Configuration {
     fn default() -> Self {
-        Self {
-            percentage_of_nodes_to_score: 0,
-            backoff: Backoff::default(),
-            profiles: vec![Arc::new(Profile::new(DEFAULT_SCHEDULER_NAME.into()))],
-        }
+        Self { percentage_of_nodes_to_score: 0, backoff: Backoff::default(), profiles: vec![Arc::default()] }
     }
 }
 
@@ -100,6 +96,12 @@ pub struct Profile {
     pub pre_bind: PluginSet,
     /// What the plugins are told.
     pub args: PluginArgs,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self::new(DEFAULT_SCHEDULER_NAME.into())
+    }
 }
 
 impl Profile {

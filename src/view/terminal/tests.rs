@@ -70,6 +70,7 @@ fn the_first_lesson() {
         Waiting for deployment spec update to be observed...
         Waiting for deployment spec update to be observed...
         Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
+        Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
         Waiting for deployment "web" rollout to finish: 0 of 2 updated replicas are available...
         Waiting for deployment "web" rollout to finish: 1 of 2 updated replicas are available...
         deployment "web" successfully rolled out
@@ -340,6 +341,8 @@ fn edit_takes_what_the_editor_of_the_page_saves() {
         "KUBE_EDITOR='sed -i s/\\\"2\\\"/\\\"3\\\"/' kubectl edit cm/conf",
         "kubectl get cm conf -o jsonpath='{.data}'; echo",
         "KUBE_EDITOR=true kubectl edit cm conf",
+        "kubectl create cm new --from-literal=x=y --dry-run=client -o yaml > new.yaml",
+        "KUBE_EDITOR='sed -i s/y/z/' kubectl create -f new.yaml --edit; kubectl get cm new -o jsonpath='{.data}'; echo",
     ];
     expect![[r#"
         KUBE_EDITOR='sed -i s/\"2\"/\"3\"/' kubectl edit cm/conf
@@ -348,6 +351,10 @@ fn edit_takes_what_the_editor_of_the_page_saves() {
         {"b":"3"}
         $ KUBE_EDITOR=true kubectl edit cm conf
         Edit cancelled, no changes made.
+        $ kubectl create cm new --from-literal=x=y --dry-run=client -o yaml > new.yaml
+        $ KUBE_EDITOR='sed -i s/y/z/' kubectl create -f new.yaml --edit; kubectl get cm new -o jsonpath='{.data}'; echo
+        configmap/new created
+        {"x":"z"}
         $ "#]]
     .assert_eq(&type_lines(&mut terminal, &mut session, &lines, 3));
 }
@@ -433,11 +440,11 @@ fn why_tells_causes_and_scores() {
           5s ago   kubectl   pod/web   You ran kubectl run web --image=nginx.
 
         What happened to it since:
-          4s ago   default-scheduler   Node node-3 has the best score of 3 nodes that would do for Pod web: 397 points.
+          4s ago   default-scheduler   Node node-1 has the best score of 3 nodes that would do for Pod web: 397 points.
           4s ago   kubelet             The kubelet has seen pod web, which the scheduler bound to its node.
-          2s ago   kubelet             The kubelet tells that pod web is Running now.
+          1s ago   kubelet             The kubelet tells that pod web is Running now.
 
-        How its node was chosen: node-3 has the most points.
+        How its node was chosen: node-1 has the most points.
           NODE     POINTS   TaintToleration   NodeResourcesFit   DynamicResources   ImageLocality
           node-1   397      300               97                 0                  0
           node-2   397      300               97                 0                  0

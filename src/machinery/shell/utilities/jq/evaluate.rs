@@ -142,6 +142,14 @@ impl Machine {
             }
             Filter::And(left, right) => self.junction(left, right, input, false),
             Filter::Or(left, right) => self.junction(left, right, input, true),
+            Filter::Call(name, arguments) => functions::call(self, name, arguments, input),
+            other => self.run_further(other, input),
+        }
+    }
+
+    /// The filters that choose, bind and change.
+    fn run_further(&mut self, filter: &Filter, input: &Item) -> Results {
+        match filter {
             Filter::Alternative(left, right) => {
                 let found = self.run(left, input).unwrap_or_default();
                 let found: Vec<Item> = found.into_iter().filter(|item| is_true(&item.value)).collect();
@@ -187,7 +195,7 @@ impl Machine {
                 }
                 Ok(vec![Item::new(held)])
             }
-            Filter::Call(name, arguments) => functions::call(self, name, arguments, input),
+            other => unreachable!("{other:?} is run above"),
         }
     }
 
