@@ -80,7 +80,11 @@ impl Play {
         for action in self.faults.mend(&self.session) {
             self.act(&action)?;
         }
-        // What the first could not reach, such as what was refused while nothing could be written.
+        // What the first could not reach: what was refused while nothing could be written, and containers of machines
+        // that are only just starting.
+        if !self.faults.mend(&self.session).is_empty() {
+            self.run_until(self.session.now() + Duration::from_secs(60))?;
+        }
         for action in self.faults.mend(&self.session) {
             self.act(&action)?;
         }
@@ -101,10 +105,15 @@ impl Play {
     }
 
     /// Whether something is wanted that cannot be: what a quota forbids is tried for ever, and so is a Deployment looked
-    /// at that was complete and has lost its room.
+    /// at that was complete and has lost its room. Failed pods of a DaemonSet are cleared away one by one, each after a
+    /// back-off of up to a quarter of an hour.
     fn waits_in_vain(&self) -> bool {
         let etcd = self.session.cluster().api().etcd();
-        let waits = |object: &Object| object.to_value()["spec"]["nodeName"].is_null();
+        let waits = |object: &Object| {
+            let pod = object.to_value();
+            let is_of_daemon_set = pod["metadata"]["ownerReferences"][0]["kind"] == "DaemonSet";
+            pod["spec"]["nodeName"].is_null() || is_of_daemon_set && pod["status"]["phase"] == "Failed"
+        };
         etcd.count(Kind::ResourceQuota) > 0 || etcd.range(Kind::Pod, None).any(|(_, object)| waits(object))
     }
 
