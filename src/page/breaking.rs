@@ -129,7 +129,8 @@ pub(super) fn part_buttons(app: App, part: &Actor) -> AnyView {
     let (part, of) = (part.clone(), part.clone());
     let is_down = Memo::new(move |_| app.cluster.counts.with(|counts| counts.is_down(&of)));
     let buttons = move || {
-        is_down.track();
+        // As above: what is only tracked follows nothing.
+        let _ = is_down.get();
         of_part(app, &part).into_iter().map(|fault| button(app, part.id(), fault, || ())).collect_view()
     };
     view! { <div class="faults" role="group" aria-label=t!(app, "break")>{icon(Icon::Bolt)}{buttons}</div> }.into_any()

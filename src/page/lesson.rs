@@ -73,7 +73,8 @@ fn panel(app: App, place: Memo<Option<(String, usize)>>) -> AnyView {
         })
     };
     let step = move || {
-        place.track();
+        // To track it is not enough: a memo that nobody reads follows nothing.
+        place.with(|_| ());
         app.lesson.with_untracked(|taken| taken.as_ref().map(|taken| taken.lesson.steps[taken.step].clone()))
     };
     let text = move || step().map(|step| with_commands(app, &in_language(&step.text, app.language.get())));

@@ -115,7 +115,7 @@ pub(super) fn Requests(app: App) -> impl IntoView {
         <div class="requests" role="region" aria-label=t!(app, "room.requests")>
             <form on:submit=hear(send)>
                 <label>{t!(app, "requests.from")}
-                    <select id="request-from" class="field" prop:value=move || { offered.track(); draft.from.get() } on:change=hear(move |event| draft.from.set(event_target_value(&event)))>
+                    <select id="request-from" class="field" prop:value=move || { offered.with(|_| ()); draft.from.get() } on:change=hear(move |event| draft.from.set(event_target_value(&event)))>
                         <option value="">{t!(app, "requests.outside")}</option>
                         {move || offered.get().into_iter().map(|(value, name)| view! { <option value=value>{name}</option> }.into_any()).collect_view()}
                     </select>

@@ -274,9 +274,9 @@ pub(super) fn Terminal(app: App) -> impl IntoView {
     };
     view! {
         <div class="terminal" node_ref=screen.frame on:click=hear(focus)>
+            {ports::panel(app)}
             <p class="terminal-hint" id="terminal-hint">{t!(app, "terminal.hint")}</p>
             <div class="screen" node_ref=screen.log role="log" aria-label=t!(app, "terminal.title") tabindex="0"></div>
-            {ports::panel(app)}
             <form class="ask" on:submit=hear(submit)>
                 <span class="prompt" aria-hidden="true">{move || screen.prompt.get()}</span>
                 <input

@@ -21,7 +21,13 @@ fn every_lesson_is_taken_to_its_end() {
             live(&tab).await;
             tab.element(".lesson").await;
             let (mut step, mut pressed) = (1, 0);
+            let mut read = String::new();
             loop {
+                // Each step says something else.
+                let text = tab.evaluate("document.querySelector('.lesson-text').innerText").await;
+                let text = text.as_str().expect("words").to_owned();
+                assert!(!text.is_empty() && text != read, "{name}, step {step}: {text}");
+                read = text;
                 if tab.evaluate("document.querySelector('#do-it') !== null").await == true {
                     tab.evaluate("(document.querySelector('#do-it').click(), true)").await;
                     pressed += 1;

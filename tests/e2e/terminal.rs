@@ -139,7 +139,10 @@ fn the_page_serves_programs_of_the_terminal() {
         // What fields are for is fetched when somebody asks.
         type_line(&tab, "kubectl explain pod.spec.hostname", "Specifies the hostname of the Pod").await;
         // A port that is forwarded has a field on the page.
-        type_line(&tab, "kubectl port-forward deployment/web 8080:80 &", "Forwarding from 127.0.0.1:8080 -> 80").await;
+        let input = tab.element("#command-line").await;
+        input.send_keys("kubectl port-forward deployment/web 8080:80 &\n").await.expect("the line can be typed");
+        // It says so behind the prompt, as what runs in the background does.
+        tab.until("it forwards", &format!("{SCREEN}.includes('Forwarding from 127.0.0.1:8080 -> 80')")).await;
         tab.until("there is a field", "document.querySelector('#port-8080') !== null").await;
         tab.click(".port button").await;
         tab.until("nginx answers", "document.querySelector('.answer').textContent.includes('200 OK')").await;
