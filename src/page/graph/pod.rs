@@ -94,7 +94,8 @@ fn drawing(stage: Stage, pod: &PodView, place: Rect, detail: Detail) -> Drawing 
     let mut drawing = Drawing::default().rect("body", (0.0, 0.0), (width, height), corner(pod.sign, height));
     if pod.generation != Generation::Only && detail != Detail::Dot {
         let inset = if detail == Detail::Full { 7.0 } else { 5.0 };
-        drawing = drawing.rect("band", (3.0, inset), (4.0, height - 2.0 * inset), 2.0);
+        // A pod that is about to be drawn larger may still have its small place.
+        drawing = drawing.rect("band", (3.0, inset), (4.0, (height - 2.0 * inset).max(0.0)), 2.0);
     }
     match detail {
         Detail::Full | Detail::Counted => full(stage, pod, width, drawing),

@@ -84,8 +84,24 @@ pub(super) fn fault_of(cluster: &Cluster, node: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{Action, File, SessionConfig};
+    use crate::session::{Action, Disturbance, File, SessionConfig};
+    use crate::sim::ComponentFault;
     use std::time::Duration;
+
+    #[test]
+    fn a_part_that_was_stopped_is_known_to_be_down() {
+        let mut session = Session::new(SessionConfig::default());
+        session.run_until(session.now() + Duration::from_secs(5));
+        for (fault, expected) in [(ComponentFault::Stop, true), (ComponentFault::Start, false)] {
+            for part in [Actor::Scheduler, Actor::Controllers, Actor::Cloud] {
+                assert_ne!(queue_counts(session.cluster()).is_down(&part), expected, "{part:?}");
+                let component = part.id().to_owned();
+                let outcome = session.act(Action::Disturb(Disturbance { component, fault }));
+                assert!(outcome.is_ok_and(|outcome| outcome.is_success()));
+                assert_eq!(queue_counts(session.cluster()).is_down(&part), expected, "{part:?}");
+            }
+        }
+    }
 
     #[test]
     fn the_cloud_controller_manager_is_drawn_at_work_while_it_works() {
