@@ -141,6 +141,12 @@ fn TimeControls(app: App) -> impl IntoView {
                 {icon(Icon::Idle)}
             </button>
             <select id="speed" class="field" aria-label=t!(app, "time.speed") on:change=hear(choose_speed)>
+                {move || {
+                    // A lesson may choose a speed of its own.
+                    let own = speed.get();
+                    let is_known = SPEEDS.iter().any(|(_, value)| (own - value).abs() < 1e-9);
+                    (!is_known).then(|| view! { <option selected=true>{format!("{own}×")}</option> }.into_any())
+                }}
                 {SPEEDS.map(|(words, value)| view! {
                     <option value=words selected=move || (speed.get() - value).abs() < 1e-9>{format!("{words}×")}</option>
                 }.into_any()).into_iter().collect_view()}

@@ -347,7 +347,12 @@ pub(super) fn perform(cluster: &mut Cluster, action: &Action) -> Outcome {
         Action::WriteManifest { node, file, text } => on_manifest(cluster, node, file, Some(text)),
         Action::RemoveManifest { node, file } => on_manifest(cluster, node, file, None),
         Action::Disturb(Disturbance { component, fault }) => match cluster.disturb(component, *fault) {
-            Ok(()) => Outcome::said(format!("{component} was disturbed")),
+            Ok(()) => Outcome::said(match fault {
+                ComponentFault::Stop => format!("{component} stopped"),
+                ComponentFault::Start => format!("{component} started"),
+                ComponentFault::Restart => format!("{component} restarted"),
+                _ => format!("{component} disturbed"),
+            }),
             Err(error) => Outcome::refused(error),
         },
         Action::FillStore { full } => {
