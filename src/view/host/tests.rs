@@ -226,22 +226,10 @@ fn the_first_lesson_stops_where_its_words_say() {
 #[test]
 fn a_typed_lesson_is_kept_exactly() {
     use crate::view::terminal::TerminalInput;
+    use crate::view::terminal::tests::FIRST_LESSON;
     let mut host = Host::new();
     host.command(Command::Open { start: Start::New, play: true });
-    let lines = [
-        "kubectl create deployment web --image=nginx:1.27 --replicas=2",
-        "kubectl rollout status deployment/web",
-        "kubectl get deployments",
-        "kubectl logs deployment/web --tail=1",
-        "kubectl exec deploy/web -- cat /etc/nginx/conf.d/default.conf | head -2",
-        "kubectl expose deployment web --port=80",
-        "kubectl scale deployment web --replicas=3",
-        "kubectl set image deployment/web nginx=nginx:1.28",
-        "kubectl rollout status deployment/web",
-        "kubectl rollout undo deployment/web",
-        "kubectl delete deployment,service web",
-        "kubectl get deployments",
-    ];
+    let lines = FIRST_LESSON;
     let check = |host: &Host, after: &str| {
         let again = Session::from_log(host.session().log());
         assert_eq!(format!("{:x}", again.hash()), format!("{:x}", host.session().hash()), "after {after}");

@@ -373,4 +373,4 @@ fn path_of(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::view) mod tests;

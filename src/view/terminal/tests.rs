@@ -264,25 +264,27 @@ fn the_machine_is_outside_of_the_cluster() {
     assert_eq!(Session::from_log(log).hash(), session.hash(), "what was asked is asked again");
 }
 
+/// What is typed in the first lesson.
+pub(in crate::view) const FIRST_LESSON: [&str; 12] = [
+    "kubectl create deployment web --image=nginx:1.27 --replicas=2",
+    "kubectl rollout status deployment/web",
+    "kubectl get deployments",
+    "kubectl logs deployment/web --tail=1",
+    "kubectl exec deploy/web -- cat /etc/nginx/conf.d/default.conf | head -2",
+    "kubectl expose deployment web --port=80",
+    "kubectl scale deployment web --replicas=3",
+    "kubectl set image deployment/web nginx=nginx:1.28",
+    "kubectl rollout status deployment/web",
+    "kubectl rollout undo deployment/web",
+    "kubectl delete deployment,service web",
+    "kubectl get deployments",
+];
+
 /// Whatever was typed in the first lesson, its session is played again to the same state without the terminal.
 #[test]
 fn a_session_is_played_again_without_the_terminal() {
     let (mut terminal, mut session) = desk();
-    let lines = [
-        "kubectl create deployment web --image=nginx:1.27 --replicas=2",
-        "kubectl rollout status deployment/web",
-        "kubectl get deployments",
-        "kubectl logs deployment/web --tail=1",
-        "kubectl exec deploy/web -- cat /etc/nginx/conf.d/default.conf | head -2",
-        "kubectl expose deployment web --port=80",
-        "kubectl scale deployment web --replicas=3",
-        "kubectl set image deployment/web nginx=nginx:1.28",
-        "kubectl rollout status deployment/web",
-        "kubectl rollout undo deployment/web",
-        "kubectl delete deployment,service web",
-        "kubectl get deployments",
-    ];
-    for line in lines {
+    for line in FIRST_LESSON {
         type_lines(&mut terminal, &mut session, &[line], 120);
         let again = Session::from_log(SessionLog::from_json(&session.log().to_json()).expect("its own log"));
         assert_eq!(again.hash(), session.hash(), "after {line}");

@@ -8,6 +8,8 @@ use crate::machinery::shell::regex::Regex;
 const DEPTH_MAX: usize = 100;
 
 type Parsed<T> = Result<T, String>;
+/// The file that is written to, and whether what is in it stays.
+type Redirection = (Expression, bool);
 
 /// Words that begin or join statements, and are no variables.
 pub(super) fn is_keyword(name: &str) -> bool {
@@ -237,8 +239,8 @@ impl Parser {
         self.is(";") || self.is("}") || self.is("\n") || *self.peek() == Token::End
     }
 
-    #[allow(clippy::type_complexity, reason = "the two halves of a print statement, taken apart at once")]
-    fn printed(&mut self) -> Parsed<(Vec<Expression>, Option<(Expression, bool)>)> {
+    /// What a print statement prints, and the file that it goes to.
+    fn printed(&mut self) -> Parsed<(Vec<Expression>, Option<Redirection>)> {
         let mut values = Vec::new();
         self.in_print = true;
         // Parentheses around all that is printed are no part of it.
