@@ -149,7 +149,7 @@ impl Kubelet {
     fn forget(&mut self, id: PodId, client: &mut Client<'_>) {
         let Some(worker) = self.workers.remove(&id) else { return };
         self.by_uid.remove(&worker.uid);
-        for work in [Work::Sync(id), Work::Step(id), Work::Reconcile(id)] {
+        for work in [Work::Sync(id), Work::Step(id), Work::Status(id), Work::Reconcile(id)] {
             self.host.agenda.cancel(work);
         }
         for index in 0..worker.probes.workers.len() {
@@ -309,6 +309,7 @@ impl Kubelet {
             Work::Probe(id, index) => {
                 self.with_worker(id, client, |worker, host, client| worker.probe(usize::from(index), host, client))
             }
+            Work::Status(id) => self.with_worker(id, client, Worker::write_status_now),
             Work::Reconcile(id) => self.with_worker(id, client, Worker::write_status),
             Work::NodeStatus => self.keeper.sync_status(&mut self.host, client),
             Work::Lease => self.keeper.renew_lease(&mut self.host, client),

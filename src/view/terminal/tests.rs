@@ -70,13 +70,12 @@ fn the_first_lesson() {
         Waiting for deployment spec update to be observed...
         Waiting for deployment spec update to be observed...
         Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
-        Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
         Waiting for deployment "web" rollout to finish: 0 of 2 updated replicas are available...
         Waiting for deployment "web" rollout to finish: 1 of 2 updated replicas are available...
         deployment "web" successfully rolled out
         $ kubectl get deployments
         NAME   READY   UP-TO-DATE   AVAILABLE   AGE
-        web    2/2     2            2           4s
+        web    2/2     2            2           3s
         $ kubectl set image deployment/web nginx=nginx:1.28 && kubectl rollout status deploy/web | tail -1
         deployment.apps/web image updated
         deployment "web" successfully rolled out
@@ -444,7 +443,7 @@ fn why_tells_causes_and_scores() {
         What happened to it since:
           4s ago   default-scheduler   Node node-1 has the best score of 3 nodes that would do for Pod web: 397 points.
           4s ago   kubelet             The kubelet has seen pod web, which the scheduler bound to its node.
-          1s ago   kubelet             The kubelet tells that pod web is Running now.
+          0s ago   kubelet             The kubelet tells that pod web is Running now.
 
         How its node was chosen: node-1 has the most points.
           NODE     POINTS   TaintToleration   NodeResourcesFit   DynamicResources   ImageLocality
