@@ -20,9 +20,24 @@ impl TabWriter {
 
     /// Lays out a text of lines with tabs.
     pub(super) fn format(self, text: &str) -> String {
+        self.format_after(text, &mut Vec::new())
+    }
+
+    /// The same for lines that follow others: columns are at least as wide as they were there, and `known` is told how wide
+    /// they have become (`tabwriter.RememberWidths`).
+    pub(super) fn format_after(self, text: &str, known: &mut Vec<usize>) -> String {
         let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
         let mut widths: Vec<Vec<usize>> = lines.iter().map(|_| Vec::new()).collect();
         self.measure(&lines, 0, lines.len(), 0, &mut widths);
+        for (column, width) in widths.iter_mut().flat_map(|widths| widths.iter_mut().enumerate()) {
+            match known.get_mut(column) {
+                Some(known) => {
+                    *width = (*width).max(*known);
+                    *known = *width;
+                }
+                None => known.push(*width),
+            }
+        }
         let mut laid_out = String::with_capacity(text.len() * 2);
         for (at, (cells, widths)) in lines.iter().zip(&widths).enumerate() {
             if at > 0 {
