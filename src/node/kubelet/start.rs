@@ -273,7 +273,7 @@ impl Worker {
     fn resize_container(&mut self, container: &Container, runtime: &PodRecord, host: &mut Host, now: Time) {
         let resources = container.resources.clone().unwrap_or_default();
         if let Some(record) = runtime.newest(&container.name) {
-            let (memory, processor) = container_config::limits(container);
+            let (memory, processor) = container_config::limits(container, self.resizing.granted_pod());
             host.runtime.cri.update_limits(&record.id, memory, processor, now);
         }
         self.resizing.give(&container.name, resources);
