@@ -106,7 +106,10 @@ fn a_korean_types_on_a_phone() {
         tab.until("the shell asks", "document.querySelector('.prompt').textContent === '$ '").await;
         type_line(&tab, "kubectl get nodes", "Ready").await;
         type_line(&tab, "kubectl run 한글 --image=nginx", "RFC 1123").await;
+        tab.until("it is told to have failed", "document.querySelector('.prompt').classList.contains('failed')").await;
         tab.screenshot("terminal-phone").await;
+        type_line(&tab, "kubectl get pods", "No resources found").await;
+        tab.until("that is no failure", "!document.querySelector('.prompt').classList.contains('failed')").await;
         let wide = tab.evaluate("document.documentElement.scrollWidth > innerWidth").await;
         assert_eq!(wide, false, "nothing is cut off");
     });
