@@ -28,8 +28,6 @@ use super::restart::{could_restart_all, is_restartable_init, restarts_all};
 use super::sync::{Kill, KillReason, PodActions, compute_pod_actions, restart_all_actions};
 use super::termination::Killing;
 
-/// What making a sandbox takes: network and pause container.
-const SANDBOX_TIME: Duration = Duration::from_millis(200);
 /// What creating a container takes.
 const CREATE_TIME: Duration = Duration::from_millis(30);
 /// What starting a container takes.
@@ -161,7 +159,7 @@ impl Worker {
                 Progress::Next
             }
             Step::Sandbox(attempt) => {
-                let until = now + SANDBOX_TIME;
+                let until = now + host.config.runtime.sandbox;
                 job.doing = Doing::Sandbox { attempt, until };
                 Progress::Wait(Some(until))
             }
