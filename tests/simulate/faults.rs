@@ -19,6 +19,8 @@ pub struct Faults {
     /// Namespace, pod and probe.
     pub failing_probes: BTreeSet<(String, String, String)>,
     pub is_full: bool,
+    /// The machines that have a pod of their own.
+    pub manifests: BTreeSet<String>,
     /// The last moment at which a fault began or ended.
     pub last: Option<Time>,
 }
@@ -27,6 +29,10 @@ impl Faults {
     /// Takes note of something that was done.
     pub fn note(&mut self, action: &Action, now: Time) {
         match action {
+            Action::ShutdownNode(node) => drop(self.stopped_nodes.insert(node.name.clone())),
+            Action::WriteManifest { node, .. } => drop(self.manifests.insert(node.clone())),
+            Action::RemoveManifest { node, .. } => drop(self.manifests.remove(node)),
+            Action::SetNodeGroup(_) | Action::RemoveNodeGroup(_) => {}
             Action::StopNode(node) => drop(self.stopped_nodes.insert(node.name.clone())),
             Action::StartNode(node) => drop(self.stopped_nodes.remove(&node.name)),
             Action::PartitionNode(node) => drop(self.cut_off_nodes.insert(node.name.clone())),
@@ -34,6 +40,7 @@ impl Faults {
             Action::RemoveNode(node) => {
                 self.stopped_nodes.remove(&node.name);
                 self.cut_off_nodes.remove(&node.name);
+                self.manifests.remove(&node.name);
                 self.slow_components.remove(&format!("kubelet/{}", node.name));
                 self.slow_components.remove(&format!("kube-proxy/{}", node.name));
             }
@@ -86,6 +93,13 @@ impl Faults {
         actions.extend(self.stopped_nodes.iter().map(|name| Action::StartNode(node(name))));
         actions
             .extend(self.broken_images.iter().map(|image| Action::BreakImage { image: image.clone(), broken: false }));
+        let groups = session.cluster().node_groups();
+        actions.extend(groups.map(|group| Action::RemoveNodeGroup(NodeName { name: group.name.to_string() })));
+        actions.extend(
+            self.manifests
+                .iter()
+                .map(|node| Action::RemoveManifest { node: node.clone(), file: "static.yaml".to_owned() }),
+        );
         let mend = |(namespace, pod, probe): &(String, String, String)| Action::FailProbe {
             namespace: namespace.clone(),
             pod: pod.clone(),

@@ -12,6 +12,7 @@ use crate::machinery::time::Time;
 use super::agenda::{Agenda, Work};
 use super::backoff::Backoff;
 use super::config::NodeConfig;
+use super::csi::Plugins;
 use super::eviction::Pressures;
 use super::image_gc::ImageGc;
 use super::images::ImageManager;
@@ -40,6 +41,7 @@ pub(super) struct Host {
     pub started_at: Time,
     pub image_gc: ImageGc,
     pub pressures: Pressures,
+    pub csi: Plugins,
     /// Whether the machine is about to be switched off.
     pub is_shutting_down: bool,
 }
@@ -63,6 +65,7 @@ impl Host {
             started_at: Time::default(),
             image_gc: ImageGc::default(),
             pressures: Pressures::default(),
+            csi: Plugins::default(),
             is_shutting_down: false,
         }
     }
@@ -105,6 +108,7 @@ impl Host {
         self.started_at = now;
         self.image_gc = ImageGc::default();
         self.pressures = Pressures::default();
+        self.csi = Plugins::default();
         self.is_shutting_down = false;
         self.runtime.forget_askers(|_| true);
         self.runtime.advance(now);
