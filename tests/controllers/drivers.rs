@@ -184,6 +184,40 @@ provisioner: ebs.csi.aws.com
 }
 
 #[test]
+fn a_driver_that_wants_it_tells_of_its_room() {
+    let mut scene = Scene::in_cloud(2);
+    scene.create(
+        "
+apiVersion: storage.k8s.io/v1
+kind: CSIDriver
+metadata: {name: hostpath.csi.k8s.io}
+spec: {attachRequired: false, podInfoOnMount: true, storageCapacity: true, volumeLifecycleModes: [Persistent, Ephemeral]}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: csi-hostpath-sc}
+provisioner: hostpath.csi.k8s.io
+volumeBindingMode: WaitForFirstConsumer
+",
+    );
+    scene.run(10);
+    assert_eq!(scene.cluster.api().etcd().count(kubetab::api::Kind::CSIStorageCapacity), 2);
+    claim(&mut scene, "large", "csi-hostpath-sc", "ReadWriteOnce", "200Gi");
+    claim(&mut scene, "small", "csi-hostpath-sc", "ReadWriteOnce", "1Gi");
+    pod(&mut scene, "large", "node-1", "sleep 3600", of_claim("large"));
+    pod(&mut scene, "small", "node-1", "sleep 3600", of_claim("small"));
+    pod(&mut scene, "inline", "node-1", "sleep 3600", json!({"csi": {"driver": "hostpath.csi.k8s.io"}}));
+    scene.run(30);
+    let message = text(&scene, "Pod large", "/status/conditions/0/message");
+    assert!(message.contains("node(s) did not have enough free storage"), "{message}");
+    assert_eq!(phase(&scene, "Pod small"), "Running");
+    assert_eq!(phase(&scene, "Pod inline"), "Running");
+    scene.delete("StorageClass csi-hostpath-sc");
+    scene.run(5);
+    assert_eq!(scene.cluster.api().etcd().count(kubetab::api::Kind::CSIStorageCapacity), 0);
+}
+
+#[test]
 fn a_disk_grows_while_it_is_used() {
     let mut scene = scene();
     claim(&mut scene, "data", "ebs", "ReadWriteOnce", "1Gi");

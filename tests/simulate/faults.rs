@@ -6,7 +6,7 @@ use std::time::Duration;
 use kubetab::api::Kind;
 use kubetab::machinery::time::Time;
 use kubetab::session::{Action, Disturbance, NodeName, Session};
-use kubetab::sim::{ComponentFault, Profile};
+use kubetab::sim::{ComponentFault, ProcessId, Profile};
 
 /// The faults that there are.
 #[derive(Clone, Debug, Default)]
@@ -90,7 +90,12 @@ impl Faults {
         actions.extend(self.slow_components.iter().map(|component| disturb(component, slow)));
         actions.extend(self.stopped_components.iter().map(|component| disturb(component, ComponentFault::Start)));
         actions.extend(self.cut_off_nodes.iter().map(|name| Action::HealNode(node(name))));
-        actions.extend(self.stopped_nodes.iter().map(|name| Action::StartNode(node(name))));
+        // One that was being shut down when it was to start is off after all.
+        let is_off = |name: &String| {
+            let state = session.cluster().process_state(&ProcessId::Kubelet(name.as_str().into()));
+            self.stopped_nodes.contains(name) || state.is_some_and(|state| !state.running)
+        };
+        actions.extend(machines(session).iter().filter(|name| is_off(name)).map(|name| Action::StartNode(node(name))));
         actions
             .extend(self.broken_images.iter().map(|image| Action::BreakImage { image: image.clone(), broken: false }));
         let groups = session.cluster().node_groups();
@@ -146,7 +151,6 @@ impl Faults {
 
 /// The names of the machines that there are, with or without power.
 pub fn machines(session: &Session) -> Vec<String> {
-    use kubetab::sim::ProcessId;
     let name = |id: &ProcessId| match id {
         ProcessId::Kubelet(name) => Some(name.to_string()),
         _ => None,

@@ -117,7 +117,7 @@ impl User {
         let misfortunes = some(&mut random, &Misfortune::ALL, 40);
         let fault_percent = one_of(&mut random, &[0, 15, 30, 50]);
         let is_crowded = percent(&mut random, 20);
-        let wants_disks = percent(&mut random, 60);
+        let wants_disks = percent(&mut random, 75);
         let (draining, known) = (BTreeSet::new(), Vec::new());
         Self {
             random,

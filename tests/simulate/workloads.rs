@@ -212,7 +212,7 @@ fn stateful_set(random: &mut Random, name: &str) -> Value {
     if percent(random, 20) {
         spec["ordinals"] = json!({ "start": 2 });
     }
-    if percent(random, 40) {
+    if percent(random, 60) {
         spec["volumeClaimTemplates"] = json!([{
             "metadata": { "name": "data" },
             "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },

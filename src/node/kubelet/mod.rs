@@ -324,7 +324,10 @@ impl Kubelet {
             Work::Eviction => self.look_for_pressure(client),
             Work::ImageGc => self.host.collect_images(client),
             Work::Shutdown => self.go_on_shutting_down(client),
-            Work::Housekeeping => self.clean_up(client.now),
+            Work::Housekeeping => {
+                self.drop_orphans(client);
+                self.clean_up(client.now);
+            }
         }
     }
 

@@ -6,11 +6,13 @@
 //! `kubernetes-csi/external-{provisioner,attacher,resizer}`; snapshots and clones are left out.
 
 mod attacher;
+mod capacity;
 mod drivers;
 mod provisioner;
 mod resizer;
 
 pub use attacher::CsiAttacher;
+pub use capacity::CsiCapacity;
 pub use provisioner::CsiProvisioner;
 pub use resizer::CsiResizer;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{
     CSIPersistentVolumeSource, Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume,
-    PersistentVolumeClaim, PersistentVolumeSpec, VolumeNodeAffinity,
+    PersistentVolumeClaim, PersistentVolumeSpec, TopologySelectorLabelRequirement, VolumeNodeAffinity,
 };
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
@@ -34,7 +34,7 @@ use super::installed;
 const FINALIZER: &str = "external-provisioner.volume.kubernetes.io/finalizer";
 
 /// Where a volume can be used: a label of nodes and its value.
-type Segment = (String, String);
+pub(super) type Segment = (String, String);
 
 /// The provisioner of all installed drivers.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,24 @@ fn driver_for<'a>(claim: &'a PersistentVolumeClaim, listers: &Informers) -> Opti
     is_wanted.then_some(driver)
 }
 
+/// The label by which a driver tells its places on a node apart.
+fn topology_key(node: &CSINode, driver: &str) -> Option<String> {
+    let driver = node.spec.drivers.iter().find(|known| known.name == driver)?;
+    driver.topology_keys.as_ref()?.first().cloned()
+}
+
+/// The place that a node is in, as a driver sees it.
+fn segment_of(node: &CSINode, driver: &str, listers: &Informers) -> Option<Segment> {
+    let key = topology_key(node, driver)?;
+    let labels = listers.get::<Node>(&ObjectKey::new("", node.name()))?.metadata.labels.as_ref()?;
+    labels.get(&key).cloned().map(|value| (key, value))
+}
+
+/// The places that a driver has; none for one whose volumes can be used everywhere.
+pub(super) fn segments(driver: &str, listers: &Informers) -> BTreeSet<Segment> {
+    listers.list::<CSINode>().filter_map(|node| segment_of(node, driver, listers)).collect()
+}
+
 /// Where a new volume is to be: by the node that the scheduler chose, or somewhere that the class allows. `None` for
 /// drivers whose volumes can be used everywhere.
 fn segment(
@@ -59,38 +77,26 @@ fn segment(
     driver: &str,
     listers: &Informers,
 ) -> Result<Option<Segment>, String> {
-    let key_on = |node: &CSINode| -> Option<String> {
-        let driver = node.spec.drivers.iter().find(|known| known.name == driver)?;
-        driver.topology_keys.as_ref()?.first().cloned()
-    };
-    let value_on = |node: &str, key: &str| -> Option<String> {
-        listers.get::<Node>(&ObjectKey::new("", node))?.metadata.labels.as_ref()?.get(key).cloned()
-    };
     if let Some(selected) = annotation(&claim.metadata, SELECTED_NODE) {
-        let on_node = listers.get::<CSINode>(&ObjectKey::new("", selected));
-        let has_driver = on_node.is_some_and(|node| node.spec.drivers.iter().any(|known| known.name == driver));
-        if !has_driver {
-            let why = format!("no topology key found on CSINode {selected}");
-            return Err(format!("error generating accessibility requirements: {why}"));
-        }
-        let key = on_node.and_then(|node| key_on(node));
-        return Ok(key.and_then(|key| value_on(selected, &key).map(|value| (key, value))));
-    }
-    let allowed = |key: &str, value: &str| {
-        let terms = class.allowed_topologies.as_deref().unwrap_or_default();
-        let fits = |expression: &k8s_openapi::api::core::v1::TopologySelectorLabelRequirement| {
-            expression.key != key || expression.values.iter().any(|one| one == value)
+        let node = listers.get::<CSINode>(&ObjectKey::new("", selected));
+        let node = node.filter(|node| node.spec.drivers.iter().any(|known| known.name == driver));
+        return match node {
+            Some(node) => Ok(segment_of(node, driver, listers)),
+            None => {
+                Err(format!("error generating accessibility requirements: no topology key found on CSINode {selected}"))
+            }
         };
+    }
+    let terms = class.allowed_topologies.as_deref().unwrap_or_default();
+    let is_allowed = |(key, value): &Segment| {
+        let fits =
+            |expression: &TopologySelectorLabelRequirement| expression.key != *key || expression.values.contains(value);
         terms.is_empty() || terms.iter().any(|term| term.match_label_expressions.iter().flatten().all(fits))
     };
-    let found: BTreeSet<Segment> = listers
-        .list::<CSINode>()
-        .filter_map(|node| key_on(node).and_then(|key| value_on(node.name(), &key).map(|value| (key, value))))
-        .filter(|(key, value)| allowed(key, value))
-        .collect();
+    let found: Vec<Segment> = segments(driver, listers).into_iter().filter(is_allowed).collect();
     // Claims are spread over what there is by their names: `GetPVCHash`.
     let sum: usize = claim.name().bytes().map(usize::from).sum();
-    Ok(found.iter().nth(sum.checked_rem(found.len()).unwrap_or(0)).cloned())
+    Ok(found.get(sum.checked_rem(found.len()).unwrap_or(0)).cloned())
 }
 
 fn volume_for(
