@@ -386,7 +386,7 @@ impl Process for Kubelet {
         self.workers = OrdMap::new();
         self.by_uid = OrdMap::new();
         self.host.runtime.seed(client.random);
-        self.host.restart(client.now);
+        self.host.restart(client.now, client.random);
         self.statics = self.statics.restarted();
         (self.cleanup, self.shutdown) = (Cleanup::default(), Shutdown::default());
         self.keeper.start(&mut self.host, client);

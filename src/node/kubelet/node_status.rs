@@ -31,6 +31,8 @@ use super::host::Host;
 const VERSION: &str = "v1.36.2";
 /// How often the kubelet looks whether its node's status changed: `nodeStatusUpdateFrequency`.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(10);
+/// How much longer it may be, so that kubelets come apart.
+const UPDATE_JITTER_PERCENT: u32 = 4;
 /// How often it writes a status that did not change: `nodeStatusReportFrequency`.
 const REPORT_INTERVAL: Duration = Duration::from_secs(300);
 /// After what time a registration that failed is tried again.
@@ -97,7 +99,8 @@ impl NodeKeeper {
         if self.write_status(host, client).is_ok() && self.reported_at.is_none() {
             self.reported_at = Some(now);
         }
-        host.agenda.set(Work::NodeStatus, now + UPDATE_INTERVAL, true);
+        let wait = client.random.jitter(UPDATE_INTERVAL, UPDATE_JITTER_PERCENT);
+        host.agenda.set(Work::NodeStatus, now + wait, true);
     }
 
     fn write_status(&mut self, host: &mut Host, client: &mut Client<'_>) -> Result<(), ClientError> {

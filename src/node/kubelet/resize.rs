@@ -29,6 +29,10 @@ pub(super) struct Resize {
     granted: BTreeMap<String, ResourceRequirements>,
     /// What each container was given when it was last started or changed.
     given: BTreeMap<String, ResourceRequirements>,
+    /// What the node has granted to the pod as a whole.
+    granted_pod: Option<ResourceRequirements>,
+    /// What was granted to the whole pod when a container was last started or changed: it bounds those without limits.
+    bounds: BTreeMap<String, Option<ResourceRequirements>>,
     pub pending: Option<Pending>,
     /// Whether something was granted that not all containers were given yet.
     pub under_way: bool,
@@ -51,7 +55,8 @@ fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
 /// Whether two versions of a pod want different resources.
 pub(super) fn differs(before: &Pod, after: &Pod) -> bool {
     let (Some(before), Some(after)) = (&before.spec, &after.spec) else { return false };
-    containers(before).zip(containers(after)).any(|(before, after)| before.resources != after.resources)
+    before.resources != after.resources
+        || containers(before).zip(containers(after)).any(|(before, after)| before.resources != after.resources)
 }
 
 /// Why the node cannot grant what a pod wants: `canResizePod`.
@@ -96,8 +101,14 @@ impl Resize {
     pub(super) fn grant(&mut self, pod: &Pod) {
         let all = pod.spec.iter().flat_map(containers);
         self.granted = all.map(|one| (one.name.clone(), one.resources.clone().unwrap_or_default())).collect();
+        self.granted_pod = pod.spec.as_ref().and_then(|spec| spec.resources.clone());
         self.pending = None;
         self.error = None;
+    }
+
+    /// What was granted to the pod as a whole.
+    pub(super) const fn granted_pod(&self) -> Option<&ResourceRequirements> {
+        self.granted_pod.as_ref()
     }
 
     /// What was granted to a container.
@@ -113,18 +124,21 @@ impl Resize {
     /// Notes what a container has from now on.
     pub(super) fn give(&mut self, container: &str, resources: ResourceRequirements) {
         self.given.insert(container.to_owned(), resources);
+        self.bounds.insert(container.to_owned(), self.granted_pod.clone());
     }
 
     /// What has to be done to a running container.
     pub(super) fn change(&self, container: &Container) -> Change {
         let (granted, given) = (self.granted(container), self.given(container));
+        let bound = self.bounds.get(&container.name).unwrap_or(&self.granted_pod);
         let changed = |name: &str| {
-            let of = |resources: &ResourceRequirements| {
+            let of = |resources: &ResourceRequirements, whole: &Option<ResourceRequirements>| {
                 let amount =
                     |list: &Option<BTreeMap<_, _>>| list.as_ref().and_then(|list| list.get(name)).map(Quantity::of);
-                (amount(&resources.requests), amount(&resources.limits))
+                let limit = || whole.as_ref().and_then(|whole| amount(&whole.limits));
+                (amount(&resources.requests), amount(&resources.limits).or_else(limit))
             };
-            of(&granted) != of(&given)
+            of(&granted, &self.granted_pod) != of(&given, bound)
         };
         let restarts = |name: &str| {
             let mut policies = container.resize_policy.iter().flatten();

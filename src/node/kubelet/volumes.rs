@@ -307,18 +307,14 @@ fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], host: &Host, files: &mut
     Ok(())
 }
 
-/// A token of the pod's account. The API server lets those that pods get by themselves live for a year
-/// (`ExpirationExtensionSeconds`), so that they are not renewed here.
+/// A token of the pod's account. The API server lets those that pods get by themselves live for a year, so that they are not
+/// renewed here.
 fn token(pod: &Pod, source: &ServiceAccountTokenProjection, client: &mut Client<'_>) -> Result<String, String> {
-    const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
-    /// `WarnOnlyBoundTokenExpirationSeconds`: what the admission plugin asks for, and nobody else.
-    const WARN_ONLY_SECONDS: i64 = 3607;
     let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
-    let wanted = source.expiration_seconds.unwrap_or(3600);
-    let seconds = if wanted == WARN_ONLY_SECONDS { EXTENDED_SECONDS } else { wanted };
+    let seconds = source.expiration_seconds.unwrap_or(3600);
     let key = ObjectKey::new(pod.namespace(), account);
     let audience = source.audience.as_deref().filter(|audience| !audience.is_empty());
-    client.create_token(&key, seconds, audience).map_err(|error| format!("failed to fetch token: {error}"))
+    client.create_token(&key, seconds, audience, pod).map_err(|error| format!("failed to fetch token: {error}"))
 }
 
 fn project(

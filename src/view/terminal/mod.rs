@@ -114,6 +114,8 @@ pub struct TerminalOutput {
     pub answer: Option<PortAnswer>,
     /// Whether a command is at work, so that what is typed is for it.
     pub busy: bool,
+    /// Whether the last command failed.
+    pub failed: bool,
 }
 
 /// How a line can go on.
@@ -146,8 +148,9 @@ pub struct Terminal {
     wake: Option<Time>,
     /// Whether there is more to do at once.
     running: bool,
-    /// Whether a command was at work when the page was told last.
+    /// Whether a command was at work, and whether the last had failed, when the page was told last.
     busy: bool,
+    failed: bool,
 }
 
 impl Default for Terminal {
@@ -164,6 +167,7 @@ impl Default for Terminal {
             wake: None,
             running: false,
             busy: false,
+            failed: false,
         }
     }
 }
@@ -299,7 +303,8 @@ impl Terminal {
     /// What there is to tell the page; nothing when nothing happened.
     pub fn take_output(&mut self) -> Option<TerminalOutput> {
         let shell = self.shell?;
-        let mut output = TerminalOutput { busy: self.is_at_work(), ..TerminalOutput::default() };
+        let (busy, failed) = (self.is_at_work(), self.table.last_status(shell) != 0);
+        let mut output = TerminalOutput { busy, failed, ..TerminalOutput::default() };
         let mut bytes = 0;
         for piece in self.table.take_output(shell) {
             let error = piece.stream == Stream::Error;
@@ -317,8 +322,9 @@ impl Terminal {
         self.tell_files(&mut output);
         output.ports = self.table.ports().into_iter().collect();
         output.answer = self.answered.take();
-        let silent = TerminalOutput { busy: self.busy, ports: self.ports.clone(), ..TerminalOutput::default() };
-        self.busy = output.busy;
+        let (busy, failed, ports) = (self.busy, self.failed, self.ports.clone());
+        let silent = TerminalOutput { busy, failed, ports, ..TerminalOutput::default() };
+        (self.busy, self.failed) = (output.busy, output.failed);
         self.ports.clone_from(&output.ports);
         (output != silent).then_some(output)
     }
