@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use kubetab::api::{Kind, Object, form};
+use kubetab::machinery::time::Time;
 use kubetab::node::runtime::RuntimeProfile;
 use kubetab::sim::{Cluster, Profile};
 use serde_json::{Value, json};
@@ -23,9 +24,40 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     let runtime = RuntimeProfile::recorded();
     let profile = Profile { nodes: 5, node_prefix: "worker-".to_owned(), runtime, ..Profile::bare() };
     let mut cluster = Cluster::new(profile, 36);
-    cluster.run_for(Duration::from_secs(90));
-    cluster
+    cluster.run_for(Duration::from_secs(30));
+    pull_images(cluster)
 });
+
+/// The images that the recorded machines had from earlier cases.
+const PULLED: &str = r"
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: earlier}
+spec:
+  selector: {matchLabels: {app: earlier}}
+  template:
+    metadata: {labels: {app: earlier}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - {name: a, image: nginx:1.25}
+      - {name: b, image: nginx:1.27}
+      - {name: c, image: busybox:1.36, command: [sleep, '99999']}
+";
+
+/// The cluster after every machine has pulled these images, at rest again.
+fn pull_images(cluster: Cluster) -> Cluster {
+    let mut world = World::new(cluster, "default");
+    for (line, pause) in [("kubectl create -f -", 15), ("kubectl delete daemonset earlier", 45)] {
+        let done = world.run(line, Some(PULLED), TIMEOUT);
+        assert_eq!(done.code, 0, "{line}: {}", done.error);
+        world.pass(Duration::from_secs(pause));
+    }
+    world.run("kubectl delete events --all", None, TIMEOUT);
+    // Cases begin at one part of a second, whatever came before.
+    world.pass((Time::DEFAULT_START + Duration::from_secs(120)).since(world.now()));
+    world.cluster().clone()
+}
 
 /// Plays a case; per step, what differs from the recording.
 pub fn play(case: &Case) -> Vec<Option<String>> {

@@ -36,6 +36,8 @@ pub(super) struct Resize {
     pub pending: Option<Pending>,
     /// Whether something was granted that not all containers were given yet.
     pub under_way: bool,
+    /// Why a container was not given what was granted.
+    pub error: Option<String>,
 }
 
 /// What becomes of a running container whose resources change.
@@ -81,6 +83,12 @@ pub(super) fn refusal(
     is_short.then_some(Pending { reason: "Deferred", message: rejection.message })
 }
 
+/// Why a container is not given less memory than it uses: `validateMemoryResizeAction`.
+pub(super) fn refusal_by_use(container: &str, limit: Option<u64>, before: Option<u64>, used: u64) -> Option<String> {
+    let limit = limit.filter(|limit| before.is_none_or(|before| *limit < before) && used >= *limit)?;
+    Some(format!("attempting to set container {container:?} memory limit ({limit}) below current usage ({used})"))
+}
+
 impl Resize {
     /// Of a pod that is new to the node: what it wants was granted with its admission.
     pub(super) fn new(pod: &Pod) -> Self {
@@ -95,6 +103,7 @@ impl Resize {
         self.granted = all.map(|one| (one.name.clone(), one.resources.clone().unwrap_or_default())).collect();
         self.granted_pod = pod.spec.as_ref().and_then(|spec| spec.resources.clone());
         self.pending = None;
+        self.error = None;
     }
 
     /// What was granted to the pod as a whole.
@@ -166,5 +175,21 @@ impl Resize {
         let all: Vec<Value> = pod.spec.iter().flat_map(|spec| &spec.containers).map(one).collect();
         let generation = pod.metadata.generation.unwrap_or(0);
         format!("{{\"containers\":{},\"generation\":{generation}}}", Value::Array(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_keeps_the_memory_that_it_uses() {
+        let told = |limit, before, used| refusal_by_use("c", limit, before, used);
+        assert_eq!(told(Some(200), Some(100), 150), None, "it may have more");
+        assert_eq!(told(Some(100), Some(200), 50), None, "it uses less");
+        assert_eq!(told(None, Some(200), 150), None, "it has no limit any more");
+        let why = "attempting to set container \"c\" memory limit (100) below current usage (150)";
+        assert_eq!(told(Some(100), Some(200), 150).as_deref(), Some(why));
+        assert_eq!(told(Some(100), None, 150).as_deref(), Some(why));
     }
 }
