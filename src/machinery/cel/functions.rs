@@ -45,6 +45,11 @@ pub(super) fn call(name: &str, receiver: Option<&Value>, arguments: &[Value]) ->
     result.unwrap_or_else(|| Err(no_overload(name, &all)))
 }
 
+/// The refusal of a text that says no value of a type.
+pub(super) fn not_from_text(wanted: &str) -> String {
+    format!("type conversion error from 'string' to '{wanted}'")
+}
+
 fn int(number: usize) -> Outcome {
     Ok(Value::Int(i64::try_from(number).unwrap_or(i64::MAX)))
 }
@@ -59,18 +64,18 @@ fn global(name: &str, arguments: &[Value]) -> Option<Outcome> {
             Ok(Value::Text(value.show()))
         }
         ("int", Value::Int(_)) | ("double", Value::Double(_)) | ("bool", Value::Bool(_)) => Ok(argument.clone()),
-        ("int", Value::Double(number)) => Ok(Value::Int(*number as i64)),
-        ("int", Value::Text(text)) => {
-            text.parse().map(Value::Int).map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+        ("int", Value::Double(number)) => {
+            // The bounds themselves are no sound numbers: `doubleToInt64Checked`.
+            let fits = *number > i64::MIN as f64 && *number < i64::MAX as f64;
+            if fits { Ok(Value::Int(*number as i64)) } else { Err("integer overflow".to_owned()) }
         }
+        ("int", Value::Text(text)) => text.parse().map(Value::Int).map_err(|_| not_from_text("int")),
         ("double", Value::Int(number)) => Ok(Value::Double(*number as f64)),
-        ("double", Value::Text(text)) => {
-            text.parse().map(Value::Double).map_err(|_| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax"))
-        }
+        ("double", Value::Text(text)) => text.parse().map(Value::Double).map_err(|_| not_from_text("double")),
         ("bool", Value::Text(text)) => match text.as_str() {
             "true" | "True" | "TRUE" | "t" | "1" => Ok(Value::Bool(true)),
             "false" | "False" | "FALSE" | "f" | "0" => Ok(Value::Bool(false)),
-            _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+            _ => Err(not_from_text("bool")),
         },
         ("jsonpatch.escapeKey", Value::Text(key)) => Ok(Value::Text(key.replace('~', "~0").replace('/', "~1"))),
         ("timestamp", Value::Text(text)) => time::timestamp(text),
