@@ -4,7 +4,7 @@
 //! Follows `pkg/kubelet` of Kubernetes v1.36. It watches its own Node, the pods on it and all Services; ConfigMaps and
 //! Secrets are read when a pod is synced. The machine itself (images, sandboxes, containers: `node::runtime`) is part of its value.
 //!
-//! Not simulated: cgroups, device plugins, dynamic resources.
+//! Not simulated: cgroups, device plugins.
 
 mod admission;
 mod agenda;
@@ -13,6 +13,7 @@ mod claims;
 mod config;
 mod container_config;
 mod container_status;
+mod dra;
 mod environment;
 mod events;
 mod eviction;

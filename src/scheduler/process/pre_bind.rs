@@ -17,9 +17,8 @@ use crate::scheduler::framework::events::{Change, ClusterEvent};
 use crate::scheduler::plugins::volume_binding::{Decisions, is_fully_bound};
 use crate::scheduler::pod_info::PodInfo;
 use crate::scheduler::queue::QueuedPodInfo;
-use crate::scheduler::schedule_one::Outcome;
 
-use super::{FailureReason, KubeScheduler, PRE_BIND, both, keep, keep_named, patch_status};
+use super::{KubeScheduler, PRE_BIND, both, keep, keep_named, patch_status};
 
 /// How often it is looked whether the claims are bound.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
@@ -142,17 +141,15 @@ impl KubeScheduler {
         self.pending.remove(&pending.queued.pod.uid);
         self.scheduler.listers.revert(&pending.decisions);
         let message = format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}");
-        let outcome = self.scheduler.binding_failed(&pending.queued, message, client.now);
-        if let Outcome::Unschedulable(failure) = outcome {
-            self.handle_failure(client, &pending.queued.pod, &failure, FailureReason::SchedulerError);
-        }
+        self.binding_failed(&pending.queued, message, client);
     }
 
     /// A pod that waited is gone.
-    pub(super) fn abandon(&mut self, uid: &str, now: Time) {
+    pub(super) fn abandon(&mut self, uid: &str, client: &mut Client<'_>) {
         if let Some(pending) = self.pending.remove(uid) {
             self.scheduler.listers.revert(&pending.decisions);
-            self.scheduler.binding_abandoned(&pending.queued.pod, now);
+            self.unreserve_claims(&pending.queued.pod, client);
+            self.scheduler.binding_abandoned(&pending.queued.pod, client.now);
         }
     }
 
