@@ -124,8 +124,12 @@ impl KubeScheduler {
     fn bind(&mut self, client: &mut Client<'_>, queued: &QueuedPodInfo, node: &str) {
         let pod = &queued.pod;
         if let Err(why) = self.bind_claims(pod, client) {
-            let message = format!("running PreBind plugin \"DynamicResources\": {why}");
-            return self.binding_failed(queued, message, client);
+            return self.claims_failed(queued, &why, client);
+        }
+        match self.devices_are_ready(pod, client.now) {
+            Ok(true) => {}
+            Ok(false) => return self.await_devices(client, queued, node),
+            Err(why) => return self.claims_failed(queued, &why, client),
         }
         client.because(self.why_bound(pod, node));
         match client.bind(&pod.pod, node) {
@@ -140,6 +144,11 @@ impl KubeScheduler {
                 self.binding_failed(queued, message, client);
             }
         }
+    }
+
+    fn claims_failed(&mut self, queued: &QueuedPodInfo, why: &str, client: &mut Client<'_>) {
+        let message = format!("running PreBind plugin \"DynamicResources\": {why}");
+        self.binding_failed(queued, message, client);
     }
 
     /// A pod is not bound after all: what was to be its own is not, and it is tried again.

@@ -145,6 +145,7 @@ impl Scheduler {
         self.cycle_count += 1;
         self.cache.refresh_order();
         let mut state = CycleState::new(Arc::clone(&pod), Arc::clone(&queued.profile));
+        state.now = Some(now);
         let mut diagnosis = Diagnosis::new(self.cache.names());
         if self.cache.node_count() == 0 {
             let outcome = self.fail(&queued, "no nodes available to schedule pods".to_owned(), now);

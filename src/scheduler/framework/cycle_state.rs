@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::machinery::time::Time;
+
 use crate::scheduler::configuration::{PluginArgs, Profile};
 use crate::scheduler::plugins::dynamic_resources::PodClaims;
 use crate::scheduler::plugins::inter_pod_affinity::AffinityState;
@@ -34,6 +36,8 @@ pub struct CycleState {
     pub volume_places: Vec<Place>,
     /// The pod's claims for devices.
     pub devices: Option<Arc<PodClaims>>,
+    /// When the cycle began, where that is known.
+    pub now: Option<Time>,
 }
 
 impl CycleState {
@@ -50,6 +54,7 @@ impl CycleState {
             volumes: None,
             volume_places: Vec::new(),
             devices: None,
+            now: None,
         }
     }
 

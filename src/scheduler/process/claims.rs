@@ -8,7 +8,9 @@ use crate::api::resource::claim;
 use crate::api::{Kind, ObjectKey, Subresource, Unstructured};
 use crate::client::{Client, ClientError};
 use crate::etcd::Why;
+use crate::machinery::time::Time;
 use crate::scheduler::dra_manager::Reservation;
+use crate::scheduler::plugins::dynamic_resources::readiness;
 use crate::scheduler::pod_info::PodInfo;
 
 use super::KubeScheduler;
@@ -61,7 +63,9 @@ impl KubeScheduler {
     pub(super) fn bind_claims(&mut self, pod: &PodInfo, client: &mut Client<'_>) -> Result<(), String> {
         let Some(reservations) = self.scheduler.listers.dra.reservations(&pod.uid) else { return Ok(()) };
         for reservation in reservations.iter() {
-            if claim::is_reserved_for(&reservation.claim, &pod.uid) {
+            let key = ObjectKey::of(&reservation.claim.metadata);
+            let known = self.scheduler.listers.dra.claim(&key).unwrap_or(&reservation.claim);
+            if claim::is_reserved_for(known, &pod.uid) {
                 continue;
             }
             let name = reservation.claim.metadata.name.clone().unwrap_or_default();
@@ -70,6 +74,25 @@ impl KubeScheduler {
             self.scheduler.listers.dra.written(&written);
         }
         Ok(())
+    }
+
+    /// Whether the devices of a pod's claims are ready: `isPodReadyForBinding`.
+    pub(super) fn devices_are_ready(&self, pod: &PodInfo, now: Time) -> Result<bool, String> {
+        let manager = &self.scheduler.listers.dra;
+        let Some(reservations) = manager.reservations(&pod.uid) else { return Ok(true) };
+        for reservation in reservations.iter() {
+            let key = ObjectKey::of(&reservation.claim.metadata);
+            let known = manager.claim(&key);
+            let known = known.ok_or_else(|| format!("could not find ResourceClaim {:?}", key.to_string()))?;
+            if readiness::is_ready(known)? {
+                continue;
+            }
+            if readiness::is_late(known, now) {
+                return Err(format!("claim {} binding timeout", key.name));
+            }
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// A pod is not bound after all: its claims are not reserved for it any more. `Unreserve`.

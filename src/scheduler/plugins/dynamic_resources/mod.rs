@@ -1,13 +1,14 @@
 //! DynamicResources: the claims of a pod for devices.
 //!
 //! Follows `pkg/scheduler/framework/plugins/dynamicresources/dynamicresources.go`. A node's devices are looked for when the
-//! node is filtered, and again for the node that is chosen: what was found is the same both times. Not simulated: devices
-//! that have to be made ready before the pod is bound (`bindingConditions`) and claims made for extended resources.
+//! node is filtered, and again for the node that is chosen: what was found is the same both times. Not simulated: claims
+//! made for extended resources.
 
 pub mod allocator;
 mod capacity;
 mod constraint;
 mod pools;
+pub mod readiness;
 mod result;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::api::resource::claim::{self, items, requests, text};
 use crate::api::{ObjectKey, Unstructured};
 use crate::machinery::json;
 use crate::machinery::node_selector::NodeTerms;
+use crate::machinery::time::Time;
 use crate::scheduler::dra_manager::{DraManager, Reservation};
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::diagnosis::Diagnosis;
@@ -43,6 +45,8 @@ struct PodClaim {
     claim: Arc<Unstructured>,
     /// Where it can be used, if it was given devices that are not everywhere.
     available_on: Option<NodeTerms>,
+    /// Whether its devices could not be made ready, or not in time.
+    is_lost: bool,
 }
 
 /// The pod's claims, as they were when the cycle began.
@@ -66,7 +70,7 @@ pub fn pre_filter(state: &mut CycleState, handle: Handle<'_>) -> PreFilter {
     if claim::references(&state.pod.pod).is_empty() {
         return PreFilter::Skip;
     }
-    match look_up(&state.pod, &handle.listers.dra) {
+    match look_up(&state.pod, &handle.listers.dra, state.now) {
         Ok(claims) if claims.claims.is_empty() => PreFilter::Skip,
         Ok(claims) => {
             state.devices = Some(Arc::new(claims));
@@ -76,10 +80,11 @@ pub fn pre_filter(state: &mut CycleState, handle: Handle<'_>) -> PreFilter {
     }
 }
 
-fn look_up(pod: &PodInfo, manager: &DraManager) -> Result<PodClaims, String> {
+fn look_up(pod: &PodInfo, manager: &DraManager, now: Option<Time>) -> Result<PodClaims, String> {
     let mut all = PodClaims { claims: Vec::new(), to_allocate: Vec::new(), allocator: Allocator::default() };
     for claim in manager.claims_of(&pod.pod)? {
         let mut available_on = None;
+        let is_lost = readiness::is_lost(&claim, now);
         if let Some(allocation) = claim::allocation(&claim) {
             let selector = Some(&allocation["nodeSelector"]).filter(|selector| selector.is_object());
             let selector = selector.and_then(|selector| json::from_value::<NodeSelector>(selector).ok());
@@ -92,7 +97,7 @@ fn look_up(pod: &PodInfo, manager: &DraManager) -> Result<PodClaims, String> {
             requests(&claim).iter().try_for_each(|request| check_classes(&key, request, manager))?;
             all.to_allocate.push(Arc::clone(&claim));
         }
-        all.claims.push(PodClaim { claim, available_on });
+        all.claims.push(PodClaim { claim, available_on, is_lost });
     }
     if !all.to_allocate.is_empty() {
         all.allocator = manager.allocator();
@@ -119,7 +124,7 @@ fn check_classes(key: &ObjectKey, request: &Value, manager: &DraManager) -> Resu
 
 impl PodClaim {
     fn is_available_on(&self, node: &NodeInfo) -> bool {
-        self.available_on.as_ref().is_none_or(|terms| terms.matches(&node.name, node.labels()))
+        !self.is_lost && self.available_on.as_ref().is_none_or(|terms| terms.matches(&node.name, node.labels()))
     }
 }
 
