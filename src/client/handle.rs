@@ -341,13 +341,18 @@ impl<'a> Client<'a> {
         account: &ObjectKey,
         seconds: i64,
         audience: Option<&str>,
+        pod: &Pod,
     ) -> Result<String, ClientError> {
         let target = Target { subresource: Some(Subresource::Token), ..Target::object(Kind::ServiceAccount, account) };
         let audiences: Vec<&str> = audience.into_iter().collect();
         let request = serde_json::json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            "spec": { "expirationSeconds": seconds, "audiences": audiences },
+            "spec": {
+                "expirationSeconds": seconds,
+                "audiences": audiences,
+                "boundObjectRef": { "apiVersion": "v1", "kind": "Pod", "name": pod.name(), "uid": pod.uid() },
+            },
         });
         let response =
             self.send(target, Verb::Create { body: Body::Json(request), options: WriteOptions::default() })?;

@@ -69,9 +69,21 @@ pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
 pub use validating_policy_status::ValidatingPolicyStatusController;
 pub use volume::{
-    AttachDetachController, AttributesClassProtection, ClaimProtection, EphemeralVolumeController, ExpandController,
-    LocalPathProvisioner, PersistentVolumeController, VolumeProtection,
+    AttachDetachController, AttributesClassProtection, ClaimProtection, CsiAttacher, CsiCapacity, CsiProvisioner,
+    CsiResizer, EphemeralVolumeController, ExpandController, LocalPathProvisioner, PersistentVolumeController,
+    VolumeProtection,
 };
+
+/// What stands beside storage drivers in a cloud.
+#[must_use]
+pub fn storage_sidecars() -> Vec<Box<dyn Controller + Send + Sync>> {
+    vec![
+        Box::<CsiProvisioner>::default(),
+        Box::<CsiAttacher>::default(),
+        Box::new(CsiCapacity),
+        Box::<CsiResizer>::default(),
+    ]
+}
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
@@ -101,7 +113,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(TtlAfterFinishedController),
         Box::new(CronJobController),
         Box::<PersistentVolumeController>::default(),
-        Box::new(AttachDetachController),
+        Box::<AttachDetachController>::default(),
         Box::new(ExpandController),
         Box::new(ClaimProtection),
         Box::new(VolumeProtection),

@@ -17,8 +17,9 @@ use super::user::User;
 
 /// How long a cluster gets to come to rest: the longest back-offs and tolerations, and then some.
 const REST_MAX: Duration = Duration::from_secs(45 * 60);
-/// What happens in the background gets so long: a silent node is noticed, goes, and its pods after it.
-const AFTERMATH: Duration = Duration::from_secs(180);
+/// What happens in the background gets so long: a silent node is noticed, goes, and its pods after it. Taints that could
+/// not be written are looked at again with the node's next status, which comes every five minutes.
+const AFTERMATH: Duration = Duration::from_secs(330);
 /// So often at most a log is played again to make it shorter.
 const SHRINK_TRIES: usize = 400;
 

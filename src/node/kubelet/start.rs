@@ -24,15 +24,15 @@ use super::host::Host;
 use super::images::{Ensure, Pull};
 use super::kuberuntime::{ContainerPhase, PodRecord};
 use super::pod_worker::{Job, Worker};
-use super::resize::Resize;
+use super::resize::{self, Resize};
 use super::restart::{could_restart_all, is_restartable_init, restarts_all};
 use super::sync::{Kill, KillReason, PodActions, compute_pod_actions, restart_all_actions};
 use super::termination::Killing;
 
-/// What making a sandbox takes: network and pause container.
-const SANDBOX_TIME: Duration = Duration::from_millis(200);
 /// What creating a container takes.
 const CREATE_TIME: Duration = Duration::from_millis(30);
+/// When a container is tried to be given less memory than it used.
+const RESIZE_RETRY: Duration = Duration::from_secs(30);
 /// What starting a container takes.
 const START_TIME: Duration = Duration::from_millis(40);
 
@@ -167,7 +167,7 @@ impl Worker {
                 Progress::Next
             }
             Step::Sandbox(attempt) => {
-                let until = now + SANDBOX_TIME;
+                let until = now + host.config.runtime.sandbox;
                 job.doing = Doing::Sandbox { attempt, until };
                 Progress::Wait(Some(until))
             }
@@ -292,8 +292,17 @@ impl Worker {
     /// Changes the limits of a running container: `UpdateContainerResources`.
     fn resize_container(&mut self, container: &Container, runtime: &PodRecord, host: &mut Host, now: Time) {
         let resources = container.resources.clone().unwrap_or_default();
+        self.resizing.error = None;
         if let Some(record) = runtime.newest(&container.name) {
-            let (memory, processor) = container_config::limits(container);
+            let (memory, processor) = container_config::limits(container, self.resizing.granted_pod());
+            let used = host.runtime.cri.stats(&record.id, now).map_or(0, |stats| stats.memory_bytes);
+            if let Some(why) =
+                resize::refusal_by_use(&container.name, memory, host.runtime.cri.memory_limit(&record.id), used)
+            {
+                self.resizing.error = Some(why);
+                host.agenda.set(Work::Sync(self.id), now + RESIZE_RETRY, true);
+                return;
+            }
             host.runtime.cri.update_limits(&record.id, memory, processor, now);
         }
         self.resizing.give(&container.name, resources);
