@@ -10,6 +10,7 @@ mod cause;
 mod ownership;
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::machinery::persistent::OrdMap;
 use imbl::Vector;
@@ -19,7 +20,7 @@ use crate::api::{Kind, KindMap, Name, Object, ObjectKey};
 use crate::machinery::time::Time;
 
 pub use cause::{Cause, Why};
-use ownership::Account;
+use ownership::Entry;
 pub use ownership::{Ownership, Writer};
 
 /// A point in the store's history. The first write makes revision 1.
@@ -82,11 +83,12 @@ pub struct Etcd {
     revision: Revision,
     compacted: Revision,
     objects: KindMap<OrdMap<ObjectKey, Object>>,
-    log: Vector<Commit>,
+    /// Shared with the watch events that are on their way, which may be slower than the log forgets.
+    log: Vector<Arc<Commit>>,
     /// About how much the objects in the log take: the sum of their [`kibibytes`].
     log_kibibytes: usize,
     /// By kind: who owned which field after the last commit of an object that the log has lost.
-    accounts: KindMap<OrdMap<ObjectKey, Account>>,
+    accounts: KindMap<OrdMap<ObjectKey, Entry>>,
 }
 
 /// About how much a commit's version of an object takes. It counts as equally much everywhere, since what is forgotten
@@ -314,7 +316,7 @@ impl Etcd {
 
     fn commit(&mut self, time: Time, key: ObjectKey, before: Option<Object>, after: Option<Object>, cause: Cause) {
         let run = self.run_of(before.as_ref(), &cause).unwrap_or(self.revision);
-        let commit = Commit { revision: self.revision, time, key, before, after, cause, run };
+        let commit = Arc::new(Commit { revision: self.revision, time, key, before, after, cause, run });
         let objects = self.objects.get_mut(commit.kind());
         match &commit.after {
             Some(after) => objects.insert(commit.key.clone(), after.clone()),
@@ -322,7 +324,9 @@ impl Etcd {
         };
         self.log_kibibytes += kibibytes(&commit);
         self.log.push_back(commit);
+        // What was written in this moment has not been told to its watchers yet.
         while self.log_kibibytes > Self::HISTORY_KIBIBYTES_MAX
+            && self.log.front().is_some_and(|oldest| oldest.time < time)
             && let Some(oldest) = self.log.pop_front()
         {
             self.log_kibibytes -= kibibytes(&oldest);
@@ -354,6 +358,11 @@ impl Etcd {
 
     /// The kept commits after `revision`, oldest first, whether compacted or not.
     pub fn commits(&self, revision: Revision) -> impl Iterator<Item = &Commit> {
+        self.shared_commits(revision).map(|commit| &**commit)
+    }
+
+    /// As [`Self::commits`], for whoever keeps them for longer than the log does.
+    pub fn shared_commits(&self, revision: Revision) -> impl Iterator<Item = &Arc<Commit>> {
         let start = self
             .log
             .front()
@@ -366,12 +375,12 @@ impl Etcd {
     #[must_use]
     pub fn commit_at(&self, revision: Revision) -> Option<&Commit> {
         let oldest = self.log.front()?.revision;
-        self.log.get(usize::try_from(revision.checked_sub(oldest)?).ok()?)
+        self.log.get(usize::try_from(revision.checked_sub(oldest)?).ok()?).map(|commit| &**commit)
     }
 
     /// All commits of one object, newest first.
     pub fn history<'a>(&'a self, kind: Kind, key: &'a ObjectKey) -> impl Iterator<Item = &'a Commit> + 'a {
-        self.log.iter().rev().filter(move |commit| commit.kind() == kind && &commit.key == key)
+        self.log.iter().rev().map(|commit| &**commit).filter(move |commit| commit.kind() == kind && &commit.key == key)
     }
 
     /// The namespaces that hold an object of `kind`, each once, in order.

@@ -11,9 +11,13 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use serde_json::Value;
+
 use super::{Cause, Commit, Etcd, Revision};
 use crate::api::managed_fields::{self, LeftOut};
 use crate::api::{Name, Object, Subresource};
+use crate::machinery::json;
 use crate::machinery::patch::apply::{Managed, Manager, Operation, Owned, Set, Updater};
 use crate::machinery::time::Time;
 
@@ -48,6 +52,38 @@ pub(super) struct Account {
     run: Option<Run>,
 }
 
+/// An account as it is kept for an object: its owners are a text, a tenth of what the sets of their fields take.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entry {
+    owners: Option<Arc<str>>,
+    run: Option<Run>,
+}
+
+impl Entry {
+    fn open(&self) -> Account {
+        let owners = self.owners.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let owners = owners.and_then(|value| json::from_value::<Vec<ManagedFieldsEntry>>(&value).ok());
+        let managed = owners.and_then(|entries| Managed::decode(&entries).ok()).unwrap_or_default();
+        Account { managed: Arc::new(managed), run: self.run.clone() }
+    }
+
+    /// Adds a commit that falls out of the log. When no other follows there, the object is left in peace, and the run is
+    /// over: else it would keep an old version of each object for ever.
+    fn add(&mut self, commit: &Commit, is_last: bool) {
+        if self.run.as_mut().is_some_and(|run| run.goes_on_with(commit)) && !is_last {
+            return;
+        }
+        let mut account = self.open();
+        account.add(commit);
+        if is_last && account.run.as_ref().is_some_and(|run| run.before.is_some()) {
+            account.close(commit.after.as_ref());
+        }
+        let Account { managed, run } = account;
+        self.owners = (!managed.is_empty()).then(|| json::to_value(&managed.encode()).to_string().into());
+        self.run = run;
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Run {
     writer: Writer,
@@ -64,11 +100,7 @@ impl Account {
             Ownership::Kept => self.close(commit.before.as_ref()),
             Ownership::Settled(managed) => *self = Self { managed: managed.clone(), run: None },
             Ownership::Moved(writer) => {
-                if let Some(run) = &mut self.run
-                    && run.before.is_some()
-                    && run.writer == *writer
-                {
-                    run.time = commit.time;
+                if self.run.as_mut().is_some_and(|run| run.goes_on_with(commit)) {
                     return;
                 }
                 self.close(commit.before.as_ref());
@@ -93,6 +125,16 @@ impl Account {
 }
 
 impl Run {
+    /// Whether a commit is one more of the run, which then lasts until it.
+    fn goes_on_with(&mut self, commit: &Commit) -> bool {
+        let is_of_run = self.before.is_some()
+            && matches!(&commit.cause.ownership, Ownership::Moved(writer) if *writer == self.writer);
+        if is_of_run {
+            self.time = commit.time;
+        }
+        is_of_run
+    }
+
     fn write(&self, after: &Object, managed: &mut Managed) {
         let kind = after.kind();
         let before = self.before.as_ref().map(managed_fields::structured);
@@ -170,14 +212,14 @@ impl Etcd {
         let mut next = version(object);
         let mut account = loop {
             let Some(commit) = next.and_then(|revision| self.commit_at(revision)).filter(of_object) else {
-                break self.accounts.get(kind).get(&key).cloned().unwrap_or_default();
+                break self.accounts.get(kind).get(&key).map(Entry::open).unwrap_or_default();
             };
             commits.push(commit);
             let mut first = commit;
             if commit.run < commit.revision {
                 // What lies between is of the same writer. A run that began before the log stands in the account.
                 let Some(began) = self.commit_at(commit.run) else {
-                    break self.accounts.get(kind).get(&key).cloned().unwrap_or_default();
+                    break self.accounts.get(kind).get(&key).map(Entry::open).unwrap_or_default();
                 };
                 commits.push(began);
                 first = began;
@@ -205,16 +247,12 @@ impl Etcd {
     pub(super) fn settle(&mut self, commit: &Commit) {
         let kind = commit.kind();
         let uid = commit.object().uid();
-        let lives = self.get(kind, &commit.key).is_some_and(|object| object.uid() == uid);
+        let stored = self.get(kind, &commit.key).filter(|object| object.uid() == uid);
+        let is_last = stored.zip(commit.after.as_ref()).map(|(stored, after)| stored.ptr_eq(after));
         let accounts = self.accounts.get_mut(kind);
-        if !lives || commit.after.is_none() {
-            accounts.remove(&commit.key);
-        } else if let Some(account) = accounts.get_mut(&commit.key) {
-            account.add(commit);
-        } else {
-            let mut account = Account::default();
-            account.add(commit);
-            accounts.insert(commit.key.clone(), account);
+        match is_last {
+            None => drop(accounts.remove(&commit.key)),
+            Some(is_last) => accounts.entry(commit.key.clone()).or_default().add(commit, is_last),
         }
     }
 }
@@ -278,8 +316,8 @@ mod tests {
         let big = "x".repeat(8 << 20);
         let mut other = etcd.create(at(8), config("b", &[("x", "")]), cause("three")).expect("it is new");
         for count in 0..20 {
-            let text = format!("{count}{big}");
-            other = etcd.update(at(9), &other, config("b", &[("x", &text)]), cause("three")).expect("it is there");
+            let (text, time) = (format!("{count}{big}"), at(9) + std::time::Duration::from_millis(count));
+            other = etcd.update(time, &other, config("b", &[("x", &text)]), cause("three")).expect("it is there");
         }
         assert!(etcd.commit_at(7).is_none(), "the log has lost what is older");
         assert_eq!(owners(&etcd, &last), of_last);

@@ -11,7 +11,7 @@ use crate::api::{Kind, Object};
 use crate::apiserver::{Answer, ApiServer, EXPIRY, Request};
 use crate::autoscaler::STATUS_CONFIG_MAP as AUTOSCALER_STATUS;
 use crate::client::{Client, Identity, Process, Recorder, Token};
-use crate::etcd::Revision;
+use crate::etcd::{Commit, Revision};
 use crate::machinery::random::Random;
 use crate::machinery::status::Status;
 use crate::machinery::time::Time;
@@ -23,6 +23,7 @@ use super::node_groups::NodeGroups;
 use super::processes::{ProcessId, ProcessState, Program, Slot, Subscriptions};
 use super::profile::Profile;
 use super::queue::{Event, EventQueue, Scheduled};
+use super::shared_storage::SharedStorage;
 
 /// How long the API server keeps history for watches: `--etcd-compaction-interval`.
 const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
@@ -43,6 +44,8 @@ pub struct Cluster {
     pub(super) machines: u32,
     /// Groups of machines that grow and shrink.
     pub(super) groups: NodeGroups,
+    /// Volumes that machines share.
+    pub(super) shared: SharedStorage,
     pub(super) subscriptions: Subscriptions,
     activity: Recent<Activity>,
     steps: u64,
@@ -93,6 +96,7 @@ impl Cluster {
             processes: OrdMap::new(),
             machines: 0,
             groups: NodeGroups::default(),
+            shared: SharedStorage::default(),
             subscriptions: Subscriptions::default(),
             activity: Recent::new(ACTIVITIES_MAX),
             steps: 0,
@@ -348,12 +352,12 @@ impl Cluster {
                 self.list(&id, kind, &selector, connected);
                 StepKind::List(kind)
             }
-            Event::Deliver { revision, .. } => {
+            Event::Deliver { commit, .. } => {
                 if !connected {
                     return None;
                 }
-                self.deliver(&id, revision)?;
-                StepKind::Deliver(revision)
+                self.deliver(&id, &commit)?;
+                StepKind::Deliver(commit.revision)
             }
             Event::Wake { token, .. } => {
                 match id {
@@ -372,9 +376,10 @@ impl Cluster {
         Some(Step { time: self.now, process: id, kind, revision_before })
     }
 
-    fn deliver(&mut self, id: &ProcessId, revision: Revision) -> Option<()> {
+    fn deliver(&mut self, id: &ProcessId, commit: &Commit) -> Option<()> {
+        let revision = commit.revision;
         let slot = self.processes.get_mut(id)?;
-        let event = slot.view(self.api.etcd().commit_at(revision)?)?;
+        let event = slot.view(commit)?;
         // A list that came between has told it already.
         if slot.sent.get(&event.kind.as_watched()).is_some_and(|sent| *sent >= revision) {
             return None;
@@ -424,6 +429,10 @@ impl Cluster {
             Program::Kubelet(kubelet) if kubelet.has_outgoing() => Arc::make_mut(kubelet).take_outgoing(),
             _ => Vec::new(),
         };
+        let shared = match &mut slot.program {
+            Program::Kubelet(kubelet) if kubelet.has_shared_news() => Some(Arc::make_mut(kubelet).take_shared_news()),
+            _ => None,
+        };
         for wake in wakes {
             let event = Event::Wake { process: id.clone(), epoch, token: wake.token };
             self.queue.push(wake.time, event, wake.background);
@@ -431,6 +440,9 @@ impl Cluster {
         self.spread(before);
         if !outgoing.is_empty() {
             self.carry_off(id, outgoing);
+        }
+        if let Some(shared) = shared {
+            self.share(id, shared);
         }
         self.switch_off_when_shut_down(id);
     }
@@ -440,23 +452,19 @@ impl Cluster {
         if self.api.etcd().revision() == before {
             return;
         }
-        let mut concerned: Vec<(Kind, Revision, bool, ProcessId)> = Vec::new();
-        for commit in self.api.etcd().commits(before) {
+        let commits: Vec<Arc<Commit>> = self.api.etcd().shared_commits(before).cloned().collect();
+        for commit in &commits {
             let watchers = self.subscriptions.watchers(commit);
-            if !watchers.is_empty() {
-                let background = is_heartbeat(commit);
-                let kind = commit.kind().as_watched();
-                concerned.extend(watchers.into_iter().map(|id| (kind, commit.revision, background, id)));
+            let background = !watchers.is_empty() && is_heartbeat(commit);
+            for id in &watchers {
+                self.send(id, commit, background);
             }
-        }
-        for (kind, revision, background, id) in concerned {
-            self.send(&id, kind, revision, background);
         }
     }
 
     /// Puts a watch event on its way to a process.
-    pub(super) fn send(&mut self, id: &ProcessId, kind: Kind, revision: Revision, background: bool) {
-        let latencies = &self.profile.latencies;
+    pub(super) fn send(&mut self, id: &ProcessId, commit: &Arc<Commit>, background: bool) {
+        let (latencies, kind) = (&self.profile.latencies, commit.kind().as_watched());
         let Some(slot) = self.processes.get_mut(id).filter(|slot| slot.state.running && slot.state.connected) else {
             return;
         };
@@ -464,13 +472,13 @@ impl Cluster {
         let arrival = self.now + Duration::from_micros(latencies.watch_us_min + spread) + slot.watch_delay;
         let arrival = slot.horizon.get(&kind).map_or(arrival, |&horizon| arrival.max(horizon));
         slot.horizon.insert(kind, arrival);
-        let event = Event::Deliver { process: id.clone(), connection: slot.connection, revision };
+        let event = Event::Deliver { process: id.clone(), connection: slot.connection, commit: Arc::clone(commit) };
         self.queue.push(arrival, event, background);
     }
 }
 
 /// Whether a commit is only a sign of life, which a cluster at rest goes on giving.
-fn is_heartbeat(commit: &crate::etcd::Commit) -> bool {
+fn is_heartbeat(commit: &Commit) -> bool {
     match (&commit.before, &commit.after) {
         (Some(Object::Lease(_)), Some(Object::Lease(_))) => true,
         (_, Some(Object::Event(_))) => true,

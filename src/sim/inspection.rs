@@ -35,7 +35,9 @@ impl Cluster {
     pub fn unrest(&self) -> Vec<String> {
         let line = |(time, event): (Time, &Event)| match event {
             Event::List { process, kind, .. } => format!("{process} lists {kind}s at {time}"),
-            Event::Deliver { process, revision, .. } => format!("{process} hears of revision {revision} at {time}"),
+            Event::Deliver { process, commit, .. } => {
+                format!("{process} hears of revision {} at {time}", commit.revision)
+            }
             Event::Wake { process, token, .. } => format!("{process} wakes at {time} for {token}"),
             Event::Boot(machine) => format!("{machine} boots until {time}"),
             Event::Packet(_) => format!("a packet arrives at {time}"),

@@ -17,6 +17,7 @@ mod node_groups;
 mod processes;
 mod profile;
 mod queue;
+mod shared_storage;
 mod streams;
 mod watches;
 
@@ -34,10 +35,23 @@ pub use streams::{AttachStream, ExecStream, PodAnswer, PodLogOptions, StreamOutp
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::api::Kind;
-    use crate::machinery::time::Time;
     use std::time::Duration;
+
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+
+    use super::*;
+    use crate::api::{Kind, Object, ObjectKey};
+    use crate::apiserver::{Body, Request, Target, User, Verb, WriteOptions};
+    use crate::etcd::{Cause, Etcd, Why};
+    use crate::machinery::time::Time;
+
+    fn create(cluster: &mut Cluster, kind: Kind, body: Body) {
+        let verb = Verb::Create { body, options: WriteOptions::default() };
+        let cause = Cause::new("test", Why::default());
+        let target = Target::collection(kind, "default");
+        cluster.request(Request { user: User::admin(), cause, target, verb }).expect("the object is good");
+    }
 
     #[test]
     fn a_new_cluster_gives_each_namespace_its_account_and_comes_to_rest() {
@@ -61,5 +75,53 @@ mod tests {
         let mut copy = original.clone();
         copy.run_for(Duration::from_secs(60));
         assert_eq!(original.hash(), before);
+    }
+
+    /// Twenty thousand pods that were created at once once took more of history than is kept, and the scheduler never
+    /// heard of a third of them.
+    #[test]
+    fn a_watch_event_arrives_even_when_history_has_lost_its_commit() {
+        let mut cluster = Cluster::new(Profile { nodes: 1, ..Profile::default() }, 1);
+        cluster.run_for(Duration::from_secs(30));
+        let pod = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": "first" },
+            "spec": { "containers": [{ "name": "web", "image": "nginx" }] },
+        });
+        create(&mut cluster, Kind::Pod, Body::Json(pod));
+        let revision = cluster.api().etcd().revision();
+        // Much is written before anybody can have heard of the pod.
+        cluster.run_for(Duration::from_millis(1));
+        let data = ByteString(vec![b'x'; 1_000_000]);
+        for number in 0..=Etcd::HISTORY_KIBIBYTES_MAX / 970 {
+            let mut config = ConfigMap::default();
+            config.metadata.name = Some(format!("large-{number}"));
+            config.binary_data = Some([("data".to_owned(), data.clone())].into());
+            create(&mut cluster, Kind::ConfigMap, Body::Object(Object::from(config)));
+        }
+        assert!(cluster.api().etcd().commit_at(revision).is_none(), "history has lost the pod's creation");
+        cluster.run_for(Duration::from_secs(30));
+        let stored = cluster.api().etcd().get(Kind::Pod, &ObjectKey::new("default", "first"));
+        let phase = stored.and_then(|object| object.downcast::<Pod>()?.status.as_ref()?.phase.as_deref());
+        assert_eq!(phase, Some("Running"));
+        assert_eq!(cluster.stale_caches(), Vec::<String>::new());
+    }
+
+    /// What one request writes is sent to its watchers after it, however much it is.
+    #[test]
+    fn history_keeps_all_that_was_written_in_one_moment() {
+        let mut etcd = Etcd::new();
+        let mut create = |number: usize, time| {
+            let mut config = ConfigMap::default();
+            config.metadata.name = Some(format!("large-{number}"));
+            config.binary_data = Some([("data".to_owned(), ByteString(vec![b'x'; 1_000_000]))].into());
+            etcd.create(time, Object::from(config), Cause::new("test", Why::default())).expect("it is new");
+            etcd.commits(0).count()
+        };
+        let written = 1 + Etcd::HISTORY_KIBIBYTES_MAX / 970;
+        let kept = (0..written).map(|number| create(number, Time::DEFAULT_START)).last();
+        assert_eq!(kept, Some(written));
+        assert!(create(written, Time::DEFAULT_START + Duration::from_micros(1)) < written);
     }
 }

@@ -1,10 +1,12 @@
 //! What is going to happen, in order.
 
+use std::sync::Arc;
+
 use crate::machinery::persistent::OrdMap;
 
 use crate::api::{Kind, Name};
 use crate::client::{Token, WatchSelector};
-use crate::etcd::Revision;
+use crate::etcd::Commit;
 use crate::machinery::time::Time;
 
 use super::network::Packet;
@@ -15,8 +17,9 @@ use super::processes::ProcessId;
 pub(super) enum Event {
     /// Its list of a kind is answered, and its watch begins.
     List { process: ProcessId, epoch: u32, kind: Kind, selector: WatchSelector },
-    /// A watch event reaches it, unless the connection that it is sent on breaks.
-    Deliver { process: ProcessId, connection: u32, revision: Revision },
+    /// A watch event reaches it, unless the connection that it is sent on breaks. It carries what it tells: when much is
+    /// written at once, the store's log has lost the commit before the event arrives.
+    Deliver { process: ProcessId, connection: u32, commit: Arc<Commit> },
     /// A timer of its runs down.
     Wake { process: ProcessId, epoch: u32, token: Token },
     /// A machine that a group of machines makes has booted.

@@ -2,11 +2,12 @@
 //!
 //! `k8s.io/client-go/tools/cache/reflector.go` (`ListAndWatch`) and `delta_fifo.go` (`Replace`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{Kind, Object, ObjectKey};
 use crate::client::{InformerEvent, WatchSelector};
-use crate::etcd::Revision;
+use crate::etcd::{Commit, Revision};
 use crate::machinery::persistent::OrdMap;
 
 use super::cluster::Cluster;
@@ -83,15 +84,11 @@ impl Cluster {
         if oldest < self.api.etcd().compacted() {
             return self.expire_watches(id);
         }
-        let missed: Vec<(Kind, Revision)> = self
-            .api
-            .etcd()
-            .commits(oldest)
-            .map(|commit| (commit.kind().as_watched(), commit.revision))
-            .filter(|(kind, revision)| sent.get(kind).is_some_and(|sent| revision > sent))
-            .collect();
-        for (kind, revision) in missed {
-            self.send(id, kind, revision, false);
+        let is_missed =
+            |commit: &&Arc<Commit>| sent.get(&commit.kind().as_watched()).is_some_and(|sent| commit.revision > *sent);
+        let missed: Vec<Arc<Commit>> = self.api.etcd().shared_commits(oldest).filter(is_missed).cloned().collect();
+        for commit in &missed {
+            self.send(id, commit, false);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::machinery::time::Time;
 use super::agenda::{Agenda, Work};
 use super::backoff::Backoff;
 use super::config::NodeConfig;
+use super::csi::Plugins;
 use super::eviction::Pressures;
 use super::image_gc::ImageGc;
 use super::images::ImageManager;
@@ -46,6 +47,7 @@ pub(super) struct Host {
     pub relists_from: Time,
     pub image_gc: ImageGc,
     pub pressures: Pressures,
+    pub csi: Plugins,
     /// Whether the machine is about to be switched off.
     pub is_shutting_down: bool,
 }
@@ -71,6 +73,7 @@ impl Host {
             relists_from: Time::default(),
             image_gc: ImageGc::default(),
             pressures: Pressures::default(),
+            csi: Plugins::default(),
             is_shutting_down: false,
         }
     }
@@ -117,6 +120,7 @@ impl Host {
         self.relists_from = now + Duration::from_micros(random.below(RELIST_MICROS));
         self.image_gc = ImageGc::default();
         self.pressures = Pressures::default();
+        self.csi = Plugins::default();
         self.is_shutting_down = false;
         self.runtime.forget_askers(|_| true);
         self.runtime.advance(now);

@@ -91,6 +91,7 @@ impl NodeKeeper {
             host.agenda.set(Work::NodeStatus, now + wait, background);
             if self.is_registered {
                 host.agenda.set(Work::Lease, now, true);
+                host.agenda.set_sooner(Work::CsiNode, now, false);
             }
             return;
         }
@@ -363,6 +364,7 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
         daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }) }),
         images: Some(images(host)).filter(|images| !images.is_empty()),
         node_info: Some(system_info(config)),
+        volumes_in_use: Some(host.csi.volumes_in_use()).filter(|volumes| !volumes.is_empty()),
         ..before.clone()
     }
 }
