@@ -1,5 +1,7 @@
 //! From a tree to its value.
 
+use std::collections::BTreeMap;
+
 use super::functions;
 use super::parse::{Expression, Node};
 use super::value::Value;
@@ -50,7 +52,7 @@ impl<'a> Scope<'a> {
                     value => value,
                 };
                 Ok(Value::Optional(match found {
-                    Value::Map(mut map) => map.remove(field).map(Box::new),
+                    Value::Map(mut map) | Value::Domains(mut map) => map.remove(field).map(Box::new),
                     _ => None,
                 }))
             }
@@ -60,6 +62,7 @@ impl<'a> Scope<'a> {
             }
             Node::Has(of, field) => match self.evaluate(of)? {
                 Value::Map(map) => Ok(Value::Bool(map.contains_key(field))),
+                Value::Domains(_) => Ok(Value::Bool(true)),
                 _ => Ok(Value::Bool(false)),
             },
             Node::Call(name, receiver, arguments) => {
@@ -88,10 +91,17 @@ impl<'a> Scope<'a> {
                 Value::Bool(false) => self.evaluate(no),
                 _ => Err(NO_OVERLOAD.to_owned()),
             },
+            Node::Comprehension { macro_name: "bind", of, variable, body, .. } => {
+                let value = self.evaluate(of)?;
+                self.bound.push((variable, value));
+                let outcome = self.evaluate(body);
+                self.bound.pop();
+                outcome
+            }
             Node::Comprehension { macro_name, of, variable, body, result } => {
                 let items = match self.evaluate(of)? {
                     Value::List(items) => items,
-                    Value::Map(map) => map.into_keys().map(Value::Text).collect(),
+                    Value::Map(map) | Value::Domains(map) => map.into_keys().map(Value::Text).collect(),
                     _ => return Err(NO_OVERLOAD.to_owned()),
                 };
                 self.comprehend(macro_name, items, variable, body, result.as_deref())
@@ -108,6 +118,7 @@ impl<'a> Scope<'a> {
         }
         match self.evaluate(of)? {
             Value::Map(mut map) => map.remove(field).ok_or_else(|| format!("no such key: {field}")),
+            Value::Domains(mut map) => Ok(map.remove(field).unwrap_or_else(|| Value::Map(BTreeMap::new()))),
             // Behind a field that may be missing, every other may be.
             Value::Optional(value) => Ok(Value::Optional(match value.map(|value| *value) {
                 Some(Value::Map(mut map)) => map.remove(field).map(Box::new),
@@ -194,6 +205,9 @@ fn index_of(of: &Value, index: &Value) -> Outcome {
         }
         (Value::List(_), index) => Err(format!("unsupported index type '{}' in list", index.type_name())),
         (Value::Map(map), Value::Text(key)) => map.get(key).cloned().ok_or_else(|| format!("no such key: {key}")),
+        (Value::Domains(map), Value::Text(key)) => {
+            Ok(map.get(key).cloned().unwrap_or_else(|| Value::Map(BTreeMap::new())))
+        }
         (_, key) => Err(format!("no such key: {}", key.show())),
     }
 }
@@ -213,8 +227,8 @@ fn binary(operator: &str, left: &Value, right: &Value) -> Outcome {
         ">=" => ordered(Ordering::is_ge),
         "in" => match (left, right) {
             (item, Value::List(items)) => Ok(Value::Bool(items.iter().any(|other| other.equals(item)))),
-            (Value::Text(key), Value::Map(map)) => Ok(Value::Bool(map.contains_key(key))),
-            (_, Value::Map(_)) => Ok(Value::Bool(false)),
+            (Value::Text(key), Value::Map(map) | Value::Domains(map)) => Ok(Value::Bool(map.contains_key(key))),
+            (_, Value::Map(_) | Value::Domains(_)) => Ok(Value::Bool(false)),
             _ => Err(NO_OVERLOAD.to_owned()),
         },
         _ => arithmetic(operator, left, right),

@@ -3,18 +3,21 @@
 //! Follows `github.com/google/cel-spec` and the libraries of `k8s.io/apiserver/pkg/cel`: operators, comprehension macros,
 //! functions on texts and lists, quantities. Values are those of JSON, so that there is one sort of whole number and a
 //! map's keys are texts. Not there: bytes, addresses as values, time zones, `authorizer`, and static types
-//! beyond what [`Type`] tells. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps.
+//! beyond what [`Type`] tells. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps, and `cel.bind` is a
+//! comprehension over one value.
 
 mod check;
 mod evaluate;
 mod functions;
 mod parse;
+mod semver;
 mod time;
 mod value;
 
 use super::schema::Struct;
 pub use check::{Fields, Type};
 use parse::{Expression, Node};
+pub use semver::Semver;
 pub use value::Value;
 
 /// Words of the language, which are no names of variables or fields.
@@ -141,6 +144,7 @@ fn type_of(expression: &Expression) -> Option<&'static str> {
         },
         Node::Comprehension { macro_name, .. } => match *macro_name {
             "map" | "filter" => Some("list"),
+            "bind" => None,
             _ => Some("bool"),
         },
         Node::Conditional(_, yes, no) => type_of(yes).filter(|kind| type_of(no) == Some(*kind)),
@@ -257,6 +261,8 @@ mod tests {
             ("object.spec.replicas.startsWith('a')", "error: no such overload: startsWith(int, string)"),
             ("object.spec.replicas ? 1 : 2", "error: no such overload"),
             ("object.spec.replicas.all(x, x)", "error: no such overload"),
+            ("semver('1.10.0').isGreaterThan(semver('1.9.2')) && semver('1.2.3').minor() == 2", "true"),
+            ("cel.bind(n, object.spec.replicas + 1, n * n)", "16"),
             ("[3, 1, 2].max() - [3, 1, 2].min() + object.spec.ports.sum()", "525"),
             (
                 "'a1b22'.findAll('[0-9]+').join('-') + 'a1'.find('\\\\d') + [1, 2].reverse().map(n, string(n)).join()",

@@ -4,7 +4,7 @@
 //! Follows `pkg/kubelet` of Kubernetes v1.36. It watches its own Node, the pods on it, all Services and CSIDrivers; ConfigMaps and
 //! Secrets are read when a pod is synced. The machine itself (images, sandboxes, containers: `node::runtime`) is part of its value.
 //!
-//! Not simulated: cgroups, device plugins, dynamic resources.
+//! Not simulated: cgroups, device plugins.
 
 mod admission;
 mod agenda;
@@ -14,6 +14,7 @@ mod config;
 mod container_config;
 mod container_status;
 mod csi;
+mod dra;
 mod environment;
 mod events;
 mod eviction;

@@ -1,8 +1,10 @@
 //! Tells how much room drivers have, where their CSIDriver objects say that the scheduler should know: a
 //! CSIStorageCapacity for each class and each place. Follows `external-provisioner/pkg/capacity`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::storage::v1::{CSINode, CSINodeDriver, StorageClass};
 use serde_json::{Value, json};
 
 use crate::api::storage::csi_driver;
@@ -13,7 +15,6 @@ use crate::client::{
 };
 use crate::etcd::Why;
 use crate::machinery::sha256;
-use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::installed;
 use super::provisioner::{Segment, segments};
@@ -59,6 +60,17 @@ fn tells(driver: &str, listers: &Informers) -> bool {
     field.and_then(Value::as_bool) == Some(true)
 }
 
+/// Whether a driver is on nodes and tells no places apart.
+fn is_everywhere(driver: &str, listers: &Informers) -> bool {
+    let mut nodes = listers.list::<CSINode>().flat_map(|node| &node.spec.drivers).filter(|known| known.name == driver);
+    let has_no_places = |known: &CSINodeDriver| known.topology_keys.as_ref().is_none_or(Vec::is_empty);
+    nodes.next().is_some_and(|first| has_no_places(first) && nodes.all(has_no_places))
+}
+
+fn labels(node: Option<&Node>) -> Option<&BTreeMap<String, String>> {
+    node?.metadata.labels.as_ref()
+}
+
 impl Controller for CsiCapacity {
     fn name(&self) -> &'static str {
         "csi-provisioner"
@@ -73,7 +85,8 @@ impl Controller for CsiCapacity {
     fn on_event(&mut self, event: &InformerEvent, listers: &Informers, queue: &mut WorkQueue) {
         match event.kind {
             Kind::StorageClass => queue.add(event.key.clone()),
-            Kind::CSIDriver | Kind::CSINode => {
+            Kind::Node if labels(event.before()) == labels(event.after()) => {}
+            Kind::CSIDriver | Kind::CSINode | Kind::Node => {
                 listers.list::<StorageClass>().for_each(|class| queue.add(class.key()));
             }
             _ => {}
@@ -84,7 +97,7 @@ impl Controller for CsiCapacity {
         let class = listers.get::<StorageClass>(key).filter(|class| tells(&class.provisioner, listers));
         let wanted: Vec<Value> = class.map_or_else(Vec::new, |class| {
             let places: BTreeSet<Segment> = segments(&class.provisioner, listers);
-            let everywhere = places.is_empty().then(|| object(class, None));
+            let everywhere = is_everywhere(&class.provisioner, listers).then(|| object(class, None));
             places.iter().map(|place| object(class, Some(place))).chain(everywhere).collect()
         });
         let names: BTreeSet<&str> = wanted.iter().filter_map(|it| it["metadata"]["name"].as_str()).collect();
