@@ -84,9 +84,8 @@ impl Cluster {
         if oldest < self.api.etcd().compacted() {
             return self.expire_watches(id);
         }
-        let is_missed = |commit: &&Arc<Commit>| {
-            sent.get(&commit.kind().as_watched()).is_some_and(|sent| commit.revision > *sent)
-        };
+        let is_missed =
+            |commit: &&Arc<Commit>| sent.get(&commit.kind().as_watched()).is_some_and(|sent| commit.revision > *sent);
         let missed: Vec<Arc<Commit>> = self.api.etcd().shared_commits(oldest).filter(is_missed).cloned().collect();
         for commit in &missed {
             self.send(id, commit, false);
