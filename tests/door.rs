@@ -13,6 +13,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+#[path = "door/bounds.rs"]
+mod bounds;
+#[path = "door/reads.rs"]
+mod reads;
+#[path = "door/recorded.rs"]
+mod recorded;
+
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// A client that knows just enough HTTP.
@@ -86,6 +93,17 @@ impl Client {
         let mut body = String::new();
         stream.read_to_string(&mut body).await.expect("a body");
         Answer { code, head, body }
+    }
+
+    /// Lets time pass until there is an answer.
+    async fn patient<T>(&self, answer: impl Future<Output = T>) -> T {
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = tokio::time::sleep(Duration::from_millis(50)) => self.door.advance(Duration::from_secs(1)).await,
+            }
+        }
     }
 
     async fn get(&self, path: &str, accept: &str) -> Answer {
@@ -283,7 +301,7 @@ fn refusals_are_in_the_words_of_the_real_server() {
             let (path, body) = (format!("/api/v1/namespaces/default/{path}"), body.strip_prefix('-').unwrap_or(body));
             let headers = [("Content-Type", content_type)];
             let headers = if content_type == "-" { &[][..] } else { &headers };
-            let answer = client.send(method, &path, headers, body.as_bytes()).await;
+            let answer = client.patient(client.send(method, &path, headers, body.as_bytes())).await;
             // What is current hangs on all that the cluster did so far.
             told += &format!("{} {}\n", answer.code, answer.message().split(", current").next().unwrap_or(""));
         }

@@ -14,6 +14,9 @@ use kubetab::session::{Action, Session, SessionConfig};
 use kubetab::sim::Profile;
 use tokio::net::TcpListener;
 
+#[path = "door/verbs.rs"]
+mod verbs;
+
 /// How many simulated seconds pass in a real one.
 const SPEED: f64 = 20.0;
 

@@ -1,4 +1,5 @@
-//! The targets of `fuzz/`, run on mutated seeds: a few seconds of what libFuzzer would do for hours, the same at each run.
+//! The targets of `fuzz/`, run on what libFuzzer found (`fuzz/corpus`) and on mutated seeds: a few seconds of what it would do
+//! for hours, the same at each run.
 
 #![cfg(not(target_arch = "wasm32"))]
 
@@ -12,6 +13,16 @@ mod targets;
 const ROUNDS: u32 = 3_000;
 /// How long an input may be, in bytes.
 const BYTES_MAX: usize = 600;
+
+/// What libFuzzer found for a target, in order.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    // A target for which nothing was kept has no folder.
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = files.map(|file| file.path()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).expect("it can be read")).collect()
+}
 
 /// Sound inputs, by target, to begin with; the other targets get those of all.
 const SEEDS: &[(&str, &str)] = &[
@@ -44,6 +55,36 @@ const SEEDS: &[(&str, &str)] = &[
         "json_patch",
         "a: {b: [1, 2]}\n---\n- {op: add, path: /a/b/-, value: 3}\n- {op: move, from: /a/b/0, path: /c}\n- {op: test, path: /a~1b, value: null}\n",
     ),
+    (
+        "request",
+        "POST /api/v1/namespaces/default/pods application/json\n{metadata: {name: a}, spec: {containers: [{name: c, image: x, ports: [{containerPort: 80}]}]}}",
+    ),
+    (
+        "request",
+        "POST /apis/apps/v1/namespaces/default/deployments?dryRun=All&fieldValidation=Strict application/yaml\nmetadata: {generateName: a}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: x}]}}}",
+    ),
+    (
+        "request",
+        "PATCH /apis/apps/v1/namespaces/default/deployments/w?fieldManager=f&force=true application/apply-patch+yaml\n{apiVersion: apps/v1, kind: Deployment, metadata: {name: w}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: x}]}}}}",
+    ),
+    (
+        "request",
+        "PATCH /api/v1/nodes/worker-1 application/merge-patch+json\n{spec: {unschedulable: true, taints: null}}",
+    ),
+    ("request", "GET /api/v1/namespaces/default/events?labelSelector=a%3Db&limit=1&fieldSelector=type%3DNormal -\n"),
+    (
+        "request",
+        "POST /apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers application/json\n{metadata: {name: a}, spec: {maxReplicas: 2, scaleTargetRef: {kind: Deployment, name: w}}}",
+    ),
+    (
+        "request",
+        "POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions application/json\n{metadata: {name: a.b.c}, spec: {group: b.c, scope: Cluster, names: {plural: a, kind: A}, versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-validations: [{rule: 'self.x > 1'}], properties: {x: {type: integer}}}}}}}]}}",
+    ),
+    (
+        "request",
+        "POST /api/v1/namespaces/default/services application/json\n{metadata: {name: s}, spec: {type: NodePort, ports: [{port: 80, nodePort: 30080, targetPort: http}], selector: {a: b}}}",
+    ),
+    ("request", "DELETE /api/v1/namespaces/default/configmaps?propagationPolicy=Foreground application/json\n{}"),
     ("merge_patch", "a: {b: 1, c: [1]}\n---\na: {b: null, d: {e: f}}\n---\na: {b: 2}\n"),
 ];
 
@@ -133,7 +174,9 @@ fn mutate(random: &mut Random, input: &mut Vec<u8>, other: &[u8]) {
 
 fn run(name: &str) {
     let (_, target) = targets::ALL.iter().find(|(known, _)| *known == name).expect("a target of this name");
-    let own: Vec<&[u8]> = SEEDS.iter().filter(|(of, _)| *of == name).map(|(_, seed)| seed.as_bytes()).collect();
+    let found = corpus(name);
+    let mut own: Vec<&[u8]> = SEEDS.iter().filter(|(of, _)| *of == name).map(|(_, seed)| seed.as_bytes()).collect();
+    own.extend(found.iter().map(Vec::as_slice));
     let all: Vec<&[u8]> = SEEDS.iter().map(|(_, seed)| seed.as_bytes()).collect();
     let seeds = if own.is_empty() { &all } else { &own };
     seeds.iter().for_each(|seed| target(seed));
@@ -167,5 +210,5 @@ macro_rules! targets {
 }
 
 targets! {
-    address, apply, cel, jsonpath, json_patch, labels, link, merge_patch, quantity, strategic_patch, strict, yaml,
+    address, apply, cel, jsonpath, json_patch, labels, link, merge_patch, quantity, request, strategic_patch, strict, yaml,
 }

@@ -2,13 +2,19 @@
 //!
 //! Inputs that are made of several parts have them divided by lines `---`.
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use kubetab::api::table::IncludeObject;
+use kubetab::apiserver::Call;
 use kubetab::apiserver::address::{self, Query};
 use kubetab::machinery::patch::apply::typed::TypeRef;
 use kubetab::machinery::patch::apply::{Managed, Set, Updater, equal, fields};
 use kubetab::machinery::schema::{self, Struct};
 use kubetab::machinery::time::Time;
 use kubetab::machinery::{cel, jsonpath, labels, manifest, patch, quantity, strict, yaml};
-use kubetab::session::link;
+use kubetab::session::{Session, SessionConfig, link};
+use kubetab::sim::Profile;
 use serde_json::{Value, json};
 
 /// What takes an input.
@@ -25,6 +31,7 @@ pub const ALL: &[(&str, Target)] = &[
     ("link", link),
     ("merge_patch", merge_patch),
     ("quantity", quantity),
+    ("request", request),
     ("strategic_patch", strategic_patch),
     ("strict", strict),
     ("yaml", yaml),
@@ -145,6 +152,36 @@ pub fn quantity(data: &[u8]) {
     let again = quantity::Quantity::parse(&shown).expect("what is printed can be read");
     assert_eq!(again.to_string(), shown, "{text:?}");
     let _ = (number.value(), number.milli_value(), number.as_f64());
+}
+
+/// A cluster to send requests to.
+static SESSION: LazyLock<Session> = LazyLock::new(|| {
+    let profile = Profile { nodes: 1, node_prefix: "worker-".to_owned(), ..Profile::bare() };
+    let mut session = Session::new(SessionConfig { seed: 5, profile, ..SessionConfig::default() });
+    session.run_until(session.now() + Duration::from_secs(20));
+    session
+});
+
+/// A request to the API server: a line with its method, its path and its content type, and behind it its body. What is
+/// answered can be shown, and a cluster that took it goes on.
+pub fn request(data: &[u8]) {
+    let text = text(data);
+    let (head, body) = text.split_once('\n').unwrap_or((text, ""));
+    let words: Vec<&str> = head.split(' ').collect();
+    let [method, path, content_type] = words.as_slice() else { return };
+    let call = Call {
+        method: (*method).to_owned(),
+        path: (*path).to_owned(),
+        content_type: (*content_type).to_owned(),
+        body: yaml::read_one(body).map(|document| document.value).unwrap_or(Value::Null),
+        client: "fuzz".to_owned(),
+        ..Call::default()
+    };
+    let mut session = SESSION.clone();
+    let Ok(mut answer) = session.request(&call) else { return };
+    session.cluster().api().show_managed_fields(&mut answer.response);
+    let _ = (answer.response.wire(), answer.response.to_table(IncludeObject::Object, session.now()));
+    session.run_until(session.now() + Duration::from_secs(1));
 }
 
 /// A strategic merge patch of a Deployment, and the patches that kubectl makes of three documents.

@@ -129,6 +129,28 @@ impl ApiServer {
         }
     }
 
+    /// Whether a write of which the strategy left nothing gives fields to others all the same. Upstream works the owners
+    /// out from what was asked for: who unsets an allocated address gets it back, and whoever owned it does so no more.
+    #[inline(never)]
+    pub(super) fn claims(&self, context: &mut Context<'_>, existing: &Object, asked: Option<Object>) -> bool {
+        let Some(mut asked) = asked else { return false };
+        asked.metadata_mut().resource_version.clone_from(&existing.metadata().resource_version);
+        // Upstream resets the owners, too, where only a part of the object can be written.
+        if &asked == existing || context.subresource.is_some() {
+            return false;
+        }
+        let managed = self.etcd.managed_fields_after(None, &Self::commit_to_be(context, Some(existing), &asked));
+        let held = self.etcd.managed_fields(existing);
+        let sets = |managed: &Managed| -> Vec<_> {
+            managed.owners().iter().map(|owned| (owned.manager.clone(), owned.set.clone())).collect()
+        };
+        let moved = sets(&managed) != sets(&held);
+        if moved {
+            context.cause.ownership = Ownership::Settled(Arc::new(managed));
+        }
+        moved
+    }
+
     /// Puts the owners that an object would have into the answer to a dry run.
     pub(super) fn show_owners_to_be(&self, context: &Context<'_>, existing: Option<&Object>, object: &mut Object) {
         let commit = Self::commit_to_be(context, existing, object);

@@ -51,6 +51,8 @@ pub(crate) use event_ttl::EXPIRY;
 use event_ttl::EventLeases;
 pub use fields::selectable_fields;
 pub use read::Filter;
+#[cfg(feature = "serve")]
+pub(crate) use read::too_large;
 pub use request::{
     Answer, Body, DeleteOptions, FieldValidation, List, ListOptions, Patch, Propagation, Request, Response, Target,
     User, Verb, VersionMatch, WriteOptions,

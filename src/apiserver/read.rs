@@ -119,7 +119,8 @@ impl ApiServer {
     }
 }
 
-/// Refuses to read an object that is at least as new as what has not happened yet; upstream waits three seconds for it.
+/// Refuses to read an object that is at least as new as what has not happened yet. The HTTP door asks only after it has
+/// waited for it, as upstream does.
 pub(super) fn check_version(version: &str, newest: Revision) -> Result<(), Status> {
     if version.is_empty() {
         return Ok(());
@@ -132,7 +133,7 @@ pub(super) fn check_version(version: &str, newest: Revision) -> Result<(), Statu
 }
 
 /// `storage.NewTooLargeResourceVersionError`.
-fn too_large(wanted: Revision, newest: Revision) -> Status {
+pub(crate) fn too_large(wanted: Revision, newest: Revision) -> Status {
     let message = format!("Timeout: Too large resource version: {wanted}, current: {newest}");
     let cause = Cause {
         reason: "ResourceVersionTooLarge".to_owned(),

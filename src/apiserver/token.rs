@@ -1,8 +1,9 @@
 //! Tokens of service accounts: `pkg/serviceaccount/claims.go` and `pkg/registry/core/serviceaccount/storage/token.go`.
 //!
-//! A token has the form of a real one (three parts in base 64 with dots between), so that tools that take it apart find
-//! what they look for. Its signature is no secret's: anybody who can read this program can forge it, which in a cluster
-//! in a browser tab harms nobody.
+//! A token has the form and the claims of a real one (three parts in base 64 with dots between), so that tools that take it
+//! apart find what they look for. Its signature is none that the published key would verify: every pod gets a token, and to
+//! sign it with RSA would cost more than all else that is done for the pod. Anybody who can read this program can forge one,
+//! which in a cluster in a browser tab harms nobody.
 
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use serde_json::{Value, json};
@@ -27,6 +28,10 @@ const LIFETIME_SECONDS: i64 = 3600;
 const LIFETIME_SECONDS_MIN: i64 = 600;
 /// The longest one: `1<<32` seconds.
 const LIFETIME_SECONDS_MAX: i64 = 1 << 32;
+/// `WarnOnlyBoundTokenExpirationPeriod`: what the admission plugin asks for. Such a token only begins to be warned of then.
+const WARN_ONLY_SECONDS: i64 = 3607;
+/// `ExpirationExtensionSeconds`: for how long it is taken.
+const EXTENSION_SECONDS: i64 = 365 * 24 * 3600;
 
 impl ApiServer {
     /// `TokenREST.Create`.
@@ -53,12 +58,12 @@ impl ApiServer {
             Some(given) if !given.is_empty() => given.clone(),
             _ => vec![AUDIENCE.into()],
         };
-        let expires = context.now + std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        let mut claims = claims(account, context.now, expires, &audiences);
-        if let Some((kind, name, uid)) = bound {
-            claims["kubernetes.io"][kind] = json!({ "name": name, "uid": uid });
-        }
-        let token = sign(&claims);
+        let is_extended = bound.iter().any(|bound| bound.kind == "pod")
+            && seconds == WARN_ONLY_SECONDS
+            && audiences.iter().any(|audience| audience == AUDIENCE);
+        let life = Life { now: context.now, seconds, is_extended };
+        let token = sign(&claims(account, &life, &audiences, &bound));
+        let expires = context.now + seconds_of(seconds);
         request["kind"] = "TokenRequest".into();
         request["apiVersion"] = "authentication.k8s.io/v1".into();
         request["metadata"] = json!({
@@ -102,15 +107,10 @@ impl ApiServer {
         Ok(())
     }
 
-    /// The object whose end is the token's end, as its claim, its name and its uid.
-    fn bound_object(
-        &self,
-        account: &ServiceAccount,
-        target: &Target,
-        reference: &Value,
-    ) -> Result<Option<(&'static str, String, String)>, Status> {
+    /// The objects that a token tells of: the one whose end is the token's end, and of a pod its node.
+    fn bound_object(&self, account: &ServiceAccount, target: &Target, reference: &Value) -> Result<Vec<Bound>, Status> {
         if reference.is_null() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let text = |field: &str| reference[field].as_str().unwrap_or("");
         let (version, kind, name, uid) = (text("apiVersion"), text("kind"), text("name"), text("uid"));
@@ -143,8 +143,34 @@ impl ApiServer {
             );
             return Err(Status::conflict("", kind.info().kind, name, &why));
         }
-        Ok(Some((claim, name.to_owned(), object.uid().to_owned())))
+        let mut bound = vec![Bound { kind: claim, name: name.to_owned(), uid: object.uid().to_owned() }];
+        let node = object.downcast::<Pod>().and_then(|pod| pod.spec.as_ref()?.node_name.clone());
+        if let Some(node) = node.filter(|node| !node.is_empty()) {
+            let uid = self.etcd.get(Kind::Node, &ObjectKey::new("", node.as_str())).map(|node| node.uid().to_owned());
+            bound.push(Bound { kind: "node", name: node, uid: uid.unwrap_or_default() });
+        }
+        Ok(bound)
     }
+}
+
+/// An object that a token tells of.
+struct Bound {
+    /// `pod`, `node` or `secret`.
+    kind: &'static str,
+    name: String,
+    uid: String,
+}
+
+/// How long a token lives.
+struct Life {
+    now: Time,
+    seconds: i64,
+    /// Whether it is taken for longer than was asked for.
+    is_extended: bool,
+}
+
+fn seconds_of(seconds: i64) -> std::time::Duration {
+    std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
 /// The token that a Secret of an account holds: it has no end.
@@ -162,19 +188,38 @@ pub fn legacy_token(account: &ServiceAccount, secret: &str) -> String {
     sign(&claims.into_iter().map(|(key, value)| (key, value.into())).collect::<serde_json::Map<_, _>>().into())
 }
 
-fn claims(account: &ServiceAccount, now: Time, expires: Time, audiences: &[Value]) -> Value {
+/// `Claims`, with the fields of each object in their order.
+fn claims(account: &ServiceAccount, life: &Life, audiences: &[Value], bound: &[Bound]) -> Value {
+    let now = life.now.as_secs();
+    let seconds = if life.is_extended { EXTENSION_SECONDS } else { life.seconds };
+    let mut own = json!({ "namespace": account.namespace() });
+    for kind in ["node", "pod", "secret"] {
+        if let Some(bound) = bound.iter().find(|bound| bound.kind == kind) {
+            own[kind] = json!({ "name": bound.name, "uid": bound.uid });
+        }
+    }
+    own["serviceaccount"] = json!({ "name": account.name(), "uid": account.uid() });
+    if life.is_extended {
+        own["warnafter"] = (life.now + seconds_of(life.seconds)).as_secs().into();
+    }
     json!({
         "aud": audiences,
-        "exp": expires.as_secs(),
-        "iat": now.as_secs(),
+        "exp": (life.now + seconds_of(seconds)).as_secs(),
+        "iat": now,
         "iss": AUDIENCE,
-        "kubernetes.io": {
-            "namespace": account.namespace(),
-            "serviceaccount": { "name": account.name(), "uid": account.uid() },
-        },
-        "nbf": now.as_secs(),
+        "jti": identifier(&format!("{now} {own}")),
+        "kubernetes.io": own,
+        "nbf": now,
         "sub": format!("system:serviceaccount:{}:{}", account.namespace(), account.name()),
     })
+}
+
+/// A token's own identifier, in the form of a uid. It follows from what the token is about, since chance is the cluster's.
+fn identifier(about: &str) -> String {
+    let part = |number: u32| fnv32a(format!("{number} {about}").as_bytes());
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(part);
+    let (version, variant) = (0x4000 | (second & 0xfff), 0x8000 | (third >> 16 & 0x3fff));
+    format!("{first:08x}-{:04x}-{version:04x}-{variant:04x}-{:04x}{fourth:08x}", second >> 16, third & 0xffff)
 }
 
 /// Base 64 as addresses have it: without `+`, `/` and filling.
@@ -193,7 +238,7 @@ fn signature(signed: &str) -> String {
 }
 
 fn sign(claims: &Value) -> String {
-    let header = json!({ "alg": "none", "kid": KEY });
+    let header = json!({ "alg": "RS256", "kid": KEY });
     let signed = format!(
         "{}.{}",
         url_encode(go_json::marshal(&header).as_bytes()),
@@ -202,11 +247,20 @@ fn sign(claims: &Value) -> String {
     format!("{signed}.{}", signature(&signed))
 }
 
-/// The user that a token makes its bearer.
+/// Whom a token makes its bearer.
+pub(super) struct Bearer {
+    pub(super) user: User,
+    /// What else is known of him: which token it was, and the pod that has it.
+    pub(super) extra: Value,
+    /// For whom the token is, of those that were asked for.
+    pub(super) audiences: Vec<String>,
+}
+
+/// The user that a token makes its bearer, when it is for one of some audiences.
 ///
 /// # Errors
 /// Why the token is not taken.
-pub(super) fn user(etcd: &Etcd, now: Time, token: &str) -> Result<User, String> {
+pub(super) fn bearer(etcd: &Etcd, now: Time, token: &str, wanted: &[&str]) -> Result<Bearer, String> {
     const INVALID: &str = "invalid bearer token";
     let (signed, signature_given) = token.rsplit_once('.').ok_or(INVALID)?;
     let payload = signed.split_once('.').map(|(_, payload)| payload).ok_or(INVALID)?;
@@ -224,6 +278,7 @@ pub(super) fn user(etcd: &Etcd, now: Time, token: &str) -> Result<User, String> 
     let namespace = said(&account["namespace"], "namespace").ok_or(INVALID)?;
     let name = said(&account["serviceaccount"]["name"], "service-account.name").ok_or(INVALID)?;
     let uid = said(&account["serviceaccount"]["uid"], "service-account.uid").ok_or(INVALID)?;
+    let audiences = audiences(&claims, wanted)?;
     let has_end = !account.is_null();
     if has_end && claims["exp"].as_u64().is_none_or(|expires| expires <= now.as_secs()) {
         return Err("[invalid bearer token, service account token has expired]".to_owned());
@@ -232,7 +287,49 @@ pub(super) fn user(etcd: &Etcd, now: Time, token: &str) -> Result<User, String> 
     if stored.is_none_or(|stored| stored.uid() != uid) {
         return Err(format!("[invalid bearer token, serviceaccounts {name:?} not found]"));
     }
-    Ok(service_account(&namespace, &name))
+    for (field, kind) in [("pod", Kind::Pod), ("secret", Kind::Secret)] {
+        let Some(bound) = account[field]["name"].as_str() else { continue };
+        let stored = etcd.get(kind, &ObjectKey::new(namespace.as_str(), bound));
+        if stored.is_none_or(|stored| account[field]["uid"] != *stored.uid()) {
+            return Err("[invalid bearer token, service account token has been invalidated]".to_owned());
+        }
+    }
+    Ok(Bearer { user: service_account(&namespace, &name), extra: extra(&claims), audiences })
+}
+
+/// Those of the audiences asked for that a token is for.
+fn audiences(claims: &Value, wanted: &[&str]) -> Result<Vec<String>, String> {
+    // The token of a Secret is for this server.
+    let given: Vec<&str> = match claims["aud"].as_array() {
+        Some(given) => given.iter().filter_map(Value::as_str).collect(),
+        None => vec![AUDIENCE],
+    };
+    let both: Vec<String> =
+        wanted.iter().filter(|wanted| given.contains(wanted)).map(|&both| both.to_owned()).collect();
+    let quoted = |names: &[&str]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" ");
+    if both.is_empty() {
+        let (given, wanted) = (quoted(&given), quoted(wanted));
+        return Err(format!(
+            "[invalid bearer token, token audiences [{given}] is invalid for the target audiences [{wanted}]]"
+        ));
+    }
+    Ok(both)
+}
+
+/// `serviceaccount.ServiceAccountInfo.UserInfo`: what a token tells of its bearer beside the account.
+fn extra(claims: &Value) -> Value {
+    let mut extra = serde_json::Map::new();
+    if let Some(identifier) = claims["jti"].as_str() {
+        extra.insert("authentication.kubernetes.io/credential-id".to_owned(), json!([format!("JTI={identifier}")]));
+    }
+    for kind in ["node", "pod"] {
+        for field in ["name", "uid"] {
+            if let Some(text) = claims["kubernetes.io"][kind][field].as_str() {
+                extra.insert(format!("authentication.kubernetes.io/{kind}-{field}"), json!([text]));
+            }
+        }
+    }
+    extra.into()
 }
 
 #[cfg(test)]
@@ -250,8 +347,10 @@ mod tests {
         let account = ServiceAccount { metadata, ..ServiceAccount::default() };
         let now = Time::parse("2026-01-01T00:00:00Z").expect("a time");
         let expires = now + std::time::Duration::from_secs(600);
-        let token = sign(&claims(&account, now, expires, &[]));
+        let life = Life { now, seconds: 600, is_extended: false };
+        let token = sign(&claims(&account, &life, &[AUDIENCE.into()], &[]));
         let mut etcd = Etcd::new();
+        let user = |etcd: &Etcd, now: Time, token: &str| bearer(etcd, now, token, &[AUDIENCE]).map(|it| it.user);
         assert!(user(&etcd, now, &token).is_err());
         let cause = crate::etcd::Cause::new("test", crate::etcd::Why::plain("A test."));
         etcd.create(now, account.into(), cause).expect("it is new");
@@ -259,5 +358,27 @@ mod tests {
         assert!(user(&etcd, expires, &token).is_err());
         let forged = token.replacen("eyJ", "eyK", 1);
         assert!(user(&etcd, now, &forged).is_err());
+        let other = bearer(&etcd, now, &token, &["vault", "a"]).err().unwrap_or_default();
+        let told = format!(
+            "[invalid bearer token, token audiences [{AUDIENCE:?}] is invalid for the target audiences [\"vault\" \"a\"]]"
+        );
+        assert_eq!(other, told);
+    }
+
+    #[test]
+    fn the_token_of_a_pod_tells_of_it_and_is_warned_of_before_it_ends() {
+        let account = ServiceAccount::default();
+        let now = Time::parse("2026-01-01T00:00:00Z").expect("a time");
+        let bound = ["pod", "node"].map(|kind| Bound { kind, name: kind.to_owned(), uid: "u".to_owned() });
+        let life = Life { now, seconds: WARN_ONLY_SECONDS, is_extended: true };
+        let claims = claims(&account, &life, &[AUDIENCE.into()], &bound);
+        let own: Vec<&String> = claims["kubernetes.io"].as_object().expect("an object").keys().collect();
+        assert_eq!(own, ["namespace", "node", "pod", "serviceaccount", "warnafter"]);
+        let seconds = |value: &Value| value.as_u64().unwrap_or(0) - now.as_secs();
+        assert_eq!(seconds(&claims["kubernetes.io"]["warnafter"]), 3607);
+        assert_eq!(seconds(&claims["exp"]), 365 * 24 * 3600);
+        let identifier = claims["jti"].as_str().expect("it has one");
+        assert_eq!((identifier.len(), &identifier[14..15]), (36, "4"), "{identifier}");
+        assert_eq!(extra(&claims)["authentication.kubernetes.io/pod-name"], json!(["pod"]));
     }
 }

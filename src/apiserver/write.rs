@@ -47,7 +47,8 @@ impl ApiServer {
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
         let allocated = self.allocator.allocate(&mut object, None, context.random)?;
-        let errors = strategy::validate(&object);
+        let mut errors = strategy::validate(&object);
+        errors.extend(admission::admin_access::check(&self.etcd, &object).into_iter().flatten());
         if !errors.is_empty() {
             return Err(invalid(&object, &errors));
         }
@@ -137,6 +138,7 @@ impl ApiServer {
         check_preconditions(target.kind, existing, &object)?;
         let given = self.given_owners(target, Some(existing), &mut object);
         keep_system_metadata(&mut object, existing);
+        let asked = (!super::authorization::is_component(&context.user)).then(|| object.clone());
         let (subresource, dry_run) = (context.subresource, options.dry_run);
         let attributes = Attributes { old: Some(existing), subresource, dry_run, deletes: false, connects: None };
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
@@ -162,7 +164,11 @@ impl ApiServer {
             return Ok(Response::Object(object));
         }
         // A write that changes nothing is answered, but makes no revision.
-        if &object == existing && !context.touches && !self.changes_owners(context, existing) {
+        if &object == existing
+            && !context.touches
+            && !self.changes_owners(context, existing)
+            && !self.claims(context, existing, asked)
+        {
             return Ok(Response::Object(object));
         }
         let key = object.key();

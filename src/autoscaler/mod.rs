@@ -9,9 +9,12 @@
 //!
 //! [`scale_up`] and [`scale_down`] decide, without clock and store; [`deletion`] carries a removal out over time.
 //!
-//! Not simulated: machines that the cloud cannot make (so no group backs off), limits for the whole cluster, groups that
-//! are alike being balanced, priorities among groups, processors for graphics, and its lease as a leader. It is no pod.
+//! A group of which the cloud cannot make machines is left alone for a while ([`backoff`]).
+//!
+//! Not simulated: limits for the whole cluster, groups that are alike being balanced, priorities among groups, processors
+//! for graphics, and its lease as a leader. It is no pod.
 
+mod backoff;
 mod deletion;
 mod process;
 mod readiness;

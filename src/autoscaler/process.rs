@@ -22,6 +22,7 @@ use crate::scheduler::node_info::NodeInfo;
 use crate::scheduler::pod_info::PodInfo;
 use crate::scheduler::what_if::unplaced;
 
+use super::backoff::{Backoff, Failure};
 use super::deletion::{Deletion, Progress};
 use super::readiness::{Counts, Readiness, has_taint, is_ready, node_of, readiness};
 use super::scale_down::{Removable, find_removable, is_daemon, is_mirror};
@@ -45,6 +46,8 @@ const UNREMOVABLE_NODE_RECHECK_TIMEOUT: Duration = Duration::from_secs(300);
 const UNSCHEDULABLE_POD_TIME_BUFFER: Duration = Duration::from_secs(2);
 /// `ExpendablePodsPriorityCutoff`: no node is made for pods of less.
 const EXPENDABLE_PODS_PRIORITY_CUTOFF: i32 = -10;
+/// How a cloud calls it that it has no more machines.
+const OUT_OF_RESOURCES: &str = "OutOfResource.RESOURCE_POOL_EXHAUSTED";
 /// `MaxScaleDownParallelism` and `MaxDrainParallelism`: how many nodes are removed at once.
 const MAX_SCALE_DOWN_PARALLELISM: usize = 10;
 const MAX_DRAIN_PARALLELISM: usize = 1;
@@ -66,6 +69,9 @@ pub struct ClusterAutoscaler {
     informers: Informers,
     snapshot: Snapshot,
     status: StatusKeeper,
+    backoff: Backoff,
+    /// How many nodes groups were asked to have when they last grew.
+    growing: OrdMap<Name, u32>,
     next_scan: Time,
     awaited_scan: Option<Time>,
     has_cleaned: bool,
@@ -141,6 +147,7 @@ impl ClusterAutoscaler {
 
     fn run_once(&mut self, client: &mut Client<'_>) {
         self.clean_up(client);
+        self.look_after_growth(client);
         let counts = Counts::of_cluster(&self.groups, &self.informers, client.now);
         if counts.is_healthy() {
             let mut snapshot = self.snapshot.clone();
@@ -165,7 +172,7 @@ impl ClusterAutoscaler {
 
     fn write_status(&mut self, client: &mut Client<'_>) {
         let candidates: Vec<&str> = self.unneeded.keys().map(|name| &**name).collect();
-        let seen = Seen { groups: &self.groups, listers: &self.informers, candidates };
+        let seen = Seen { groups: &self.groups, listers: &self.informers, candidates, backoff: &self.backoff };
         self.status.write(&seen, client);
     }
 
@@ -181,6 +188,42 @@ impl ClusterAutoscaler {
                     let message = format!("removed {TO_BE_DELETED_TAINT} taints from node {name}");
                     client.event(&**node, EventType::Normal, "ClusterAutoscalerCleanup", &message);
                 }
+            }
+        }
+    }
+
+    /// Gives back machines that the cloud could not make, and leaves their groups alone for a while; forgets failures of
+    /// groups that are as large as they were to be: `handleInstanceCreationErrors` and `updateScaleRequests`.
+    fn look_after_growth(&mut self, client: &mut Client<'_>) {
+        for group in &mut self.groups {
+            let missing: Vec<Name> = group.missing().map(|(name, _)| name.clone()).collect();
+            let (Some(first), count) = (missing.first(), missing.len()) else {
+                let ready = group.machines().filter_map(|(name, _)| node_of(name, &self.informers));
+                let ready = ready.filter(|node| readiness(node, client.now) != Readiness::NotStarted).count();
+                if self.growing.get(&group.name).is_some_and(|wanted| ready >= *wanted as usize) {
+                    self.growing.remove(&group.name);
+                    self.backoff.succeeded(&group.name);
+                }
+                continue;
+            };
+            let zone = group.machine(first).map_or("", |machine| machine.zone.as_str());
+            let why = format!(
+                "Instance '{first}' creation failed: The zone '{zone}' does not have enough resources available to \
+                 fulfill the request."
+            );
+            let message = format!(
+                "Failed adding {count} nodes to group {} due to {OUT_OF_RESOURCES}; source errors: {why}",
+                group.name
+            );
+            client.because(Why::new("The cloud has no more machines for node group {}.", [group.name.to_string()]));
+            tell(EventType::Warning, "ScaleUpFailed", &message, client);
+            let failure = Failure { code: OUT_OF_RESOURCES.to_owned(), message: why };
+            self.backoff.failed(&group.name, failure, client.now);
+            self.growing.remove(&group.name);
+            for node in missing {
+                group.remove_machine(&node);
+                group.target = group.target.saturating_sub(1);
+                self.calls.push(NodeGroupCall::Delete { group: group.name.clone(), node });
             }
         }
     }
@@ -249,7 +292,9 @@ impl ClusterAutoscaler {
 
     /// Says whether a group grows.
     fn scale_up(&mut self, snapshot: &Snapshot, pods: &[Arc<PodInfo>], client: &mut Client<'_>) -> bool {
-        match plan(&self.groups, snapshot, pods, &self.daemons()) {
+        let now = client.now;
+        let is_backed_off = |group: &NodeGroup| self.backoff.of(&group.name, now).is_some();
+        match plan(&self.groups, snapshot, pods, &self.daemons(), &is_backed_off) {
             Plan::Grow(growth) => {
                 self.grow(&growth, client);
                 true
@@ -277,6 +322,7 @@ impl ClusterAutoscaler {
         let message = format!("Scale-up: setting group {group} size to {to} instead of {from} (max: {max})");
         tell(EventType::Normal, "ScaledUpGroup", &message, client);
         self.calls.push(NodeGroupCall::Increase { group: group.clone(), by: to - from });
+        self.growing.insert(group.clone(), *to);
         let message = format!("Scale-up: group {group} size set to {to} instead of {from} (max: {max})");
         tell(EventType::Normal, "ScaledUpGroup", &message, client);
         let message = format!("pod triggered scale-up: [{{{group} {from}->{to} (max: {max})}}]");

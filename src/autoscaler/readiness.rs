@@ -104,7 +104,7 @@ impl Counts {
 
     pub(super) fn of_group(group: &NodeGroup, listers: &Informers, now: Time) -> Self {
         let mut counts = Self::default();
-        for (name, _) in group.machines() {
+        for (name, _) in group.machines().filter(|(_, machine)| !machine.is_missing) {
             match node_of(name, listers) {
                 Some(node) => counts.add(readiness(node, now)),
                 None => counts.unregistered += 1,

@@ -21,6 +21,8 @@ use super::{NodeGroup, Snapshot};
 const MAX_NODES_PER_SCALE_UP: usize = 1000;
 /// `MaxLimitReachedReason`.
 const MAX_LIMIT_REACHED: &str = "max node group size reached";
+/// `BackoffReason`.
+const IN_BACKOFF: &str = "in backoff after failed scale-up";
 
 /// What is to be done for pods that find no room.
 #[derive(Clone, Debug)]
@@ -66,9 +68,12 @@ pub(super) fn plan(
     snapshot: &Snapshot,
     pods: &[Arc<PodInfo>],
     daemons: &[Arc<DaemonSet>],
+    is_backed_off: &dyn Fn(&NodeGroup) -> bool,
 ) -> Plan {
+    let (safe, backed_off): (Vec<&NodeGroup>, Vec<&NodeGroup>) = groups.iter().partition(|group| !is_backed_off(group));
     let (can_grow, full): (Vec<&NodeGroup>, Vec<&NodeGroup>) =
-        groups.iter().partition(|group| group.target < group.max);
+        safe.into_iter().partition(|group| group.target < group.max);
+    let skipped = [(MAX_LIMIT_REACHED, full.len()), (IN_BACKOFF, backed_off.len())];
     let mut reasons: Vec<BTreeMap<String, usize>> = vec![BTreeMap::new(); pods.len()];
     let mut is_schedulable = vec![false; pods.len()];
     let mut choices = Vec::new();
@@ -100,16 +105,14 @@ pub(super) fn plan(
         Some((_, choice)) => Plan::Grow(grow(choice)),
         None => {
             let without = pods.iter().zip(reasons).zip(is_schedulable).filter(|(_, is_schedulable)| !is_schedulable);
-            Plan::Nothing(without.map(|((pod, reasons), _)| (Arc::clone(pod), message(reasons, full.len()))).collect())
+            Plan::Nothing(without.map(|((pod, reasons), _)| (Arc::clone(pod), message(reasons, skipped))).collect())
         }
     }
 }
 
 /// `ReasonsMessage`, in the order of the reasons; upstream's order is that of a hash map.
-fn message(mut reasons: BTreeMap<String, usize>, full: usize) -> String {
-    if full > 0 {
-        reasons.insert(MAX_LIMIT_REACHED.to_owned(), full);
-    }
+fn message(mut reasons: BTreeMap<String, usize>, skipped: [(&str, usize); 2]) -> String {
+    reasons.extend(skipped.into_iter().filter(|(_, count)| *count > 0).map(|(why, count)| (why.to_owned(), count)));
     let parts: Vec<String> = reasons.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     parts.join(", ")
 }
@@ -213,7 +216,7 @@ mod tests {
     }
 
     fn told(groups: &[NodeGroup], pods: &[Arc<PodInfo>], daemons: &[Arc<DaemonSet>]) -> String {
-        match plan(groups, &Snapshot::default(), pods, daemons) {
+        match plan(groups, &Snapshot::default(), pods, daemons, &|group| &*group.name == "failed") {
             Plan::Grow(growth) => {
                 format!("{} {}->{} for {}", growth.group, growth.from, growth.to, growth.pods.len())
             }
@@ -245,6 +248,14 @@ mod tests {
         let groups = [group("a", (0, 9), "2"), group("b", (1, 1), "8"), group("c", (0, 9), "1")];
         let told = told(&groups, &pods(2, &asking("4")), &[]);
         assert_eq!(told, "2 Insufficient cpu, 1 max node group size reached");
+    }
+
+    #[test]
+    fn a_group_that_failed_is_left_alone() {
+        let groups = [group("failed", (0, 9), "8"), group("other", (0, 9), "2")];
+        assert_eq!(told(&groups, &pods(1, &asking("1500m")), &[]), "other 0->1 for 1");
+        let told = told(&groups, &pods(1, &asking("4")), &[]);
+        assert_eq!(told, "1 Insufficient cpu, 1 in backoff after failed scale-up");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::machinery::persistent::OrdMap;
 use crate::machinery::time::Time;
 
 use super::NodeGroup;
+use super::backoff::Backoff;
 use super::readiness::Counts;
 
 /// `StatusConfigMapName`, in kube-system.
@@ -40,6 +41,8 @@ pub(super) struct Seen<'a> {
     pub listers: &'a Informers,
     /// The names of the nodes that may be removed.
     pub candidates: Vec<&'a str>,
+    /// The groups that are left alone.
+    pub backoff: &'a Backoff,
 }
 
 /// Since when each part of the status is as it is.
@@ -117,7 +120,13 @@ impl StatusKeeper {
             let NodeGroup { target, min, max, .. } = group;
             let _ = write!(more, "    cloudProviderTarget: {target}\n    minSize: {min}\n    maxSize: {max}\n");
             self.write_part(&mut text, (&group.name, "health"), "Healthy", &more, now);
-            self.write_part(&mut text, (&group.name, "scaleUp"), scale_up(grows(counts)), "", now);
+            let failure = seen.backoff.of(&group.name, now);
+            let more = failure.map(|failure| {
+                let message = serde_json::Value::from(failure.message.as_str());
+                format!("    backoffInfo:\n      errorCode: {}\n      errorMessage: {message}\n", failure.code)
+            });
+            let status = if failure.is_some() { "Backoff" } else { scale_up(grows(counts)) };
+            self.write_part(&mut text, (&group.name, "scaleUp"), status, more.as_deref().unwrap_or(""), now);
             let candidates = seen.candidates.iter().filter(|name| group.machine(name).is_some()).count();
             self.write_scale_down(&mut text, &group.name, candidates, now);
         }
@@ -191,7 +200,8 @@ mod tests {
         let mut keeper = StatusKeeper::default();
         let at = |text: &str| Time::parse(text).expect("a time");
         let groups = [group];
-        let seen = || Seen { groups: &groups, listers: &listers, candidates: Vec::new() };
+        let backoff = Backoff::default();
+        let seen = || Seen { groups: &groups, listers: &listers, candidates: Vec::new(), backoff: &backoff };
         keeper.text(&seen(), at("2026-01-01T00:00:00Z"));
         let text = keeper.text(&seen(), at("2026-01-01T00:00:10Z"));
         let value: serde_json::Value = serde_yaml::from_str(&text).expect("it is YAML");

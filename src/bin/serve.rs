@@ -28,7 +28,8 @@ serve: a simulated Kubernetes cluster behind plain HTTP
   --scenario FILE    begins with a scenario (YAML), or with a session that was saved (JSON): by the page, or by --log.
                      It says itself what the cluster is made of
   --log FILE         saves the session when it ends, so that the page can open it
-  --kubeconfig FILE  writes a file for kubectl --kubeconfig FILE";
+  --kubeconfig FILE  writes a file for kubectl --kubeconfig FILE
+  --help             prints this";
 
 /// How long the cluster has run already when the door opens: by then its nodes are ready.
 const HEAD_START: Duration = Duration::from_secs(90);
@@ -50,9 +51,11 @@ struct Options {
     kubeconfig: Option<PathBuf>,
 }
 
-/// Why the command line is not taken.
+/// Why the command line begins no cluster.
 #[derive(Debug, PartialEq)]
 enum UsageError {
+    /// It only asks how it is to be used.
+    Help,
     Unknown(String),
     Missing(String),
     Bad(String, String),
@@ -62,6 +65,7 @@ enum UsageError {
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Help => f.write_str(USAGE),
             Self::Unknown(flag) => write!(f, "there is no flag {flag:?}"),
             Self::Missing(flag) => write!(f, "{flag} needs a value"),
             Self::Bad(flag, value) => write!(f, "{flag} cannot be {value:?}"),
@@ -90,9 +94,13 @@ impl Options {
         };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
-            if argument == "--allow-remote" {
-                options.allow_remote = true;
-                continue;
+            match argument.as_str() {
+                "--help" | "-h" | "help" => return Err(UsageError::Help),
+                "--allow-remote" => {
+                    options.allow_remote = true;
+                    continue;
+                }
+                _ => {}
             }
             let (flag, value) = match argument.split_once('=') {
                 Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
@@ -231,6 +239,10 @@ users:
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
+        Err(UsageError::Help) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
             eprintln!("{error}\n\n{USAGE}");
             return ExitCode::from(2);
@@ -332,6 +344,9 @@ mod tests {
         assert_eq!(parse("--bind ::1").expect("loopback").address.to_string(), "[::1]:8001");
         assert!(parse("--metrics on").expect("it is known").metrics && parse("--metrics maybe").is_err());
         assert_eq!(parse("--runtime usual").expect("it is known").runtime, RuntimeProfile::default());
+        for line in ["--help", "-h", "--nodes 3 --help"] {
+            assert_eq!(parse(line), Err(UsageError::Help), "{line}");
+        }
         assert!(parse("--bind 0.0.0.0 --allow-remote").expect("it was told to").allow_remote);
         let refused = [
             "--bind 0.0.0.0",

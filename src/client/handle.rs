@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use serde_json::Value;
 
-use crate::api::{Kind, Name, ObjectKey, Resource, Subresource};
+use crate::api::{Kind, Name, Object, ObjectKey, Resource, Subresource, Unstructured};
 use crate::apiserver::{ApiServer, Body, DeleteOptions, Patch, Request, Response, Target, User, Verb, WriteOptions};
 use crate::etcd::{Cause, Revision, Why};
 use crate::machinery::random::Random;
@@ -267,6 +267,60 @@ impl<'a> Client<'a> {
         Self::object(response)
     }
 
+    fn unstructured(response: Response) -> Result<Arc<Unstructured>, ClientError> {
+        match response {
+            Response::Object(Object::Unstructured(object)) => Ok(object),
+            _ => Err(Status::internal("the answer is of another kind than was asked for").into()),
+        }
+    }
+
+    /// As [`Self::get`], of a kind without a type of its own.
+    ///
+    /// # Errors
+    /// Any refusal; `NotFound` above all.
+    pub fn get_unstructured(&mut self, kind: Kind, key: &ObjectKey) -> Result<Arc<Unstructured>, ClientError> {
+        self.send(Target::object(kind, key), Verb::Get).and_then(Self::unstructured)
+    }
+
+    /// As [`Self::create`], of a kind without a type of its own.
+    ///
+    /// # Errors
+    /// Any refusal.
+    pub fn create_unstructured(&mut self, object: Unstructured) -> Result<Arc<Unstructured>, ClientError> {
+        let target = Target::collection(object.kind, object.metadata.namespace.as_deref().unwrap_or(""));
+        let body = Body::Object(Object::Unstructured(Arc::new(object)));
+        self.send(target, Verb::Create { body, options: WriteOptions::default() }).and_then(Self::unstructured)
+    }
+
+    /// As [`Self::update`] or [`Self::update_status`], of a kind without a type of its own.
+    ///
+    /// # Errors
+    /// Any refusal; `Conflict` above all.
+    pub fn update_unstructured(
+        &mut self,
+        object: Unstructured,
+        subresource: Option<Subresource>,
+    ) -> Result<Arc<Unstructured>, ClientError> {
+        let target = Target { subresource, ..Target::object(object.kind, &ObjectKey::of(&object.metadata)) };
+        let body = Body::Object(Object::Unstructured(Arc::new(object)));
+        self.send(target, Verb::Update { body, options: WriteOptions::default() }).and_then(Self::unstructured)
+    }
+
+    /// As [`Self::patch_status`], of a kind without a type of its own.
+    ///
+    /// # Errors
+    /// Any refusal.
+    pub fn patch_unstructured_status(
+        &mut self,
+        kind: Kind,
+        key: &ObjectKey,
+        patch: Value,
+    ) -> Result<Arc<Unstructured>, ClientError> {
+        let target = Target::object(kind, key).below(Subresource::Status);
+        let verb = Verb::Patch { patch: Patch::Strategic(patch), options: WriteOptions::default() };
+        self.send(target, verb).and_then(Self::unstructured)
+    }
+
     /// Creates an object.
     ///
     /// # Errors
@@ -287,13 +341,18 @@ impl<'a> Client<'a> {
         account: &ObjectKey,
         seconds: i64,
         audience: Option<&str>,
+        pod: &Pod,
     ) -> Result<String, ClientError> {
         let target = Target { subresource: Some(Subresource::Token), ..Target::object(Kind::ServiceAccount, account) };
         let audiences: Vec<&str> = audience.into_iter().collect();
         let request = serde_json::json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            "spec": { "expirationSeconds": seconds, "audiences": audiences },
+            "spec": {
+                "expirationSeconds": seconds,
+                "audiences": audiences,
+                "boundObjectRef": { "apiVersion": "v1", "kind": "Pod", "name": pod.name(), "uid": pod.uid() },
+            },
         });
         let response =
             self.send(target, Verb::Create { body: Body::Json(request), options: WriteOptions::default() })?;

@@ -3,6 +3,7 @@
 //! Follows `k8s.io/client-go` (`tools/cache`, `util/workqueue`, `tools/record`) and
 //! `kubernetes/pkg/controller/controller_utils.go`. Components share nothing but the API server.
 
+pub mod csi;
 mod expectations;
 mod handle;
 mod informer;

@@ -21,6 +21,8 @@ pub struct GroupMachine {
     pub zone: String,
     /// Whether it has booted.
     pub is_running: bool,
+    /// Whether the cloud had none to give: it never boots.
+    pub is_missing: bool,
 }
 
 /// A group of machines.
@@ -41,6 +43,8 @@ pub struct NodeGroup {
     machines: OrdMap<Name, GroupMachine>,
     /// How many machines it ever had.
     created: u32,
+    /// How many machines like these the cloud has to give, if it is not enough for everybody.
+    pub stock: Option<u32>,
 }
 
 /// What is asked of a group.
@@ -66,7 +70,7 @@ impl NodeGroup {
     /// A group without machines.
     #[must_use]
     pub const fn new(name: Name, (min, max): (u32, u32), zones: Vec<String>, template: Arc<Node>) -> Self {
-        Self { name, min, max, target: min, zones, template, machines: OrdMap::new(), created: 0 }
+        Self { name, min, max, target: min, zones, template, machines: OrdMap::new(), created: 0, stock: None }
     }
 
     /// The group with its machines after somebody described it anew.
@@ -97,7 +101,8 @@ impl NodeGroup {
         self.zones.iter().min_by_key(count).cloned().unwrap_or_default()
     }
 
-    /// Begins to make a machine, unless there are as many as there shall be. No name is used that `is_taken`.
+    /// Begins to make a machine, unless there are as many as there shall be. No name is used that `is_taken`. When the
+    /// cloud has none to give, the machine is there in name only.
     pub fn make_machine(&mut self, is_taken: impl Fn(&str) -> bool) -> Option<Name> {
         if self.machines.len() >= self.target as usize {
             return None;
@@ -110,13 +115,20 @@ impl NodeGroup {
             }
         };
         let zone = self.next_zone(&[]);
-        self.machines.insert(name.clone(), GroupMachine { zone, is_running: false });
+        let given = self.machines.values().filter(|machine| !machine.is_missing).count();
+        let is_missing = self.stock.is_some_and(|stock| given >= stock as usize);
+        self.machines.insert(name.clone(), GroupMachine { zone, is_running: false, is_missing });
         Some(name)
+    }
+
+    /// The machines that the cloud could not make.
+    pub fn missing(&self) -> impl Iterator<Item = (&Name, &GroupMachine)> {
+        self.machines.iter().filter(|(_, machine)| machine.is_missing)
     }
 
     /// A machine has booted. Answers its zone when it is still wanted.
     pub fn machine_booted(&mut self, name: &str) -> Option<String> {
-        let machine = self.machines.get_mut(name).filter(|machine| !machine.is_running)?;
+        let machine = self.machines.get_mut(name).filter(|machine| !machine.is_running && !machine.is_missing)?;
         machine.is_running = true;
         Some(machine.zone.clone())
     }
@@ -162,6 +174,15 @@ mod tests {
         assert_eq!(zones, ["a", "b", "a"]);
         assert_eq!(group.next_zone(&[]), "b");
         assert_eq!(group.next_zone(&["b".to_owned()]), "a", "the first of those with the fewest");
+    }
+
+    #[test]
+    fn the_cloud_gives_no_more_than_it_has() {
+        let mut group = NodeGroup { stock: Some(1), ..group(3) };
+        let names: Vec<Name> = std::iter::from_fn(|| group.make_machine(|_| false)).collect();
+        assert_eq!(group.missing().map(|(name, _)| name.clone()).collect::<Vec<_>>(), names[1..]);
+        assert_eq!(group.machine_booted("pool-2"), None);
+        assert!(group.machine_booted("pool-1").is_some());
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod pod_control;
 mod pod_gc;
 mod pod_status;
 mod replicaset;
+mod resource_claim;
 mod resource_quota;
 mod root_ca;
 mod service_account;
@@ -57,6 +58,7 @@ pub use node_ipam::NodeIpamController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
+pub use resource_claim::ResourceClaimController;
 pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
@@ -67,9 +69,21 @@ pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
 pub use validating_policy_status::ValidatingPolicyStatusController;
 pub use volume::{
-    AttachDetachController, AttributesClassProtection, ClaimProtection, EphemeralVolumeController, ExpandController,
-    LocalPathProvisioner, PersistentVolumeController, VolumeProtection,
+    AttachDetachController, AttributesClassProtection, ClaimProtection, CsiAttacher, CsiCapacity, CsiProvisioner,
+    CsiResizer, EphemeralVolumeController, ExpandController, LocalPathProvisioner, PersistentVolumeController,
+    VolumeProtection,
 };
+
+/// What stands beside storage drivers in a cloud.
+#[must_use]
+pub fn storage_sidecars() -> Vec<Box<dyn Controller + Send + Sync>> {
+    vec![
+        Box::<CsiProvisioner>::default(),
+        Box::<CsiAttacher>::default(),
+        Box::new(CsiCapacity),
+        Box::<CsiResizer>::default(),
+    ]
+}
 
 /// The controllers that a cluster runs, in the order in which they start.
 #[must_use]
@@ -99,12 +113,13 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(TtlAfterFinishedController),
         Box::new(CronJobController),
         Box::<PersistentVolumeController>::default(),
-        Box::new(AttachDetachController),
+        Box::<AttachDetachController>::default(),
         Box::new(ExpandController),
         Box::new(ClaimProtection),
         Box::new(VolumeProtection),
         Box::new(AttributesClassProtection),
         Box::new(EphemeralVolumeController),
+        Box::new(ResourceClaimController),
         Box::new(LocalPathProvisioner),
         Box::<HorizontalPodAutoscalerController>::default(),
         Box::new(TokensController),

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::apiserver::Target;
 use crate::apiserver::address::Query;
+use crate::etcd::Revision;
 use crate::machinery::shell::NetworkAnswer;
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
@@ -35,6 +36,10 @@ const WAITING_MAX: usize = 1_024;
 const STREAMS_MAX: usize = 4_096;
 /// How many connections may have become something else than HTTP.
 const UPGRADED_MAX: usize = 1_024;
+/// How long a read waits for a revision that is not there yet, in simulated time: `blockTimeout` of the watch cache.
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many reads may wait for that.
+const HELD_MAX: usize = 1_024;
 /// How long who must be heard waits when there is no room.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -230,9 +235,18 @@ struct Delayed {
     asker: oneshot::Sender<NetworkAnswer>,
 }
 
+/// A read that waits until a revision is there.
+struct Held {
+    request: Box<HttpRequest>,
+    reply: oneshot::Sender<Reply>,
+    revision: Revision,
+    until: Time,
+}
+
 #[expect(clippy::disallowed_types, reason = "real clients live in real time")]
 struct Actor {
     session: Session,
+    held: Vec<Held>,
     streams: Vec<Stream>,
     delayed: Vec<Delayed>,
     metrics: Metrics,
@@ -248,6 +262,7 @@ impl Actor {
         session.play_on_when_full();
         Self {
             session,
+            held: Vec::new(),
             streams: Vec::new(),
             delayed: Vec::new(),
             metrics: Metrics::default(),
@@ -271,10 +286,7 @@ impl Actor {
                 self.session.run_some(self.session.now() + passed, STEPS_MAX);
             }
             match message {
-                Ok(Message::Http(request, reply)) => {
-                    // Whoever asked may have gone.
-                    let _ = reply.send(self.answer(&request));
-                }
+                Ok(Message::Http(request, reply)) => self.take(request, reply),
                 Ok(Message::Work(work)) => work(&mut self),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -283,8 +295,38 @@ impl Actor {
         }
     }
 
+    /// Answers a request, or lets it wait for the revision that it wants to see.
+    fn take(&mut self, request: Box<HttpRequest>, reply: oneshot::Sender<Reply>) {
+        let newest = self.session.cluster().api().etcd().revision();
+        let awaited = route::awaited_revision(&request).filter(|revision| *revision > newest);
+        match awaited.filter(|_| self.held.len() < HELD_MAX) {
+            Some(revision) => {
+                let until = self.session.now() + BLOCK_TIMEOUT;
+                self.held.push(Held { request, reply, revision, until });
+            }
+            None => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.answer(&request));
+            }
+        }
+    }
+
+    /// Answers the reads that have waited for long enough.
+    fn release(&mut self) {
+        let (newest, now) = (self.session.cluster().api().etcd().revision(), self.session.now());
+        let is_due = |held: &mut Held| held.revision <= newest || held.until <= now;
+        let due: Vec<Held> = self.held.extract_if(.., is_due).collect();
+        for Held { request, reply, .. } in due {
+            // Whoever asked may have gone.
+            let _ = reply.send(self.answer(&request));
+        }
+    }
+
     /// Gives everybody what there is for them.
     fn feed(&mut self) {
+        if !self.held.is_empty() {
+            self.release();
+        }
         let cluster = self.session.cluster();
         self.streams.retain_mut(|stream| stream.pump(cluster));
         let now = self.session.now();
@@ -297,8 +339,11 @@ impl Actor {
     }
 
     fn answer(&mut self, request: &HttpRequest) -> Reply {
-        if request.address() == "/metrics" && matches!(request.method.as_str(), "GET" | "HEAD") {
-            return self.metrics.reply(self.session.cluster(), self.streams.len());
+        let is_read = matches!(request.method.as_str(), "GET" | "HEAD");
+        match request.address() {
+            "/metrics" if is_read => return self.metrics.reply(self.session.cluster(), self.streams.len()),
+            "/metrics/slis" if is_read => return self.metrics.health(),
+            _ => {}
         }
         let reply = match route::answer(&mut self.session, request) {
             Answer::Reply(reply) => reply,

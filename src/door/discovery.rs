@@ -259,10 +259,22 @@ pub(super) fn without_metrics(value: &mut Value) {
 
 /// What `/` lists.
 pub(super) fn paths(custom: &[Kind]) -> Value {
-    let mut paths: Vec<String> =
-        ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-            .map(str::to_owned)
-            .to_vec();
+    let mut paths: Vec<String> = [
+        "/.well-known/openid-configuration",
+        "/api",
+        "/apis",
+        "/apis/",
+        "/metrics",
+        "/metrics/slis",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/",
+        "/openid/v1/jwks",
+        "/version",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    paths.extend(super::health::paths());
     for own in GroupVersion::all(custom) {
         paths.push(format!("/{}", own.path()));
         if !own.group.is_empty() {
@@ -270,5 +282,6 @@ pub(super) fn paths(custom: &[Kind]) -> Value {
         }
     }
     paths.sort();
+    paths.dedup();
     json!({ "paths": paths })
 }

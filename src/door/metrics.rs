@@ -7,12 +7,17 @@ use crate::api::Kind;
 use crate::apiserver::address::{self, Query};
 use crate::sim::Cluster;
 
+use super::health;
 use super::message::{HttpRequest, Reply};
+
+/// Prometheus's text format.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How many requests there were, by what they were about and what came of them.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
     requests: BTreeMap<Labels, u64>,
+    checks: health::Counts,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +63,14 @@ impl Metrics {
             verb,
         };
         *self.requests.entry(labels).or_default() += 1;
+        if health::is_health(request.address()) {
+            self.checks.count(request.address(), &query);
+        }
+    }
+
+    /// What there is to tell of the checks of health: `/metrics/slis`.
+    pub(super) fn health(&self) -> Reply {
+        Reply { content_type: CONTENT_TYPE.into(), ..Reply::text(200, self.checks.text()) }
     }
 
     /// All that there is to tell.
@@ -106,7 +119,7 @@ impl Metrics {
             "[STABLE] Gauge of all active long-running apiserver requests. Not all requests are tracked this way.",
         );
         let _ = writeln!(text, "apiserver_longrunning_requests{{component=\"apiserver\"}} {streams}");
-        Reply { content_type: "text/plain; version=0.0.4; charset=utf-8".into(), ..Reply::text(200, text) }
+        Reply { content_type: CONTENT_TYPE.into(), ..Reply::text(200, text) }
     }
 }
 

@@ -1,11 +1,13 @@
 //! `/openapi/v2` and `/openapi/v3`: what is served, with its schemas, for `kubectl explain` and for clients that merge.
 //!
-//! Descriptions, types and references come from `k8s-openapi`, which is generated from upstream's own document; what it
-//! leaves out, how lists and maps are merged and applied, comes from the table of types ([`crate::machinery::schema`]).
-//! All of it is made once, when somebody asks first; but the documents of custom kinds ([`custom`]) for each who asks.
+//! The schemas are made when the program is built ([`schemas`]); the addresses, from the table of kinds, are put in front of
+//! them when somebody asks first. The documents of custom kinds ([`custom`]) are made for each who asks.
 
 mod custom;
+#[cfg(test)]
 mod enums;
+#[cfg(test)]
+mod generate;
 mod gnostic;
 mod schemas;
 
@@ -35,14 +37,12 @@ impl Document {
         Self::with(own, &[], schemas::of(own))
     }
 
-    fn with(own: GroupVersion, custom: &[Kind], schemas: Map<String, Value>) -> Self {
-        let value = json!({
-            "openapi": "3.0.0",
-            "info": information(),
-            "paths": paths(own, custom, Form::Third),
-            "components": { "schemas": schemas },
-        });
-        let text = value.to_string();
+    /// A document of schemas that are JSON already.
+    fn with(own: GroupVersion, custom: &[Kind], schemas: &str) -> Self {
+        let (info, paths) = (information(), Value::Object(paths(own, custom, Form::Third)));
+        let text = format!(
+            "{{\"openapi\":\"3.0.0\",\"info\":{info},\"paths\":{paths},\"components\":{{\"schemas\":{schemas}}}}}"
+        );
         Self { path: own.path(), hash: fingerprint(text.as_bytes()), text }
     }
 }

@@ -1,9 +1,11 @@
-//! `pods/NAME/proxy` and `services/NAME/proxy`: a request that the API server passes on to a server in a pod.
+//! `pods/NAME/proxy`, `services/NAME/proxy` and `nodes/NAME/proxy`: a request that the API server passes on to a server in
+//! a pod, or to a kubelet.
 //!
 //! `pkg/registry/core/pod/strategy.go` (`ResourceLocation`) and `pkg/registry/core/service/storage/storage.go`. Of a
-//! Service the first ready endpoint is asked, where upstream takes one by chance.
+//! Service the first ready endpoint is asked, where upstream takes one by chance. A kubelet tells whether it is well and
+//! which pods it has (`pkg/kubelet/server/server.go`), and nothing else.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{Target, address};
@@ -18,7 +20,9 @@ use super::message::{Content, HttpRequest, Reply};
 /// Where a request is passed on to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Passage {
-    is_service: bool,
+    /// A Pod, a Service or a Node.
+    kind: Kind,
+    /// Empty for a Node.
     namespace: String,
     name: String,
     /// A number or a name; empty for the first that there is.
@@ -30,16 +34,21 @@ pub(super) struct Passage {
 /// What an address passes on to, if it does.
 pub(super) fn passage(path: &str) -> Option<Passage> {
     let (address, query) = path.split_once('?').map_or((path, None), |(address, query)| (address, Some(query)));
-    let mut parts = address.splitn(9, '/').skip(1);
-    if (parts.next(), parts.next(), parts.next()) != (Some("api"), Some("v1"), Some("namespaces")) {
-        return None;
-    }
-    let namespace = address::decode(parts.next()?)?;
-    let is_service = match parts.next()? {
-        "pods" => false,
-        "services" => true,
-        _ => return None,
+    let rest = address.strip_prefix("/api/v1/")?;
+    let (kind, namespace, rest) = match rest.strip_prefix("nodes/") {
+        Some(rest) => (Kind::Node, String::new(), rest),
+        None => {
+            let mut parts = rest.strip_prefix("namespaces/")?.splitn(3, '/');
+            let namespace = address::decode(parts.next()?)?;
+            let kind = match parts.next()? {
+                "pods" => Kind::Pod,
+                "services" => Kind::Service,
+                _ => return None,
+            };
+            (kind, namespace, parts.next()?)
+        }
     };
+    let mut parts = rest.splitn(3, '/');
     let name = address::decode(parts.next()?)?;
     if parts.next()? != "proxy" {
         return None;
@@ -55,15 +64,19 @@ pub(super) fn passage(path: &str) -> Option<Passage> {
         [name, port] | [_, name, port] => (*name, *port),
         _ => return None,
     };
-    Some(Passage { is_service, namespace, name: name.to_owned(), port: port.to_owned(), path })
+    Some(Passage { kind, namespace, name: name.to_owned(), port: port.to_owned(), path })
 }
 
 impl Passage {
     /// What a client needs the right for.
     pub(super) fn target(&self) -> Target {
-        let kind = if self.is_service { Kind::Service } else { Kind::Pod };
         let key = ObjectKey::new(self.namespace.as_str(), self.name.as_str());
-        Target::object(kind, &key).below(Subresource::Proxy)
+        Target::object(self.kind, &key).below(Subresource::Proxy)
+    }
+
+    /// What a client wants of the connection: `PodProxyOptions` and its like.
+    pub(super) fn options(&self) -> Value {
+        json!({ "path": self.path.split('?').next() })
     }
 
     /// Passes a request on, and gives the answer back.
@@ -71,10 +84,10 @@ impl Passage {
     /// # Errors
     /// The API server's refusal: no such object or port, or nobody answers there.
     pub(super) fn answer(&self, session: &mut Session, request: &HttpRequest) -> Result<Reply, Status> {
-        let (pod, port) = if self.is_service {
-            self.endpoint(session.cluster())?
-        } else {
-            (ObjectKey::new(self.namespace.as_str(), self.name.as_str()), self.pod_port(session.cluster())?)
+        let (pod, port) = match self.kind {
+            Kind::Node => return self.kubelet(session.cluster()),
+            Kind::Service => self.endpoint(session.cluster())?,
+            _ => (ObjectKey::new(self.namespace.as_str(), self.name.as_str()), self.pod_port(session.cluster())?),
         };
         let headers =
             [("Accept", &request.accept), ("Content-Type", &request.content_type), ("User-Agent", &request.user_agent)];
@@ -110,6 +123,21 @@ impl Passage {
                 Err(unreachable(&address, port, "connection refused"))
             }
             _ => Err(unreachable(&self.name, port, "connection reset by peer")),
+        }
+    }
+
+    /// What the kubelet of a node says.
+    fn kubelet(&self, cluster: &Cluster) -> Result<Reply, Status> {
+        self.object(cluster, Kind::Node)?;
+        match self.path.split('?').next().unwrap_or("") {
+            "/healthz" | "/healthz/ping" => Ok(Reply::text(200, "ok")),
+            "/pods" | "/pods/" | "/runningpods/" => {
+                let pods = cluster.api().etcd().range(Kind::Pod, None).map(|(_, pod)| pod.to_value());
+                let own: Vec<Value> = pods.filter(|pod| pod["spec"]["nodeName"] == *self.name).collect();
+                let list = json!({ "kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": own });
+                Ok(Reply { content_type: "application/json".into(), ..Reply::text(200, list.to_string()) })
+            }
+            _ => Ok(Reply::text(404, "404 page not found\n")),
         }
     }
 
@@ -180,13 +208,15 @@ mod tests {
 
     #[test]
     fn addresses_say_where_to_pass_on() {
-        let passage_of = |path: &str| passage(path).map(|it| (it.is_service, it.name, it.port, it.path));
+        let passage_of = |path: &str| passage(path).map(|it| (it.kind, it.name, it.port, it.path));
         let text = str::to_owned;
         let pod = passage_of("/api/v1/namespaces/a/pods/p:81/proxy/deep/er?q=1");
-        assert_eq!(pod, Some((false, text("p"), text("81"), text("/deep/er?q=1"))));
+        assert_eq!(pod, Some((Kind::Pod, text("p"), text("81"), text("/deep/er?q=1"))));
         let service = passage_of("/api/v1/namespaces/a/services/http:s:web/proxy");
-        assert_eq!(service, Some((true, text("s"), text("web"), text("/"))));
+        assert_eq!(service, Some((Kind::Service, text("s"), text("web"), text("/"))));
         assert_eq!(passage_of("/api/v1/namespaces/a/services/s/status"), None);
         assert_eq!(passage_of("/api/v1/namespaces/a/nodes/n/proxy/"), None);
+        let node = passage_of("/api/v1/nodes/n:10250/proxy/healthz");
+        assert_eq!(node, Some((Kind::Node, text("n"), text("10250"), text("/healthz"))));
     }
 }

@@ -6,6 +6,7 @@ use crate::api::table;
 use crate::api::{Kind, Object, Subresource};
 use crate::apiserver::address::{self, Query, unknown_address};
 use crate::apiserver::{self, ApiServer, Call, Caller, ListOptions, Response, Target, User, Verb};
+use crate::etcd::Revision;
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 use crate::session::Session;
@@ -149,6 +150,16 @@ fn route(session: &mut Session, request: &HttpRequest, query: &Query, format: Fo
     resource(session, request, caller, query, format)
 }
 
+/// The revision that a request wants to see reached before it is answered: `waitUntilFreshAndBlock` of the watch cache.
+pub(super) fn awaited_revision(request: &HttpRequest) -> Option<Revision> {
+    let query = Query::of(&request.path);
+    let is_watch = query.is_on("watch");
+    // Other watches just have nothing to tell until then.
+    let waits = !is_watch || (query.is_on("sendInitialEvents") && query.is_on("allowWatchBookmarks"));
+    let is_read = request.method == "GET" && is_resource(request.address()) && !query.has("continue");
+    query.get("resourceVersion").parse().ok().filter(|_| is_read && waits)
+}
+
 /// Whether an address is about objects of the API, for which roles speak of resources; for all others, of paths.
 fn is_resource(address: &str) -> bool {
     let parts: Vec<&str> = address.split('/').skip(1).filter(|part| !part.is_empty()).collect();
@@ -187,6 +198,10 @@ fn version() -> Value {
     json!({
         "major": "1",
         "minor": "36",
+        "emulationMajor": "1",
+        "emulationMinor": "36",
+        "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "35",
         "gitVersion": VERSION,
         "gitCommit": "",
         "gitTreeState": "clean",
@@ -214,8 +229,13 @@ fn resource(
         return Err(unknown_address());
     }
     if let Some(passage) = proxy::passage(&request.path) {
-        session.cluster().api().authorize(&user, http_verb(&request.method), &passage.target())?;
-        return passage.answer(session, request).map(Answer::Reply);
+        let target = passage.target();
+        session.cluster().api().authorize(&user, http_verb(&request.method), &target)?;
+        let now = session.now();
+        let warnings = session.cluster().api().admit_connection(now, &user, &target, passage.options())?;
+        let mut reply = passage.answer(session, request)?;
+        reply.warnings.extend(warnings);
+        return Ok(reply.into());
     }
     let target = session.cluster().api().address(&request.path)?;
     if is_get && target.name.is_empty() && query.is_on("watch") {

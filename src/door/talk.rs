@@ -304,8 +304,22 @@ fn message(channel: u8, bytes: &[u8]) -> Bytes {
     [&[channel], bytes].concat().into()
 }
 
+/// What goes into the error channel of a WebSocket in the end. Before the fourth version of the protocol that were words,
+/// and none when all went well.
+fn farewell(said: &Said, protocol: &str) -> Option<String> {
+    let status = match said {
+        // The API server passes on as its own failure what the kubelet answers.
+        Said::Refused(status) => Status::internal(status.message()).to_value(),
+        said => ending(said)?,
+    };
+    if protocol.starts_with('v') {
+        return Some(status.to_string());
+    }
+    status["message"].as_str().map(str::to_owned)
+}
+
 /// Talks over a WebSocket: each message is a channel's number and what goes there (`v5.channel.k8s.io`).
-pub(super) async fn over_web(line: Line, source: Source, mut drain: Drain) {
+pub(super) async fn over_web(line: Line, protocol: &str, source: Source, mut drain: Drain) {
     let mut keyboard = Keyboard::of(&line);
     let is_terminal = line.wish.tty;
     let mut events = events(source, line.begun.said);
@@ -330,13 +344,8 @@ pub(super) async fn over_web(line: Line, source: Source, mut drain: Drain) {
                 is_there = drain.send(message(channel, &bytes)).await;
             }
             Event::Said(end) => {
-                // The API server passes on as its own failure what the kubelet answers.
-                let status = match &end {
-                    Said::Refused(status) => Some(Status::internal(status.message()).to_value()),
-                    end => ending(end),
-                };
-                if let Some(status) = status {
-                    drain.send(message(ERROR, status.to_string().as_bytes())).await;
+                if let Some(words) = farewell(&end, protocol) {
+                    drain.send(message(ERROR, words.as_bytes())).await;
                 }
                 drain.close().await;
                 return linger(&mut events).await;

@@ -1,7 +1,7 @@
 //! Connections that stop being HTTP: `exec`, `attach` and `portforward` over a WebSocket or SPDY.
 
 use hyper::header::{self, HeaderValue};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Response, StatusCode};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -14,16 +14,21 @@ use super::actor::Door;
 use super::message::{Content, HttpRequest, Reply};
 use super::negotiate::Format;
 use super::talk::{self, Line, Wish};
+use super::wire::{Drain, Source};
 use super::{port_forward, wire};
 
 /// The header in which SPDY clients and servers agree on what they speak.
 pub(super) const PROTOCOL_VERSION: &str = "x-stream-protocol-version";
 /// What exec and attach can be spoken in over a WebSocket, best first.
-const TALK_WEB: &[&str] = &["v5.channel.k8s.io", "v4.channel.k8s.io"];
+const TALK_WEB: &[&str] = &["v5.channel.k8s.io", CHANNELS, TEXTS, "channel.k8s.io", "base64.channel.k8s.io"];
 /// And over SPDY.
 const TALK_SPDY: &[&str] = &["v4.channel.k8s.io"];
-/// How ports are forwarded over a WebSocket: SPDY inside it.
-const FORWARD_WEB: &[&str] = &["SPDY/3.1+portforward.k8s.io"];
+/// How ports are forwarded over a WebSocket: SPDY inside it, which kubectl does, or channels, which libraries use.
+const FORWARD_WEB: &[&str] = &[FORWARD_TUNNEL, CHANNELS, TEXTS];
+const FORWARD_TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
+/// Channels of a WebSocket, and the same in texts.
+const CHANNELS: &str = "v4.channel.k8s.io";
+const TEXTS: &str = "v4.base64.channel.k8s.io";
 /// And over SPDY itself.
 const FORWARD_SPDY: &[&str] = &["portforward.k8s.io"];
 
@@ -49,8 +54,12 @@ impl Handshake {
         self.upgrade.eq_ignore_ascii_case("spdy/3.1")
     }
 
-    /// The first of what is spoken here that the client speaks too.
+    /// The first of what is spoken here that the client speaks too. Over a WebSocket it may leave that to the server,
+    /// which then speaks as it did before there were versions: nothing is the name of that.
     fn agree(&self, known: &[&'static str]) -> Option<&'static str> {
+        if self.is_web() && self.protocols.is_empty() {
+            return Some("");
+        }
         known.iter().find(|known| self.protocols.iter().any(|wanted| wanted == *known)).copied()
     }
 }
@@ -101,12 +110,19 @@ pub(super) async fn answer(
     let wish = Wish::of(target.clone(), &Query::of(&request.path));
     if is_forward {
         door.check_stream(&target, None).await.map_err(|status| refuse(&status))?;
+        let in_channels = is_web && protocol != FORWARD_TUNNEL;
+        let ports = if in_channels { port_forward::ports(&Query::of(&request.path)) } else { Ok(Vec::new()) };
+        let ports = ports.map_err(|status| refuse(&status))?;
         let door = door.clone();
         tokio::spawn(async move {
             // A client that does not go on after all is nobody's concern.
             let Ok(connection) = upgrade.await else { return };
-            let (source, drain) = if is_web { wire::web(connection).await } else { wire::bare(connection) };
-            port_forward::serve(door, target, source, drain).await;
+            let (source, drain) = open(connection, is_web, protocol).await;
+            if in_channels {
+                port_forward::serve_channels(door, target, ports, source, drain).await;
+            } else {
+                port_forward::serve(door, target, source, drain).await;
+            }
             drop(room);
         });
     } else {
@@ -119,17 +135,25 @@ pub(super) async fn answer(
             let Ok(connection) = upgrade.await else { return };
             let Some(begun) = door.begin_talk(wish.clone()).await else { return };
             let line = Line { door, begun, wish };
+            let (source, drain) = open(connection, is_web, protocol).await;
             if is_web {
-                let (source, drain) = wire::web(connection).await;
-                talk::over_web(line, source, drain).await;
+                talk::over_web(line, protocol, source, drain).await;
             } else {
-                let (source, drain) = wire::bare(connection);
                 talk::over_spdy(line, source, drain).await;
             }
             drop(room);
         });
     }
     Ok(switch(handshake, protocol))
+}
+
+/// Both ends of a connection in its protocol.
+async fn open(connection: Upgraded, is_web: bool, protocol: &str) -> (Source, Drain) {
+    match (is_web, protocol.contains("base64")) {
+        (false, _) => wire::bare(connection),
+        (true, false) => wire::web(connection).await,
+        (true, true) => wire::texts(connection).await,
+    }
 }
 
 /// `101 Switching Protocols`.
@@ -145,7 +169,9 @@ fn switch(handshake: &Handshake, protocol: &'static str) -> Response<Content> {
         if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(handshake.key.as_bytes())) {
             headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         }
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        if !protocol.is_empty() {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
     } else {
         headers.insert(header::UPGRADE, HeaderValue::from_static("SPDY/3.1"));
         headers.insert(header::HeaderName::from_static(PROTOCOL_VERSION), protocol);

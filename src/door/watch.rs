@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::api::table::{self, IncludeObject};
 use crate::api::{Object, form};
 use crate::apiserver::address::Query;
-use crate::apiserver::{Filter, ListOptions, Target, check_integer};
+use crate::apiserver::{Filter, ListOptions, Target, check_integer, too_large};
 use crate::etcd::{Commit, Revision};
 use crate::machinery::field::{FieldError, Path};
 use crate::machinery::status::{Reason, Status};
@@ -59,6 +59,8 @@ struct Start {
     marks_their_end: bool,
     /// The revision to begin behind, when it is not the newest.
     revision: Option<Revision>,
+    /// The revision that the objects must be as new as.
+    not_older_than: Revision,
 }
 
 impl Start {
@@ -88,8 +90,14 @@ impl Start {
             with_objects,
             marks_their_end: is_asked && with_objects && query.is_on("allowWatchBookmarks"),
             revision: Some(given).filter(|given| *given > 0 && !with_objects),
+            not_older_than: given,
         })
     }
+}
+
+/// The event with which a watch ends that cannot go on.
+fn error(piece: &mut String, status: &Status) {
+    *piece += &format!("{}\n", json!({ "type": "ERROR", "object": status.to_value() }));
 }
 
 impl Watch {
@@ -127,7 +135,14 @@ impl Watch {
         if query.is_on("allowWatchBookmarks") {
             watch.bookmark_at = Some(watch.next_bookmark(cluster.now()));
         }
-        if start.with_objects {
+        let newest = watch.at;
+        if start.marks_their_end && start.not_older_than > newest {
+            // It was waited for, in vain (`route::awaited_revision`).
+            let mut piece = String::new();
+            error(&mut piece, &too_large(start.not_older_than, newest));
+            let _ = watch.sender.try_send(piece.into());
+            watch.ends_at = cluster.now();
+        } else if start.with_objects {
             watch.send_objects(cluster, start.marks_their_end);
         }
         Ok((watch, receiver))
@@ -189,8 +204,7 @@ impl Watch {
         let commits = etcd.watch(self.at).ok().filter(|_| self.at >= oldest);
         let Some(commits) = commits else {
             let message = format!("too old resource version: {} ({oldest})", self.at);
-            let error = json!({ "type": "ERROR", "object": Status::expired(message).to_value() });
-            *piece += &format!("{error}\n");
+            error(piece, &Status::expired(message));
             return false;
         };
         for commit in commits.take(COMMITS_MAX) {

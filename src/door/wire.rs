@@ -13,6 +13,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
+use crate::machinery::base64;
+
 type Connection = TokioIo<Upgraded>;
 
 /// How large a message of a WebSocket may be.
@@ -29,6 +31,8 @@ pub(super) enum Drain {
     Bare(WriteHalf<Connection>),
     /// A WebSocket, each piece a message.
     Web(SplitSink<WebSocketStream<Connection>, Message>),
+    /// A WebSocket of texts.
+    Texts(SplitSink<WebSocketStream<Connection>, Message>),
 }
 
 /// Both ends of a bare connection.
@@ -66,12 +70,39 @@ pub(super) async fn web(connection: Upgraded) -> (Source, Drain) {
     (Box::pin(pieces), Drain::Web(drain))
 }
 
+/// Both ends of a WebSocket whose messages are texts: a channel's number as a digit, and base64 (`wsstream.Conn`).
+pub(super) async fn texts(connection: Upgraded) -> (Source, Drain) {
+    let (source, drain) = web(connection).await;
+    let drain = match drain {
+        Drain::Web(sink) => Drain::Texts(sink),
+        drain => drain,
+    };
+    // What is no such text ends it.
+    let pieces = source.map(|text| of_text(&text)).take_while(|piece| future::ready(piece.is_some()));
+    (Box::pin(pieces.filter_map(future::ready)), drain)
+}
+
+fn of_text(text: &[u8]) -> Option<Bytes> {
+    let (digit, rest) = text.split_first()?;
+    let channel = digit.checked_sub(b'0').filter(|channel| *channel < 10)?;
+    let bytes = base64::decode(std::str::from_utf8(rest).ok()?).ok()?;
+    Some([&[channel], &*bytes].concat().into())
+}
+
+fn to_text(piece: &[u8]) -> String {
+    match piece.split_first() {
+        Some((channel, rest)) => format!("{channel}{}", base64::encode(rest)),
+        None => String::new(),
+    }
+}
+
 impl Drain {
     /// Sends a piece. Says whether the other end is still there.
     pub(super) async fn send(&mut self, piece: Bytes) -> bool {
         match self {
             Self::Bare(writer) => writer.write_all(&piece).await.is_ok() && writer.flush().await.is_ok(),
             Self::Web(sink) => sink.send(Message::Binary(piece)).await.is_ok(),
+            Self::Texts(sink) => sink.send(Message::Text(to_text(&piece).into())).await.is_ok(),
         }
     }
 
@@ -80,7 +111,7 @@ impl Drain {
         // Whoever has gone already needs no farewell.
         let _ = match self {
             Self::Bare(writer) => writer.shutdown().await.is_ok(),
-            Self::Web(sink) => {
+            Self::Web(sink) | Self::Texts(sink) => {
                 let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
                 sink.send(Message::Close(Some(frame))).await.is_ok()
             }

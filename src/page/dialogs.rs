@@ -196,7 +196,7 @@ fn node_group(spec: NodeSpec, sizes: [RwSignal<String>; 2]) -> Result<Action, St
     };
     let [min, max] = sizes;
     let NodeSpec { name, labels, taints, capacity } = spec;
-    let group = NodeGroupSpec { name, min: count(min)?, max: count(max)?, labels, taints, capacity };
+    let group = NodeGroupSpec { name, min: count(min)?, max: count(max)?, labels, taints, capacity, stock: None };
     Ok(Action::SetNodeGroup(group))
 }
 

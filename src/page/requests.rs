@@ -149,6 +149,7 @@ fn client(app: App, name: String) -> AnyView {
             <svg class="spark" viewBox="0 -24 240 48" preserveAspectRatio="none" aria-hidden="true" inner_html=move || view.with(|view| picture(&view.seconds))></svg>
             <p>{move || view.with(|view| counts(app, view))}</p>
             <p class="soft small">{move || view.with(|view| view.last.clone())}</p>
+            {move || view.with(why).map(|why| view! { <p class="small">{app.text(why)}</p> })}
         </li>
     }
     .into_any()
@@ -158,6 +159,19 @@ fn client(app: App, name: String) -> AnyView {
 fn origin(app: App, view: &ClientView) -> String {
     let from = if view.from.is_empty() { app.text(key!("requests.outside")) } else { &view.from };
     app.fill(key!("requests.origin"), &[from, &view.per_second.to_string()])
+}
+
+/// What it commonly means that requests fail as most of a client's did.
+fn why(view: &ClientView) -> Option<Key> {
+    let (how, _) = view.failures.iter().max_by_key(|(_, count)| *count)?;
+    match how.as_str() {
+        "unknown host" => Some(key!("requests.why.unknown-host")),
+        "Connection refused" => Some(key!("requests.why.refused")),
+        "No route to host" => Some(key!("requests.why.no-route")),
+        "Connection reset by peer" => Some(key!("requests.why.reset")),
+        "timed out" => Some(key!("requests.why.timed-out")),
+        _ => None,
+    }
 }
 
 /// What became of a client's requests, in words.

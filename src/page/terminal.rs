@@ -31,15 +31,41 @@ pub(super) struct Screen {
     /// The line that is not ended yet: mostly the shell's prompt.
     prompt: RwSignal<String>,
     busy: RwSignal<bool>,
+    /// Whether the last command failed.
+    failed: RwSignal<bool>,
     /// The ports behind which programs of the terminal answer, and what the last one said.
     pub(super) ports: RwSignal<Vec<u16>>,
     pub(super) answer: RwSignal<Option<PortAnswer>>,
     /// Whether the shell was asked to show itself.
     opened: StoredValue<bool>,
+    /// What is to be run as soon as the shell asks for the first time; nothing any more once it did.
+    waiting: StoredValue<Waiting>,
     history: StoredValue<Vec<String>>,
     /// Which line of the history is shown, and what was typed before.
     recalled: StoredValue<Option<(usize, String)>>,
 }
+
+/// The lines that were given before the shell asked for one.
+enum Waiting {
+    For(Vec<String>),
+    Over,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self::For(Vec::new())
+    }
+}
+
+/// How what programs say about their work begins, which is no error though it goes the way of errors.
+const NOTES: [&str; 6] = [
+    "No resources found",
+    "Defaulted container",
+    "Found ",
+    "If you don't see a command prompt",
+    "All commands and output from this session",
+    "Warning:",
+];
 
 impl Screen {
     /// Adds text of a class to the log.
@@ -170,9 +196,18 @@ impl App {
     /// Takes in what the terminal's commands wrote and did.
     pub(super) fn hear_terminal(self, output: TerminalOutput) {
         for piece in &output.pieces {
-            self.screen.write(if piece.error { "err" } else { "out" }, &piece.text);
+            if !piece.error {
+                self.screen.write("out", &piece.text);
+                continue;
+            }
+            for line in piece.text.split_inclusive('\n') {
+                let is_note = NOTES.iter().any(|note| line.starts_with(note));
+                self.screen.write(if is_note { "note" } else { "err" }, line);
+            }
         }
+        self.begin_waiting();
         self.screen.busy.set(output.busy);
+        self.screen.failed.set(output.failed && !output.busy);
         if self.screen.ports.get_untracked() != output.ports {
             self.screen.ports.set(output.ports);
         }
@@ -235,8 +270,31 @@ impl App {
         }
     }
 
+    /// Runs what was given before the shell asked, now that it does.
+    fn begin_waiting(self) {
+        if self.screen.prompt.with_untracked(String::is_empty) {
+            return;
+        }
+        let waiting = self.screen.waiting.try_update_value(|waiting| std::mem::replace(waiting, Waiting::Over));
+        if let Some(Waiting::For(lines)) = waiting
+            && !lines.is_empty()
+        {
+            self.submit(&lines.join("\n"));
+        }
+    }
+
     fn submit(self, text: &str) {
         let screen = self.screen;
+        let waits = screen.waiting.try_update_value(|waiting| match waiting {
+            Waiting::For(lines) => {
+                lines.push(text.to_owned());
+                true
+            }
+            Waiting::Over => false,
+        });
+        if waits == Some(true) {
+            return;
+        }
         let prompt = screen.prompt.get_untracked();
         screen.add("typed", &format!("{prompt}{text}\n"));
         screen.prompt.set(String::new());
@@ -278,7 +336,7 @@ pub(super) fn Terminal(app: App) -> impl IntoView {
             <p class="terminal-hint" id="terminal-hint">{t!(app, "terminal.hint")}</p>
             <div class="screen" node_ref=screen.log role="log" aria-label=t!(app, "terminal.title") tabindex="0"></div>
             <form class="ask" on:submit=hear(submit)>
-                <span class="prompt" aria-hidden="true">{move || screen.prompt.get()}</span>
+                <span class="prompt" class:failed=move || screen.failed.get() aria-hidden="true">{move || screen.prompt.get()}</span>
                 <input
                     id="command-line"
                     node_ref=screen.input

@@ -53,6 +53,9 @@ impl Cluster {
             let (base, mask) = cluster_cidr(self.profile.nodes);
             controllers.push(Box::new(NodeIpamController::new(base, mask, CONTROL_PLANE_CIDR)));
         }
+        if self.profile.cloud.is_some() {
+            controllers.extend(crate::controllers::storage_sidecars());
+        }
         let manager = ControllerManager::new(controllers);
         self.add_process(ProcessId::ControllerManager, Program::ControllerManager(Arc::new(manager)), identity);
         let mut identity = control_plane("kube-scheduler");

@@ -23,6 +23,7 @@ use super::node_groups::NodeGroups;
 use super::processes::{ProcessId, ProcessState, Program, Slot, Subscriptions};
 use super::profile::Profile;
 use super::queue::{Event, EventQueue, Scheduled};
+use super::shared_storage::SharedStorage;
 
 /// How long the API server keeps history for watches: `--etcd-compaction-interval`.
 const COMPACTION_INTERVAL: Duration = Duration::from_secs(300);
@@ -43,6 +44,8 @@ pub struct Cluster {
     pub(super) machines: u32,
     /// Groups of machines that grow and shrink.
     pub(super) groups: NodeGroups,
+    /// Volumes that machines share.
+    pub(super) shared: SharedStorage,
     pub(super) subscriptions: Subscriptions,
     activity: Recent<Activity>,
     steps: u64,
@@ -93,6 +96,7 @@ impl Cluster {
             processes: OrdMap::new(),
             machines: 0,
             groups: NodeGroups::default(),
+            shared: SharedStorage::default(),
             subscriptions: Subscriptions::default(),
             activity: Recent::new(ACTIVITIES_MAX),
             steps: 0,
@@ -425,6 +429,10 @@ impl Cluster {
             Program::Kubelet(kubelet) if kubelet.has_outgoing() => Arc::make_mut(kubelet).take_outgoing(),
             _ => Vec::new(),
         };
+        let shared = match &mut slot.program {
+            Program::Kubelet(kubelet) if kubelet.has_shared_news() => Some(Arc::make_mut(kubelet).take_shared_news()),
+            _ => None,
+        };
         for wake in wakes {
             let event = Event::Wake { process: id.clone(), epoch, token: wake.token };
             self.queue.push(wake.time, event, wake.background);
@@ -432,6 +440,9 @@ impl Cluster {
         self.spread(before);
         if !outgoing.is_empty() {
             self.carry_off(id, outgoing);
+        }
+        if let Some(shared) = shared {
+            self.share(id, shared);
         }
         self.switch_off_when_shut_down(id);
     }

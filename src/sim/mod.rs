@@ -17,6 +17,7 @@ mod node_groups;
 mod processes;
 mod profile;
 mod queue;
+mod shared_storage;
 mod streams;
 mod watches;
 

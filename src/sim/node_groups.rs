@@ -45,6 +45,9 @@ pub struct NodeGroupSpec {
     pub taints: Vec<NodeTaint>,
     /// The resources of each, as quantities: `cpu`, `memory`, `pods`, and any other.
     pub capacity: BTreeMap<String, String>,
+    /// How many machines like these the cloud has to give: whoever asks for more gets an error. None when it has enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stock: Option<u32>,
 }
 
 impl NodeGroupSpec {
@@ -104,7 +107,8 @@ impl Cluster {
             initialize(&mut template, &instance(&config, 0, &cloud), known);
         }
         let name = Name::from(spec.name.as_str());
-        let new = NodeGroup::new(name.clone(), (spec.min, spec.max), zones, Arc::new(template));
+        let mut new = NodeGroup::new(name.clone(), (spec.min, spec.max), zones, Arc::new(template));
+        new.stock = spec.stock;
         let group = match self.groups.entries.get(&name) {
             Some(entry) => entry.group.changed_to(new),
             None => new,
@@ -147,6 +151,9 @@ impl Cluster {
         let processes = &self.processes;
         let is_taken = |name: &str| processes.contains_key(&ProcessId::Kubelet(Name::from(name)));
         while let Some(machine) = entry.group.make_machine(is_taken) {
+            if entry.group.machine(&machine).is_some_and(|machine| machine.is_missing) {
+                continue;
+            }
             let wait = BOOT_TIME_MIN + Duration::from_micros(self.random.below(BOOT_TIME_SPREAD_US));
             self.queue.push(self.now + wait, Event::Boot(machine), false);
         }

@@ -1,5 +1,6 @@
 //! What the user did, in words.
 
+use crate::apiserver::Call;
 use crate::session::{Action, Disturbance};
 use crate::sim::ComponentFault;
 
@@ -29,7 +30,7 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
             (sentence, subject)
         }
         Action::Patch { object: name, .. } => object("You changed {} {}.", name),
-        Action::Request(call) => (Sentence::new("You ran {}.", [format!("{} {}", call.method, call.path)]), None),
+        Action::Request(call) => (Sentence::new("You ran {}.", [said(call)]), None),
         Action::AddNode(spec) => node("You added the node {}.", &spec.name),
         Action::RemoveNode(name) => node("You took the node {} away.", &name.name),
         Action::SetNodeGroup(spec) => {
@@ -100,5 +101,28 @@ pub fn describe(action: &Action) -> (Sentence, Option<Subject>) {
             (Sentence::new("You let a client send {} requests a second to {}.", values), None)
         }
         Action::StopTraffic { name } => (Sentence::new("You stopped the client {}.", [name.clone()]), None),
+    }
+}
+
+/// The command that a request is of, or else the request without what it says about itself.
+fn said(call: &Call) -> String {
+    if call.line.is_empty() {
+        let path = call.path.split('?').next().unwrap_or("");
+        return format!("{} {path}", call.method);
+    }
+    call.line.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_told_by_the_command_that_it_is_of() {
+        let path = "/apis/apps/v1/namespaces/default/deployments/web?fieldManager=kubectl-rollout".to_owned();
+        let call = Call { method: "PATCH".to_owned(), path, ..Call::default() };
+        assert_eq!(said(&call), "PATCH /apis/apps/v1/namespaces/default/deployments/web");
+        let line = "kubectl rollout undo deployment/web".to_owned();
+        assert_eq!(said(&Call { line: line.clone(), ..call }), line);
     }
 }

@@ -4,6 +4,7 @@ mod admission;
 mod autoscaling;
 mod certificates;
 mod cloud;
+mod drivers;
 mod garbage;
 mod gateway;
 mod jobs;

@@ -267,3 +267,33 @@ fn groups_that_make_no_sense_are_refused() {
 fn told_nodes(scene: &Scene) -> String {
     pods_by_node(scene).into_keys().collect::<Vec<_>>().join(" ")
 }
+
+#[test]
+fn a_group_without_machines_to_have_is_left_alone_for_a_while() {
+    let mut scene = Scene::in_cloud(1);
+    let spec = NodeGroupSpec { stock: Some(1), ..group("pool", 0, 5, "4") };
+    scene.cluster.set_node_group(&spec).expect("the group is fine");
+    scene.create(&deployment("web", 3, "3500m"));
+    scene.run(25);
+    assert_eq!(
+        events(&scene, "ScaleUpFailed"),
+        ["ConfigMap Failed adding 1 nodes to group pool due to OutOfResource.RESOURCE_POOL_EXHAUSTED; source errors: \
+          Instance 'pool-2' creation failed: The zone 'tab-1b' does not have enough resources available to fulfill the \
+          request."]
+    );
+    let status = scene.get("ConfigMap kube-system/cluster-autoscaler-status")["data"]["status"].clone();
+    let status: Value = serde_yaml::from_str(status.as_str().unwrap_or("")).expect("it is YAML");
+    assert_eq!(status["nodeGroups"][0]["scaleUp"]["status"], "Backoff");
+    scene.run(120);
+    assert_eq!(
+        events(&scene, "NotTriggerScaleUp").last().map(String::as_str),
+        Some("Pod pod didn't trigger scale-up: 1 in backoff after failed scale-up")
+    );
+    assert_eq!(scene.cluster.node_groups().next().map(|group| group.target), Some(1));
+    // The cloud has machines again; the group is asked once its wait is over.
+    scene.cluster.set_node_group(&group("pool", 0, 5, "4")).expect("the group is fine");
+    scene.run(100);
+    assert_eq!(scene.cluster.node_groups().next().map(|group| group.target), Some(1));
+    scene.run(300);
+    assert_eq!(scene.cluster.node_groups().next().map(|group| group.target), Some(2));
+}

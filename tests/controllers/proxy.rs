@@ -86,3 +86,55 @@ fn a_bare_cluster_runs_none() {
     let scene = Scene::with_nodes(1);
     assert!(scene.cluster.proxy_rules("node-1").is_none());
 }
+
+#[test]
+fn zones_keep_their_requests_when_a_service_wants_it() {
+    let mut scene = Scene::in_cloud(3);
+    scene.create(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: near, annotations: {service.kubernetes.io/topology-mode: Auto}}
+spec: {selector: {app: near}, ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: near}
+spec:
+  replicas: 6
+  selector: {matchLabels: {app: near}}
+  template:
+    metadata: {labels: {app: near}}
+    spec:
+      containers: [{name: web, image: nginx}]
+      topologySpreadConstraints:
+      - {maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {app: near}}}
+",
+    );
+    scene.run(60);
+    let zones = |scene: &Scene| -> Vec<(String, String)> {
+        let slices = scene.cluster.api().etcd().range(kubetab::api::Kind::EndpointSlice, Some("default"));
+        let mut found = Vec::new();
+        for (_, slice) in slices.filter(|(key, _)| key.name.starts_with("near-")) {
+            for endpoint in slice.to_value()["endpoints"].as_array().into_iter().flatten() {
+                let text = |value: &serde_json::Value| value.as_str().unwrap_or("").to_owned();
+                found.push((text(&endpoint["zone"]), text(&endpoint["hints"]["forZones"][0]["name"])));
+            }
+        }
+        found
+    };
+    let found = zones(&scene);
+    assert_eq!(found.len(), 6);
+    assert!(found.iter().all(|(zone, hint)| zone == hint), "{found:?}");
+    let events = scene.events("endpointslice-controller");
+    assert!(
+        events.contains(
+            "Normal TopologyAwareHintsEnabled Service near: Topology Aware Hints has been enabled, addressType: IPv4"
+        ),
+        "{events}"
+    );
+    scene.patch("Service near", "metadata: {annotations: {service.kubernetes.io/topology-mode: null}}");
+    scene.run(10);
+    assert!(zones(&scene).iter().all(|(_, hint)| hint.is_empty()));
+    assert!(scene.events("endpointslice-controller").contains("TopologyAwareHintsDisabled"));
+}

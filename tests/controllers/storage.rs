@@ -195,6 +195,7 @@ fn a_driver_s_volume_is_attached_while_a_pod_uses_it() {
     let events = scene.events("attachdetach-controller");
     assert!(events.contains(expected), "{events}");
     scene.delete_with("Pod p", DeleteOptions::default().grace(0));
-    scene.run(5);
+    // The node says every ten seconds what it has in use.
+    scene.run(15);
     assert!(!scene.exists(&name));
 }

@@ -61,6 +61,9 @@ fn a_lesson_says_when_what_it_leads_to_is_there() {
         assert_eq!(tab.evaluate("document.querySelector('.lesson-status.reached') === null").await, true);
         tab.click(".lesson button.code").await;
         tab.until_text(".terminal", "hello   1/1     Running").await;
+        // The shell was not there yet when the command was clicked; it stands behind its prompt all the same.
+        let first = tab.evaluate("document.querySelector('.screen').textContent.trim().split('\\n')[0]").await;
+        assert!(first.as_str().is_some_and(|line| line.starts_with("$ kubectl")), "{first}");
         tab.screenshot("lesson-command").await;
     });
 }

@@ -26,26 +26,39 @@ async fn open_terminal(tab: &Tab) {
     tab.until("the shell asks", "document.querySelector('.prompt').textContent === '$ '").await;
 }
 
+/// What a course begins with, and what each line is answered with.
+async fn first_lesson(tab: &Tab, shot: &str) {
+    for (line, answer) in [
+        ("kubectl create deployment web --image=nginx:1.27 --replicas=2", "deployment.apps/web created"),
+        ("kubectl rollout status deployment/web", "successfully rolled out"),
+        ("kubectl get deployments", "2/2"),
+        ("kubectl describe deployment web", "Scaled up replica set web-"),
+        ("kubectl logs deployment/web --tail=1", "Found 2 pods"),
+        ("kubectl exec deploy/web -- cat /etc/nginx/conf.d/default.conf | head -2", "server {"),
+        ("kubectl expose deployment web --port=80", "service/web exposed"),
+        ("kubectl scale deployment web --replicas=3", "deployment.apps/web scaled"),
+    ] {
+        type_line(tab, line, answer).await;
+    }
+    tab.until("three pods are drawn", "document.querySelectorAll('[data-kind=Pod]').length === 3").await;
+    for (line, answer) in [
+        ("kubectl set image deployment/web nginx=nginx:1.28", "image updated"),
+        ("kubectl rollout status deployment/web", "successfully rolled out"),
+        ("kubectl rollout undo deployment/web", "rolled back"),
+    ] {
+        type_line(tab, line, answer).await;
+    }
+    tab.screenshot(shot).await;
+    type_line(tab, "kubectl delete deployment,service web", "service \"web\" deleted").await;
+    type_line(tab, "kubectl get deployments", "No resources found").await;
+}
+
 #[test]
 fn the_first_lesson_is_typed() {
     run("the_first_lesson_is_typed", async |world| {
         let tab = open(world, Screen::Desktop, "").await;
         open_terminal(&tab).await;
-        type_line(&tab, "kubectl create deployment web --image=nginx:1.27 --replicas=2", "deployment.apps/web created")
-            .await;
-        type_line(&tab, "kubectl rollout status deployment/web", "successfully rolled out").await;
-        type_line(&tab, "kubectl get deployments", "2/2").await;
-        type_line(&tab, "kubectl logs deployment/web --tail=1", "Found 2 pods").await;
-        type_line(&tab, "kubectl exec deploy/web -- cat /etc/nginx/conf.d/default.conf | head -2", "server {").await;
-        type_line(&tab, "kubectl expose deployment web --port=80", "service/web exposed").await;
-        type_line(&tab, "kubectl scale deployment web --replicas=3", "deployment.apps/web scaled").await;
-        tab.until("three pods are drawn", "document.querySelectorAll('[data-kind=Pod]').length === 3").await;
-        type_line(&tab, "kubectl set image deployment/web nginx=nginx:1.28", "image updated").await;
-        type_line(&tab, "kubectl rollout status deployment/web", "successfully rolled out").await;
-        type_line(&tab, "kubectl rollout undo deployment/web", "rolled back").await;
-        tab.screenshot("terminal").await;
-        type_line(&tab, "kubectl delete deployment,service web", "service \"web\" deleted").await;
-        type_line(&tab, "kubectl get deployments", "No resources found").await;
+        first_lesson(&tab, "terminal").await;
         // What was typed is in the session, and comes back with it; the terminal's own history does, too.
         let before = hash(&tab).await;
         tab.refresh().await.expect("the page reloads");
@@ -106,7 +119,10 @@ fn a_korean_types_on_a_phone() {
         tab.until("the shell asks", "document.querySelector('.prompt').textContent === '$ '").await;
         type_line(&tab, "kubectl get nodes", "Ready").await;
         type_line(&tab, "kubectl run 한글 --image=nginx", "RFC 1123").await;
+        tab.until("it is told to have failed", "document.querySelector('.prompt').classList.contains('failed')").await;
         tab.screenshot("terminal-phone").await;
+        first_lesson(&tab, "terminal-phone-lesson").await;
+        tab.until("that is no failure", "!document.querySelector('.prompt').classList.contains('failed')").await;
         let wide = tab.evaluate("document.documentElement.scrollWidth > innerWidth").await;
         assert_eq!(wide, false, "nothing is cut off");
     });

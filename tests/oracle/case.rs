@@ -1,18 +1,16 @@
-//! A case: its steps, and how they are played.
+//! How the steps of a case are played in this process.
 
-use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use kubetab::api::{Kind, Object, form};
-use kubetab::machinery::diff::unified;
-use kubetab::machinery::yaml;
+use kubetab::machinery::time::Time;
 use kubetab::node::runtime::RuntimeProfile;
 use kubetab::sim::{Cluster, Profile};
 use serde_json::{Value, json};
 
-use super::host::{Finished, World};
-use super::{normal, python};
+use super::host::World;
+use super::recording::{self, Case, answer, seconds};
 
 /// How long a step may take when it says nothing.
 const TIMEOUT: f64 = 120.0;
@@ -26,90 +24,66 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     let runtime = RuntimeProfile::recorded();
     let profile = Profile { nodes: 5, node_prefix: "worker-".to_owned(), runtime, ..Profile::bare() };
     let mut cluster = Cluster::new(profile, 36);
-    cluster.run_for(Duration::from_secs(90));
-    cluster
+    cluster.run_for(Duration::from_secs(30));
+    pull_images(cluster)
 });
 
-fn directory(area: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(area)
+/// The images that the recorded machines had from earlier cases.
+const PULLED: &str = r"
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: earlier}
+spec:
+  selector: {matchLabels: {app: earlier}}
+  template:
+    metadata: {labels: {app: earlier}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - {name: a, image: nginx:1.25}
+      - {name: b, image: nginx:1.27}
+      - {name: c, image: busybox:1.36, command: [sleep, '99999']}
+";
+
+/// The cluster after every machine has pulled these images, at rest again.
+fn pull_images(cluster: Cluster) -> Cluster {
+    let mut world = World::new(cluster, "default");
+    for (line, pause) in [("kubectl create -f -", 15), ("kubectl delete daemonset earlier", 45)] {
+        let done = world.run(line, Some(PULLED), TIMEOUT);
+        assert_eq!(done.code, 0, "{line}: {}", done.error);
+        world.pass(Duration::from_secs(pause));
+    }
+    world.run("kubectl delete events --all", None, TIMEOUT);
+    // Cases begin at one part of a second, whatever came before.
+    world.pass((Time::DEFAULT_START + Duration::from_secs(120)).since(world.now()));
+    world.cluster().clone()
 }
 
-/// The names of an area's cases, in order.
-pub fn names(area: &str) -> Vec<String> {
-    let files = std::fs::read_dir(directory(area)).expect("the area has a folder").flatten();
-    let mut names: Vec<String> = files
-        .filter_map(|file| file.file_name().to_string_lossy().strip_suffix(".recorded.yaml").map(str::to_owned))
-        // Of some cases another test needs the answers only.
-        .filter(|name| directory(area).join(format!("{name}.yaml")).exists())
-        .collect();
-    names.sort();
-    names
-}
-
-/// A case with its recording.
-pub struct Case {
-    name: String,
-    spec: Value,
-    recorded: Vec<Value>,
-}
-
-impl Case {
-    /// Reads a case.
-    pub fn read(area: &str, name: &str) -> Self {
-        let read = |file: String| {
-            let text = std::fs::read_to_string(directory(area).join(&file)).expect("a readable case");
-            // The recorder's YAML is not kubectl's: a plain `y` is a text there.
-            let value: serde_yaml::Value =
-                serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
-            serde_json::to_value(value).expect("text keys")
-        };
-        let recorded = read(format!("{name}.recorded.yaml"));
-        let recorded = recorded.as_array().cloned().expect("a list of answers");
-        Self { name: name.to_owned(), spec: read(format!("{name}.yaml")), recorded }
+/// Plays a case; per step, what differs from the recording.
+pub fn play(case: &Case) -> Vec<Option<String>> {
+    let namespace = case.namespace();
+    let mut world = World::new(CLUSTER.clone(), &namespace);
+    for (name, text) in case.spec["files"].as_object().into_iter().flatten() {
+        world.put_file(name, text.as_str().unwrap_or(""));
     }
-
-    fn namespace(&self) -> String {
-        let letters = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
-        let own = format!("case-{}", self.name.to_lowercase().chars().map(letters).collect::<String>());
-        let namespace = self.spec["namespace"].as_str().unwrap_or(&own);
-        namespace.chars().take(60).collect()
+    let made = world.run(&format!("kubectl create namespace {namespace}"), None, TIMEOUT);
+    assert_eq!(made.code, 0, "the namespace is made: {}", made.error);
+    for _ in 0..50 {
+        if world.run("kubectl get serviceaccount default", None, TIMEOUT).code == 0 {
+            break;
+        }
+        world.pass(Duration::from_millis(200));
     }
-
-    /// Plays the case; per step, what differs from the recording.
-    pub fn play(&self) -> Vec<Option<String>> {
-        let namespace = self.namespace();
-        let mut world = World::new(CLUSTER.clone(), &namespace);
-        for (name, text) in self.spec["files"].as_object().into_iter().flatten() {
-            world.put_file(name, text.as_str().unwrap_or(""));
-        }
-        let made = world.run(&format!("kubectl create namespace {namespace}"), None, TIMEOUT);
-        assert_eq!(made.code, 0, "the namespace is made: {}", made.error);
-        for _ in 0..50 {
-            if world.run("kubectl get serviceaccount default", None, TIMEOUT).code == 0 {
-                break;
-            }
-            world.pass(Duration::from_millis(200));
-        }
-        let steps = self.spec["steps"].as_array().expect("a list of steps");
-        let mut differences = Vec::with_capacity(steps.len());
-        for (step, expected) in steps.iter().zip(&self.recorded) {
-            let answer = play_step(&mut world, step, &namespace);
-            let mut expected = normal::json(expected, &KEEP_ALL.map(str::to_owned), "recorded");
-            if let Some(fields) = expected.as_object_mut() {
-                fields.shift_remove("watch");
-            }
-            let same = sorted(&expected) == sorted(&answer);
-            differences.push((!same).then(|| {
-                let line = step["run"].as_str().or(step["until"].as_str()).unwrap_or("");
-                let difference = unified(&yaml::print(&expected), &yaml::print(&answer));
-                format!("$ {line}\n{difference}")
-            }));
-        }
-        if let Ok(kind) = std::env::var("TRACE") {
-            trace(world.cluster(), &namespace, &kind);
-        }
-        differences
+    let steps = case.spec["steps"].as_array().expect("a list of steps");
+    let mut differences = Vec::with_capacity(steps.len());
+    for (step, expected) in steps.iter().zip(&case.recorded) {
+        let answer = play_step(&mut world, step, &namespace);
+        differences.push(recording::difference(step, expected, &answer));
     }
+    if let Ok(kind) = std::env::var("TRACE") {
+        trace(world.cluster(), &namespace, &kind);
+    }
+    differences
 }
 
 /// Prints every change of a kind in the case's namespace, for whoever looks for the reason of a difference.
@@ -129,19 +103,6 @@ fn trace(cluster: &Cluster, namespace: &str, kind: &str) {
             object["status"]
         );
     }
-}
-
-/// Recordings are normal already; this keeps what they kept.
-const KEEP_ALL: [&str; 5] = ["uid", "resourceVersion", "creationTimestamp", "selfLink", "managedFields"];
-
-fn sorted(value: &Value) -> String {
-    python::dumps_sorted(value)
-}
-
-/// Seconds as a case writes them: `3s` or `3`.
-fn seconds(value: &Value) -> f64 {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    text.trim_end_matches('s').parse().unwrap_or_else(|_| panic!("seconds: {text}"))
 }
 
 fn play_step(world: &mut World, step: &Value, namespace: &str) -> Value {
@@ -173,36 +134,6 @@ fn play_step(world: &mut World, step: &Value, namespace: &str) -> Value {
     }
     let answer = answer(step, &finished);
     world.pass(Duration::from_secs(watches as u64));
-    answer
-}
-
-/// What a step's answer looks like in a recording.
-fn answer(step: &Value, finished: &Finished) -> Value {
-    let texts = |field: &str| -> Vec<String> {
-        step[field].as_array().into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
-    };
-    let patterns: Vec<_> = texts("hide").iter().map(|pattern| normal::regex(pattern)).collect();
-    let hidden =
-        |text: String| patterns.iter().fold(text, |text, pattern| pattern.replace_all(&text, "<hidden>").into_owned());
-    let mut answer = json!({ "exit": finished.code });
-    let trimmed = finished.out.trim_start();
-    let parsed: Option<Value> =
-        if trimmed.starts_with(['{', '[']) { serde_json::from_str(&finished.out).ok() } else { None };
-    if let Some(value) = parsed {
-        let text = hidden(python::dumps(&normal::json(&value, &texts("keep"), "")));
-        answer["json"] = serde_json::from_str(&text).expect("hiding leaves JSON");
-    } else if !finished.out.is_empty() {
-        let mut text = hidden(normal::text(&finished.out));
-        if step["sort"] == true {
-            let mut lines: Vec<&str> = text.lines().collect();
-            lines.sort_unstable();
-            text = format!("{}\n", lines.join("\n"));
-        }
-        answer["stdout"] = text.into();
-    }
-    if !finished.error.is_empty() {
-        answer["stderr"] = hidden(normal::text(&finished.error)).into();
-    }
     answer
 }
 

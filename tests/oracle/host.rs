@@ -11,6 +11,7 @@ use kubetab::machinery::shell::{Flavor, Host, Lookup, Poll, ProcessTable, Spawn,
 use kubetab::machinery::time::Time;
 use kubetab::sim::Cluster;
 
+use super::recording::Finished;
 use super::{observe, tools};
 
 /// Where a case's files are.
@@ -26,16 +27,6 @@ pub struct World {
     root: FileTree,
     random: Random,
     namespace: String,
-}
-
-/// What a shell line left.
-pub struct Finished {
-    /// The exit code; 124 when it took too long.
-    pub code: i32,
-    /// Standard output.
-    pub out: String,
-    /// Standard error.
-    pub error: String,
 }
 
 impl World {

@@ -18,6 +18,7 @@ mod normal;
 mod observe;
 mod observe_jobs;
 mod python;
+mod recording;
 mod tools;
 
 use std::fmt::Write as _;
@@ -29,14 +30,14 @@ fn play(area: &str) {
     let mut report = String::new();
     let mut steps = 0;
     let mut differing = 0;
-    for name in case::names(area) {
+    for name in recording::names(area) {
         let title = format!("{area}/{name}");
         if !title.contains(&wanted) {
             known.forget(&name);
             continue;
         }
-        let case = case::Case::read(area, &name);
-        for (index, difference) in case.play().into_iter().enumerate() {
+        let case = recording::Case::read(area, &name);
+        for (index, difference) in case::play(&case).into_iter().enumerate() {
             steps += 1;
             let is_known = known.take(&name, index, difference.is_some());
             if difference.is_some() {
@@ -81,6 +82,7 @@ areas! {
     services,
     statefulset,
     storage,
+    strict,
     timing,
     validation,
 }

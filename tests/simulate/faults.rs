@@ -6,7 +6,7 @@ use std::time::Duration;
 use kubetab::api::Kind;
 use kubetab::machinery::time::Time;
 use kubetab::session::{Action, Disturbance, NodeName, Session};
-use kubetab::sim::{ComponentFault, Profile};
+use kubetab::sim::{ComponentFault, ProcessId, Profile};
 
 /// The faults that there are.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Faults {
     /// Namespace, pod and probe.
     pub failing_probes: BTreeSet<(String, String, String)>,
     pub is_full: bool,
+    /// The machines that have a pod of their own.
+    pub manifests: BTreeSet<String>,
     /// The last moment at which a fault began or ended.
     pub last: Option<Time>,
 }
@@ -27,6 +29,10 @@ impl Faults {
     /// Takes note of something that was done.
     pub fn note(&mut self, action: &Action, now: Time) {
         match action {
+            Action::ShutdownNode(node) => drop(self.stopped_nodes.insert(node.name.clone())),
+            Action::WriteManifest { node, .. } => drop(self.manifests.insert(node.clone())),
+            Action::RemoveManifest { node, .. } => drop(self.manifests.remove(node)),
+            Action::SetNodeGroup(_) | Action::RemoveNodeGroup(_) => {}
             Action::StopNode(node) => drop(self.stopped_nodes.insert(node.name.clone())),
             Action::StartNode(node) => drop(self.stopped_nodes.remove(&node.name)),
             Action::PartitionNode(node) => drop(self.cut_off_nodes.insert(node.name.clone())),
@@ -34,6 +40,7 @@ impl Faults {
             Action::RemoveNode(node) => {
                 self.stopped_nodes.remove(&node.name);
                 self.cut_off_nodes.remove(&node.name);
+                self.manifests.remove(&node.name);
                 self.slow_components.remove(&format!("kubelet/{}", node.name));
                 self.slow_components.remove(&format!("kube-proxy/{}", node.name));
             }
@@ -55,6 +62,8 @@ impl Faults {
                     self.failing_probes.remove(&probe)
                 };
             }
+            // What is done in a component's name is to look like its own work.
+            Action::Request(call) if call.client != "kubectl" => return,
             Action::CrashContainer { .. } | Action::AddNode(_) | Action::Delete { .. } | Action::Request(_) => {}
             _ => return,
         }
@@ -83,9 +92,21 @@ impl Faults {
         actions.extend(self.slow_components.iter().map(|component| disturb(component, slow)));
         actions.extend(self.stopped_components.iter().map(|component| disturb(component, ComponentFault::Start)));
         actions.extend(self.cut_off_nodes.iter().map(|name| Action::HealNode(node(name))));
-        actions.extend(self.stopped_nodes.iter().map(|name| Action::StartNode(node(name))));
+        // One that was being shut down when it was to start is off after all.
+        let is_off = |name: &String| {
+            let state = session.cluster().process_state(&ProcessId::Kubelet(name.as_str().into()));
+            self.stopped_nodes.contains(name) || state.is_some_and(|state| !state.running)
+        };
+        actions.extend(machines(session).iter().filter(|name| is_off(name)).map(|name| Action::StartNode(node(name))));
         actions
             .extend(self.broken_images.iter().map(|image| Action::BreakImage { image: image.clone(), broken: false }));
+        let groups = session.cluster().node_groups();
+        actions.extend(groups.map(|group| Action::RemoveNodeGroup(NodeName { name: group.name.to_string() })));
+        actions.extend(
+            self.manifests
+                .iter()
+                .map(|node| Action::RemoveManifest { node: node.clone(), file: "static.yaml".to_owned() }),
+        );
         let mend = |(namespace, pod, probe): &(String, String, String)| Action::FailProbe {
             namespace: namespace.clone(),
             pod: pod.clone(),
@@ -132,7 +153,6 @@ impl Faults {
 
 /// The names of the machines that there are, with or without power.
 pub fn machines(session: &Session) -> Vec<String> {
-    use kubetab::sim::ProcessId;
     let name = |id: &ProcessId| match id {
         ProcessId::Kubelet(name) => Some(name.to_string()),
         _ => None,

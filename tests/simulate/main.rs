@@ -10,6 +10,7 @@ mod checks;
 mod faults;
 mod play;
 mod rest;
+mod rogue;
 mod user;
 mod workloads;
 

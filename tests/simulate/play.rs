@@ -17,8 +17,9 @@ use super::user::User;
 
 /// How long a cluster gets to come to rest: the longest back-offs and tolerations, and then some.
 const REST_MAX: Duration = Duration::from_secs(45 * 60);
-/// What happens in the background gets so long: a silent node is noticed, goes, and its pods after it.
-const AFTERMATH: Duration = Duration::from_secs(180);
+/// What happens in the background gets so long: a silent node is noticed, goes, and its pods after it. Taints that could
+/// not be written are looked at again with the node's next status, which comes every five minutes.
+const AFTERMATH: Duration = Duration::from_secs(330);
 /// So often at most a log is played again to make it shorter.
 const SHRINK_TRIES: usize = 400;
 
@@ -42,11 +43,19 @@ struct Play {
     faults: Faults,
     /// What is done while it is done, since a panic leaves no trace in the log.
     doing: Option<Action>,
+    /// Whether the last action was taken.
+    taken: bool,
 }
 
 impl Play {
     fn new(config: SessionConfig) -> Self {
-        Self { session: Session::new(config), checks: Checks::default(), faults: Faults::default(), doing: None }
+        Self {
+            session: Session::new(config),
+            checks: Checks::default(),
+            faults: Faults::default(),
+            doing: None,
+            taken: false,
+        }
     }
 
     fn look(&mut self) -> Finding {
@@ -68,6 +77,7 @@ impl Play {
         let outcome = self.session.act(action.clone()).map_err(|error| error.to_string())?;
         self.doing = None;
         let is_success = outcome.is_success();
+        self.taken = is_success;
         if is_success {
             self.faults.note(action, self.session.now());
         }
@@ -144,6 +154,28 @@ fn config(seed: u64) -> SessionConfig {
     let cloud = if seed % 3 == 1 { Profile::default().cloud } else { whole.cloud.clone() };
     let profile = Profile { nodes, node_cpu: "2".to_owned(), default_storage_class, cloud, ..whole };
     SessionConfig { seed, profile, ..SessionConfig::default() }
+}
+
+/// The cluster that given actions are played on.
+pub fn script_config() -> SessionConfig {
+    let profile = Profile { nodes: 3, node_cpu: "2".to_owned(), ..Profile::default() };
+    SessionConfig { seed: 1, profile, ..SessionConfig::default() }
+}
+
+/// Plays given actions, each after a while, and lets the cluster come to rest when asked to. Every action must be taken.
+pub fn script(actions: &[(u64, Action)], to_rest: bool) -> Finding {
+    let mut play = Play::new(script_config());
+    for (seconds, action) in actions {
+        play.run_until(play.session.now() + Duration::from_secs(*seconds))?;
+        let before = play.session.log_length();
+        play.act(action)?;
+        let taken = play.taken && play.session.log_length() > before;
+        if !taken {
+            return Err(format!("refused: {action:?}"));
+        }
+    }
+    play.run_until(play.session.now() + Duration::from_secs(30))?;
+    if to_rest { play.come_to_rest() } else { Ok(()) }
 }
 
 /// Plays a seed until so many steps are made, then lets the cluster come to rest.

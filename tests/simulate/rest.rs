@@ -90,6 +90,7 @@ pub fn check(session: &Session) -> Finding {
         Kind::Service,
         Kind::PersistentVolumeClaim,
         Kind::PersistentVolume,
+        Kind::VolumeAttachment,
     ] {
         for object in &objects(session, kind) {
             rest.object(kind, object)?;
@@ -112,6 +113,7 @@ impl Rest<'_> {
             Kind::PodDisruptionBudget => self.budget(object),
             Kind::Service => self.service(object),
             Kind::PersistentVolumeClaim => self.claim(object),
+            Kind::VolumeAttachment => self.attachment(object),
             _ => self.volume(object),
         }
     }
@@ -424,6 +426,26 @@ impl Rest<'_> {
         ensure(!is_used || self.lacks_room || phase == "Bound", || format!("{} is {phase}", name(claim)))?;
         let is_going = !claim["metadata"]["deletionTimestamp"].is_null();
         ensure(!is_going || is_used, || format!("{} is being deleted for ever", name(claim)))
+    }
+
+    /// What is attached is used there.
+    fn attachment(&self, attachment: &Value) -> Finding {
+        let (volume, node) =
+            (text(attachment, "/spec/source/persistentVolumeName"), text(attachment, "/spec/nodeName"));
+        ensure(attachment["status"]["attached"] == true, || format!("{} is not attached", name(attachment)))?;
+        let claims = objects(self.session, Kind::PersistentVolumeClaim);
+        let claim = claims.iter().find(|claim| text(claim, "/spec/volumeName") == volume);
+        let is_user = |pod: &&Value| {
+            let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
+            text(pod, "/spec/nodeName") == node
+                && volumes.into_iter().flatten().any(|one| {
+                    claim.is_some_and(|claim| {
+                        one["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+                            && pod["metadata"]["namespace"] == claim["metadata"]["namespace"]
+                    })
+                })
+        };
+        ensure(self.pods.iter().any(|pod| is_user(&pod)), || format!("{volume} stays attached to {node} for nobody"))
     }
 
     fn volume(&self, volume: &Value) -> Finding {

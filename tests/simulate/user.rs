@@ -8,11 +8,13 @@ use kubetab::api::{Kind, Object, ObjectKey};
 use kubetab::apiserver::Call;
 use kubetab::machinery::random::Random;
 use kubetab::session::{Action, Disturbance, File, NodeName, ObjectName, Session};
-use kubetab::sim::ComponentFault;
+use kubetab::sim::{ComponentFault, NodeGroupSpec, NodeShutdown, TrafficSource, TrafficSpec};
 use serde_json::{Value, json};
 
 use super::faults::{Faults, machines};
-use super::workloads::{IMAGES, Workload, crowd, manifest, one_of, percent, priorities, quota};
+use super::workloads::{
+    IMAGES, Workload, crowd, disks, manifest, one_of, percent, priorities, quota, static_pod, use_disks,
+};
 
 /// The namespace that is deleted at times.
 const TEAM: &str = "team";
@@ -47,6 +49,8 @@ enum Misfortune {
     NodeStops,
     NodeIsCutOff,
     NodeLeaves,
+    NodeShutsDown,
+    NodeIsGivenUp,
     ComponentRestarts,
     ComponentStops,
     WatchIsSlow,
@@ -59,10 +63,12 @@ enum Misfortune {
 }
 
 impl Misfortune {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::NodeStops,
         Self::NodeIsCutOff,
         Self::NodeLeaves,
+        Self::NodeShutsDown,
+        Self::NodeIsGivenUp,
         Self::ComponentRestarts,
         Self::ComponentStops,
         Self::WatchIsSlow,
@@ -87,6 +93,9 @@ pub struct User {
     draining: BTreeSet<String>,
     /// Whether pods are so large that not all find room.
     is_crowded: bool,
+    /// Whether claims may be for disks of the cloud; whether its driver is there already.
+    wants_disks: bool,
+    has_disks: bool,
     /// What was made, so that it may be made once more.
     known: Vec<(Workload, &'static str, String)>,
 }
@@ -108,8 +117,20 @@ impl User {
         let misfortunes = some(&mut random, &Misfortune::ALL, 40);
         let fault_percent = one_of(&mut random, &[0, 15, 30, 50]);
         let is_crowded = percent(&mut random, 20);
-        let draining = BTreeSet::new();
-        Self { random, workloads, misfortunes, made: 0, fault_percent, draining, is_crowded, known: Vec::new() }
+        let wants_disks = percent(&mut random, 75);
+        let (draining, known) = (BTreeSet::new(), Vec::new());
+        Self {
+            random,
+            workloads,
+            misfortunes,
+            made: 0,
+            fault_percent,
+            draining,
+            is_crowded,
+            wants_disks,
+            has_disks: false,
+            known,
+        }
     }
 
     /// How long nothing is done: now and then hardly a moment, now and then minutes.
@@ -120,6 +141,10 @@ impl User {
 
     /// What happens next; nothing when what chance chose cannot be done now.
     pub fn next(&mut self, session: &Session, faults: &Faults) -> Option<Action> {
+        if self.wants_disks && !self.has_disks && session.cluster().cloud().is_some() {
+            self.has_disks = true;
+            return Some(apply(&disks(&mut self.random)));
+        }
         if self.made < 2 {
             return self.make();
         }
@@ -129,7 +154,10 @@ impl User {
         if let Some(node) = self.draining.first().cloned() {
             return self.drain(session, &node);
         }
-        match self.random.below(25) {
+        match self.random.below(28) {
+            25 => self.write_manifest(session, faults),
+            26 => self.group_machines(session),
+            27 => self.send_traffic(session),
             20 => self.make_again(),
             21 => self.delete_part(session),
             22 => self.change_update(session),
@@ -164,6 +192,9 @@ impl User {
 
     fn manifests(&mut self, workload: Workload, namespace: &str, name: &str) -> Vec<Value> {
         let mut manifests = manifest(&mut self.random, workload, namespace, name);
+        if self.has_disks && percent(&mut self.random, 70) {
+            use_disks(&mut manifests);
+        }
         if self.is_crowded {
             crowd(&mut self.random, &mut manifests);
             manifests.insert(0, priorities());
@@ -219,6 +250,50 @@ impl User {
     fn limit(&mut self, session: &Session) -> Option<Action> {
         session.cluster().api().etcd().get(Kind::Namespace, &ObjectKey::new("", TEAM))?;
         Some(apply(&[quota(&mut self.random, TEAM)]))
+    }
+
+    /// A machine gets a pod of its own, another one, or none.
+    fn write_manifest(&mut self, session: &Session, faults: &Faults) -> Option<Action> {
+        let nodes = machines(session);
+        let node = one_of(&mut self.random, &nodes);
+        let file = "static.yaml".to_owned();
+        if faults.manifests.contains(&node) && percent(&mut self.random, 50) {
+            return Some(Action::RemoveManifest { node, file });
+        }
+        let text = static_pod(&mut self.random);
+        Some(Action::WriteManifest { node, file, text })
+    }
+
+    /// The cloud makes machines when pods find no room, as long as it has some.
+    fn group_machines(&mut self, session: &Session) -> Option<Action> {
+        session.cluster().cloud()?;
+        if session.cluster().node_groups().next().is_some() && percent(&mut self.random, 30) {
+            return Some(Action::RemoveNodeGroup(NodeName { name: "pool".to_owned() }));
+        }
+        let capacity = [("cpu", "2"), ("memory", "8Gi"), ("pods", "110")];
+        let stock = one_of(&mut self.random, &[None, None, Some(1)]);
+        Some(Action::SetNodeGroup(NodeGroupSpec {
+            name: "pool".to_owned(),
+            min: self.random.below(2) as u32,
+            max: 2,
+            capacity: capacity.map(|(name, amount)| (name.to_owned(), amount.to_owned())).into(),
+            stock,
+            ..NodeGroupSpec::default()
+        }))
+    }
+
+    /// A pod asks a Service for something, again and again for a while.
+    fn send_traffic(&mut self, session: &Session) -> Option<Action> {
+        let (pod, _) = self.any(session, Kind::Pod)?;
+        let (service, _) = self.any(session, Kind::Service)?;
+        let url = format!("http://{}.{}/", service.name, service.namespace);
+        let from = TrafficSource {
+            namespace: pod.namespace.to_string(),
+            pod: pod.name.to_string(),
+            ..TrafficSource::default()
+        };
+        let spec = TrafficSpec { url, from: Some(from), per_second: 3, seconds: 20, ..TrafficSpec::default() };
+        Some(Action::StartTraffic(spec))
     }
 
     /// An object of a kind, by chance.
@@ -367,6 +442,17 @@ impl User {
         match misfortune {
             Misfortune::NodeStops => is_whole.then_some(Action::StopNode(node)),
             Misfortune::NodeIsCutOff => is_whole.then_some(Action::PartitionNode(node)),
+            Misfortune::NodeShutsDown => is_whole.then_some(Action::ShutdownNode(NodeShutdown {
+                name,
+                grace_period_seconds: 30,
+                critical_pods_seconds: 10,
+            })),
+            Misfortune::NodeIsGivenUp => {
+                // Of one that has power it would be a lie.
+                let name = faults.stopped_nodes.first()?;
+                let node = session.cluster().api().etcd().get(Kind::Node, &ObjectKey::new("", name.as_str()))?;
+                Some(patch("v1", "Node", "", name, out_of_service(node)))
+            }
             Misfortune::NodeLeaves => (nodes.len() > 2).then_some(Action::RemoveNode(node)),
             Misfortune::ContainerCrashes => {
                 let (key, _) = self.any(session, Kind::Pod)?;
@@ -430,20 +516,37 @@ fn api_version(kind: Kind) -> String {
 
 /// The key of the user's own taint.
 const TAINT: &str = "simulate";
+/// The taint of a node that nobody waits for any more.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+/// Taints that are taken away in the end: the last are cluster-autoscaler's, which may have gone meanwhile.
+const TAINTS: [&str; 4] =
+    [TAINT, OUT_OF_SERVICE, "DeletionCandidateOfClusterAutoscaler", "ToBeDeletedByClusterAutoscaler"];
 
 /// What makes a node bear the user's taint, or not.
 pub fn with_taint(node: &Object, effect: Option<&str>) -> Value {
     let value = node.to_value();
     let taints = value["spec"]["taints"].as_array().cloned().unwrap_or_default();
-    let mut taints: Vec<Value> = taints.into_iter().filter(|taint| taint["key"] != TAINT).collect();
+    let mut taints: Vec<Value> = taints.into_iter().filter(|taint| !is_ours(taint)).collect();
     taints.extend(effect.map(|effect| json!({ "key": TAINT, "effect": effect })));
     json!({ "spec": { "taints": taints } })
 }
 
-/// Whether a node bears the user's taint.
+/// Whether a node bears a taint that has to go in the end.
 pub fn has_taint(node: &Object) -> bool {
     let value = node.to_value();
-    value["spec"]["taints"].as_array().is_some_and(|taints| taints.iter().any(|taint| taint["key"] == TAINT))
+    value["spec"]["taints"].as_array().is_some_and(|taints| taints.iter().any(is_ours))
+}
+
+fn is_ours(taint: &Value) -> bool {
+    TAINTS.iter().any(|key| taint["key"] == *key)
+}
+
+/// What gives a node up.
+fn out_of_service(node: &Object) -> Value {
+    let mut taints = node.to_value()["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    taints.retain(|taint| taint["key"] != OUT_OF_SERVICE);
+    taints.push(json!({ "key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute" }));
+    json!({ "spec": { "taints": taints } })
 }
 
 fn eviction(pod: &ObjectKey) -> Action {

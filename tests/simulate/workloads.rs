@@ -96,6 +96,43 @@ pub fn priorities() -> Value {
     })
 }
 
+/// The class whose volumes a driver of the cloud makes.
+pub const DISKS: &str = "disks";
+
+/// A storage driver of the cloud, and the class of its volumes.
+pub fn disks(random: &mut Random) -> Vec<Value> {
+    let driver = one_of(random, &["ebs.csi.aws.com", "ebs.csi.aws.com", "hostpath.csi.k8s.io", "nfs.csi.k8s.io"]);
+    vec![
+        json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": { "name": driver },
+            "spec": { "attachRequired": driver != "nfs.csi.k8s.io" },
+        }),
+        json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": { "name": DISKS },
+            "provisioner": driver, "reclaimPolicy": one_of(random, &["Delete", "Delete", "Retain"]),
+            "volumeBindingMode": one_of(random, &["WaitForFirstConsumer", "Immediate"]),
+        }),
+    ]
+}
+
+/// Lets claims of StatefulSets be for volumes of the driver.
+pub fn use_disks(manifests: &mut [Value]) {
+    for manifest in manifests {
+        if let Some(claim) = manifest.pointer_mut("/spec/volumeClaimTemplates/0/spec") {
+            claim["storageClassName"] = json!(DISKS);
+        }
+    }
+}
+
+/// A pod that a machine runs by itself.
+pub fn static_pod(random: &mut Random) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "static", "labels": { "tier": "node" } },
+        "spec": { "terminationGracePeriodSeconds": 1, "containers": [{ "name": "web", "image": one_of(random, &IMAGES) }] },
+    })
+    .to_string()
+}
+
 /// A limit to how many pods a namespace may have.
 pub fn quota(random: &mut Random, namespace: &str) -> Value {
     json!({
@@ -175,7 +212,7 @@ fn stateful_set(random: &mut Random, name: &str) -> Value {
     if percent(random, 20) {
         spec["ordinals"] = json!({ "start": 2 });
     }
-    if percent(random, 40) {
+    if percent(random, 60) {
         spec["volumeClaimTemplates"] = json!([{
             "metadata": { "name": "data" },
             "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },

@@ -207,6 +207,7 @@ fn forbidden_labels(new: &BTreeMap<String, String>, old: &BTreeMap<String, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Kind;
 
     #[test]
     fn labels_of_kubernetes_are_not_a_nodes_to_write() {
@@ -222,5 +223,149 @@ mod tests {
         ]);
         let wrong = forbidden_labels(&new, &labels(&["app", "x.kubernetes.io/y"]));
         assert_eq!(wrong, ["node-restriction.kubernetes.io/z", "node-role.kubernetes.io/a"]);
+    }
+
+    fn read(text: &str) -> Object {
+        // What begins with a brace would have to be JSON.
+        let value = crate::machinery::yaml::read_one(&format!("---\n{text}")).expect("YAML").value;
+        let kind = Kind::ALL.iter().find(|kind| value["kind"] == kind.info().kind).expect("a kind");
+        Object::from_value(*kind, &value).expect("an object")
+    }
+
+    /// What a node named `one` is told when it writes an object.
+    fn told(object: &str, old: Option<&str>, subresource: Option<Subresource>) -> String {
+        let old = old.map(read);
+        let attributes = Attributes { old: old.as_ref(), subresource, dry_run: false, deletes: false, connects: None };
+        let user = User::new("system:node:one", &["system:nodes", "system:authenticated"]);
+        let told = admit(&user, &read(object), attributes).err();
+        let message = told.map(|status| status.message().to_owned()).unwrap_or_default();
+        message.split_once("is forbidden: ").map_or(message.clone(), |(_, why)| why.to_owned())
+    }
+
+    /// A mirror pod, with more in its metadata and in its spec.
+    fn mirror(metadata: &str, spec: &str) -> String {
+        format!(
+            "{{kind: Pod, apiVersion: v1, metadata: {{name: p, annotations: {{kubernetes.io/config.mirror: x}}, {metadata}}}, \
+             spec: {{nodeName: one, containers: [{{name: c, image: i}}], {spec}}}}}"
+        )
+    }
+
+    const OWN: &str = "ownerReferences: [{apiVersion: v1, kind: Node, name: one, uid: u, controller: true}]";
+
+    #[test]
+    fn a_node_makes_mirror_pods_of_its_own_that_read_nothing() {
+        let owner = |text: &str| format!("ownerReferences: [{{apiVersion: v1, kind: Node, name: one, uid: u{text}}}]");
+        let cases = [
+            (mirror(OWN, ""), ""),
+            (mirror("", ""), "node \"one\" can only create pods with an owner reference set to itself"),
+            (
+                mirror(&OWN.replace("]", ", {apiVersion: v1, kind: Node, name: one, uid: v}]"), ""),
+                "node \"one\" can only create pods with a single owner reference set to itself",
+            ),
+            (
+                mirror(&OWN.replace("name: one", "name: two"), ""),
+                "node \"one\" can only create pods with an owner reference set to itself",
+            ),
+            (
+                mirror(&owner(""), ""),
+                "node \"one\" can only create pods with a controller owner reference set to itself",
+            ),
+            (
+                mirror(&owner(", controller: true, blockOwnerDeletion: true"), ""),
+                "node \"one\" must not set blockOwnerDeletion on an owner reference",
+            ),
+            (
+                mirror(OWN, "").replace("nodeName: one", "nodeName: two"),
+                "node \"one\" can only create pods with spec.nodeName set to itself",
+            ),
+            (
+                mirror(OWN, "").replace("kubernetes.io/config.mirror", "a"),
+                "pod does not have \"kubernetes.io/config.mirror\" annotation, node \"one\" can only create mirror pods",
+            ),
+        ];
+        for (pod, expected) in cases {
+            assert_eq!(told(&pod, None, None), expected, "{pod}");
+        }
+        for (spec, what) in [
+            ("serviceAccountName: a", "a service account"),
+            ("volumes: [{name: v, secret: {secretName: s}}]", "secrets"),
+            ("imagePullSecrets: [{name: s}]", "secrets"),
+            ("initContainers: [{name: i, image: i, envFrom: [{secretRef: {name: s}}]}]", "secrets"),
+            ("volumes: [{name: v, configMap: {name: s}}]", "configmaps"),
+            ("volumes: [{name: v, projected: {sources: [{configMap: {name: s}}]}}]", "configmaps"),
+            ("resourceClaims: [{name: r, resourceClaimName: r}]", "resourceclaims or resourceclaimtemplates"),
+            ("volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]", "serviceaccounts"),
+            ("volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]", "persistentvolumeclaims"),
+        ] {
+            let expected = format!("node \"one\" can not create pods that reference {what}");
+            assert_eq!(told(&mirror(OWN, spec), None, None), expected, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_node_changes_only_itself_and_what_is_on_it() {
+        let pod = mirror(OWN, "");
+        let labelled = pod.replace("metadata: {", "metadata: {labels: {a: b}, ");
+        let elsewhere = pod.replace("nodeName: one", "nodeName: two");
+        let status = Some(Subresource::Status);
+        let node =
+            |name: &str, more: &str| format!("{{kind: Node, apiVersion: v1, metadata: {{name: {name}}}, {more}}}");
+        let lease = |namespace: &str, name: &str| {
+            format!(
+                "{{kind: Lease, apiVersion: coordination.k8s.io/v1, metadata: {{name: {name}, namespace: {namespace}}}}}"
+            )
+        };
+        let csi = |name: &str| {
+            format!(
+                "{{kind: CSINode, apiVersion: storage.k8s.io/v1, metadata: {{name: {name}}}, spec: {{drivers: []}}}}"
+            )
+        };
+        let claim = "{kind: PersistentVolumeClaim, apiVersion: v1, metadata: {name: c}}".to_owned();
+        let tainted = "spec: {taints: [{key: a, effect: NoSchedule}]}";
+        let cases = [
+            (pod.clone(), Some(pod.clone()), status, ""),
+            (
+                elsewhere.clone(),
+                Some(elsewhere.clone()),
+                status,
+                "node \"one\" can only update pod status for pods with spec.nodeName set to itself",
+            ),
+            (labelled, Some(pod.clone()), status, "node \"one\" cannot update labels through pod status"),
+            (
+                pod.clone(),
+                Some(pod.clone()),
+                None,
+                "unexpected operation \"UPDATE\", node \"one\" can only create and delete mirror pods",
+            ),
+            (
+                pod.clone(),
+                Some(pod),
+                Some(Subresource::Resize),
+                "unexpected pod subresource \"resize\", only 'status' and 'eviction' are allowed",
+            ),
+            (node("one", ""), Some(node("one", "")), None, ""),
+            (node("two", ""), Some(node("two", "")), None, "node \"one\" is not allowed to modify node \"two\""),
+            (node("one", tainted), None, None, ""),
+            (node("one", tainted), Some(node("one", "")), None, "node \"one\" is not allowed to modify taints"),
+            (lease("kube-node-lease", "one"), None, None, ""),
+            (
+                lease("kube-node-lease", "two"),
+                None,
+                None,
+                "can only access node lease with the same name as the requesting node",
+            ),
+            (lease("default", "one"), None, None, "can only access leases in the \"kube-node-lease\" system namespace"),
+            (csi("one"), None, None, ""),
+            (csi("two"), None, None, "can only access CSINode with the same name as the requesting node"),
+            (claim.clone(), Some(claim.clone()), status, ""),
+            (claim.clone(), Some(claim), None, "may only update PVC status"),
+        ];
+        for (object, old, subresource, expected) in cases {
+            assert_eq!(told(&object, old.as_deref(), subresource), expected, "{object}");
+        }
+        let user = User::new("system:node:one", &["system:nodes"]);
+        let other = read(&elsewhere);
+        let refused = admit_deletion(&user, &other).err().map(|status| status.message().to_owned());
+        assert!(refused.is_some_and(|why| why.ends_with("can only delete pods with spec.nodeName set to itself")));
     }
 }

@@ -129,7 +129,8 @@ impl ApiServer {
     /// # Errors
     /// `Unauthorized` for a token that is not taken.
     pub fn authenticate(&self, now: Time, token: &str) -> Result<User, Status> {
-        super::token::user(&self.etcd, now, token).map_err(|_| Status::new(Reason::Unauthorized, "Unauthorized"))
+        let bearer = super::token::bearer(&self.etcd, now, token, &[super::token::AUDIENCE]);
+        bearer.map(|bearer| bearer.user).map_err(|_| Status::new(Reason::Unauthorized, "Unauthorized"))
     }
 
     /// Refuses a path that a user may not read, such as `/healthz`.

@@ -88,12 +88,17 @@ impl ApiServer {
 
     fn token_review(&self, context: &Context<'_>, review: &Value) -> Value {
         let token = review["spec"]["token"].as_str().unwrap_or("");
-        match token::user(&self.etcd, context.now, token) {
-            Ok(user) => json!({
-                "authenticated": true,
-                "user": user_info(&user),
-                "audiences": [token::AUDIENCE],
-            }),
+        let mut wanted: Vec<&str> =
+            review["spec"]["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if wanted.is_empty() {
+            wanted.push(token::AUDIENCE);
+        }
+        match token::bearer(&self.etcd, context.now, token, &wanted) {
+            Ok(bearer) => {
+                let mut info = user_info(&bearer.user);
+                info["extra"] = bearer.extra;
+                json!({ "authenticated": true, "user": info, "audiences": bearer.audiences })
+            }
             Err(error) => json!({ "user": {}, "error": error }),
         }
     }

@@ -12,8 +12,9 @@ use crate::machinery::order::Order as _;
 use super::bounds::{active, available, creation, max_unavailable, new_size, size, sum, wanted};
 use super::{Rollout, Sets};
 
-/// How many of each old set's unavailable pods go, of at most `most`: `cleanupUnhealthyReplicas`.
-fn plan_unhealthy(old: &[Arc<ReplicaSet>], most: i32) -> Vec<(Arc<ReplicaSet>, i32)> {
+/// How many of each old set's unavailable pods go, of at most `most`: `cleanupUnhealthyReplicas`. A set that was scaled
+/// down and still tells of the pods that it had ends it: what it says is too old to go on with, which the flag tells.
+fn plan_unhealthy(old: &[Arc<ReplicaSet>], most: i32) -> (Vec<(Arc<ReplicaSet>, i32)>, bool) {
     let mut gone = 0;
     let mut plan = Vec::new();
     for set in old {
@@ -23,11 +24,14 @@ fn plan_unhealthy(old: &[Arc<ReplicaSet>], most: i32) -> Vec<(Arc<ReplicaSet>, i
         if size(set) == 0 || size(set) == available(set) {
             continue;
         }
-        let down = (most - gone).min(size(set) - available(set)).max(0);
+        let down = (most - gone).min(size(set) - available(set));
+        if down < 0 {
+            return (plan, true);
+        }
         gone += down;
         plan.push((set.clone(), size(set) - down));
     }
-    plan
+    (plan, false)
 }
 
 /// How many pods of each old set go, of `count` in all: `scaleDownOldReplicaSetsForRollingUpdate`.
@@ -82,7 +86,7 @@ impl Rollout<'_, '_> {
             return Ok(false);
         }
         old.order_by_key(|set| creation(set));
-        let unhealthy = plan_unhealthy(&old, most);
+        let (unhealthy, is_outdated) = plan_unhealthy(&old, most);
         let mut sizes: Vec<(Arc<ReplicaSet>, i32)> = old.iter().map(|set| (set.clone(), size(set))).collect();
         let mut changed = false;
         for (set, to) in unhealthy {
@@ -91,6 +95,9 @@ impl Rollout<'_, '_> {
             if let Some(entry) = sizes.iter_mut().find(|(known, _)| known.metadata.uid == set.metadata.uid) {
                 *entry = (updated, to);
             }
+        }
+        if is_outdated {
+            return Ok(false);
         }
         let surplus = sum(&all, available) - least_available;
         if surplus > 0 {
@@ -108,5 +115,39 @@ impl Rollout<'_, '_> {
             return self.client.get(&crate::api::Resource::key(&**set));
         }
         Ok(set.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn set(size: i32, available: i32) -> Arc<ReplicaSet> {
+        let set = json!({
+            "metadata": {},
+            "spec": { "replicas": size, "selector": {} },
+            "status": { "replicas": size, "availableReplicas": available },
+        });
+        Arc::new(serde_json::from_value(set).expect("the table's sets are well-formed"))
+    }
+
+    #[test]
+    fn unhealthy_pods_go_first_and_an_outdated_status_ends_it() {
+        type Sizes = Vec<(i32, i32)>;
+        let table: [(Sizes, i32, Sizes, bool); 5] = [
+            (vec![(3, 3)], 2, vec![], false),
+            (vec![(4, 1)], 2, vec![(4, 2)], false),
+            (vec![(2, 0), (0, 0), (3, 1)], 3, vec![(2, 0), (3, 2)], false),
+            // Scaled from 14 to 5 a moment ago, and its status does not know yet.
+            (vec![(5, 14)], 1, vec![], true),
+            (vec![(2, 1), (5, 14)], 3, vec![(2, 1)], true),
+        ];
+        for (sets, most, expected, outdated) in table {
+            let sets: Vec<_> = sets.into_iter().map(|(size, available)| set(size, available)).collect();
+            let (plan, is_outdated) = plan_unhealthy(&sets, most);
+            let plan: Sizes = plan.iter().map(|(set, to)| (size(set), *to)).collect();
+            assert_eq!((plan, is_outdated), (expected, outdated), "{sets:?}");
+        }
     }
 }

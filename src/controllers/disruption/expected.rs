@@ -28,6 +28,8 @@ pub(super) struct Expected {
     pub count: i32,
     /// How many of them must be healthy.
     pub healthy: i32,
+    /// Whether some of the pods that are there have no controller that could tell.
+    pub has_unmanaged: bool,
 }
 
 /// `getExpectedPodCount`.
@@ -40,26 +42,32 @@ pub(super) fn expected(
     let rounded =
         |value: &IntOrString, count: i32| scaled_value(value, count, Round::Up).map_err(SyncError::Uncountable);
     if let Some(unavailable) = &spec.max_unavailable {
-        let count = expected_scale(pods, listers, client)?;
-        return Ok(Expected { count, healthy: (count - rounded(unavailable, count)?).max(0) });
+        let (count, has_unmanaged) = expected_scale(pods, listers, client)?;
+        return Ok(Expected { count, healthy: (count - rounded(unavailable, count)?).max(0), has_unmanaged });
     }
     match &spec.min_available {
         Some(IntOrString::Int(number)) => {
-            Ok(Expected { count: i32::try_from(pods.len()).unwrap_or(i32::MAX), healthy: *number })
+            let count = i32::try_from(pods.len()).unwrap_or(i32::MAX);
+            Ok(Expected { count, healthy: *number, has_unmanaged: false })
         }
         Some(percent) => {
-            let count = expected_scale(pods, listers, client)?;
-            Ok(Expected { count, healthy: rounded(percent, count)? })
+            let (count, has_unmanaged) = expected_scale(pods, listers, client)?;
+            Ok(Expected { count, healthy: rounded(percent, count)?, has_unmanaged })
         }
-        None => Ok(Expected { count: 0, healthy: 0 }),
+        None => Ok(Expected { count: 0, healthy: 0, has_unmanaged: false }),
     }
 }
 
-/// The sum of what the pods' controllers are scaled to; pods without one do not count (`getExpectedScale`).
-fn expected_scale(pods: &[Arc<Pod>], listers: &Informers, client: &mut Client<'_>) -> Result<i32, SyncError> {
+/// The sum of what the pods' controllers are scaled to, and whether there are pods without one, which do not count
+/// (`getExpectedScale`).
+fn expected_scale(pods: &[Arc<Pod>], listers: &Informers, client: &mut Client<'_>) -> Result<(i32, bool), SyncError> {
     let mut scales: BTreeMap<String, i32> = BTreeMap::new();
+    let mut has_unmanaged = false;
     for pod in pods {
-        let Some(owner) = controller_of(&pod.metadata) else { continue };
+        let Some(owner) = controller_of(&pod.metadata) else {
+            has_unmanaged = true;
+            continue;
+        };
         if scales.contains_key(&owner.uid) {
             continue;
         }
@@ -72,7 +80,7 @@ fn expected_scale(pods: &[Arc<Pod>], listers: &Informers, client: &mut Client<'_
         };
         scales.insert(uid, count);
     }
-    Ok(scales.values().fold(0, |sum, count| sum.saturating_add(*count)))
+    Ok((scales.values().fold(0, |sum, count| sum.saturating_add(*count)), has_unmanaged))
 }
 
 /// The finders that read caches: ReplicationController, Deployment, ReplicaSet, StatefulSet.

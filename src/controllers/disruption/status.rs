@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as MetaTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time as MetaTime};
 
 use crate::api::{Resource, policy};
 use crate::client::{Client, ClientError, EventType, Informers, Requeue};
 use crate::controllers::pod_control::is_ready;
 use crate::etcd::Why;
-use crate::machinery::labels::Selector;
+use crate::machinery::labels::{self, Selector};
 use crate::machinery::time::Time;
 
 use super::RECORDER;
@@ -64,6 +64,9 @@ pub(super) fn sync(
             return Err(error);
         }
     };
+    if expected.has_unmanaged {
+        client.event_from(RECORDER, budget, EventType::Warning, "UnmanagedPods", &unmanaged(spec.selector.as_ref()));
+    }
     let known = budget.status.as_ref().and_then(|status| status.disrupted_pods.as_ref());
     let disrupted = Disrupted::of(&pods, known, client.now);
     for pod in &disrupted.overdue {
@@ -76,6 +79,16 @@ pub(super) fn sync(
     update(budget, expected, healthy, &disrupted.waiting, client)?;
     let next = disrupted.next.map(|at| at.since(client.now));
     Ok(next.map_or(Requeue::Forget, Requeue::After))
+}
+
+/// What is said of pods that nobody can be asked about.
+fn unmanaged(selector: Option<&LabelSelector>) -> String {
+    format!(
+        "Pods selected by this PodDisruptionBudget (selector: {}) were found to be unmanaged. As a result, the status of \
+         the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods \
+         please set \".spec.minAvailable\" field of the PDB to an integer value.",
+        labels::go_text(selector)
+    )
 }
 
 /// The pods that a budget lets go and that are not gone yet.
@@ -184,7 +197,7 @@ mod tests {
     fn what_is_left_may_be_disrupted() {
         let table = [((3, 2), 3, 1), ((3, 2), 2, 0), ((3, 2), 0, 0), ((0, 0), 4, 0), ((7, 0), 7, 7)];
         for ((count, desired), healthy, allowed) in table {
-            let expected = Expected { count, healthy: desired };
+            let expected = Expected { count, healthy: desired, has_unmanaged: false };
             assert_eq!(disruptions_allowed(expected, healthy), allowed, "{expected:?} {healthy}");
         }
     }

@@ -3,11 +3,10 @@
 //! Guarantees that the EndpointSlices of a Service with a selector hold the pods that match it, with their state, at
 //! most [`reconcile::MAX_ENDPOINTS`] a slice. Watches Services, Pods, Nodes and EndpointSlices. Follows
 //! `kubernetes/pkg/controller/endpointslice` and `k8s.io/endpointslice`.
-//!
-//! Not simulated: hints by the annotation `service.kubernetes.io/topology-mode`.
 
 pub(super) mod endpoint;
 mod reconcile;
+mod topology;
 mod tracker;
 
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use crate::machinery::time::Time;
 
 pub(super) use reconcile::{LABEL_MANAGED_BY, LABEL_SERVICE};
 use reconcile::{MANAGED_BY, Plan};
+use topology::Topology;
 use tracker::SliceTracker;
 pub(super) use tracker::TriggerTimes;
 
@@ -41,6 +41,7 @@ pub(super) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigg
 #[derive(Clone, Debug, Default)]
 pub struct EndpointSliceController {
     tracker: SliceTracker,
+    topology: Topology,
     trigger_times: TriggerTimes,
 }
 
@@ -194,6 +195,9 @@ impl Controller for EndpointSliceController {
         match event.kind {
             Kind::Service => queue.add(event.key.clone()),
             Kind::Pod => on_pod(event.before(), event.after(), listers, queue),
+            Kind::Node if topology::counts_otherwise(event.before(), event.after()) => {
+                self.topology.nodes_changed().for_each(|service| queue.add(service));
+            }
             Kind::EndpointSlice => self.on_slice(event.before(), event.after(), queue),
             _ => {}
         }
@@ -202,6 +206,8 @@ impl Controller for EndpointSliceController {
     fn sync(&mut self, key: &QueueKey, listers: &Informers, client: &mut Client<'_>) -> Result<Requeue, ClientError> {
         let Some(service) = listers.get::<Service>(key).cloned() else {
             self.tracker.forget(key);
+            self.topology.forget(key, "IPv4");
+            self.topology.forget(key, "IPv6");
             self.trigger_times.forget(key);
             return Ok(Requeue::Forget);
         };
@@ -220,13 +226,20 @@ impl Controller for EndpointSliceController {
         if self.tracker.is_stale(key, &slices) {
             return Ok(Requeue::RateLimited);
         }
-        let plan = reconcile::plan(&service, &pods, &slices, |name| listers.get::<Node>(&ObjectKey::new("", name)));
+        if topology::is_wanted(&service) {
+            self.topology.look_at(listers.list::<Node>());
+        }
+        let node = |name: &str| listers.get::<Node>(&ObjectKey::new("", name));
+        let plan = reconcile::plan(&service, &pods, &slices, node, &mut self.topology);
         // Half of the writes would make the cache stale for the other half.
         client.reserve(plan.writes())?;
         let trigger = self.trigger_times.take(&service, &pods);
-        let mut errors = plan.errors.clone();
+        let (mut errors, told) = (plan.errors.clone(), plan.told.clone());
         let written = self.write(&service, plan, trigger, client);
         errors.extend(written.as_ref().err().map(ToString::to_string));
+        for (event_type, reason, message) in told.iter().filter(|_| written.is_ok()) {
+            client.event(&*service, *event_type, reason, message);
+        }
         if errors.is_empty() {
             return Ok(Requeue::Forget);
         }

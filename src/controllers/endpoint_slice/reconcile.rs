@@ -14,6 +14,7 @@ use crate::controllers::pod_control::{controller_ref, node_name};
 use crate::machinery::order::Order as _;
 
 use super::endpoint::{self, EndpointKey};
+use super::topology::{self, Told, Topology};
 
 /// How many endpoints a slice holds: `--max-endpoints-per-slice`.
 pub(super) const MAX_ENDPOINTS: usize = 100;
@@ -33,6 +34,8 @@ pub(super) struct Plan {
     pub delete: Vec<Arc<EndpointSlice>>,
     /// What was left out, in upstream's words.
     pub errors: Vec<String>,
+    /// What is told of hints.
+    pub told: Vec<Told>,
 }
 
 impl Plan {
@@ -118,17 +121,19 @@ pub(super) fn plan<'a>(
     pods: &[Arc<Pod>],
     existing: &[Arc<EndpointSlice>],
     node: impl Fn(&str) -> Option<&'a Arc<Node>>,
+    topology: &mut Topology,
 ) -> Plan {
     let types = address_types(service);
     let mut plan = Plan::default();
     for address_type in &types {
         let of_type: Vec<&Arc<EndpointSlice>> =
             existing.iter().filter(|slice| slice.address_type == *address_type).collect();
-        let part = plan_type(service, pods, &of_type, address_type, &node);
+        let part = plan_type(service, pods, &of_type, address_type, &node, topology);
         plan.create.extend(part.create);
         plan.update.extend(part.update);
         plan.delete.extend(part.delete);
         plan.errors.extend(part.errors);
+        plan.told.extend(part.told);
     }
     let unsupported = existing.iter().filter(|slice| !types.contains(&slice.address_type.as_str()));
     plan.delete.extend(unsupported.cloned());
@@ -167,8 +172,9 @@ fn plan_type<'a>(
     service: &Service,
     pods: &[Arc<Pod>],
     existing: &[&Arc<EndpointSlice>],
-    address_type: &str,
+    address_type: &'static str,
     node: &impl Fn(&str) -> Option<&'a Arc<Node>>,
+    topology: &mut Topology,
 ) -> Plan {
     let mut plan = Plan::default();
     let mut by_ports: BTreeMap<PortsKey, Vec<&Arc<EndpointSlice>>> = BTreeMap::new();
@@ -194,7 +200,7 @@ fn plan_type<'a>(
             plan.create.push(placeholder);
         }
     }
-    set_hints(service, existing, &mut plan);
+    set_hints(service, existing, address_type, topology, &mut plan);
     reuse(service, &mut plan);
     plan
 }
@@ -296,7 +302,13 @@ fn with_hints(slice: &EndpointSlice, distribution: Option<&str>) -> EndpointSlic
 }
 
 /// Sets the hints of all slices; those that change by it alone are updated too: `ReconcileHints`.
-fn set_hints(service: &Service, existing: &[&Arc<EndpointSlice>], plan: &mut Plan) {
+fn set_hints(
+    service: &Service,
+    existing: &[&Arc<EndpointSlice>],
+    address_type: &'static str,
+    topology: &mut Topology,
+    plan: &mut Plan,
+) {
     let distribution = service.spec.as_ref().and_then(|spec| spec.traffic_distribution.as_deref());
     let touched: BTreeSet<String> = plan
         .update
@@ -304,6 +316,18 @@ fn set_hints(service: &Service, existing: &[&Arc<EndpointSlice>], plan: &mut Pla
         .map(|slice| slice.name().to_owned())
         .chain(plan.delete.iter().map(|slice| slice.name().to_owned()))
         .collect();
+    if topology::is_wanted(service) {
+        let created = plan.create.len();
+        let written = std::mem::take(&mut plan.create).into_iter().chain(std::mem::take(&mut plan.update)).collect();
+        let unchanged = existing.iter().filter(|slice| !touched.contains(slice.name())).copied().collect();
+        let (written, told) = topology.add_hints(&service.key(), address_type, written, unchanged);
+        let mut written = written.into_iter();
+        plan.create = written.by_ref().take(created).collect();
+        plan.update = written.collect();
+        plan.told.extend(told);
+        return;
+    }
+    plan.told.extend(topology.give_up(&service.key(), address_type));
     for slice in plan.create.iter_mut().chain(&mut plan.update) {
         *slice = with_hints(slice, distribution);
     }

@@ -12,12 +12,14 @@ use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::endpoint_slice::{self, TRIGGER_TIME, TriggerTimes};
-use crate::api::{Kind, Resource};
+use crate::api::{Kind, ObjectKey, Resource};
 use crate::apiserver::DeleteOptions;
 use crate::client::{
     Client, ClientError, Controller, EventType, InformerEvent, Informers, QueueKey, Requeue, WatchSpec, WorkQueue,
+    reference_to,
 };
 use crate::etcd::Why;
+use crate::machinery::persistent::OrdMap;
 use crate::machinery::time::Time;
 
 /// `v1.IsHeadlessService`.
@@ -33,6 +35,9 @@ const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 #[derive(Clone, Debug, Default)]
 pub struct EndpointsController {
     trigger_times: TriggerTimes,
+    /// The version of each object that an update has replaced. While the cache still has it, nothing is written, since
+    /// the update would be refused: `staleEndpointsTracker`.
+    replaced: OrdMap<ObjectKey, String>,
 }
 
 /// What the Endpoints of a Service should be, beginning with what there is: the end of `syncService`.
@@ -79,6 +84,20 @@ fn is_same(wanted: &Endpoints, current: &Endpoints) -> bool {
         && capacity(wanted) == capacity(current)
 }
 
+/// The event of a write that failed. What was to be created has no namespace yet when upstream's controller speaks of it,
+/// so that its event is in `default`.
+fn tell_failure(key: &ObjectKey, current: Option<&Endpoints>, error: &ClientError, client: &mut Client<'_>) {
+    if let Some(current) = current {
+        let message = format!("Failed to update endpoint {key}: {error}");
+        client.event(current, EventType::Warning, "FailedToUpdateEndpoint", &message);
+    } else {
+        let metadata = ObjectMeta { name: Some(key.name.to_string()), ..ObjectMeta::default() };
+        let about = reference_to(Kind::Endpoints, &metadata);
+        let message = format!("Failed to create endpoint for service {key}: {error}");
+        client.event_about(&about, EventType::Warning, "FailedToCreateEndpoint", &message);
+    }
+}
+
 impl Controller for EndpointsController {
     fn name(&self) -> &'static str {
         "endpoint-controller"
@@ -108,6 +127,7 @@ impl Controller for EndpointsController {
                 Err(error) if !error.is_not_found() => Err(error),
                 _ => {
                     self.trigger_times.forget(key);
+                    self.replaced.remove(key);
                     Ok(Requeue::Forget)
                 }
             };
@@ -116,6 +136,11 @@ impl Controller for EndpointsController {
         let of_service = |pod: &&Arc<Pod>| selector.matches(&pod.metadata.labels);
         let pods: Vec<Arc<Pod>> = listers.list_in::<Pod>(&key.namespace).filter(of_service).cloned().collect();
         let current = listers.get::<Endpoints>(key).cloned();
+        if current.as_ref().is_some_and(|current| {
+            self.replaced.get(key).is_some_and(|replaced| current.metadata.resource_version.as_ref() == Some(replaced))
+        }) {
+            return Ok(Requeue::RateLimited);
+        }
         let fresh = || {
             let metadata = ObjectMeta {
                 name: Some(key.name.to_string()),
@@ -134,17 +159,19 @@ impl Controller for EndpointsController {
             "The pods that Service {} selects are not those in its endpoints.",
             [service.name().to_owned()],
         ));
-        let (written, reason, verb) = if current.is_some() {
-            (client.update(wanted), "FailedToUpdateEndpoint", "update")
-        } else {
-            (client.create(wanted), "FailedToCreateEndpoint", "create")
-        };
-        match written {
-            Ok(_) => Ok(Requeue::Forget),
-            Err(error) if endpoint_slice::is_namespace_terminating(&error) => Ok(Requeue::Forget),
-            Err(error) => {
-                let message = format!("Failed to {verb} endpoint {key}: {error}");
-                client.event(&*service, EventType::Warning, reason, &message);
+        let written = if current.is_some() { client.update(wanted) } else { client.create(wanted) };
+        match (written, current) {
+            (Ok(written), Some(current)) => {
+                let version = current.metadata.resource_version.clone().unwrap_or_default();
+                if written.metadata.resource_version.as_ref() != Some(&version) {
+                    self.replaced.insert(key.clone(), version);
+                }
+                Ok(Requeue::Forget)
+            }
+            (Ok(_), None) => Ok(Requeue::Forget),
+            (Err(error), None) if endpoint_slice::is_namespace_terminating(&error) => Ok(Requeue::Forget),
+            (Err(error), current) => {
+                tell_failure(key, current.as_deref(), &error, client);
                 Err(error)
             }
         }

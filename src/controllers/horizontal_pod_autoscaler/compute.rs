@@ -11,10 +11,10 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::api::Resource;
 use crate::client::{Client, ClientError};
+use crate::machinery::labels;
 use crate::machinery::quantity::{Format, Quantity};
 
 use super::metrics;
@@ -80,22 +80,6 @@ fn average(raw: i64) -> MetricValueStatus {
 
 fn value(raw: i64) -> MetricValueStatus {
     MetricValueStatus { value: Some(quantity(raw)), ..MetricValueStatus::default() }
-}
-
-/// A `*LabelSelector` as Go prints it with `%+v`.
-fn go_selector(selector: Option<&LabelSelector>) -> String {
-    let Some(selector) = selector else { return "nil".to_owned() };
-    let labels: Vec<String> =
-        selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}: {value},")).collect();
-    let expressions = selector.match_expressions.iter().flatten().map(|it| {
-        let values: Vec<&str> = it.values.iter().flatten().map(String::as_str).collect();
-        format!("LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},", it.key, it.operator, values.join(" "))
-    });
-    format!(
-        "&LabelSelector{{MatchLabels:map[string]string{{{}}},MatchExpressions:[]LabelSelectorRequirement{{{}}},}}",
-        labels.concat(),
-        expressions.collect::<String>()
-    )
 }
 
 /// The metric that is looked at, with all that this takes.
@@ -241,7 +225,7 @@ impl Look<'_, '_> {
         let Some(source) = &metric.external else { return Ok(Err(unknown(metric).why)) };
         let MetricIdentifier { name, selector } = &source.metric;
         let namespace = self.namespace();
-        let selector = go_selector(selector.as_ref());
+        let selector = labels::go_text(selector.as_ref());
         let found = match metrics::external(self.client, &namespace, name)? {
             Ok(found) => found,
             Err(why) => {
@@ -287,21 +271,4 @@ fn failure(reason: &'static str, why: String, what: &str) -> Failure {
 fn unknown(metric: &MetricSpec) -> Failure {
     let why = format!("unknown metric source type {:?}", metric.type_);
     Failure { reason: "InvalidMetricSourceType", summary: why.clone(), why }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    #[test]
-    fn selectors_are_printed_as_go_does() {
-        assert_eq!(go_selector(None), "nil");
-        let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
-        let selector = LabelSelector { match_labels: Some(labels), match_expressions: None };
-        let printed =
-            "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{},}";
-        assert_eq!(go_selector(Some(&selector)), printed);
-    }
 }

@@ -147,7 +147,8 @@ impl JobController {
         };
         if !wait.is_zero() {
             client.enqueue_after(key.clone(), wait.max(SYNC_JOB_BATCH_PERIOD));
-            return Managed { active: as_count(context.active_pods.len()), failure: None };
+            // While it waits, upstream's `manageJob` says that no pod is active, whatever others go on running.
+            return Managed { active: 0, failure: None };
         }
         let count = if is_indexed(context.spec) { indexes.len() } else { missing };
         client.because(Why::new(

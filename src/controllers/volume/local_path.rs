@@ -29,6 +29,10 @@ use crate::machinery::order::map_of;
 const PROVISIONER: &str = "rancher.io/local-path";
 /// Where it makes folders on each node.
 const BASE_PATH: &str = "/var/local-path-provisioner";
+/// The provisioner that Minikube has in its place, which tutorials name: its volumes belong to no node.
+const MINIKUBE: &str = "k8s.io/minikube-hostpath";
+/// Where that one makes folders.
+const MINIKUBE_PATH: &str = "/tmp/hostpath-provisioner";
 
 /// The provisioner of folders.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +40,20 @@ pub struct LocalPathProvisioner;
 
 /// A claim waits for a volume from here once the binder and, for its node, the scheduler have said so.
 fn is_wanted(claim: &PersistentVolumeClaim) -> bool {
-    annotation(&claim.metadata, STORAGE_PROVISIONER) == Some(PROVISIONER)
+    matches!(annotation(&claim.metadata, STORAGE_PROVISIONER), Some(PROVISIONER | MINIKUBE))
         && claim::volume_name(claim).is_empty()
         && !claim.is_deleting()
 }
 
+fn is_ours(provisioner: &str) -> bool {
+    matches!(provisioner, PROVISIONER | MINIKUBE)
+}
+
 /// Why no volume can be made for a claim, as the event tells it.
-fn refusal(claim: &PersistentVolumeClaim) -> Option<String> {
+fn refusal(claim: &PersistentVolumeClaim, provisioner: &str) -> Option<String> {
+    if provisioner == MINIKUBE {
+        return None;
+    }
     let spec = claim.spec.clone().unwrap_or_default();
     let is_shared = |mode: &String| !matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod");
     if spec.selector.is_some() {
@@ -67,6 +78,9 @@ fn volume_for(claim: &PersistentVolumeClaim, class: &StorageClass, node: &str) -
         values: Some(vec![node.to_owned()]),
     };
     let term = NodeSelectorTerm { match_expressions: Some(vec![here]), match_fields: None };
+    if class.provisioner == MINIKUBE {
+        return minikube_volume(name, claim, class);
+    }
     PersistentVolume {
         metadata: ObjectMeta {
             name: Some(name),
@@ -94,6 +108,31 @@ fn volume_for(claim: &PersistentVolumeClaim, class: &StorageClass, node: &str) -
     }
 }
 
+/// A folder that is looked for on whatever node the pod is on; Minikube has only one.
+fn minikube_volume(name: String, claim: &PersistentVolumeClaim, class: &StorageClass) -> PersistentVolume {
+    let path = format!("{MINIKUBE_PATH}/{}/{}", claim.namespace(), claim.name());
+    let spec = claim.spec.clone().unwrap_or_default();
+    let asked = spec.resources.and_then(|resources| resources.requests).and_then(|mut map| map.remove("storage"));
+    PersistentVolume {
+        metadata: ObjectMeta {
+            name: Some(name),
+            annotations: Some(map_of([(PROVISIONED_BY.to_owned(), MINIKUBE.to_owned())])),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeSpec {
+            access_modes: spec.access_modes,
+            capacity: asked.map(|amount| map_of([("storage".to_owned(), amount)])),
+            claim_ref: Some(reference(claim)),
+            host_path: Some(HostPathVolumeSource { path, type_: Some(String::new()) }),
+            persistent_volume_reclaim_policy: class.reclaim_policy.clone(),
+            storage_class_name: class.metadata.name.clone(),
+            volume_mode: spec.volume_mode,
+            ..PersistentVolumeSpec::default()
+        }),
+        status: None,
+    }
+}
+
 impl LocalPathProvisioner {
     fn provision(
         claim: &Arc<PersistentVolumeClaim>,
@@ -101,14 +140,14 @@ impl LocalPathProvisioner {
         client: &mut Client<'_>,
     ) -> Result<Requeue, ClientError> {
         let class = listers.get::<StorageClass>(&ObjectKey::new("", claim::class_of(claim)));
-        let Some(class) = class.filter(|class| class.provisioner == PROVISIONER) else { return Ok(Requeue::Forget) };
+        let Some(class) = class.filter(|class| is_ours(&class.provisioner)) else { return Ok(Requeue::Forget) };
         let name = format!("pvc-{}", claim.uid());
         if listers.get::<PersistentVolume>(&ObjectKey::new("", name.as_str())).is_some() {
             return Ok(Requeue::Forget);
         }
         let message = format!("External provisioner is provisioning volume for claim {:?}", claim.key().to_string());
         client.event(&**claim, EventType::Normal, "Provisioning", &message);
-        if let Some(why) = refusal(claim) {
+        if let Some(why) = refusal(claim, &class.provisioner) {
             let message = format!("failed to provision volume with StorageClass {:?}: {why}", class.name());
             client.event(&**claim, EventType::Warning, "ProvisioningFailed", &message);
             return Ok(Requeue::RateLimited);
@@ -125,7 +164,7 @@ impl LocalPathProvisioner {
     }
 
     fn delete(volume: &PersistentVolume, client: &mut Client<'_>) -> Result<Requeue, ClientError> {
-        let is_ours = annotation(&volume.metadata, PROVISIONED_BY) == Some(PROVISIONER);
+        let is_ours = annotation(&volume.metadata, PROVISIONED_BY).is_some_and(is_ours);
         let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
         let is_released = persistent_volume::phase_of(volume) == "Released";
         if !is_ours || !is_released || policy != Some("Delete") || volume.is_deleting() {

@@ -3,6 +3,7 @@
 
 mod attach_detach;
 mod binder;
+mod csi;
 mod ephemeral;
 mod expand;
 mod local_path;
@@ -14,6 +15,7 @@ use crate::client::volumes::{claim_name, claims_of};
 
 pub use attach_detach::AttachDetachController;
 pub use binder::PersistentVolumeController;
+pub use csi::{CsiAttacher, CsiCapacity, CsiProvisioner, CsiResizer};
 pub use ephemeral::EphemeralVolumeController;
 pub use expand::ExpandController;
 pub use local_path::LocalPathProvisioner;

@@ -29,7 +29,7 @@ pub(super) fn documents(api: &ApiServer) -> Vec<Document> {
             all.insert(list_name, list_schema(kind, &name));
             all.insert(name, schema(api, kind));
         }
-        documents.push(Document::with(own, &custom, all));
+        documents.push(Document::with(own, &custom, &Value::Object(all).to_string()));
     }
     documents
 }

@@ -412,5 +412,22 @@ fn aggregate(mut errors: Vec<String>) -> Option<String> {
     }
 }
 
+/// A `*LabelSelector` as Go prints it with `%v`.
+#[must_use]
+pub fn go_text(selector: Option<&LabelSelector>) -> String {
+    let Some(selector) = selector else { return "nil".to_owned() };
+    let labels: Vec<String> =
+        selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}: {value},")).collect();
+    let expressions = selector.match_expressions.iter().flatten().map(|it| {
+        let values: Vec<&str> = it.values.iter().flatten().map(String::as_str).collect();
+        format!("LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},", it.key, it.operator, values.join(" "))
+    });
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{}}},MatchExpressions:[]LabelSelectorRequirement{{{}}},}}",
+        labels.concat(),
+        expressions.collect::<String>()
+    )
+}
+
 #[cfg(test)]
 mod tests;

@@ -111,3 +111,16 @@ fn maps() {
     assert_eq!(selector.requires_exact_match("a"), Some("1"));
     assert_eq!(selector.requires_exact_match("b"), None);
 }
+
+#[test]
+fn selectors_are_printed_as_go_does() {
+    let selector: LabelSelector = serde_json::from_value(serde_json::json!({
+        "matchLabels": { "a": "b" },
+        "matchExpressions": [{ "key": "c", "operator": "In", "values": ["d", "e"] }],
+    }))
+    .expect("a selector");
+    let printed = "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{\
+                   LabelSelectorRequirement{Key:c,Operator:In,Values:[d e],},},}";
+    assert_eq!(go_text(Some(&selector)), printed);
+    assert_eq!(go_text(None), "nil");
+}

@@ -27,6 +27,8 @@ pub(super) enum Work {
     Reconcile(PodId),
     /// Register the node, or look whether its status must be written.
     NodeStatus,
+    /// Tell which storage drivers the node has.
+    CsiNode,
     /// Renew the node's lease.
     Lease,
     /// Look whether the node is short of memory or disk.

@@ -1,17 +1,20 @@
 //! From a pod's claim to the volume behind it, and from that to a folder of the machine.
 //!
 //! `pkg/kubelet/volumemanager/populator/desired_state_of_world_populator.go` (`createVolumeSpec`) and what the plugins of
-//! PersistentVolumes do. A network file system is a folder of the machine too, which others do not share. A volume of a
-//! CSI driver can be attached, but no driver runs on the node that would mount it.
+//! PersistentVolumes do. What is no folder of the machine (a network file system, a volume of a CSI driver) is a folder that
+//! machines share.
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, Pod, Volume};
-use k8s_openapi::api::storage::v1::VolumeAttachment;
 
 use crate::api::core::claim::{phase_of, volume_name};
 use crate::api::{ObjectKey, Resource, controller_of};
 use crate::client::Client;
+use crate::client::csi::CsiVolume;
 use crate::client::volumes::claim_ref;
-use crate::machinery::sha256;
+
+use super::csi;
+use super::host::Host;
+use super::kuberuntime::SHARED_FOLDER;
 
 /// Why a volume is not there.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(super) enum Trouble {
     Device(String, String),
     /// It could not be set up: why.
     SetUp(String),
+    /// It cannot be used in this way at all: why.
+    NewMounter(String),
 }
 
 /// The name of the claim that a pod's volume uses.
@@ -43,7 +48,7 @@ pub(super) fn folder(
     pod: &Pod,
     volume: &Volume,
     claim: &str,
-    node: &str,
+    host: &mut Host,
     client: &mut Client<'_>,
 ) -> Result<String, Trouble> {
     let key = ObjectKey::new(pod.namespace(), claim);
@@ -51,27 +56,20 @@ pub(super) fn folder(
     let persistent = found.map_err(|why| Trouble::Unprocessed(format!("error processing PVC {key}: {why}")))?;
     let spec = persistent.spec.clone().unwrap_or_default();
     check_mode(pod, volume, &spec)?;
-    if let Some(source) = &spec.csi {
-        let name = sha256::hex(format!("{}{}{node}", source.volume_handle, source.driver).as_bytes());
-        let attachment = client.get::<VolumeAttachment>(&ObjectKey::new("", format!("csi-{name}")));
-        let is_attached = attachment.is_ok_and(|it| it.status.as_ref().is_some_and(|status| status.attached));
-        return Err(if is_attached {
-            let why = format!(
-                "kubernetes.io/csi: attacher.MountDevice failed to create newCsiDriverClient: driver name {} not found \
-                 in the list of registered CSI drivers",
-                source.driver
-            );
-            Trouble::Device(persistent.name().to_owned(), why)
-        } else {
-            Trouble::Unattached
-        });
+    if let Some(volume) = CsiVolume::of(&persistent) {
+        return csi::mount(&volume, persistent.name(), pod, host, client);
     }
     Ok(match (&spec.host_path, &spec.local, &spec.nfs) {
         (Some(source), ..) => source.path.clone(),
         (_, Some(source), _) => source.path.clone(),
-        (.., Some(source)) => format!("{}:{}", source.server, source.path),
-        _ => format!("volume:{}", persistent.name()),
+        (.., Some(source)) => network_folder(&source.server, &source.path),
+        _ => format!("{SHARED_FOLDER}{}", persistent.name()),
     })
+}
+
+/// A folder that a server gives to every machine that asks.
+pub(super) fn network_folder(server: &str, path: &str) -> String {
+    format!("{SHARED_FOLDER}{server}:{path}")
 }
 
 /// `getPVCExtractPV` and `getPVSpec`.

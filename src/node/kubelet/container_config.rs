@@ -83,10 +83,7 @@ pub(super) fn container(
         let image_user = host.runtime.image(&super::images::with_default_tag(&image)).map_or(0, |image| image.user);
         verify_not_root(pod, container, user, image_user).map_err(fail)?;
     }
-    let (memory_limit, processor_limit) = limits(container);
-    // What bounds the pod as a whole bounds each of its containers.
-    let (of_pod_memory, of_pod_processor) = limits_of(spec.resources.as_ref());
-    let (memory_limit, processor_limit) = (memory_limit.or(of_pod_memory), processor_limit.or(of_pod_processor));
+    let (memory_limit, processor_limit) = limits(container, spec.resources.as_ref());
     let ports = container.ports.iter().flatten().filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
     let path = container.termination_message_path.clone().filter(|path| !path.is_empty());
     Ok(ContainerConfig {
@@ -113,9 +110,12 @@ pub(super) fn container(
     })
 }
 
-/// Limits of memory in bytes and of processor time in thousandths.
-pub(super) fn limits(container: &Container) -> (Option<u64>, Option<u32>) {
-    limits_of(container.resources.as_ref())
+/// A container's limits of memory in bytes and of processor time in thousandths. What bounds the pod as a whole bounds each
+/// of its containers.
+pub(super) fn limits(container: &Container, of_pod: Option<&ResourceRequirements>) -> (Option<u64>, Option<u32>) {
+    let (memory, processor) = limits_of(container.resources.as_ref());
+    let (of_pod_memory, of_pod_processor) = limits_of(of_pod);
+    (memory.or(of_pod_memory), processor.or(of_pod_processor))
 }
 
 fn limits_of(resources: Option<&ResourceRequirements>) -> (Option<u64>, Option<u32>) {

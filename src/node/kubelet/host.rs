@@ -7,11 +7,13 @@ use crate::machinery::persistent::OrdMap;
 use k8s_openapi::api::core::v1::{Node, Service};
 
 use crate::api::ObjectKey;
+use crate::machinery::random::Random;
 use crate::machinery::time::Time;
 
 use super::agenda::{Agenda, Work};
 use super::backoff::Backoff;
 use super::config::NodeConfig;
+use super::csi::Plugins;
 use super::eviction::Pressures;
 use super::image_gc::ImageGc;
 use super::images::ImageManager;
@@ -19,7 +21,8 @@ use super::kuberuntime::KubeRuntime;
 use super::network::PodNetwork;
 
 /// How often the kubelet looks at what changed in the runtime: `plegRelistPeriod`.
-pub(super) const RELIST_PERIOD: Duration = Duration::from_secs(1);
+pub(super) const RELIST_PERIOD: Duration = Duration::from_micros(RELIST_MICROS);
+const RELIST_MICROS: u64 = 1_000_000;
 /// The first wait before a container that ended is started again: `initialNodeDecay`.
 const CRASH_BACKOFF_BASE: Duration = Duration::from_secs(10);
 /// The longest wait: `MaxContainerBackOff`.
@@ -38,8 +41,11 @@ pub(super) struct Host {
     pub node: Option<Arc<Node>>,
     /// When the kubelet started.
     pub started_at: Time,
+    /// When it first looked at the runtime. Kubelets look each at moments of their own within a second.
+    relists_from: Time,
     pub image_gc: ImageGc,
     pub pressures: Pressures,
+    pub csi: Plugins,
     /// Whether the machine is about to be switched off.
     pub is_shutting_down: bool,
 }
@@ -61,17 +67,21 @@ impl Host {
             services: OrdMap::new(),
             node: None,
             started_at: Time::default(),
+            relists_from: Time::default(),
             image_gc: ImageGc::default(),
             pressures: Pressures::default(),
+            csi: Plugins::default(),
             is_shutting_down: false,
         }
     }
 
     /// The first relist later than `time`.
     pub(super) fn relist_after(&self, time: Time) -> Time {
-        let period = RELIST_PERIOD.as_micros();
-        let ticks = time.since(self.started_at).as_micros() / period + 1;
-        self.started_at + RELIST_PERIOD * u32::try_from(ticks).unwrap_or(u32::MAX)
+        if time < self.relists_from {
+            return self.relists_from;
+        }
+        let ticks = time.since(self.relists_from).as_micros() / RELIST_PERIOD.as_micros() + 1;
+        self.relists_from + RELIST_PERIOD * u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 
     /// The first tick of the sync loop at `time` or later.
@@ -96,15 +106,17 @@ impl Host {
     }
 
     /// The kubelet starts, on a machine that keeps what it has.
-    pub(super) fn restart(&mut self, now: Time) {
+    pub(super) fn restart(&mut self, now: Time, random: &mut Random) {
         self.agenda = Agenda::default();
         self.images = ImageManager::new();
         self.crashes = Backoff::new(CRASH_BACKOFF_BASE, CRASH_BACKOFF_MAX);
         self.services = OrdMap::new();
         self.node = None;
         self.started_at = now;
+        self.relists_from = now + Duration::from_micros(random.below(RELIST_MICROS));
         self.image_gc = ImageGc::default();
         self.pressures = Pressures::default();
+        self.csi = Plugins::default();
         self.is_shutting_down = false;
         self.runtime.forget_askers(|_| true);
         self.runtime.advance(now);

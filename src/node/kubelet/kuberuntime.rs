@@ -99,6 +99,8 @@ pub(super) struct KubeRuntime {
     asked: OrdMap<ExecId, (Work, Option<NetworkAnswer>)>,
     /// Requests that wait for the network to carry them off.
     pub(super) leaving: Vec<Leaving>,
+    /// Shared volumes that pods here use from now on.
+    pub(super) asked_shared: Vec<String>,
     seeded: bool,
 }
 
@@ -114,6 +116,7 @@ impl KubeRuntime {
             failing: OrdSet::new(),
             asked: OrdMap::new(),
             leaving: Vec::new(),
+            asked_shared: Vec::new(),
             seeded: false,
         }
     }
@@ -430,6 +433,13 @@ impl KubeRuntime {
         self.cri.put_volume(key, files, now);
     }
 
+    /// A volume is used from now on: if machines share it, this one wants to have what is in it.
+    pub(super) fn ask_for_shared(&mut self, key: &str) {
+        if key.starts_with(SHARED_FOLDER) {
+            self.asked_shared.push(key.to_owned());
+        }
+    }
+
     pub(super) fn has_volume(&self, key: &str) -> bool {
         self.cri.volume(key).is_some()
     }
@@ -473,5 +483,8 @@ pub(super) fn volume_key(uid: &str, volume: &str) -> String {
 
 /// The key of a folder of the machine itself.
 pub(super) fn host_path_key(path: &str) -> String {
-    format!("host:{path}")
+    if path.starts_with(SHARED_FOLDER) { path.to_owned() } else { format!("host:{path}") }
 }
+
+/// With this begin the names of folders that are not of this machine alone, but that machines share.
+pub(super) const SHARED_FOLDER: &str = crate::node::runtime::SHARED_VOLUME;

@@ -1,10 +1,10 @@
 //! The kubelet: keeps the pods that are bound to its node as their specs want them, and tells how they and the node
 //! are.
 //!
-//! Follows `pkg/kubelet` of Kubernetes v1.36. It watches its own Node, the pods on it and all Services; ConfigMaps and
+//! Follows `pkg/kubelet` of Kubernetes v1.36. It watches its own Node, the pods on it, all Services and CSIDrivers; ConfigMaps and
 //! Secrets are read when a pod is synced. The machine itself (images, sandboxes, containers: `node::runtime`) is part of its value.
 //!
-//! Not simulated: cgroups, device plugins, dynamic resources.
+//! Not simulated: cgroups, device plugins.
 
 mod admission;
 mod agenda;
@@ -13,6 +13,8 @@ mod claims;
 mod config;
 mod container_config;
 mod container_status;
+mod csi;
+mod dra;
 mod environment;
 mod events;
 mod eviction;
@@ -33,12 +35,14 @@ mod resize;
 pub mod resource_metrics;
 mod restart;
 mod server;
+mod shared;
 mod shutdown;
 mod start;
 mod static_pods;
 mod status;
 mod status_manager;
 mod sync;
+mod sysctl;
 mod termination;
 mod volumes;
 
@@ -46,6 +50,7 @@ mod volumes;
 mod tests;
 
 pub use config::NodeConfig;
+pub use shared::SharedNews;
 pub use static_pods::MANIFEST_FOLDER;
 
 use std::sync::Arc;
@@ -150,6 +155,7 @@ impl Kubelet {
     fn forget(&mut self, id: PodId, client: &mut Client<'_>) {
         let Some(worker) = self.workers.remove(&id) else { return };
         self.by_uid.remove(&worker.uid);
+        self.host.csi.release(&worker.uid);
         for work in [Work::Sync(id), Work::Step(id), Work::Reconcile(id)] {
             self.host.agenda.cancel(work);
         }
@@ -264,6 +270,9 @@ impl Kubelet {
         if let Some(refusal) = self.host.pressures.refusal(pod) {
             return Some(refusal);
         }
+        if let Some(refusal) = sysctl::refusal(pod) {
+            return Some(refusal);
+        }
         let node = self.host.node.as_deref();
         let refusal = admission::reject(pod, &others, node, &self.host.config.full_capacity());
         refusal.or_else(|| self.host.is_shutting_down.then(shutdown::refusal))
@@ -313,11 +322,15 @@ impl Kubelet {
             }
             Work::Reconcile(id) => self.with_worker(id, client, Worker::write_status),
             Work::NodeStatus => self.keeper.sync_status(&mut self.host, client),
+            Work::CsiNode => csi::sync(&mut self.host, client),
             Work::Lease => self.keeper.renew_lease(&mut self.host, client),
             Work::Eviction => self.look_for_pressure(client),
             Work::ImageGc => self.host.collect_images(client),
             Work::Shutdown => self.go_on_shutting_down(client),
-            Work::Housekeeping => self.clean_up(client.now),
+            Work::Housekeeping => {
+                self.drop_orphans(client);
+                self.clean_up(client.now);
+            }
         }
     }
 
@@ -366,6 +379,7 @@ impl Process for Kubelet {
         vec![
             WatchSpec { kind: Kind::Node, selector: WatchSelector::Named(name.clone()) },
             WatchSpec::all(Kind::Service),
+            WatchSpec::all(Kind::CSIDriver),
             WatchSpec { kind: Kind::Pod, selector: WatchSelector::OnNode(name) },
         ]
     }
@@ -375,7 +389,7 @@ impl Process for Kubelet {
         self.workers = OrdMap::new();
         self.by_uid = OrdMap::new();
         self.host.runtime.seed(client.random);
-        self.host.restart(client.now);
+        self.host.restart(client.now, client.random);
         self.statics = self.statics.restarted();
         (self.cleanup, self.shutdown) = (Cleanup::default(), Shutdown::default());
         self.keeper.start(&mut self.host, client);
@@ -402,6 +416,7 @@ impl Process for Kubelet {
                 let node = event.after.as_ref().and_then(|object| object.downcast::<Node>()).cloned();
                 self.host.set_node(node);
             }
+            Kind::CSIDriver => csi::deliver(event, &mut self.host, client),
             _ => {}
         }
         self.host.agenda.arm(client);

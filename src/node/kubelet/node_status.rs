@@ -31,6 +31,8 @@ use super::host::Host;
 const VERSION: &str = "v1.36.2";
 /// How often the kubelet looks whether its node's status changed: `nodeStatusUpdateFrequency`.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(10);
+/// How much longer it may be, so that kubelets come apart.
+const UPDATE_JITTER_PERCENT: u32 = 4;
 /// How often it writes a status that did not change: `nodeStatusReportFrequency`.
 const REPORT_INTERVAL: Duration = Duration::from_secs(300);
 /// After what time a registration that failed is tried again.
@@ -89,6 +91,7 @@ impl NodeKeeper {
             host.agenda.set(Work::NodeStatus, now + wait, background);
             if self.is_registered {
                 host.agenda.set(Work::Lease, now, true);
+                host.agenda.set_sooner(Work::CsiNode, now, false);
             }
             return;
         }
@@ -96,7 +99,8 @@ impl NodeKeeper {
         if self.write_status(host, client).is_ok() && self.reported_at.is_none() {
             self.reported_at = Some(now);
         }
-        host.agenda.set(Work::NodeStatus, now + UPDATE_INTERVAL, true);
+        let wait = client.random.jitter(UPDATE_INTERVAL, UPDATE_JITTER_PERCENT);
+        host.agenda.set(Work::NodeStatus, now + wait, true);
     }
 
     fn write_status(&mut self, host: &mut Host, client: &mut Client<'_>) -> Result<(), ClientError> {
@@ -361,6 +365,7 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
         daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }) }),
         images: Some(images(host)).filter(|images| !images.is_empty()),
         node_info: Some(system_info(config)),
+        volumes_in_use: Some(host.csi.volumes_in_use()).filter(|volumes| !volumes.is_empty()),
         ..before.clone()
     }
 }

@@ -425,6 +425,7 @@ impl Worker {
         let mut status = self.generate(&runtime, true, host, client);
         status::terminate(&mut status, &self.pod);
         self.stage = Stage::Finished;
+        host.csi.release(&self.uid);
         self.status = status.into();
         self.write_status(host, client);
         self.job = Job::Idle;

@@ -220,14 +220,18 @@ impl Worker {
         let known = known?;
         let container = probed_container(&self.pod, &known.name)?;
         let id = known.container_id.as_deref()?.rsplit_once("://")?.1.to_owned();
-        let started = known.state.as_ref()?.running.as_ref()?.started_at.as_ref();
-        let since = client.now.since(started.map_or(client.now, Time::from));
+        known.state.as_ref()?.running.as_ref()?;
+        // The status knows whole seconds only, the runtime knows better.
+        let since = |host: &Host| {
+            let started = host.runtime.pod(&self.uid).newest(&known.name).and_then(|record| record.started_at);
+            client.now.since(started.unwrap_or(client.now))
+        };
         let directed = if host.runtime.is_failing(&self.uid, &known.name, &worker.word()) {
             Some(false)
         } else {
             let script = self.pod.metadata.annotations.as_ref();
             let script = script.and_then(|all| ProbeScript::of(all, worker.kind.directed(), &known.name));
-            script.map(|script| script.answer_at(since))
+            script.map(|script| script.answer_at(since(host)))
         };
         if let Some(good) = directed {
             return Some(Asked::Answered(if good { success() } else { self.directed_failure(worker, container) }));

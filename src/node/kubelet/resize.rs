@@ -30,9 +30,15 @@ pub(super) struct Resize {
     granted: Vec<(String, Arc<ResourceRequirements>)>,
     /// What each container was given when it was last started or changed.
     given: Vec<(String, Arc<ResourceRequirements>)>,
+    /// What the node has granted to the pod as a whole.
+    granted_pod: Option<Arc<ResourceRequirements>>,
+    /// What was granted to the whole pod when a container was last started or changed: it bounds those without limits.
+    bounds: Vec<(String, Option<Arc<ResourceRequirements>>)>,
     pub pending: Option<Pending>,
     /// Whether something was granted that not all containers were given yet.
     pub under_way: bool,
+    /// Why a container was not given what was granted.
+    pub error: Option<String>,
 }
 
 /// What becomes of a running container whose resources change.
@@ -57,7 +63,8 @@ fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
 /// Whether two versions of a pod want different resources.
 pub(super) fn differs(before: &Pod, after: &Pod) -> bool {
     let (Some(before), Some(after)) = (&before.spec, &after.spec) else { return false };
-    containers(before).zip(containers(after)).any(|(before, after)| before.resources != after.resources)
+    before.resources != after.resources
+        || containers(before).zip(containers(after)).any(|(before, after)| before.resources != after.resources)
 }
 
 /// Why the node cannot grant what a pod wants: `canResizePod`.
@@ -84,6 +91,12 @@ pub(super) fn refusal(
     is_short.then_some(Pending { reason: "Deferred", message: rejection.message })
 }
 
+/// Why a container is not given less memory than it uses: `validateMemoryResizeAction`.
+pub(super) fn refusal_by_use(container: &str, limit: Option<u64>, before: Option<u64>, used: u64) -> Option<String> {
+    let limit = limit.filter(|limit| before.is_none_or(|before| *limit < before) && used >= *limit)?;
+    Some(format!("attempting to set container {container:?} memory limit ({limit}) below current usage ({used})"))
+}
+
 impl Resize {
     /// Of a pod that is new to the node: what it wants was granted with its admission.
     pub(super) fn new(pod: &Pod) -> Self {
@@ -96,7 +109,14 @@ impl Resize {
     pub(super) fn grant(&mut self, pod: &Pod) {
         let all = pod.spec.iter().flat_map(containers);
         self.granted = all.map(|one| (one.name.clone(), Arc::new(one.resources.clone().unwrap_or_default()))).collect();
+        self.granted_pod = pod.spec.as_ref().and_then(|spec| spec.resources.clone()).map(Arc::new);
         self.pending = None;
+        self.error = None;
+    }
+
+    /// What was granted to the pod as a whole.
+    pub(super) fn granted_pod(&self) -> Option<&ResourceRequirements> {
+        self.granted_pod.as_deref()
     }
 
     /// What was granted to a container.
@@ -117,18 +137,23 @@ impl Resize {
         let resources = granted.map_or_else(|| Arc::new(resources), Arc::clone);
         self.given.retain(|(name, _)| name != container);
         self.given.push((container.to_owned(), resources));
+        self.bounds.retain(|(name, _)| name != container);
+        self.bounds.push((container.to_owned(), self.granted_pod.clone()));
     }
 
     /// What has to be done to a running container.
     pub(super) fn change(&self, container: &Container) -> Change {
         let (granted, given) = (self.granted(container), self.given(container));
+        let bound = self.bounds.iter().find(|(name, _)| *name == container.name);
+        let bound = bound.map_or(&self.granted_pod, |(_, bound)| bound);
         let changed = |name: &str| {
-            let of = |resources: &ResourceRequirements| {
+            let of = |resources: &ResourceRequirements, whole: &Option<Arc<ResourceRequirements>>| {
                 let amount =
                     |list: &Option<BTreeMap<_, _>>| list.as_ref().and_then(|list| list.get(name)).map(Quantity::of);
-                (amount(&resources.requests), amount(&resources.limits))
+                let limit = || whole.as_ref().and_then(|whole| amount(&whole.limits));
+                (amount(&resources.requests), amount(&resources.limits).or_else(limit))
             };
-            of(granted) != of(given)
+            of(granted, &self.granted_pod) != of(given, bound)
         };
         let restarts = |name: &str| {
             let mut policies = container.resize_policy.iter().flatten();
@@ -165,5 +190,21 @@ impl Resize {
         let all: Vec<Value> = pod.spec.iter().flat_map(|spec| &spec.containers).map(one).collect();
         let generation = pod.metadata.generation.unwrap_or(0);
         format!("{{\"containers\":{},\"generation\":{generation}}}", Value::Array(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_keeps_the_memory_that_it_uses() {
+        let told = |limit, before, used| refusal_by_use("c", limit, before, used);
+        assert_eq!(told(Some(200), Some(100), 150), None, "it may have more");
+        assert_eq!(told(Some(100), Some(200), 50), None, "it uses less");
+        assert_eq!(told(None, Some(200), 150), None, "it has no limit any more");
+        let why = "attempting to set container \"c\" memory limit (100) below current usage (150)";
+        assert_eq!(told(Some(100), Some(200), 150).as_deref(), Some(why));
+        assert_eq!(told(Some(100), None, 150).as_deref(), Some(why));
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, ContainerState, Pod};
 
 use crate::api::Name;
+use crate::api::resource::claim;
 use crate::client::Client;
 use crate::machinery::time::Time;
 use crate::node::runtime::ExecResult;
@@ -23,15 +24,15 @@ use super::host::Host;
 use super::images::{Ensure, Pull};
 use super::kuberuntime::{ContainerPhase, PodRecord};
 use super::pod_worker::{Job, Worker};
-use super::resize::Resize;
+use super::resize::{self, Resize};
 use super::restart::{could_restart_all, is_restartable_init, restarts_all};
 use super::sync::{Kill, KillReason, PodActions, compute_pod_actions, restart_all_actions};
 use super::termination::Killing;
 
-/// What making a sandbox takes: network and pause container.
-const SANDBOX_TIME: Duration = Duration::from_millis(200);
 /// What creating a container takes.
 const CREATE_TIME: Duration = Duration::from_millis(30);
+/// When a container is tried to be given less memory than it used.
+const RESIZE_RETRY: Duration = Duration::from_secs(30);
 /// What starting a container takes.
 const START_TIME: Duration = Duration::from_millis(40);
 
@@ -160,8 +161,13 @@ impl Worker {
                 job.doing = Doing::Killing { killing, then_stop_sandboxes: false };
                 Progress::Next
             }
+            Step::Sandbox(_) if !self.prepare_devices(client) => {
+                // It is tried again with the next sync.
+                job.steps.clear();
+                Progress::Next
+            }
             Step::Sandbox(attempt) => {
-                let until = now + SANDBOX_TIME;
+                let until = now + host.config.runtime.sandbox;
                 job.doing = Doing::Sandbox { attempt, until };
                 Progress::Wait(Some(until))
             }
@@ -221,6 +227,20 @@ impl Worker {
         }
     }
 
+    /// Makes the devices of the pod's claims ready; says whether they are.
+    fn prepare_devices(&self, client: &mut Client<'_>) -> bool {
+        if claim::references(&self.pod).is_empty() {
+            return true;
+        }
+        let outcome = super::dra::prepare(&self.pod, client);
+        if let Err(why) = &outcome {
+            let message = format!("Failed to prepare dynamic resources: prepare dynamic resources: {why}");
+            let about = events::pod_reference(&self.pod);
+            client.event_about(&about, events::Warning, "FailedPrepareDynamicResources", &message);
+        }
+        outcome.is_ok()
+    }
+
     /// Waits until the pod's volumes are there, then decides what to do.
     fn mount_volumes(&mut self, job: &mut SyncJob, host: &mut Host, client: &mut Client<'_>) -> Progress {
         let pod = self.pod.clone();
@@ -272,8 +292,17 @@ impl Worker {
     /// Changes the limits of a running container: `UpdateContainerResources`.
     fn resize_container(&mut self, container: &Container, runtime: &PodRecord, host: &mut Host, now: Time) {
         let resources = container.resources.clone().unwrap_or_default();
+        self.resizing.error = None;
         if let Some(record) = runtime.newest(&container.name) {
-            let (memory, processor) = container_config::limits(container);
+            let (memory, processor) = container_config::limits(container, self.resizing.granted_pod());
+            let used = host.runtime.cri.stats(&record.id, now).map_or(0, |stats| stats.memory_bytes);
+            if let Some(why) =
+                resize::refusal_by_use(&container.name, memory, host.runtime.cri.memory_limit(&record.id), used)
+            {
+                self.resizing.error = Some(why);
+                host.agenda.set(Work::Sync(self.id), now + RESIZE_RETRY, true);
+                return;
+            }
             host.runtime.cri.update_limits(&record.id, memory, processor, now);
         }
         self.resizing.give(&container.name, resources);

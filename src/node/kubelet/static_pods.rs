@@ -19,11 +19,11 @@ use crate::machinery::time::Time;
 use crate::machinery::toleration::NO_EXECUTE;
 use crate::machinery::{sha256, yaml};
 
-use super::Kubelet;
 use super::admission::{MIRROR, SOURCE};
 use super::agenda::{PodId, Work};
 use super::pod_worker::{Stage, Worker};
 use super::status_manager::SYNC_PERIOD;
+use super::{HOUSEKEEPING_PERIOD, Kubelet};
 
 /// Where a kubelet looks for manifests: `staticPodPath`.
 pub const MANIFEST_FOLDER: &str = "/etc/kubernetes/manifests";
@@ -42,6 +42,8 @@ pub(super) struct StaticPods {
     running: OrdMap<ObjectKey, PodId>,
     /// New versions of pods whose old ones have not ended.
     waiting: OrdMap<ObjectKey, Arc<Pod>>,
+    /// Mirror pods that stand for nothing and could not be taken out of the API yet.
+    orphans: OrdMap<ObjectKey, Arc<Pod>>,
 }
 
 impl StaticPods {
@@ -199,10 +201,32 @@ impl Kubelet {
         let key = worker.pod.key();
         self.statics.running.remove(&key);
         if let Some(mirror) = &worker.mirror {
-            delete_mirror(mirror, client);
+            self.drop_mirror(mirror.clone(), client);
         }
         if let Some(next) = self.statics.waiting.remove(&key) {
             self.start_static(next, client);
+        }
+    }
+
+    /// Takes a mirror pod out of the API, and tries it again when that cannot be done now.
+    fn drop_mirror(&mut self, mirror: Arc<Pod>, client: &mut Client<'_>) {
+        if delete_mirror(&mirror, client) {
+            self.statics.orphans.remove(&mirror.key());
+        } else {
+            self.statics.orphans.insert(mirror.key(), mirror);
+            self.host.agenda.set_sooner(Work::Housekeeping, client.now + HOUSEKEEPING_PERIOD, true);
+        }
+    }
+
+    /// Tries again to take mirror pods out of the API: `deleteOrphanedMirrorPods`.
+    pub(super) fn drop_orphans(&mut self, client: &mut Client<'_>) {
+        let orphans: Vec<Arc<Pod>> = self.statics.orphans.values().cloned().collect();
+        for orphan in orphans {
+            if self.statics.running.contains_key(&orphan.key()) {
+                self.statics.orphans.remove(&orphan.key());
+            } else {
+                self.drop_mirror(orphan, client);
+            }
         }
     }
 
@@ -211,7 +235,9 @@ impl Kubelet {
         let Some(&id) = self.statics.running.get(&event.key) else {
             // Nobody knows what it stands for.
             if let Some(orphan) = after.filter(|_| !self.statics.waiting.contains_key(&event.key)) {
-                delete_mirror(&orphan, client);
+                self.drop_mirror(orphan, client);
+            } else {
+                self.statics.orphans.remove(&event.key);
             }
             return;
         };
@@ -231,11 +257,15 @@ impl Kubelet {
     }
 }
 
-/// Takes a mirror pod out of the API at once.
-fn delete_mirror(mirror: &Pod, client: &mut Client<'_>) {
+/// Takes a mirror pod out of the API at once. Says whether it is gone, be it that somebody else took it.
+fn delete_mirror(mirror: &Pod, client: &mut Client<'_>) -> bool {
     client.because(Why::new("Mirror pod {} stands for nothing any more.", [mirror.name().to_owned()]));
-    // It may be gone already.
-    let _ = client.delete(Kind::Pod, &mirror.key(), DeleteOptions::of_uid(mirror.uid()).grace(0));
+    let deleted = client.delete(Kind::Pod, &mirror.key(), DeleteOptions::of_uid(mirror.uid()).grace(0));
+    // Another one of its name is in conflict with the uid.
+    match deleted {
+        Ok(()) => true,
+        Err(error) => error.is_not_found() || error.is_conflict(),
+    }
 }
 
 impl Worker {
@@ -262,7 +292,10 @@ impl Worker {
                 self.mirror = Some(mirror);
                 return;
             }
-            delete_mirror(&mirror, client);
+            if !delete_mirror(&mirror, client) {
+                self.mirror = Some(mirror);
+                return;
+            }
         }
         let name = self.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("");
         let Ok(node) = client.get::<Node>(&ObjectKey::new("", name)) else { return };

@@ -314,7 +314,12 @@ fn own_conditions(
         });
     }
     if inputs.resizing.under_way {
-        conditions.push(condition("PodResizeInProgress", generation, None));
+        let error = inputs.resizing.error.clone();
+        conditions.push(PodCondition {
+            reason: error.as_ref().map(|_| "Error".to_owned()),
+            message: error,
+            ..condition("PodResizeInProgress", generation, None)
+        });
     }
     conditions.extend([
         condition("PodReadyToStartContainers", generation, sandbox),

@@ -42,6 +42,8 @@ struct Victim {
     grace: i64,
     /// Containers whose end it waits for.
     after: Vec<Name>,
+    /// Whether its preStop hook was still running when its time was over. The hook ends with its container, and fails.
+    has_cut_hook: bool,
     stage: Stage,
 }
 
@@ -84,7 +86,7 @@ impl Killing {
     pub(super) fn one(pod: &Pod, kill: Kill) -> Self {
         let container = container_spec(pod, &kill.name);
         let grace = grace_seconds(pod, container.as_ref(), kill.reason);
-        Self { victims: vec![Victim { kill, grace, after: Vec::new(), stage: Stage::New }] }
+        Self { victims: vec![Victim { kill, grace, after: Vec::new(), has_cut_hook: false, stage: Stage::New }] }
     }
 
     /// All running containers of a pod: the others first, then the sidecars in the reverse of the order in which they
@@ -110,7 +112,8 @@ impl Killing {
                     reason: KillReason::Other,
                 };
                 let grace = grace_override.unwrap_or_else(|| grace_seconds(pod, None, KillReason::Other));
-                Victim { kill, grace, after: after.map(|other| other.id.clone()).collect(), stage: Stage::New }
+                let after = after.map(|other| other.id.clone()).collect();
+                Victim { kill, grace, after, has_cut_hook: false, stage: Stage::New }
             })
             .collect();
         Self { victims }
@@ -166,6 +169,9 @@ impl Killing {
         let victim = &mut self.victims[index];
         if victim.stage != Stage::Done && !host.runtime.is_running(&victim.kill.id) {
             victim.stage = Stage::Done;
+            if victim.has_cut_hook {
+                tell_failed_hook(client, pod, &victim.kill.name);
+            }
             return false;
         }
         let next = match &victim.stage {
@@ -181,9 +187,9 @@ impl Killing {
                 if outcome.is_none() && now < *began + seconds(victim.grace) {
                     return false;
                 }
+                victim.has_cut_hook = outcome.is_none() && matches!(hook, Hook::Command(_));
                 if outcome.is_some_and(|outcome| outcome.is_err()) {
-                    let name = &victim.kill.name;
-                    events::about_container(client, pod, name, Warning, "FailedPreStopHook", "PreStopHook failed");
+                    tell_failed_hook(client, pod, &victim.kill.name);
                 }
                 let used = i64::try_from(now.since(*began).as_secs()).unwrap_or(i64::MAX);
                 victim.grace -= used;
@@ -203,6 +209,10 @@ impl Killing {
         victim.stage = next;
         true
     }
+}
+
+fn tell_failed_hook(client: &mut Client<'_>, pod: &Pod, container: &str) {
+    events::about_container(client, pod, container, Warning, "FailedPreStopHook", "PreStopHook failed");
 }
 
 /// Begins with the preStop hook, if there is one and time for it.

@@ -17,6 +17,7 @@ use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
 
 use super::claims::{self, Trouble};
+use super::csi;
 use super::environment;
 use super::events::{self, Warning};
 use super::host::Host;
@@ -87,6 +88,9 @@ impl PodVolumes {
             let settled =
                 matches!(self.mounted.get(&volume.name), Some(VolumeContent::Empty | VolumeContent::HostPath(_)));
             if waits || settled {
+                if let (true, Some(claim)) = (settled, claims::claim_name(pod, volume)) {
+                    csi::expand(pod, &claim, &host.config.name, client);
+                }
                 continue;
             }
             self.set_up(pod, volume, host, client);
@@ -145,6 +149,9 @@ impl PodVolumes {
                 let message = match trouble {
                     Trouble::Device(name, why) => format!("MountVolume.MountDevice failed for volume {name:?} : {why}"),
                     Trouble::SetUp(why) => format!("MountVolume.SetUp failed for volume {:?} : {why}", volume.name),
+                    Trouble::NewMounter(why) => {
+                        format!("MountVolume.NewMounter initialization failed for volume {:?} : {why}", volume.name)
+                    }
                     Trouble::Unprocessed(_) | Trouble::Unattached => return,
                 };
                 client.event_about(&events::pod_reference(pod), Warning, "FailedMount", &message);
@@ -172,6 +179,7 @@ fn give_to_runtime(pod: &Pod, name: &str, content: &VolumeContent, host: &mut Ho
     };
     if !host.runtime.has_volume(&key) {
         host.runtime.put_volume(&key, files, now);
+        host.runtime.ask_for_shared(&key);
     }
 }
 
@@ -179,14 +187,12 @@ fn content(
     pod: &Pod,
     volume: &Volume,
     known: Option<&VolumeContent>,
-    host: &Host,
+    host: &mut Host,
     client: &mut Client<'_>,
 ) -> Result<VolumeContent, Trouble> {
     match claims::claim_name(pod, volume) {
-        Some(claim) => {
-            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("");
-            claims::folder(pod, volume, &claim, node, client).map(VolumeContent::HostPath)
-        }
+        Some(claim) => claims::folder(pod, volume, &claim, host, client).map(VolumeContent::HostPath),
+        None if volume.csi.is_some() => csi::mount_inline(volume, host).map(|()| VolumeContent::Empty),
         None => own_content(pod, volume, known, host, client).map_err(Trouble::SetUp),
     }
 }
@@ -218,6 +224,8 @@ fn own_content(
         }
     } else if let Some(source) = &volume.host_path {
         return Ok(VolumeContent::HostPath(source.path.clone()));
+    } else if let Some(source) = &volume.nfs {
+        return Ok(VolumeContent::HostPath(claims::network_folder(&source.server, &source.path)));
     } else {
         return Ok(VolumeContent::Empty);
     }
@@ -299,18 +307,14 @@ fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], host: &Host, files: &mut
     Ok(())
 }
 
-/// A token of the pod's account. The API server lets those that pods get by themselves live for a year
-/// (`ExpirationExtensionSeconds`), so that they are not renewed here.
+/// A token of the pod's account. The API server lets those that pods get by themselves live for a year, so that they are not
+/// renewed here.
 fn token(pod: &Pod, source: &ServiceAccountTokenProjection, client: &mut Client<'_>) -> Result<String, String> {
-    const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
-    /// `WarnOnlyBoundTokenExpirationSeconds`: what the admission plugin asks for, and nobody else.
-    const WARN_ONLY_SECONDS: i64 = 3607;
     let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
-    let wanted = source.expiration_seconds.unwrap_or(3600);
-    let seconds = if wanted == WARN_ONLY_SECONDS { EXTENDED_SECONDS } else { wanted };
+    let seconds = source.expiration_seconds.unwrap_or(3600);
     let key = ObjectKey::new(pod.namespace(), account);
     let audience = source.audience.as_deref().filter(|audience| !audience.is_empty());
-    client.create_token(&key, seconds, audience).map_err(|error| format!("failed to fetch token: {error}"))
+    client.create_token(&key, seconds, audience, pod).map_err(|error| format!("failed to fetch token: {error}"))
 }
 
 fn project(

@@ -57,6 +57,9 @@ use agenda::Agenda;
 use container::Container;
 use images::Pull;
 
+/// With this begin the keys of volumes that machines share: what is written there has to reach the others.
+pub const SHARED_VOLUME: &str = "shared:";
+
 /// Something that happened in the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeEvent {
@@ -112,6 +115,8 @@ pub struct Runtime {
     pulls: BTreeMap<PullId, Pull>,
     unpullable: Vec<String>,
     volumes: OrdMap<String, FileTree>,
+    /// The shared volumes that containers here wrote to.
+    written_shared: Vec<String>,
     sandboxes: OrdMap<Id, Arc<Sandbox>>,
     containers: OrdMap<Id, Arc<Container>>,
     agenda: Agenda,
@@ -131,6 +136,7 @@ impl Runtime {
             pulls: BTreeMap::new(),
             unpullable: Vec::new(),
             volumes: OrdMap::new(),
+            written_shared: Vec::new(),
             sandboxes: OrdMap::new(),
             containers: OrdMap::new(),
             agenda: Agenda::default(),
@@ -195,7 +201,19 @@ impl Runtime {
     /// Puts a volume's files, in place of any it had. Containers that watch its files notice.
     pub fn put_volume(&mut self, key: &str, files: FileTree, now: Time) {
         self.volumes.insert(key.to_owned(), files);
-        self.volumes_changed(&[key.to_owned()], None, now);
+        self.wake_watchers(&[key.to_owned()], None, now);
+    }
+
+    /// Whether containers wrote to shared volumes.
+    #[must_use]
+    pub const fn has_written_shared(&self) -> bool {
+        !self.written_shared.is_empty()
+    }
+
+    /// The shared volumes that containers wrote to since the last call, with their files.
+    pub fn take_written_shared(&mut self) -> Vec<(String, FileTree)> {
+        let keys = std::mem::take(&mut self.written_shared);
+        keys.into_iter().filter_map(|key| self.volumes.get(&key).cloned().map(|files| (key, files))).collect()
     }
 
     /// A volume's files.

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct RuntimeProfile {
     /// How long a pull takes.
     pub pull: PullTime,
+    /// What making a sandbox takes: network and pause container.
+    pub sandbox: Duration,
     /// Whether servers listen from their first moment on, whatever the catalogue says.
     pub instant_servers: bool,
     /// Whether a signal goes to all processes of a container instead of process 1, so that a trap runs at once even
@@ -39,6 +41,7 @@ impl Default for RuntimeProfile {
     fn default() -> Self {
         Self {
             pull: PullTime::BySize { latency: Duration::from_millis(700), bytes_per_second: 40_000_000 },
+            sandbox: Duration::from_millis(200),
             instant_servers: false,
             signals_reach_all: false,
             answers_everywhere: false,
@@ -54,6 +57,8 @@ impl RuntimeProfile {
     pub fn recorded() -> Self {
         Self {
             pull: PullTime::Fixed(Duration::from_millis(300)),
+            // Twenty pods were ready 0.6 s after they were bound, nearly all of which is the kubelet's own rhythm.
+            sandbox: Duration::from_millis(10),
             instant_servers: true,
             signals_reach_all: true,
             answers_everywhere: true,

@@ -157,6 +157,11 @@ impl Server {
             let (flag, default) = flag.split_once('|').unwrap_or((flag, ""));
             return Some(flag_value(&io.arguments(), flag).unwrap_or_else(|| default.to_owned()));
         }
+        if let Some(("version", default)) = name.split_once('|').or((name == "version").then_some((name, "1.0"))) {
+            let tag = &self.surroundings.tag;
+            let end = tag.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(tag.len());
+            return Some(if end == 0 { default.to_owned() } else { tag[..end].to_owned() });
+        }
         if let Some(pattern) = name.strip_prefix("date:") {
             return Some(utilities::format_time(now, pattern));
         }
@@ -166,11 +171,6 @@ impl Server {
             "image" => self.surroundings.image.clone(),
             "tag" => self.surroundings.tag.clone(),
             "tag.v" => self.surroundings.tag.trim_start_matches('v').to_owned(),
-            "version" => {
-                let tag = &self.surroundings.tag;
-                let end = tag.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(tag.len());
-                if end == 0 { "1.0".to_owned() } else { tag[..end].to_owned() }
-            }
             "port" => self.ports.first().copied().unwrap_or_default().to_string(),
             "pid" => io.process.pid.to_string(),
             "time" => now.to_string(),

@@ -7,7 +7,7 @@ use super::agenda::Wake;
 use super::container::{Container, ContainerState, EndReason, Id};
 use super::directive::Ending;
 use super::host::ContainerHost;
-use super::{BUSY_TURN, Runtime, RuntimeEvent};
+use super::{BUSY_TURN, Runtime, RuntimeEvent, SHARED_VOLUME};
 use crate::machinery::shell::{Machine, Poll, ProcessTable, Signal};
 use crate::machinery::time::Time;
 
@@ -64,8 +64,18 @@ impl Runtime {
         result
     }
 
+    /// A container wrote to volumes.
+    fn volumes_changed(&mut self, keys: &[String], writer: Option<&str>, now: Time) {
+        for key in keys.iter().filter(|key| key.starts_with(SHARED_VOLUME)) {
+            if !self.written_shared.contains(key) {
+                self.written_shared.push(key.clone());
+            }
+        }
+        self.wake_watchers(keys, writer, now);
+    }
+
     /// Wakes those who watch files in volumes that somebody else wrote.
-    pub(super) fn volumes_changed(&mut self, keys: &[String], writer: Option<&str>, now: Time) {
+    pub(super) fn wake_watchers(&mut self, keys: &[String], writer: Option<&str>, now: Time) {
         let watches = |container: &&Arc<Container>| {
             Some(&*container.id) != writer
                 && container.state == ContainerState::Running

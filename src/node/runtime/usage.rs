@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Runtime;
 use super::container::{Container, ContainerState};
 use super::images::ImageStatus;
+use super::{Runtime, SHARED_VOLUME};
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
 
@@ -28,7 +28,8 @@ impl Runtime {
         let images: u64 = self.images.values().map(|image| image.size).sum();
         let containers: u64 =
             self.containers.values().map(|container| container.layer_bytes() + container.log.size()).sum();
-        let volumes: u64 = self.volumes.values().map(FileTree::usage).sum();
+        let own = self.volumes.iter().filter(|(key, _)| !key.starts_with(SHARED_VOLUME));
+        let volumes: u64 = own.map(|(_, files)| files.usage()).sum();
         images.saturating_add(containers).saturating_add(volumes)
     }
 

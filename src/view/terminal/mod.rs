@@ -114,6 +114,8 @@ pub struct TerminalOutput {
     pub answer: Option<PortAnswer>,
     /// Whether a command is at work, so that what is typed is for it.
     pub busy: bool,
+    /// Whether the last command failed.
+    pub failed: bool,
 }
 
 /// How a line can go on.
@@ -140,14 +142,17 @@ pub struct Terminal {
     requests: Vec<(Asker, u64)>,
     /// What was answered to the page.
     answered: Option<PortAnswer>,
+    /// What the terminal itself has to say.
+    said: Vec<Piece>,
     /// The ports that the page was told of last.
     ports: Vec<u16>,
     /// When a command that waits is to be looked at again.
     wake: Option<Time>,
     /// Whether there is more to do at once.
     running: bool,
-    /// Whether a command was at work when the page was told last.
+    /// Whether a command was at work, and whether the last had failed, when the page was told last.
     busy: bool,
+    failed: bool,
 }
 
 impl Default for Terminal {
@@ -160,10 +165,12 @@ impl Default for Terminal {
             shown: BTreeMap::new(),
             requests: Vec::new(),
             answered: None,
+            said: Vec::new(),
             ports: Vec::new(),
             wake: None,
             running: false,
             busy: false,
+            failed: false,
         }
     }
 }
@@ -213,11 +220,16 @@ impl Terminal {
 
     fn type_line(&mut self, text: &str) {
         let Some(shell) = self.shell else { return };
-        let mut end = text.len().min(LINE_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
+        if text.len() > LINE_BYTES_MAX {
+            // Half of a paste is worse than none.
+            self.said.push(Piece {
+                error: true,
+                text: format!("\n(more was pasted than is taken at once: {} KiB)\n", LINE_BYTES_MAX >> 10),
+            });
+            self.table.feed(shell, b"\n");
+            return;
         }
-        self.table.feed(shell, &text.as_bytes()[..end]);
+        self.table.feed(shell, text.as_bytes());
         self.table.feed(shell, b"\n");
     }
 
@@ -299,7 +311,9 @@ impl Terminal {
     /// What there is to tell the page; nothing when nothing happened.
     pub fn take_output(&mut self) -> Option<TerminalOutput> {
         let shell = self.shell?;
-        let mut output = TerminalOutput { busy: self.is_at_work(), ..TerminalOutput::default() };
+        let (busy, failed) = (self.is_at_work(), self.table.last_status(shell) != 0);
+        let mut output = TerminalOutput { busy, failed, ..TerminalOutput::default() };
+        output.pieces.append(&mut self.said);
         let mut bytes = 0;
         for piece in self.table.take_output(shell) {
             let error = piece.stream == Stream::Error;
@@ -317,8 +331,9 @@ impl Terminal {
         self.tell_files(&mut output);
         output.ports = self.table.ports().into_iter().collect();
         output.answer = self.answered.take();
-        let silent = TerminalOutput { busy: self.busy, ports: self.ports.clone(), ..TerminalOutput::default() };
-        self.busy = output.busy;
+        let (busy, failed, ports) = (self.busy, self.failed, self.ports.clone());
+        let silent = TerminalOutput { busy, failed, ports, ..TerminalOutput::default() };
+        (self.busy, self.failed) = (output.busy, output.failed);
         self.ports.clone_from(&output.ports);
         (output != silent).then_some(output)
     }

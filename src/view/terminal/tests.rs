@@ -1,5 +1,7 @@
 //! The terminal with a cluster beside it, as somebody who types sees it.
 
+mod courses;
+
 use std::time::Duration;
 
 use expect_test::expect;

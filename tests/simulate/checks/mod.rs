@@ -3,6 +3,7 @@
 //! Checkers look at the store as it is, at its commits since they last looked, and at what machines really run; never at
 //! what a component believes.
 
+mod attachment;
 mod budget;
 mod identity;
 mod job;
@@ -61,6 +62,7 @@ impl Checks {
                 |what: String| format!("revision {} ({} {}): {what}", commit.revision, commit.kind(), commit.key);
             self.rollouts.commit(&sight, &mut self.looks).map_err(what)?;
             self.jobs.commit(&sight, &mut self.looks).map_err(what)?;
+            attachment::commit(&sight, &mut self.looks).map_err(what)?;
             self.budgets.commit(&sight);
         }
         if has_new_pod_state {

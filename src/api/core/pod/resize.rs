@@ -1,6 +1,6 @@
 //! Changes of resources in place. Follows `ValidatePodResize`.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements};
+use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 
 use super::validation::{MIRROR, validate_metadata_and_spec};
 use super::{is_restartable_init, qos};
@@ -32,9 +32,6 @@ fn take_over(containers: &mut [Container], wanted: &[Container]) {
 pub(crate) fn validate(new: &Pod, old: &Pod) -> ErrorList {
     let whole = |detail: &str| vec![FieldError::forbidden(&Path::new("[]"), detail)];
     let (Some(new_spec), Some(old_spec)) = (&new.spec, &old.spec) else { return ErrorList::new() };
-    if has_pod_resources(old_spec) || has_pod_resources(new_spec) {
-        return whole("pods with pod-level resources cannot be resized");
-    }
     if old.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(MIRROR)) {
         return whole("static pods cannot be resized");
     }
@@ -51,37 +48,35 @@ pub(crate) fn validate(new: &Pod, old: &Pod) -> ErrorList {
     if !node_supports_resize(old) {
         errors.push(FieldError::forbidden(&path, "Pod running on node without support for resize"));
     }
-    validate_init_containers(&mut errors, &path, new_spec, old_spec);
-    for (index, (new, old)) in new_spec.containers.iter().zip(&old_spec.containers).enumerate() {
+    let (of_new, of_old) = (new_spec.resources.as_ref(), old_spec.resources.as_ref());
+    validate_kept(&mut errors, &path.child("resources"), of_new, of_old);
+    let containers = || new_spec.containers.iter().zip(&old_spec.containers);
+    let init_containers = || list(&new_spec.init_containers).iter().zip(list(&old_spec.init_containers));
+    for (index, (new, old)) in init_containers().enumerate() {
+        let at = path.child("initContainers").index(index).child("resources");
+        validate_kept(&mut errors, &at, new.resources.as_ref(), old.resources.as_ref());
+    }
+    for (index, (new, old)) in containers().enumerate() {
         let at = path.child("containers").index(index).child("resources");
-        validate_container(&mut errors, &at, new, old);
-        if !only_compute_changed(new, old) {
-            errors.push(FieldError::forbidden(&path, "only cpu and memory resources are mutable"));
+        validate_kept(&mut errors, &at, new.resources.as_ref(), old.resources.as_ref());
+    }
+    let mutable = "only cpu and memory resources are mutable";
+    if !only_compute_changed(of_new, of_old) {
+        errors.push(FieldError::forbidden(&path, mutable));
+    }
+    for (new, old) in containers() {
+        if !only_compute_changed(new.resources.as_ref(), old.resources.as_ref()) {
+            errors.push(FieldError::forbidden(&path, mutable));
+        }
+    }
+    for (new, old) in init_containers() {
+        if !only_compute_changed(new.resources.as_ref(), old.resources.as_ref()) {
+            let of_sidecars = "only cpu and memory resources for sidecar containers are mutable";
+            let detail = if is_restartable_init(old) { of_sidecars } else { mutable };
+            errors.push(FieldError::forbidden(&path, detail));
         }
     }
     errors
-}
-
-fn validate_init_containers(errors: &mut ErrorList, path: &Path, new: &PodSpec, old: &PodSpec) {
-    for (index, (new, old)) in list(&new.init_containers).iter().zip(list(&old.init_containers)).enumerate() {
-        if is_restartable_init(old) {
-            let at = path.child("initContainers").index(index).child("resources");
-            validate_container(errors, &at, new, old);
-            if !only_compute_changed(new, old) {
-                let detail = "only cpu and memory resources for sidecar containers are mutable";
-                errors.push(FieldError::forbidden(path, detail));
-            }
-        } else if new.resources != old.resources {
-            let detail = "resources for non-sidecar init containers are immutable";
-            errors.push(FieldError::forbidden(path, detail));
-        }
-    }
-}
-
-fn has_pod_resources(spec: &PodSpec) -> bool {
-    spec.resources.as_ref().is_some_and(|resources| {
-        [&resources.requests, &resources.limits].into_iter().flatten().any(|amounts| !amounts.is_empty())
-    })
 }
 
 /// A running container whose resources the kubelet does not report runs on a node that cannot change them.
@@ -94,9 +89,14 @@ fn node_supports_resize(pod: &Pod) -> bool {
 }
 
 /// `validateContainerResize`: what is asked for may change but not vanish.
-fn validate_container(errors: &mut ErrorList, path: &Path, new: &Container, old: &Container) {
+fn validate_kept(
+    errors: &mut ErrorList,
+    path: &Path,
+    new: Option<&ResourceRequirements>,
+    old: Option<&ResourceRequirements>,
+) {
     let missing = ResourceRequirements::default();
-    let (new, old) = (new.resources.as_ref().unwrap_or(&missing), old.resources.as_ref().unwrap_or(&missing));
+    let (new, old) = (new.unwrap_or(&missing), old.unwrap_or(&missing));
     for (field, new, old, what) in [
         ("requests", &new.requests, &old.requests, "resource requests cannot be removed"),
         ("limits", &new.limits, &old.limits, "resource limits cannot be removed"),
@@ -109,9 +109,9 @@ fn validate_container(errors: &mut ErrorList, path: &Path, new: &Container, old:
 }
 
 /// Whether everything but cpu and memory is as it was.
-fn only_compute_changed(new: &Container, old: &Container) -> bool {
-    let others = |container: &Container| {
-        let mut resources = container.resources.clone().unwrap_or_default();
+fn only_compute_changed(new: Option<&ResourceRequirements>, old: Option<&ResourceRequirements>) -> bool {
+    let others = |resources: Option<&ResourceRequirements>| {
+        let mut resources = resources.cloned().unwrap_or_default();
         for amounts in [&mut resources.requests, &mut resources.limits].into_iter().flatten() {
             amounts.retain(|name, _| !matches!(name.as_str(), "cpu" | "memory"));
         }

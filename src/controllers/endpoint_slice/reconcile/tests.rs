@@ -35,7 +35,7 @@ fn run(service: &Service, pods: &[Arc<Pod>], existing: &[Arc<EndpointSlice>]) ->
         serde_json::from_value(json!({"metadata": {"name": "n", "labels": {"topology.kubernetes.io/zone": "z"}}}))
             .expect("it is a Node"),
     );
-    plan(service, pods, existing, |name| (name == "n").then_some(&node))
+    plan(service, pods, existing, |name| (name == "n").then_some(&node), &mut Topology::default())
 }
 
 /// What is stored after a plan: the new slices get names.

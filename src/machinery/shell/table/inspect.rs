@@ -33,4 +33,13 @@ impl ProcessTable {
             _ => Aliases::new(),
         }
     }
+
+    /// The exit code of a shell's last command: its `$?`.
+    #[must_use]
+    pub fn last_status(&self, pid: Pid) -> i32 {
+        match self.tasks.get(&pid).map(|task| &task.body) {
+            Some(Body::Shell(shell)) => shell.status,
+            _ => 0,
+        }
+    }
 }
