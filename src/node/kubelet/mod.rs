@@ -23,6 +23,7 @@ mod hooks;
 mod host;
 mod image_gc;
 mod images;
+mod kept_status;
 mod kuberuntime;
 mod network;
 mod node_status;
@@ -203,6 +204,7 @@ impl Kubelet {
                 && known.metadata.deletion_grace_period_seconds == pod.metadata.deletion_grace_period_seconds;
             if same {
                 worker.pod = pod.clone();
+                worker.status.share(pod);
                 if pod.status.as_ref().is_some_and(|reported| worker.needs_reconcile(reported)) {
                     host.agenda.set_sooner(Work::Reconcile(id), client.now + status_manager::SYNC_PERIOD, false);
                 }

@@ -476,7 +476,7 @@ fn plan(pod: &Pod, actions: PodActions, resizing: &Resize) -> VecDeque<Step> {
     }
     // A container gets what was granted to it, which may be less than what the pod wants by now.
     let granted = |container: Container| {
-        let resources = resizing.granted(&container);
+        let resources = resizing.granted(&container).clone();
         Arc::new(Container { resources: Some(resources), ..container })
     };
     let start =

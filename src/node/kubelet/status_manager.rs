@@ -30,10 +30,10 @@ fn is_terminal(phase: Option<&str>) -> bool {
 impl Worker {
     /// Takes in a new status and writes it, when it says anything new: `SetPodStatus`.
     pub(super) fn set_status(&mut self, status: PodStatus, host: &mut Host, client: &mut Client<'_>) {
-        if self.has_status && self.status == status && self.is_written {
+        if self.has_status && *self.status == status && self.is_written {
             return;
         }
-        self.status = status;
+        self.status = status.into();
         self.has_status = true;
         self.is_written = false;
         self.write_status(host, client);
@@ -78,7 +78,10 @@ impl Worker {
             client.because(why(&current, &reported, &merged));
             let mut changed = (*current).clone();
             changed.status = Some(merged);
-            client.update_status(changed)?;
+            let written = client.update_status(changed)?;
+            self.status.share(&written);
+        } else {
+            self.status.share(&current);
         }
         if self.stage == Stage::Finished && !self.is_static() && (current.is_deleting() || self.pod.is_deleting()) {
             client.because(Why::new(
