@@ -152,7 +152,7 @@ fn the_tutorial_of_the_first_application() {
             "export NODE_PORT=\"$(kubectl get services/kubernetes-bootcamp -o go-template='{{(index .spec.ports 0).nodePort}}')\"",
             "[ $NODE_PORT -ge 30000 ] && echo a port of the nodes",
             "kubectl scale deployments/kubernetes-bootcamp --replicas=4; kubectl get rs -o jsonpath='{.items[*].spec.replicas}'; echo",
-            "kubectl set image deployments/kubernetes-bootcamp kubernetes-bootcamp=gcr.io/google-samples/kubernetes-bootcamp:v10",
+            "kubectl set image deployments/kubernetes-bootcamp kubernetes-bootcamp=gcr.io/google-samples/kubernetes-bootcamp:v10; sleep 2",
             "kubectl rollout undo deployments/kubernetes-bootcamp",
             "kubectl delete deployments/kubernetes-bootcamp services/kubernetes-bootcamp",
         ],
@@ -167,7 +167,7 @@ fn the_tutorial_of_the_first_application() {
             $ deployment.apps/kubernetes-bootcamp scaled
             1
             $ deployment.apps/kubernetes-bootcamp image updated
-            $ error: no rollout history found for deployment "kubernetes-bootcamp"
+            $ deployment.apps/kubernetes-bootcamp rolled back
             $ deployment.apps "kubernetes-bootcamp" deleted from default namespace
             service "kubernetes-bootcamp" deleted from default namespace
             $ "#]],
@@ -214,7 +214,8 @@ fn work_in_the_background() {
 
         namespace/default
 
-        $ "#]].assert_eq(&screen);
+        $ "#]]
+    .assert_eq(&screen);
 }
 
 #[test]
@@ -249,7 +250,8 @@ fn deleting_asks_first() {
         configmap "b" deleted from default namespace
         configmap "kube-root-ca.crt" deleted from default namespace
         $ kubectl get cm -o name
-        $ "#]].assert_eq(&screen);
+        $ "#]]
+    .assert_eq(&screen);
 }
 
 #[test]
