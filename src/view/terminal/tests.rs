@@ -420,7 +420,9 @@ fn a_pod_can_be_run_for_one_command() {
         3
         $ kubectl run tmp --rm --image=busybox; kubectl run tmp --image=busybox -i --dry-run=client
         error: --rm should only be used for attached containers
+        See 'kubectl run -h' for help and examples
         error: --dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)
+        See 'kubectl run -h' for help and examples
         $ kubectl get pods
         No resources found in default namespace.
         $ "#]]
