@@ -98,8 +98,8 @@ pub(super) enum Waiting {
     Replacement(replace::Replacement),
     Rollout(rollout_status::Rollout),
     Talk(exec::Talk),
-    Wait(wait::Wait),
-    Watch(get::Watch),
+    Wait(Box<wait::Wait>),
+    Watch(Box<get::Watch>),
 }
 
 impl Waiting {

@@ -368,7 +368,7 @@ impl Watch {
         if !flags.is("watch-only", false) && !infos.is_empty() {
             watch.show(cli, "ADDED", infos)?;
         }
-        Ok(Step::Wait(Waiting::Watch(watch)))
+        Ok(Step::Wait(Waiting::Watch(Box::new(watch))))
     }
 
     fn show(&mut self, cli: &mut Cli<'_>, event: &str, infos: Vec<Info>) -> Result<(), Failure> {
@@ -415,7 +415,7 @@ impl Watch {
             let infos = Info::of_response(cli, self.kind, &self.namespace.clone(), &response, include);
             self.show(cli, change.event, infos)?;
         }
-        Ok(Step::Wait(Waiting::Watch(self)))
+        Ok(Step::Wait(Waiting::Watch(Box::new(self))))
     }
 }
 

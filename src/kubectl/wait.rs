@@ -118,7 +118,7 @@ impl Wait {
             };
             let met = self.is_met(&info, object.as_ref());
             if met == Ok(false) && cli.api.now() < self.ends {
-                return Ok(Step::Wait(Waiting::Wait(self)));
+                return Ok(Step::Wait(Waiting::Wait(Box::new(self))));
             }
             if met != Ok(true) {
                 self.give_up(met.err());
