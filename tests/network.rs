@@ -270,6 +270,7 @@ macro_rules! transcripts {
 
 transcripts! {
     services,
+    tutorials,
     balancing,
     api,
     names,

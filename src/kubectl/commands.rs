@@ -15,18 +15,15 @@ use below::{CONFIG_COMMANDS, ROLLOUT_COMMANDS, SET_COMMANDS};
 use generators::CREATE_COMMANDS;
 pub(super) use groups::GLOBAL;
 use groups::{
-    ALL, ALL_NAMESPACES, DRAIN, DRY_RUN, EDIT, FIELD_SELECTOR, FILENAME, LABEL, LOCAL, MANAGER, PRINT, PRUNE, SELECTOR,
-    SUBRESOURCE, TALK, VALIDATE, WAIT_FOR_DELETION,
+    ALL, ALL_NAMESPACES, CHANGE, DRAIN, DRY_RUN, EDIT, FIELD_SELECTOR, FILENAME, LABEL, LOCAL, MANAGER, PRINT, PRUNE,
+    SELECTOR, SUBRESOURCE, TALK, VALIDATE, WAIT_FOR_DELETION,
 };
 
 /// kubectl itself. Its commands stand in the order of upstream's help.
 pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&[
     Command::new("create", create::run)
-        .flags(&[
-            FILENAME,
-            PRINT,
-            DRY_RUN,
-            MANAGER,
+        .flags(CHANGE)
+        .and(&[
             VALIDATE,
             SELECTOR,
             &[
@@ -37,28 +34,22 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             ],
         ])
         .commands(CREATE_COMMANDS),
-    Command::new("expose", expose::run).aliases(&["svc"]).flags(&[
-        FILENAME,
-        PRINT,
-        DRY_RUN,
-        MANAGER,
-        &[
-            Flag::text("name"),
-            Flag::text("port"),
-            Flag::text("target-port"),
-            Flag::text("protocol"),
-            Flag::text("type"),
-            Flag::text("selector"),
-            Flag::text("labels").short('l'),
-            Flag::text("external-ip"),
-            Flag::text("load-balancer-ip"),
-            Flag::text("cluster-ip"),
-            Flag::text("session-affinity"),
-            Flag::text("overrides"),
-            Flag::text("override-type"),
-            Flag::switch("save-config"),
-        ],
-    ]),
+    Command::new("expose", expose::run).aliases(&["svc"]).flags(CHANGE).and(&[&[
+        Flag::text("name"),
+        Flag::text("port"),
+        Flag::text("target-port"),
+        Flag::text("protocol"),
+        Flag::text("type"),
+        Flag::text("selector"),
+        Flag::text("labels").short('l'),
+        Flag::text("external-ip"),
+        Flag::text("load-balancer-ip"),
+        Flag::text("cluster-ip"),
+        Flag::text("session-affinity"),
+        Flag::text("overrides"),
+        Flag::text("override-type"),
+        Flag::switch("save-config"),
+    ]]),
     Command::new("run", generate::run).flags(&[
         PRINT,
         DRY_RUN,
@@ -154,21 +145,15 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
             Flag::duration("timeout"),
         ],
     ]),
-    Command::new("autoscale", autoscale::run).flags(&[
-        FILENAME,
-        PRINT,
-        DRY_RUN,
-        MANAGER,
-        &[
-            Flag::integer("min"),
-            Flag::integer("max"),
-            Flag::integer("cpu-percent"),
-            Flag::text("cpu"),
-            Flag::text("memory"),
-            Flag::text("name"),
-            Flag::switch("save-config"),
-        ],
-    ]),
+    Command::new("autoscale", autoscale::run).flags(CHANGE).and(&[&[
+        Flag::integer("min"),
+        Flag::integer("max"),
+        Flag::integer("cpu-percent"),
+        Flag::text("cpu"),
+        Flag::text("memory"),
+        Flag::text("name"),
+        Flag::switch("save-config"),
+    ]]),
     Command::new("certificate", help::show).commands(&[
         Command::new("approve", certificate::approve).flags(&[FILENAME, PRINT, &[Flag::switch("force")]]),
         Command::new("deny", certificate::deny).flags(&[FILENAME, PRINT, &[Flag::switch("force")]]),
@@ -330,11 +315,8 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
         ],
     ]),
     Command::new("apply", apply::run)
-        .flags(&[
-            FILENAME,
-            PRINT,
-            DRY_RUN,
-            MANAGER,
+        .flags(CHANGE)
+        .and(&[
             VALIDATE,
             SELECTOR,
             ALL,
@@ -363,19 +345,11 @@ pub(super) static ROOT: Command = Command::new("kubectl", help::show).commands(&
                 &[Flag::switch("create-annotation")],
             ]),
         ]),
-    Command::new("patch", patch::run).flags(&[
-        FILENAME,
-        PRINT,
-        DRY_RUN,
-        MANAGER,
+    Command::new("patch", patch::run).flags(CHANGE).and(&[
         SUBRESOURCE,
         &[Flag::text("patch").short('p'), Flag::text("patch-file"), Flag::text("type"), Flag::switch("local")],
     ]),
-    Command::new("replace", replace::run).flags(&[
-        FILENAME,
-        PRINT,
-        DRY_RUN,
-        MANAGER,
+    Command::new("replace", replace::run).flags(CHANGE).and(&[
         VALIDATE,
         SUBRESOURCE,
         WAIT_FOR_DELETION,

@@ -228,6 +228,7 @@ impl Topology {
     }
 
     /// The slices with hints, those that are written anyhow first, and what is told of it: `AddHints`.
+    #[inline(never)]
     pub fn add_hints(
         &mut self,
         service: &ObjectKey,

@@ -1,6 +1,6 @@
 //! The commands below `config`, `rollout` and `set`.
 
-use super::groups::{ALL, DRY_RUN, FILENAME, MANAGER, PRINT, ROLLOUT, SELECTOR, SET};
+use super::groups::{ALL, CHANGE, DRY_RUN, FILENAME, PRINT, ROLLOUT, SELECTOR, SET};
 use crate::kubectl::command::Command;
 use crate::kubectl::flags::Flag;
 use crate::kubectl::{config, config_entries, environment, history, rollout, rollout_status, set};
@@ -61,14 +61,9 @@ pub(super) const SET_COMMANDS: &[Command] = &[
         Flag::text("limits"),
         Flag::text("requests"),
     ]]),
-    Command::new("selector", set::selector).flags(&[
-        FILENAME,
-        PRINT,
-        DRY_RUN,
-        MANAGER,
-        ALL,
-        &[Flag::switch("local"), Flag::text("resource-version")],
-    ]),
+    Command::new("selector", set::selector)
+        .flags(CHANGE)
+        .and(&[ALL, &[Flag::switch("local"), Flag::text("resource-version")]]),
     Command::new("serviceaccount", set::service_account).aliases(&["sa"]).flags(SET),
     Command::new("subject", set::subject).flags(SET).and(&[&[
         Flag::text("user"),

@@ -84,6 +84,8 @@ pub(in crate::kubectl) const PRUNE: &[Flag] = &[Flag::switch("prune"), Flag::tex
 pub(in crate::kubectl) const EDIT: &[&[Flag]] =
     &[FILENAME, PRINT, MANAGER, VALIDATE, &[Flag::switch("windows-line-endings"), Flag::switch("save-config")]];
 pub(in crate::kubectl) const LOCAL: &[Flag] = &[Flag::switch("local")];
+/// What commands have that change objects.
+pub(in crate::kubectl) const CHANGE: &[&[Flag]] = &[FILENAME, PRINT, DRY_RUN, MANAGER];
 pub(in crate::kubectl) const SET: &[&[Flag]] = &[FILENAME, PRINT, DRY_RUN, MANAGER, SELECTOR, ALL, LOCAL];
 pub(in crate::kubectl) const ROLLOUT: &[&[Flag]] = &[FILENAME, PRINT, MANAGER, SELECTOR];
 pub(in crate::kubectl) const DRAIN: &[Flag] = &[

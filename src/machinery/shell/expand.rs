@@ -11,8 +11,10 @@ use super::pattern;
 use super::shell::{Shell, Substituted, Variable};
 use super::syntax::{List, Operation, Parameter, Part, Word};
 
-/// How many fields and how long a text an expansion may give.
+/// How many fields an expansion may give.
 const FIELDS_MAX: usize = 100_000;
+/// How long a variable's value may become, in bytes: a loop that doubles it ends here.
+const VALUE_BYTES_MAX: usize = 4 << 20;
 
 /// Why an expansion stopped.
 #[derive(Debug)]
@@ -396,6 +398,9 @@ impl arithmetic::Variables for Expansion<'_, '_> {
 
 /// Sets a variable of the shell.
 pub(super) fn set_variable(shell: &Shell, io: &mut CommandIo<'_>, name: &str, value: String) -> Result<(), String> {
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(format!("{name}: cannot allocate memory"));
+    }
     let held = io.process.variables.get(name);
     if held.is_some_and(|held| held.read_only) {
         let text = if shell.flavor == Flavor::Bash { "readonly variable" } else { "is read only" };

@@ -188,6 +188,7 @@ fn label(node: &Node, names: &BTreeSet<Name>, client: &mut Client<'_>) -> Result
 ///
 /// # Errors
 /// What keeps it from being mounted.
+#[inline(never)]
 pub(super) fn mount(
     volume: &CsiVolume,
     name: &str,
@@ -214,6 +215,7 @@ pub(super) fn mount(
 
 /// Enlarges the file system of a volume that was made larger: `NodeExpandVolume`. What fails is tried again with the
 /// next sync.
+#[inline(never)]
 pub(super) fn expand(pod: &Pod, claim: &str, node: &str, client: &mut Client<'_>) {
     let key = ObjectKey::new(pod.namespace(), claim);
     let Ok(claim) = client.get::<PersistentVolumeClaim>(&key) else { return };
@@ -250,6 +252,7 @@ fn unregistered(driver: &str) -> String {
 ///
 /// # Errors
 /// What keeps it from being mounted.
+#[inline(never)]
 pub(super) fn mount_inline(volume: &Volume, host: &Host) -> Result<(), Trouble> {
     let driver = volume.csi.as_ref().map_or("", |source| source.driver.as_str());
     let unsupported = |why: String| {

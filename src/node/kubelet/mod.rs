@@ -156,7 +156,7 @@ impl Kubelet {
         let Some(worker) = self.workers.remove(&id) else { return };
         self.by_uid.remove(&worker.uid);
         self.host.csi.release(&worker.uid);
-        for work in [Work::Sync(id), Work::Step(id), Work::Reconcile(id)] {
+        for work in [Work::Sync(id), Work::Step(id), Work::Status(id), Work::Reconcile(id)] {
             self.host.agenda.cancel(work);
         }
         for index in 0..worker.probes.workers.len() {
@@ -320,6 +320,7 @@ impl Kubelet {
             Work::Probe(id, index) => {
                 self.with_worker(id, client, |worker, host, client| worker.probe(usize::from(index), host, client))
             }
+            Work::Status(id) => self.with_worker(id, client, Worker::write_status_now),
             Work::Reconcile(id) => self.with_worker(id, client, Worker::write_status),
             Work::NodeStatus => self.keeper.sync_status(&mut self.host, client),
             Work::CsiNode => csi::sync(&mut self.host, client),

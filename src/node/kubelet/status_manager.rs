@@ -19,6 +19,10 @@ use super::status::is_own_condition;
 /// How often statuses that could not be written are tried again: `syncPeriod`.
 pub(super) const SYNC_PERIOD: Duration = Duration::from_secs(10);
 
+/// What writing one status takes: the pod is read, and then patched. There is one writer, so that the statuses of pods
+/// that change at once are told one after another.
+const WRITE_TIME: Duration = Duration::from_millis(4);
+
 fn is_terminal(phase: Option<&str>) -> bool {
     matches!(phase, Some("Failed" | "Succeeded"))
 }
@@ -35,11 +39,26 @@ impl Worker {
         self.write_status(host, client);
     }
 
-    /// Writes the status to the API server: `syncPod`.
+    /// Writes the status to the API server, when those before it are written.
     pub(super) fn write_status(&mut self, host: &mut Host, client: &mut Client<'_>) {
+        if host.agenda.is_planned(Work::Status(self.id)) {
+            return;
+        }
+        let turn = host.statuses_written_at.max(client.now);
+        host.statuses_written_at = turn + WRITE_TIME;
+        if turn > client.now {
+            host.agenda.set(Work::Status(self.id), turn, false);
+        } else {
+            self.write_status_now(host, client);
+        }
+    }
+
+    /// Writes the status to the API server: `syncPod`.
+    pub(super) fn write_status_now(&mut self, host: &mut Host, client: &mut Client<'_>) {
         if !self.has_status {
             return;
         }
+        client.triggered_by(self.trigger);
         match self.try_write(client) {
             Ok(()) => self.is_written = true,
             Err(error) if error.is_not_found() => self.is_written = true,

@@ -64,10 +64,21 @@ pub(super) fn hostname(io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
     let name = io.host.hostname();
     let text = match arguments.first().map(String::as_str) {
         Some("-i" | "-I") => io.host.addresses().join(" "),
+        Some("-f" | "--fqdn") => full_name(io, name),
+        Some("-d") => full_name(io, name).split_once('.').map_or_else(String::new, |(_, domain)| domain.to_owned()),
         Some("-s") => name.split('.').next().unwrap_or_default().to_owned(),
         _ => name,
     };
     print(io, &text)
+}
+
+/// A host's name with its domain, as `/etc/hosts` tells it.
+fn full_name(io: &mut CommandIo<'_>, name: String) -> String {
+    let Ok(bytes) = io.files(|files| files.read("/etc/hosts")) else { return name };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let mut lines = text.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<&str>>());
+    let found = lines.find(|names| names.contains(&name.as_str()));
+    found.and_then(|names| names.first().map(|first| (*first).to_owned())).unwrap_or(name)
 }
 
 /// `uname`.

@@ -12,7 +12,7 @@ use crate::machinery::quantity::Quantity;
 pub(super) type Amounts = BTreeMap<String, Quantity>;
 
 fn quantity(value: &Value) -> Option<Quantity> {
-    Quantity::parse_json(value).ok()
+    (!value.is_null()).then(|| Quantity::parse_json(value).ok())?
 }
 
 /// Adds amounts to others.

@@ -10,6 +10,8 @@ mod constraint;
 mod pools;
 pub mod readiness;
 mod result;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -42,7 +42,7 @@ fn of_device(search: &Search<'_>, plan: &Plan<'_>, chosen: &Chosen<'_>) -> Value
         set("adminAccess", true.into());
     }
     if let Some(consumed) = &chosen.consumed {
-        set("shareID", share_id(plan, &candidate.id).into());
+        set("shareID", share_id(plan, &chosen.full_name, &candidate.id).into());
         if !consumed.is_empty() {
             set("consumedCapacity", capacity::to_json(consumed));
         }
@@ -59,10 +59,10 @@ fn of_device(search: &Search<'_>, plan: &Plan<'_>, chosen: &Chosen<'_>) -> Value
     Value::Object(result)
 }
 
-/// The name of one of the shares of a device: a claim's uid and the device make it, where upstream draws one.
-fn share_id(plan: &Plan<'_>, device: &str) -> String {
+/// The name of one of the shares of a device: a claim's uid, the request and the device make it, where upstream draws one.
+fn share_id(plan: &Plan<'_>, request: &str, device: &str) -> String {
     let uid = plan.claim.metadata.uid.as_deref().unwrap_or("");
-    let hash = sha256::hex(format!("{uid}/{device}").as_bytes());
+    let hash = sha256::hex(format!("{uid}/{request}/{device}").as_bytes());
     format!("{}-{}-4{}-8{}-{}", &hash[..8], &hash[8..12], &hash[12..15], &hash[15..18], &hash[18..30])
 }
 
