@@ -541,46 +541,6 @@ fn whoever_is_impersonated_stands_in_the_log() {
 
 /// A right to be one user gives none of the groups that could be asked for with it.
 #[test]
-fn a_bearer_needs_a_right_for_each_group_that_is_asked_for() {
-    run(async {
-        let client = Client::open().await;
-        let rbac = "/apis/rbac.authorization.k8s.io/v1";
-        let role = json!({"metadata": {"name": "be-jane"}, "rules": [
-            {"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"], "resourceNames": ["jane"]},
-            {"apiGroups": [""], "resources": ["groups"], "verbs": ["impersonate"], "resourceNames": ["dev"]},
-        ]});
-        let binding = json!({
-            "metadata": {"name": "be-jane"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "be-jane"},
-            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
-        });
-        assert_eq!(client.post(&format!("{rbac}/clusterroles"), &role).await.code, 201);
-        assert_eq!(client.post(&format!("{rbac}/clusterrolebindings"), &binding).await.code, 201);
-        client.door.advance(Duration::from_secs(2)).await;
-        let accounts = "/api/v1/namespaces/default/serviceaccounts/default/token";
-        let answer = client.post(accounts, &json!({"spec": {}})).await.json();
-        let bearer = format!("Bearer {}", answer["status"]["token"].as_str().expect("a token"));
-        let ask = async |user: &str, group: &str| {
-            let mut headers = vec![("Authorization", bearer.as_str()), ("Impersonate-User", user)];
-            headers.extend((!group.is_empty()).then_some(("Impersonate-Group", group)));
-            client.send("GET", CONFIG_MAPS, &headers, b"").await.message()
-        };
-        let refused = |resource: &str, name: &str| {
-            format!(
-                "{resource} {name:?} is forbidden: User \"system:serviceaccount:default:default\" cannot impersonate \
-                 resource {resource:?} in API group \"\" at the cluster scope"
-            )
-        };
-        let jane = "configmaps is forbidden: User \"jane\" cannot list resource \"configmaps\" in API group \"\" in the \
-                    namespace \"default\"";
-        assert_eq!(ask("jane", "").await, jane, "she may be asked for, and may nothing herself");
-        assert_eq!(ask("jane", "dev").await, jane);
-        assert_eq!(ask("jane", "system:masters").await, refused("groups", "system:masters"));
-        assert_eq!(ask("joe", "").await, refused("users", "joe"));
-    });
-}
-
-#[test]
 fn streams_are_opened_by_those_who_may_and_in_a_protocol_that_is_known() {
     run(async {
         let client = Client::open().await;

@@ -144,8 +144,10 @@ fn a_kubelet_that_starts_again_ends_what_was_deleted_meanwhile() {
     run(&mut session, 10);
     assert_eq!(session.cluster().running_pods("node-1").len(), 1);
     // Without a grace period the pod is gone from the API before its kubelet can hear of it.
+    act(&mut session, disturb("kubelet/node-1", ComponentFault::SlowWatch { milliseconds: 5_000 }));
     act(&mut session, delete("Pod", "web", Some(0)));
     act(&mut session, disturb("kubelet/node-1", ComponentFault::Restart));
+    act(&mut session, disturb("kubelet/node-1", ComponentFault::SlowWatch { milliseconds: 0 }));
     run(&mut session, 1);
     assert_eq!(session.cluster().running_pods("node-1").len(), 1, "nobody has looked yet");
     run(&mut session, 9);

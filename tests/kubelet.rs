@@ -190,6 +190,7 @@ macro_rules! transcripts {
 }
 
 transcripts! {
+    devices,
     pressure,
     shutdown,
     static_pods,

@@ -3,6 +3,7 @@
 //! Upstream reads Go's structs (`value.NewValueReflect`): a field that Go always writes is there even when it is null.
 //! What a strategy resets is its `GetResetFields`.
 
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value, json};
 
 use super::form;
@@ -27,6 +28,17 @@ pub fn structured(object: &Object) -> Value {
     let mut value = form::encode(object);
     complete(object.kind(), &mut value);
     value
+}
+
+/// A pod without its spec, for whoever only looks at the rest; any other object as it is.
+#[must_use]
+pub fn without_spec(object: &Object) -> Object {
+    match object {
+        Object::Pod(pod) => {
+            Object::from(Pod { metadata: pod.metadata.clone(), spec: None, status: pod.status.clone() })
+        }
+        other => other.clone(),
+    }
 }
 
 /// The object of a kind that nothing was said of.

@@ -27,7 +27,7 @@ mod parts;
 pub(crate) mod policy;
 pub mod quota;
 mod rbac;
-mod resource;
+pub mod resource;
 pub(crate) mod scheduling;
 pub mod storage;
 pub mod strategy;

@@ -197,6 +197,7 @@ fn validate_unstructured(object: &Unstructured) -> ErrorList {
         Kind::CustomResourceDefinition => apart(|| apiextensions::validate(object)),
         Kind::Custom(custom) => apart(|| apiextensions::custom::validate(object, None, custom)),
         kind if flow_control::has(kind) => flow_control::validate(object),
+        kind if resource::has(kind) => apart(|| resource::validate(object)),
         _ => ErrorList::new(),
     }
 }
@@ -366,6 +367,7 @@ fn validate_unstructured_update(new: &Unstructured, old: &Unstructured, subresou
         Kind::CustomResourceDefinition => apart(|| apiextensions::validate_update(new, old, subresource)),
         Kind::Custom(custom) => apart(|| apiextensions::custom::validate(new, Some((old, subresource)), custom)),
         kind if flow_control::has(kind) && subresource.is_none() => flow_control::validate(new),
+        kind if resource::has(kind) => apart(|| resource::validate_update(new, old, subresource)),
         _ => ErrorList::new(),
     }
 }

@@ -47,7 +47,8 @@ impl ApiServer {
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
         let allocated = self.allocator.allocate(&mut object, None, context.random)?;
-        let errors = strategy::validate(&object);
+        let mut errors = strategy::validate(&object);
+        errors.extend(admission::admin_access::check(&self.etcd, &object).into_iter().flatten());
         if !errors.is_empty() {
             return Err(invalid(&object, &errors));
         }

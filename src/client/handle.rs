@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use serde_json::Value;
 
-use crate::api::{Kind, Name, ObjectKey, Resource, Subresource};
+use crate::api::{Kind, Name, Object, ObjectKey, Resource, Subresource, Unstructured};
 use crate::apiserver::{ApiServer, Body, DeleteOptions, Patch, Request, Response, Target, User, Verb, WriteOptions};
 use crate::etcd::{Cause, Revision, Why};
 use crate::machinery::random::Random;
@@ -265,6 +265,60 @@ impl<'a> Client<'a> {
     pub fn get<K: Resource>(&mut self, key: &ObjectKey) -> Result<Arc<K>, ClientError> {
         let response = self.send(Target::object(K::OBJECT_KIND, key), Verb::Get)?;
         Self::object(response)
+    }
+
+    fn unstructured(response: Response) -> Result<Arc<Unstructured>, ClientError> {
+        match response {
+            Response::Object(Object::Unstructured(object)) => Ok(object),
+            _ => Err(Status::internal("the answer is of another kind than was asked for").into()),
+        }
+    }
+
+    /// As [`Self::get`], of a kind without a type of its own.
+    ///
+    /// # Errors
+    /// Any refusal; `NotFound` above all.
+    pub fn get_unstructured(&mut self, kind: Kind, key: &ObjectKey) -> Result<Arc<Unstructured>, ClientError> {
+        self.send(Target::object(kind, key), Verb::Get).and_then(Self::unstructured)
+    }
+
+    /// As [`Self::create`], of a kind without a type of its own.
+    ///
+    /// # Errors
+    /// Any refusal.
+    pub fn create_unstructured(&mut self, object: Unstructured) -> Result<Arc<Unstructured>, ClientError> {
+        let target = Target::collection(object.kind, object.metadata.namespace.as_deref().unwrap_or(""));
+        let body = Body::Object(Object::Unstructured(Arc::new(object)));
+        self.send(target, Verb::Create { body, options: WriteOptions::default() }).and_then(Self::unstructured)
+    }
+
+    /// As [`Self::update`] or [`Self::update_status`], of a kind without a type of its own.
+    ///
+    /// # Errors
+    /// Any refusal; `Conflict` above all.
+    pub fn update_unstructured(
+        &mut self,
+        object: Unstructured,
+        subresource: Option<Subresource>,
+    ) -> Result<Arc<Unstructured>, ClientError> {
+        let target = Target { subresource, ..Target::object(object.kind, &ObjectKey::of(&object.metadata)) };
+        let body = Body::Object(Object::Unstructured(Arc::new(object)));
+        self.send(target, Verb::Update { body, options: WriteOptions::default() }).and_then(Self::unstructured)
+    }
+
+    /// As [`Self::patch_status`], of a kind without a type of its own.
+    ///
+    /// # Errors
+    /// Any refusal.
+    pub fn patch_unstructured_status(
+        &mut self,
+        kind: Kind,
+        key: &ObjectKey,
+        patch: Value,
+    ) -> Result<Arc<Unstructured>, ClientError> {
+        let target = Target::object(kind, key).below(Subresource::Status);
+        let verb = Verb::Patch { patch: Patch::Strategic(patch), options: WriteOptions::default() };
+        self.send(target, verb).and_then(Self::unstructured)
     }
 
     /// Creates an object.

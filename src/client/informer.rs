@@ -6,6 +6,8 @@ use crate::machinery::persistent::OrdMap;
 use crate::api::{Kind, KindMap, Name, Object, ObjectKey, Resource, controller_of};
 use crate::etcd::{Commit, Revision};
 
+use super::volumes::claims_of;
+
 /// Which objects of a kind a process watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchSelector {
@@ -148,10 +150,20 @@ struct Cache {
     /// By the uid of the controlling owner; what has none stands under the empty name.
     by_controller: Index,
     by_node: Index,
+    /// Pods by the claims that they use, as texts: `common.PodPVCIndex`.
+    by_claim: Index,
 }
 
 fn controller_uid(object: &Object) -> &str {
     controller_of(object.metadata()).map_or("", |owner| owner.uid.as_str())
+}
+
+/// The claims that an object uses, if it is a pod.
+fn claims(object: &Object) -> Vec<String> {
+    match object {
+        Object::Pod(pod) => claims_of(pod).map(|claim| claim.to_string()).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The caches of a process, a kind each, with the indices that controllers ask most.
@@ -184,6 +196,9 @@ impl Informers {
         let known = known.as_ref();
         cache.by_controller.change(known.map(controller_uid), after.map(controller_uid), key, after);
         cache.by_node.change(known.and_then(node_of), after.and_then(node_of), key, after);
+        let (used, uses) = (known.map(claims).unwrap_or_default(), after.map(claims).unwrap_or_default());
+        used.iter().filter(|claim| !uses.contains(claim)).for_each(|claim| cache.by_claim.remove(claim, key));
+        uses.iter().zip(after.into_iter().cycle()).for_each(|(claim, pod)| cache.by_claim.insert(claim, key, pod));
     }
 
     /// The object of a key, as last heard of.
@@ -245,9 +260,60 @@ impl Informers {
         self.caches.get(Kind::Pod).by_node.under(node).filter_map(Object::downcast)
     }
 
+    /// All pods that use a claim, in the order of their names.
+    pub fn pods_using(&self, claim: &ObjectKey) -> Vec<&std::sync::Arc<k8s_openapi::api::core::v1::Pod>> {
+        self.caches.get(Kind::Pod).by_claim.under(&claim.to_string()).filter_map(Object::downcast).collect()
+    }
+
     /// How many objects of a kind are known.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
         self.caches.get(kind).objects.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k8s_openapi::api::core::v1::Pod;
+
+    use super::*;
+
+    #[test]
+    fn pods_are_found_by_the_claims_that_they_use() {
+        let pod = |name: &str, claims: &[&str]| {
+            let volume =
+                |claim: &&str| serde_json::json!({ "name": claim, "persistentVolumeClaim": { "claimName": claim } });
+            let volumes: Vec<_> = claims.iter().map(volume).collect();
+            let spec = serde_json::json!({ "containers": [], "volumes": volumes });
+            let value = serde_json::json!({ "metadata": { "name": name, "namespace": "default" }, "spec": spec });
+            Object::Pod(Arc::new(serde_json::from_value(value).expect("the pod is written out here")))
+        };
+        let mut informers = Informers::new();
+        let mut known: std::collections::BTreeMap<&str, Object> = std::collections::BTreeMap::new();
+        let mut apply = |informers: &mut Informers, name: &'static str, after: Option<Object>| {
+            let key = ObjectKey::new("default", name);
+            let before = match &after {
+                Some(after) => known.insert(name, after.clone()),
+                None => known.remove(name),
+            };
+            informers.apply(&InformerEvent { kind: Kind::Pod, key, before, after, revision: 1 });
+        };
+        let users = |informers: &Informers, claim: &str| {
+            let pods = informers.pods_using(&ObjectKey::new("default", claim));
+            pods.iter().map(|pod: &&Arc<Pod>| pod.name().to_owned()).collect::<Vec<_>>()
+        };
+        apply(&mut informers, "b", Some(pod("b", &["data", "logs"])));
+        apply(&mut informers, "a", Some(pod("a", &["data"])));
+        assert_eq!(
+            (users(&informers, "data"), users(&informers, "logs")),
+            (vec!["a".into(), "b".into()], vec!["b".into()])
+        );
+        apply(&mut informers, "b", Some(pod("b", &["logs"])));
+        assert_eq!((users(&informers, "data"), users(&informers, "logs")), (vec!["a".into()], vec!["b".into()]));
+        apply(&mut informers, "a", None);
+        assert_eq!(users(&informers, "data"), Vec::<String>::new());
+        assert_eq!(informers.pods_using(&ObjectKey::new("other", "logs")).len(), 0);
     }
 }

@@ -13,7 +13,7 @@ use crate::api::{Kind, ObjectKey, Resource};
 use crate::machinery::time::Time;
 
 use super::handle::Identity;
-use super::lru::Lru;
+use super::lru::{Digest, Lru};
 
 /// How an event is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +79,7 @@ impl Seen {
 /// Similar events of one object: alike but for their message.
 #[derive(Clone, Debug)]
 struct Similar {
-    messages: OrdSet<String>,
+    messages: OrdSet<Digest>,
     last: Time,
 }
 
@@ -209,7 +209,7 @@ impl Recorder {
         let about = event.involved_object.name.as_deref().unwrap_or("");
         event.metadata.name = Some(format!("{about}.{:x}", self.last_name));
         let seen = Seen { key: event.key(), count: 1, first: now, last: now };
-        self.seen.insert(identity_key.into(), seen, now);
+        self.seen.insert(&identity_key, seen, now);
         EventWrite::Create(Box::new(event))
     }
 
@@ -222,26 +222,27 @@ impl Recorder {
         }
         match known {
             Some(known) => *known = full_at,
-            None => self.allowances.insert(object.into(), full_at, now),
+            None => self.allowances.insert(object, full_at, now),
         }
         true
     }
 
     /// Whether so many similar events came that this one is combined with them.
     fn combines(&mut self, now: Time, group: &str, message: &str) -> bool {
+        let message = Digest::of(message);
         let Some(similar) = self.similar.get_mut(group, now) else {
-            let similar = Similar { messages: OrdSet::from_iter([message.to_owned()]), last: now };
-            self.similar.insert(group.into(), similar, now);
+            let similar = Similar { messages: OrdSet::from_iter([message]), last: now };
+            self.similar.insert(group, similar, now);
             return false;
         };
         if now.since(similar.last) > SIMILAR_WINDOW {
             similar.messages = OrdSet::new();
         }
         similar.last = now;
-        if similar.messages.len() >= SIMILAR_MAX && !similar.messages.contains(message) {
+        if similar.messages.len() >= SIMILAR_MAX && !similar.messages.contains(&message) {
             return true;
         }
-        similar.messages.insert(message.to_owned());
+        similar.messages.insert(message);
         similar.messages.len() >= SIMILAR_MAX
     }
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{
-    ObjectReference, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeSpec,
+    ObjectReference, PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeSpec, Pod,
+    Volume,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -42,6 +43,23 @@ pub fn annotation<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
 /// Sets an annotation.
 pub fn annotate(metadata: &mut ObjectMeta, key: &str, value: &str) {
     metadata.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+}
+
+/// The name of the claim that a pod's volume uses; `None` for volumes of other sorts.
+#[must_use]
+pub fn claim_name(pod: &Pod, volume: &Volume) -> Option<String> {
+    match (&volume.persistent_volume_claim, &volume.ephemeral) {
+        (Some(source), _) => Some(source.claim_name.clone()),
+        (None, Some(_)) => Some(format!("{}-{}", pod.name(), volume.name)),
+        (None, None) => None,
+    }
+}
+
+/// The claims that a pod uses.
+pub fn claims_of(pod: &Pod) -> impl Iterator<Item = ObjectKey> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let names = volumes.filter_map(|volume| claim_name(pod, volume));
+    names.map(|name| ObjectKey::new(pod.namespace(), name))
 }
 
 /// The claim that a volume is reserved for.

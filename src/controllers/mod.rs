@@ -25,6 +25,7 @@ pub mod pod_control;
 mod pod_gc;
 mod pod_status;
 mod replicaset;
+mod resource_claim;
 mod resource_quota;
 mod root_ca;
 mod service_account;
@@ -57,6 +58,7 @@ pub use node_ipam::NodeIpamController;
 pub use node_lifecycle::NodeLifecycleController;
 pub use pod_gc::PodGarbageCollector;
 pub use replicaset::ReplicaSetController;
+pub use resource_claim::ResourceClaimController;
 pub use resource_quota::ResourceQuotaController;
 pub use root_ca::RootCaController;
 pub use service_account::ServiceAccountController;
@@ -117,6 +119,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(VolumeProtection),
         Box::new(AttributesClassProtection),
         Box::new(EphemeralVolumeController),
+        Box::new(ResourceClaimController),
         Box::new(LocalPathProvisioner),
         Box::<HorizontalPodAutoscalerController>::default(),
         Box::new(TokensController),

@@ -10,7 +10,7 @@ use crate::api::table::IncludeObject;
 use crate::apiserver::address::Query;
 use crate::apiserver::media_type;
 use crate::machinery::status::{Reason, Status};
-use crate::machinery::{strict, yaml};
+use crate::machinery::{go_json, strict, yaml};
 
 use super::message::HttpRequest;
 use super::protobuf;
@@ -130,7 +130,7 @@ impl Format {
             // Writing a value into a string cannot fail.
             serde_json::to_string_pretty(value).unwrap_or_default()
         } else {
-            value.to_string()
+            go_json::marshal_typed(value).unwrap_or_else(|| value.to_string())
         };
         if !self.is_yaml && !self.is_pretty {
             text.push('\n');

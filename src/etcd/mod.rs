@@ -12,7 +12,7 @@ mod ownership;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::machinery::persistent::OrdMap;
+use crate::machinery::persistent::{OrdMap, OrdSet};
 use imbl::Vector;
 use serde_json::Value;
 
@@ -83,6 +83,8 @@ pub struct Etcd {
     revision: Revision,
     compacted: Revision,
     objects: KindMap<OrdMap<ObjectKey, Object>>,
+    /// The namespaces that there ever were objects in.
+    namespaces: OrdSet<Name>,
     /// Shared with the watch events that are on their way, which may be slower than the log forgets.
     log: Vector<Arc<Commit>>,
     /// About how much the objects in the log take: the sum of their [`kibibytes`].
@@ -147,6 +149,7 @@ impl Etcd {
             revision: 0,
             compacted: 0,
             objects: KindMap::default(),
+            namespaces: OrdSet::new(),
             log: Vector::new(),
             log_kibibytes: 0,
             accounts: KindMap::default(),
@@ -260,10 +263,11 @@ impl Etcd {
     /// # Errors
     /// [`StoreError::AlreadyExists`].
     pub fn create(&mut self, time: Time, mut object: Object, cause: Cause) -> Result<Object, StoreError> {
-        let key = object.key();
+        let mut key = object.key();
         if self.get(object.kind(), &key).is_some() {
             return Err(StoreError::AlreadyExists);
         }
+        self.share_namespace(&mut key);
         self.stamp(&mut object);
         self.commit(time, key, None, Some(object.clone()), cause);
         Ok(object)
@@ -280,8 +284,7 @@ impl Etcd {
         mut object: Object,
         cause: Cause,
     ) -> Result<Object, StoreError> {
-        let key = object.key();
-        let before = self.compare(&key, expected)?;
+        let (key, before) = self.compare(&object.key(), expected)?;
         self.stamp(&mut object);
         self.commit(time, key, Some(before), Some(object.clone()), cause);
         Ok(object)
@@ -292,20 +295,30 @@ impl Etcd {
     /// # Errors
     /// [`StoreError::NotFound`] or [`StoreError::Conflict`].
     pub fn delete(&mut self, time: Time, expected: &Object, cause: Cause) -> Result<Object, StoreError> {
-        let key = expected.key();
-        let before = self.compare(&key, expected)?;
+        let (key, before) = self.compare(&expected.key(), expected)?;
         let mut last = before.clone();
         self.stamp(&mut last);
         self.commit(time, key, Some(before), None, cause);
         Ok(last)
     }
 
-    fn compare(&self, key: &ObjectKey, expected: &Object) -> Result<Object, StoreError> {
-        let before = self.get(expected.kind(), key).ok_or(StoreError::NotFound)?;
+    /// The object of a key, if it is at the revision that is expected, with the key as the store has it.
+    fn compare(&self, key: &ObjectKey, expected: &Object) -> Result<(ObjectKey, Object), StoreError> {
+        let stored = self.objects.get(expected.kind()).get_key_value(key);
+        let (key, before) = stored.ok_or(StoreError::NotFound)?;
         if before.metadata().resource_version == expected.metadata().resource_version {
-            Ok(before.clone())
+            Ok((key.clone(), before.clone()))
         } else {
             Err(StoreError::Conflict)
+        }
+    }
+
+    /// Lets all keys of a namespace share its name: whoever compares them then finds it in one place, which is what
+    /// looking up costs in a large store.
+    fn share_namespace(&mut self, key: &mut ObjectKey) {
+        match self.namespaces.get(&key.namespace) {
+            Some(known) => key.namespace = known.clone(),
+            None => drop(self.namespaces.insert(key.namespace.clone())),
         }
     }
 

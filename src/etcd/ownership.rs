@@ -60,27 +60,47 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn open(&self) -> Account {
+    fn managed(&self) -> Managed {
         let owners = self.owners.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let owners = owners.and_then(|value| json::from_value::<Vec<ManagedFieldsEntry>>(&value).ok());
-        let managed = owners.and_then(|entries| Managed::decode(&entries).ok()).unwrap_or_default();
-        Account { managed: Arc::new(managed), run: self.run.clone() }
+        owners.and_then(|entries| Managed::decode(&entries).ok()).unwrap_or_default()
     }
 
-    /// Adds a commit that falls out of the log. When no other follows there, the object is left in peace, and the run is
-    /// over: else it would keep an old version of each object for ever.
-    fn add(&mut self, commit: &Commit, is_last: bool) {
-        if self.run.as_mut().is_some_and(|run| run.goes_on_with(commit)) && !is_last {
-            return;
-        }
-        let mut account = self.open();
-        account.add(commit);
-        if is_last && account.run.as_ref().is_some_and(|run| run.before.is_some()) {
-            account.close(commit.after.as_ref());
-        }
-        let Account { managed, run } = account;
+    fn set_managed(&mut self, managed: &Managed) {
         self.owners = (!managed.is_empty()).then(|| json::to_value(&managed.encode()).to_string().into());
-        self.run = run;
+    }
+
+    fn open(&self) -> Account {
+        Account { managed: Arc::new(self.managed()), run: self.run.clone() }
+    }
+
+    /// Adds a commit that falls out of the log, as [`Account::add`] does. When no other follows there, the object is left
+    /// in peace, and the run is over: else it would keep an old version of each object for ever.
+    fn add(&mut self, commit: &Commit, is_last: bool) {
+        match &commit.cause.ownership {
+            Ownership::Kept => self.close(commit.before.as_ref()),
+            Ownership::Settled(managed) => {
+                self.run = None;
+                self.set_managed(managed);
+            }
+            Ownership::Moved(writer) => {
+                if !self.run.as_mut().is_some_and(|run| run.goes_on_with(commit)) {
+                    self.close(commit.before.as_ref());
+                    self.run = Some(Run::begin(writer, commit));
+                }
+            }
+        }
+        if is_last && self.run.as_ref().is_some_and(|run| run.before.is_some()) {
+            self.close(commit.after.as_ref());
+        }
+    }
+
+    fn close(&mut self, after: Option<&Object>) {
+        if let (Some(run), Some(after)) = (self.run.take(), after) {
+            let mut managed = self.managed();
+            run.write(after, &mut managed);
+            self.set_managed(&managed);
+        }
     }
 }
 
@@ -104,8 +124,7 @@ impl Account {
                     return;
                 }
                 self.close(commit.before.as_ref());
-                let before = commit.before.clone();
-                self.run = Some(Run { writer: writer.clone(), before, time: commit.time });
+                self.run = Some(Run::begin(writer, commit));
             }
         }
     }
@@ -125,6 +144,10 @@ impl Account {
 }
 
 impl Run {
+    fn begin(writer: &Writer, commit: &Commit) -> Self {
+        Self { writer: writer.clone(), before: commit.before.clone(), time: commit.time }
+    }
+
     /// Whether a commit is one more of the run, which then lasts until it.
     fn goes_on_with(&mut self, commit: &Commit) -> bool {
         let is_of_run = self.before.is_some()
@@ -137,9 +160,14 @@ impl Run {
 
     fn write(&self, after: &Object, managed: &mut Managed) {
         let kind = after.kind();
-        let before = self.before.as_ref().map(managed_fields::structured);
+        let part = |object: &Object| match self.writer.subresource {
+            // Nothing else can have changed, and the rest of a pod is most of it.
+            Some(Subresource::Status) => managed_fields::structured(&managed_fields::without_spec(object)),
+            _ => managed_fields::structured(object),
+        };
+        let before = self.before.as_ref().map(part);
         let value = match &before {
-            Some(_) => managed_fields::structured(after),
+            Some(_) => part(after),
             None => self.writer.left_out.as_made(after),
         };
         let api_version = kind.api_version();

@@ -19,8 +19,7 @@ use super::builder::{self, Info, Query};
 use super::cli::{Cli, DryRun, Step};
 use super::failure::Failure;
 use super::printer::Printer;
-use super::prune;
-use super::server_side;
+use super::{delete, prune, server_side};
 use crate::machinery::yaml;
 
 /// Where kubectl remembers what was applied: `v1.LastAppliedConfigAnnotation`.
@@ -221,6 +220,10 @@ pub(super) fn run(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
     if !cli.flags().has("filename") && !cli.flags().has("kustomize") {
         return Err(Failure::message("must specify one of -f and -k"));
     }
+    if !cli.arguments().is_empty() {
+        return Err(cli.usage(&format!("Unexpected args: [{}]", cli.arguments().join(" "))));
+    }
+    delete::propagation(cli)?;
     let validation = cli.validation()?;
     let dry_run = cli.dry_run()?;
     let on_server = cli.flags().is("server-side", false);
@@ -252,7 +255,10 @@ pub(super) fn run(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
             1 => applied.remove(0),
             _ => serde_json::json!({ "apiVersion": "v1", "items": applied, "kind": "List", "metadata": {} }),
         };
-        Printer::of(cli, "")?.print(cli, &object)?;
+        let printer = Printer::of(cli, "")?;
+        // A list is a type of its own, which holds what the server sent.
+        let mut printer = if object["kind"] == "List" { printer.typed() } else { printer };
+        printer.print(cli, &object)?;
     }
     result?;
     if cli.flags().is("prune", false) {
@@ -344,7 +350,16 @@ pub(super) fn view_last_applied(cli: &mut Cli<'_>) -> std::result::Result<Step, 
     }
     let found = builder::find(cli, Query::new(cli.arguments()))?;
     found.each(cli, |cli, info| {
-        let Some(text) = info.object["metadata"]["annotations"][LAST_APPLIED].as_str() else { return Ok(()) };
+        let Some(text) = info.object["metadata"]["annotations"][LAST_APPLIED].as_str() else {
+            if info.source.is_empty() {
+                return Ok(());
+            }
+            // Upstream puts an error here that is none.
+            return Err(Failure::Message(format!(
+                "error when no last-applied-configuration annotation found on resource: {}\n {:?}: <nil>",
+                info.name, info.source
+            )));
+        };
         let value: Value = serde_json::from_str(text).map_err(|error| Failure::Message(error.to_string()))?;
         if output == "json" {
             cli.say(&crate::machinery::go_json::marshal_indent(&value, "  "));
@@ -360,24 +375,28 @@ pub(super) fn view_last_applied(cli: &mut Cli<'_>) -> std::result::Result<Step, 
 pub(super) fn set_last_applied(cli: &mut Cli<'_>) -> std::result::Result<Step, Failure> {
     let mut printer = Printer::of(cli, "configured")?;
     let dry_run = cli.dry_run()?;
-    let found = builder::find(cli, Query { latest: false, ..Query::new(&[]) })?;
-    found.each(cli, |cli, info| {
-        let mut current = cli.get(info.kind, &info.namespace, &info.name)?;
-        let text = applied_text(&info.object);
-        let held = current["metadata"]["annotations"][LAST_APPLIED].as_str();
-        if held.is_none() && !cli.flags().is("create-annotation", false) {
+    let mut found = Vec::new();
+    for info in builder::find(cli, Query { latest: false, ..Query::new(&[]) })?.all()? {
+        let current = cli.get(info.kind, &info.namespace, &info.name)?;
+        let is_new = current["metadata"]["annotations"][LAST_APPLIED].is_null();
+        if is_new && !cli.flags().is("create-annotation", false) {
             return Err(Failure::Message(format!(
                 "no last-applied-configuration annotation found on resource: {}, to create the annotation, run the command \
                  with --create-annotation",
                 info.name
             )));
         }
+        found.push((info, current));
+    }
+    for (info, mut current) in found {
+        let text = applied_text(&info.object);
+        let held = current["metadata"]["annotations"][LAST_APPLIED].as_str();
         if held != Some(&text) && dry_run != DryRun::Client {
             let patch = serde_json::json!({ "metadata": { "annotations": { LAST_APPLIED: text } } });
             let options = cli.write_options("kubectl");
             current = cli.patch(info.target(), Patch::Merge(patch), options)?;
         }
-        printer.print(cli, &current)
-    })?;
+        printer.print(cli, &current)?;
+    }
     Ok(Step::Done)
 }

@@ -38,13 +38,18 @@ pub(super) enum Attachment {
 
 /// Runs `kubectl attach`.
 pub(super) fn attach(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    let [named] = cli.arguments() else {
-        let (expected, given) = ("at least 1 argument is required for attach", cli.arguments().len());
-        let more = format!("expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {given}");
-        return Err(cli.usage(if given == 0 { expected } else { &more }));
-    };
-    let named = named.clone();
-    let pod = exec::pod(cli, Some(&named))?;
+    let named = cli.arguments();
+    match named.len() {
+        0 => return Err(Failure::message("at least 1 argument is required for attach")),
+        1 | 2 => {}
+        given => {
+            return Err(Failure::Message(format!(
+                "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {given}: [{}]",
+                named.join(" ")
+            )));
+        }
+    }
+    let pod = exec::pod(cli, named)?;
     let phase = pod["status"]["phase"].as_str().unwrap_or("");
     if matches!(phase, "Succeeded" | "Failed") {
         return Err(Failure::Message(format!(

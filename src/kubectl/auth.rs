@@ -13,9 +13,33 @@ use super::tabwriter::TabWriter;
 use crate::api::Kind;
 use crate::apiserver::WriteOptions;
 
+/// Verbs of resources and of paths that need no warning: `resourceVerbs`, `nonResourceURLVerbs`.
+const RESOURCE_VERBS: &[&str] = &[
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "use",
+    "bind",
+    "impersonate",
+    "*",
+    "approve",
+    "sign",
+    "escalate",
+    "attest",
+];
+const PATH_VERBS: &[&str] = &["get", "put", "post", "head", "options", "delete", "patch", "*"];
+
 /// Runs `kubectl auth can-i`.
 pub(super) fn can_i(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if cli.flags().is("list", false) {
+        if !cli.arguments().is_empty() {
+            return Err(Failure::message("list option must be specified with no arguments"));
+        }
         return list(cli);
     }
     let spec = question(cli)?;
@@ -48,9 +72,15 @@ fn question(cli: &mut Cli<'_>) -> Result<Value, Failure> {
             Some((resource, name)) => (verb, resource, name),
             None => (verb, what.as_str(), ""),
         },
-        [verb, what, name] => (verb, what.as_str(), name.as_str()),
         _ => return Err(Failure::message(USAGE)),
     };
+    if what.starts_with('/') && cli.flags().has("subresource") {
+        return Err(Failure::message("--subresource can not be used with NonResourceURL"));
+    }
+    let known = if what.starts_with('/') { PATH_VERBS } else { RESOURCE_VERBS };
+    if !known.contains(&verb.as_str()) {
+        cli.complain(&format!("Warning: verb '{verb}' is not a known verb\n"));
+    }
     if what.starts_with('/') {
         return Ok(json!({ "nonResourceAttributes": { "verb": verb, "path": what } }));
     }
@@ -120,7 +150,7 @@ pub(super) fn whoami(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {} });
     let answer = cli.create(Kind::SelfSubjectReview, "", review, WriteOptions::default())?;
     if cli.flags().has("output") {
-        Printer::of(cli, "")?.print(cli, &answer)?;
+        Printer::of(cli, "")?.typed().print(cli, &answer)?;
         return Ok(Step::Done);
     }
     let info = &answer["status"]["userInfo"];

@@ -119,7 +119,7 @@ fn autoscale(cli: &mut Cli<'_>, info: &Info, (least, most): (i64, i64), metrics:
     }
     let mut autoscaler = typed(Kind::HorizontalPodAutoscaler, autoscaler)?;
     if cli.dry_run()? == DryRun::Client {
-        return Printer::of(cli, "created")?.print(cli, &autoscaler);
+        return Printer::of(cli, "created")?.typed().print(cli, &autoscaler);
     }
     if cli.flags().is("save-config", false) {
         remember_applied(&mut autoscaler);
@@ -133,7 +133,7 @@ fn autoscale(cli: &mut Cli<'_>, info: &Info, (least, most): (i64, i64), metrics:
             "failed to create autoscaling/v2 HPA and the configuration is incompatible with autoscaling/v1: {why}"
         )),
     })?;
-    Printer::of(cli, "autoscaled")?.print(cli, &made)
+    Printer::of(cli, "autoscaled")?.typed().print(cli, &made)
 }
 
 /// Whether what is asked for can be said in autoscaling/v1 too: `canCreateHPAV1`, with its way of saying that it cannot.

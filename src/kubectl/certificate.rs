@@ -36,7 +36,7 @@ fn decide(
     if cli.arguments().is_empty() && !cli.flags().has("filename") && !cli.flags().has("kustomize") {
         return Err(Failure::message("one or more CSRs must be specified as <name> or -f <filename>"));
     }
-    let mut printer = Printer::of(cli, operation)?;
+    let mut printer = Printer::of(cli, operation)?.typed();
     let mut words = cli.arguments().to_vec();
     if !words.is_empty() {
         words.insert(0, "certificatesigningrequests".to_owned());

@@ -94,6 +94,7 @@ pub(super) enum Waiting {
     Explain(explain::Explain),
     Forward(forward::Forward),
     Logs(logs::Logs),
+    Question(delete::Question),
     Replacement(replace::Replacement),
     Rollout(rollout_status::Rollout),
     Talk(exec::Talk),
@@ -113,6 +114,7 @@ impl Waiting {
             Self::Forward(waiting) => waiting.poll(cli),
             Self::Events(waiting) => waiting.poll(cli),
             Self::Logs(waiting) => waiting.poll(cli),
+            Self::Question(waiting) => waiting.poll(cli),
             Self::Replacement(waiting) => waiting.poll(cli),
             Self::Rollout(waiting) => waiting.poll(cli),
             Self::Talk(waiting) => waiting.poll(cli),
@@ -200,6 +202,14 @@ impl<'a> Cli<'a> {
     pub(super) fn namespace(&self) -> String {
         let given = self.flags().text("namespace");
         if given.is_empty() { self.config.namespace.clone() } else { given.to_owned() }
+    }
+
+    /// The format of `-o`; a template alone is one, too.
+    pub(super) fn output(&self) -> &'a str {
+        match self.flags().text("output") {
+            "" if !self.flags().text("template").is_empty() => "go-template",
+            output => output,
+        }
     }
 
     /// Writes a line to standard output.
@@ -295,7 +305,7 @@ impl<'a> Cli<'a> {
     /// Whether the command looks at who owns which field, or may show it. The server works that out when it is asked.
     pub(super) fn sees_managed_fields(&self) -> bool {
         let flags = self.flags();
-        let output = flags.text("output");
+        let output = self.output();
         let takes_any_field =
             ["jsonpath", "go-template", "template", "custom-columns"].iter().any(|format| output.starts_with(format));
         takes_any_field || flags.has("raw") || flags.is("show-managed-fields", false) || flags.is("server-side", false)

@@ -14,8 +14,8 @@ pub(super) struct Command {
     pub name: &'static str,
     /// Other names.
     pub aliases: &'static [&'static str],
-    /// Its flags.
-    pub flags: &'static [&'static [Flag]],
+    /// Its flags: those that it shares with others, and its own.
+    pub flags: [&'static [&'static [Flag]]; 2],
     /// What it does.
     pub run: fn(&mut Cli<'_>) -> Result<Step, Failure>,
     /// The commands below it.
@@ -24,11 +24,21 @@ pub(super) struct Command {
 
 impl Command {
     pub(super) const fn new(name: &'static str, run: fn(&mut Cli<'_>) -> Result<Step, Failure>) -> Self {
-        Self { name, aliases: &[], flags: &[], run, commands: &[] }
+        Self { name, aliases: &[], flags: [&[], &[]], run, commands: &[] }
     }
 
     pub(super) const fn flags(self, flags: &'static [&'static [Flag]]) -> Self {
-        Self { flags, ..self }
+        Self { flags: [flags, self.flags[1]], ..self }
+    }
+
+    /// The same with flags of its own.
+    pub(super) const fn and(self, own: &'static [&'static [Flag]]) -> Self {
+        Self { flags: [self.flags[0], own], ..self }
+    }
+
+    /// Its flags without those of every command.
+    pub(super) fn own_flags(&self) -> impl Iterator<Item = &'static Flag> {
+        self.flags.into_iter().flatten().copied().flatten()
     }
 
     pub(super) const fn aliases(self, aliases: &'static [&'static str]) -> Self {
@@ -41,7 +51,7 @@ impl Command {
 
     /// Its own flags, then those of every command.
     fn all_flags(&self) -> Vec<Flag> {
-        self.flags.iter().flat_map(|group| group.iter()).chain(GLOBAL).copied().collect()
+        self.own_flags().chain(GLOBAL).copied().collect()
     }
 
     /// The command below it of a name.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::cli::{Cli, Config, Files, Step};
 use super::discovery::SERVER;
 use super::failure::Failure;
+use super::help;
 use super::printer::{Formats, Printer};
 use super::tabwriter::TabWriter;
 use crate::machinery::yaml;
@@ -80,6 +81,9 @@ pub(super) fn store(cli: &mut Cli<'_>, config: &Value) -> Result<(), Failure> {
 
 /// Runs `kubectl config view`.
 pub(super) fn view(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    if !cli.arguments().is_empty() {
+        return Err(cli.usage(&format!("unexpected arguments: [{}]", cli.arguments().join(" "))));
+    }
     let output = match cli.flags().text("output") {
         "" => "yaml".to_owned(),
         given => given.to_owned(),
@@ -111,11 +115,14 @@ pub(super) fn get_contexts(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let mut contexts: Vec<Value> = config["contexts"].as_array().cloned().unwrap_or_default();
     contexts.sort_by_key(|entry| entry["name"].as_str().unwrap_or("").to_owned());
     let wanted = cli.arguments();
-    for name in wanted {
-        if !contexts.iter().any(|entry| entry["name"] == **name) {
-            return Err(Failure::Message(format!("context {name} not found")));
-        }
+    let output = cli.flags().text("output");
+    if !matches!(output, "" | "name") {
+        return Err(Failure::Message(format!(
+            "--output {output} is not available in kubectl config get-contexts; resetting to default output format"
+        )));
     }
+    let missing = wanted.iter().filter(|name| !contexts.iter().any(|entry| entry["name"] == ***name));
+    let missing: Vec<Failure> = missing.map(|name| Failure::Message(format!("context {name} not found"))).collect();
     contexts.retain(|entry| wanted.is_empty() || wanted.iter().any(|name| entry["name"] == **name));
     let word = |value: &Value| value.as_str().unwrap_or("").to_owned();
     if cli.flags().text("output") == "name" {
@@ -134,7 +141,7 @@ pub(super) fn get_contexts(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     let table = TabWriter::TABLE.format(&text);
     cli.out.push_str(&table);
-    Ok(Step::Done)
+    Failure::of(missing).map(|()| Step::Done)
 }
 
 fn names(cli: &mut Cli<'_>, field: &str) {
@@ -158,11 +165,18 @@ pub(super) fn get_users(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 }
 
 /// The only argument.
-pub(super) fn argument<'a>(cli: &Cli<'a>) -> Result<&'a str, Failure> {
+pub(super) fn argument<'a>(cli: &mut Cli<'a>) -> Result<&'a str, Failure> {
     match cli.arguments() {
         [name] => Ok(name),
-        words => Err(cli.usage(&format!("unexpected args: [{}]", words.join(" ")))),
+        _ => Err(unexpected(cli)),
     }
+}
+
+/// That there are too few or too many words, behind the command's help: `helpErrorf`.
+pub(super) fn unexpected(cli: &mut Cli<'_>) -> Failure {
+    help::show_text(cli);
+    let first = if cli.parsed.command.name == "set-credentials" { "unexpected" } else { "Unexpected" };
+    Failure::Message(format!("{first} args: [{}]", cli.arguments().join(" ")))
 }
 
 /// Runs `kubectl config use-context`.
@@ -185,6 +199,7 @@ pub(super) fn set_context(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let name = match (flags.is("current", false), cli.arguments()) {
         (true, []) => config["current-context"].as_str().unwrap_or("").to_owned(),
         (false, [name]) => name.clone(),
+        (_, [_, _, ..]) => return Err(unexpected(cli)),
         _ => return Err(Failure::message("you must specify a non-empty context name or --current")),
     };
     let is_there = context(&config, &name).is_some();
@@ -207,6 +222,10 @@ pub(super) fn set_context(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 
 /// Runs `kubectl config delete-context`.
 pub(super) fn delete_context(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    if cli.arguments().len() != 1 {
+        help::show_text(cli);
+        return Ok(Step::Done);
+    }
     let file = &cli.config.file;
     let name = argument(cli)?;
     let mut config = current(cli);
@@ -229,9 +248,7 @@ pub(super) fn delete_context(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 /// Runs `kubectl config rename-context`.
 pub(super) fn rename_context(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let file = &cli.config.file;
-    let [old, new] = cli.arguments() else {
-        return Err(cli.usage(&format!("unexpected args: [{}]", cli.arguments().join(" "))));
-    };
+    let [old, new] = cli.arguments() else { return Err(unexpected(cli)) };
     let mut config = current(cli);
     if context(&config, old).is_none() {
         return Err(Failure::Message(format!("cannot rename the context {old:?}, it's not in {file}")));

@@ -6,11 +6,15 @@
 use serde_json::{Map, Value, json};
 
 use super::cli::{Cli, Step};
-use super::config::{argument, current, store};
+use super::config::{argument, current, store, unexpected};
 use super::failure::Failure;
+use super::help;
 
 /// The lists of a kubeconfig, with what an entry of each holds.
 const LISTS: [(&str, &str); 3] = [("clusters", "cluster"), ("contexts", "context"), ("users", "user")];
+
+/// What stands at the top of a kubeconfig.
+const FIELDS: [&str; 7] = ["kind", "apiVersion", "preferences", "clusters", "users", "contexts", "current-context"];
 
 fn entries<'a>(config: &'a mut Value, list: &str) -> Option<&'a mut Vec<Value>> {
     if !config[list].is_array() {
@@ -68,6 +72,10 @@ pub(super) fn set_credentials(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 }
 
 fn delete(cli: &mut Cli<'_>, list: &str, what: &str) -> Result<Step, Failure> {
+    if cli.arguments().len() != 1 {
+        help::show_text(cli);
+        return Ok(Step::Done);
+    }
     let (file, name) = (&cli.config.file, argument(cli)?);
     let mut config = current(cli);
     let Some(entries) = entries(&mut config, list).filter(|entries| entries.iter().any(|entry| entry["name"] == name))
@@ -92,7 +100,10 @@ pub(super) fn delete_user(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 
 /// The place of a property such as `contexts.kubetab.namespace`, and its last name.
 fn place<'a>(config: &'a mut Value, path: &str) -> Result<(&'a mut Value, String), Failure> {
-    let no_such = |name: &str| Failure::Message(format!("unable to parse one or more field values of {name:?}"));
+    let no_such = |name: &str| Failure::Message(format!("unable to parse {name} after [] at api.Config"));
+    if !FIELDS.contains(&path.split('.').next().unwrap_or("")) {
+        return Err(no_such(path));
+    }
     let mut parts: Vec<&str> = path.split('.').collect();
     let last = parts.pop().filter(|last| !last.is_empty()).ok_or_else(|| no_such(path))?.to_owned();
     let mut held = config;
@@ -113,9 +124,7 @@ fn place<'a>(config: &'a mut Value, path: &str) -> Result<(&'a mut Value, String
 
 /// Runs `kubectl config set`.
 pub(super) fn set(cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    let [path, value] = cli.arguments() else {
-        return Err(cli.usage(&format!("unexpected args: [{}]", cli.arguments().join(" "))));
-    };
+    let [path, value] = cli.arguments() else { return Err(unexpected(cli)) };
     let mut config = current(cli);
     let (held, last) = place(&mut config, path)?;
     held[last.as_str()] = value.as_str().into();

@@ -63,6 +63,9 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if from.pod.is_empty() && to.pod.is_empty() {
         return Err(Failure::message("one of src or dest must be a remote file specification"));
     }
+    if from.pod.is_empty() && cli.files.list(&from.path).is_none() && cli.files.read(&from.path).is_err() {
+        return Err(Failure::Message(format!("{} doesn't exist in local filesystem", from.path)));
+    }
     let remote = if from.pod.is_empty() { &to } else { &from };
     let namespace = remote.namespace.clone().unwrap_or_else(|| cli.namespace());
     let pod = cli.get(crate::api::Kind::Pod, &namespace, &remote.pod)?;

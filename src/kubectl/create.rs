@@ -54,7 +54,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 
 /// Creates an object that a generator made, or only shows it.
 pub(super) fn create_object(cli: &mut Cli<'_>, kind: Kind, mut object: Value, what: &str) -> Result<Step, Failure> {
-    let mut printer = Printer::of(cli, "created")?;
+    let mut printer = Printer::of(cli, "created")?.typed();
     let namespace = if kind.info().namespaced { cli.namespace() } else { String::new() };
     if kind.info().namespaced && (cli.flags().has("namespace") || cli.dry_run()? != DryRun::Client) {
         object["metadata"]["namespace"] = namespace.clone().into();

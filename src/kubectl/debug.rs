@@ -10,8 +10,10 @@ use super::builder::{self, Info, Query};
 use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::generate::command;
+use crate::api::core::pod::image::is_reference;
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::Patch;
+use crate::machinery::{patch, schema, yaml};
 
 /// Where a node's files are in a pod that looks at it.
 const HOST: &str = "/host";
@@ -32,7 +34,9 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             Kind::Pod if cli.flags().has("copy-to") => copy(cli, &info)?,
             Kind::Pod => in_pod(cli, &info)?,
             other => {
-                return Err(Failure::Message(format!("{:?} not supported by debug", other.info().kind.to_lowercase())));
+                let info = other.info();
+                let group = format!("{}/{}, Kind={}", info.group, info.version, info.kind);
+                return Err(Failure::Message(format!("{group:?} not supported by debug")));
             }
         });
         Ok(())
@@ -68,6 +72,10 @@ fn check(cli: &Cli<'_>, is_unnamed: bool) -> Result<(), Failure> {
         "--target is incompatible with --copy-to. Use --share-processes instead."
     } else if flags.is("tty", false) && !flags.is("stdin", false) {
         "-i/--stdin is required for containers with -t/--tty=true"
+    } else if !image.is_empty() && !is_reference(image) {
+        return Err(Failure::Message(format!("invalid image name {image:?}: invalid reference format")));
+    } else if !matches!(flags.text("image-pull-policy"), "" | "Always" | "IfNotPresent" | "Never") {
+        return Err(Failure::Message(format!("invalid image pull policy: {}", flags.text("image-pull-policy"))));
     } else {
         return Ok(());
     };
@@ -96,7 +104,7 @@ fn debugger(cli: &mut Cli<'_>, of: &str) -> Value {
     if name.is_empty() {
         name = format!("debugger-{}", suffix(cli, of));
         if !flags.is("quiet", false) {
-            cli.complain(&format!("Defaulting debug container name to {name}."));
+            cli.say(&format!("Defaulting debug container name to {name}."));
         }
     }
     looking(cli, &name)
@@ -138,12 +146,12 @@ fn looking(cli: &Cli<'_>, name: &str) -> Value {
 fn in_pod(cli: &mut Cli<'_>, info: &Info) -> Result<(ObjectKey, String), Failure> {
     let mut container = debugger(cli, &info.name);
     let name = container["name"].as_str().unwrap_or("").to_owned();
-    profile(cli, &mut container, Kind::Pod);
+    profile(cli, &mut container, Kind::Pod)?;
     let target = cli.flags().text("target");
     if !target.is_empty() {
         container["targetContainerName"] = target.into();
         if !cli.flags().is("quiet", false) {
-            cli.complain(&format!(
+            cli.say(&format!(
                 "Targeting container {target:?}. If you don't see processes from this container it may be because the \
                  container runtime doesn't support this feature."
             ));
@@ -220,7 +228,7 @@ fn copy(cli: &mut Cli<'_>, info: &Info) -> Result<(ObjectKey, String), Failure> 
             }
         } else {
             let mut added = debugger(cli, &info.name);
-            profile(cli, &mut added, Kind::Pod);
+            profile(cli, &mut added, Kind::Pod)?;
             added["name"].as_str().unwrap_or("").clone_into(&mut looking_at);
             if let Some(list) = pod.pointer_mut("/spec/containers").and_then(Value::as_array_mut) {
                 list.push(added);
@@ -239,27 +247,35 @@ fn copy(cli: &mut Cli<'_>, info: &Info) -> Result<(ObjectKey, String), Failure> 
 fn on_node(cli: &mut Cli<'_>, info: &Info) -> Result<(ObjectKey, String), Failure> {
     let name = format!("node-debugger-{}-{}", info.name, suffix(cli, &info.name));
     if !cli.flags().is("quiet", false) {
-        cli.complain(&format!("Creating debugging pod {name} with container debugger on node {}.", info.name));
+        cli.say(&format!("Creating debugging pod {name} with container debugger on node {}.", info.name));
     }
     let mut container = looking(cli, "debugger");
-    profile(cli, &mut container, Kind::Node);
-    container["volumeMounts"] = json!([{ "mountPath": HOST, "name": "host-root" }]);
+    let profiled = cli.flags().text("profile");
+    let sees_files = !matches!(profiled, "baseline" | "restricted" | "netadmin");
+    if sees_files {
+        container["volumeMounts"] = json!([{ "mountPath": HOST, "name": "host-root" }]);
+    }
+    profile(cli, &mut container, Kind::Node)?;
     let namespace = cli.namespace();
-    let pod = json!({
+    let mut pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": { "name": name, "labels": { "app.kubernetes.io/managed-by": "kubectl-debug" } },
         "spec": {
             "containers": [container],
-            "hostIPC": true,
-            "hostNetwork": true,
-            "hostPID": true,
             "nodeName": info.name,
             "restartPolicy": "Never",
             "tolerations": [{ "operator": "Exists" }],
-            "volumes": [{ "hostPath": { "path": "/" }, "name": "host-root" }],
         },
     });
+    if !matches!(profiled, "baseline" | "restricted") {
+        for field in ["hostIPC", "hostNetwork", "hostPID"] {
+            pod["spec"][field] = true.into();
+        }
+    }
+    if sees_files {
+        pod["spec"]["volumes"] = json!([{ "hostPath": { "path": "/" }, "name": "host-root" }]);
+    }
     let options = cli.write_options("kubectl-debug");
     cli.create(Kind::Pod, &namespace, pod, options)?;
     Ok((ObjectKey::new(namespace.as_str(), name.as_str()), "debugger".to_owned()))
@@ -276,8 +292,8 @@ fn check_profile(cli: &Cli<'_>) -> Result<(), Failure> {
     Err(Failure::Message(format!("unknown profile: {named}")))
 }
 
-/// What a profile lets the container that looks do: `ProfileApplier`.
-fn profile(cli: &Cli<'_>, container: &mut Value, on: Kind) {
+/// What a profile lets the container that looks do, and what `--custom` puts over that: `ProfileApplier`.
+fn profile(cli: &mut Cli<'_>, container: &mut Value, on: Kind) -> Result<(), Failure> {
     let adds = |names: &[&str]| json!({ "capabilities": { "add": names } });
     let context = match cli.flags().text("profile") {
         "general" if on == Kind::Pod => adds(&["SYS_PTRACE"]),
@@ -289,7 +305,31 @@ fn profile(cli: &Cli<'_>, container: &mut Value, on: Kind) {
             "runAsNonRoot": true,
             "seccompProfile": { "type": "RuntimeDefault" },
         }),
-        _ => return,
+        _ => Value::Null,
     };
-    container["securityContext"] = context;
+    if !context.is_null() {
+        container["securityContext"] = context;
+    }
+    if cli.flags().has("custom") {
+        let custom = custom(cli)?;
+        let schema = schema::named("core", "Container").ok_or_else(|| Failure::message("containers have no schema"))?;
+        let changed = patch::strategic::apply(std::mem::take(container), custom, schema);
+        *container = changed.map_err(|error| Failure::message(error.message()))?;
+    }
+    Ok(())
+}
+
+/// The part of a container that a file holds, which says nothing of what makes the container another.
+fn custom(cli: &mut Cli<'_>) -> Result<Value, Failure> {
+    let path = cli.flags().text("custom").to_owned();
+    let bytes = cli.files.read(&path).map_err(|why| Failure::Message(format!("open {path}: {why}")))?;
+    let custom = yaml::read_one(&String::from_utf8_lossy(&bytes))
+        .map_err(|error| Failure::Message(format!("{path}: {}", error.message)))?
+        .value;
+    if ["name", "command", "image", "lifecycle", "volumeDevices"].iter().any(|field| !custom[*field].is_null()) {
+        return Err(Failure::message(
+            "name, command, image, lifecycle and volume devices are not modifiable via custom profile",
+        ));
+    }
+    Ok(custom)
 }

@@ -4,8 +4,9 @@
 
 use crate::api::Kind;
 use crate::apiserver::{DeleteOptions, Propagation};
+use crate::node::runtime::StreamInput;
 
-use super::builder::{self, Info, Query};
+use super::builder::{self, Found, Info, Query};
 use super::cli::{Cli, DryRun, Step, Waiting};
 use super::failure::Failure;
 use super::{raw, resource};
@@ -18,8 +19,13 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return raw::delete(cli, path).map(|()| Step::Done);
     }
     let options = Options::of(cli)?;
-    let selects = flags.is("all", false) || flags.has("selector") || flags.has("field-selector");
-    let ignores_missing = flags.is("ignore-not-found", selects);
+    let (selects, ignores_missing) = (selects(cli), ignores_missing(cli));
+    if flags.is("all", false) && flags.has("field-selector") {
+        return Err(Failure::message("setting 'all' parameter but found a non empty selector. "));
+    }
+    if selects && cli.arguments().is_empty() && !flags.has("filename") && !flags.has("kustomize") {
+        return Err(Failure::message("at least one resource must be specified to use a selector"));
+    }
     let query = Query { fetch: false, latest: false, ..Query::new(cli.arguments()) };
     let found = builder::find(cli, query)?;
     options.validate(cli)?;
@@ -27,6 +33,20 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         cli.say("No resources found");
         return Ok(Step::Done);
     }
+    if let ("true" | "false", false) = (flags.text("cascade"), flags.text("cascade").is_empty()) {
+        let (given, other) = (flags.text("cascade"), options.propagation);
+        cli.complain(&format!(
+            "warning: --cascade={given} is deprecated (boolean value) and can be replaced with --cascade={}.",
+            if other == Propagation::Orphan { "orphan" } else { "background" }
+        ));
+    }
+    if flags.is("interactive", false) && options.dry_run == DryRun::No {
+        return Question::ask(cli, found.all()?);
+    }
+    delete_all(cli, found, options, ignores_missing)
+}
+
+fn delete_all(cli: &mut Cli<'_>, found: Found, options: Options, ignores_missing: bool) -> Result<Step, Failure> {
     let mut gone = Vec::new();
     let deleted = found.each(cli, |cli, info| match options.delete(cli, &info) {
         Err(failure) if ignores_missing && failure.is_not_found() => Ok(()),
@@ -37,10 +57,59 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         }
     });
     deleted?;
-    if !flags.is("wait", true) || options.dry_run != DryRun::No || gone.is_empty() {
+    if !cli.flags().is("wait", true) || options.dry_run != DryRun::No || gone.is_empty() {
         return Ok(Step::Done);
     }
     Deletion { gone }.poll(cli)
+}
+
+/// Waits for a word that says whether all this shall go: `--interactive`.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    infos: Vec<Info>,
+    /// What was typed so far.
+    answer: String,
+}
+
+impl Question {
+    fn ask(cli: &mut Cli<'_>, infos: Vec<Info>) -> Result<Step, Failure> {
+        cli.say(&format!("You are about to delete the following {} resource(s):", infos.len()));
+        infos.iter().for_each(|info| cli.say(&info.printed()));
+        cli.out.push_str("Do you want to continue? (y/N): ");
+        Ok(Step::Wait(Waiting::Question(Self { infos, answer: String::new() })))
+    }
+
+    pub(super) fn poll(mut self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
+        let mut ended = false;
+        for input in std::mem::take(&mut cli.typed) {
+            match input {
+                StreamInput::Text(text) => self.answer.push_str(&text),
+                StreamInput::End => ended = true,
+                _ => {}
+            }
+        }
+        // As `fmt.Fscan` reads it: the first word, whatever stands before it.
+        let word = self.answer.trim_start();
+        if !ended && !word.contains(char::is_whitespace) {
+            return Ok(Step::Wait(Waiting::Question(self)));
+        }
+        if !word.split_whitespace().next().unwrap_or("").eq_ignore_ascii_case("y") {
+            cli.say("deletion is cancelled");
+            return Ok(Step::Done);
+        }
+        let found = Found { infos: self.infos.into_iter().map(Ok).collect(), single: false };
+        let (options, ignores_missing) = (Options::of(cli)?, ignores_missing(cli));
+        delete_all(cli, found, options, ignores_missing)
+    }
+}
+
+fn selects(cli: &Cli<'_>) -> bool {
+    let flags = cli.flags();
+    flags.is("all", false) || flags.has("selector") || flags.has("field-selector")
+}
+
+fn ignores_missing(cli: &Cli<'_>) -> bool {
+    cli.flags().is("ignore-not-found", selects(cli))
 }
 
 /// Deletes what stands in files before it is made again: `replace --force`.
@@ -61,6 +130,18 @@ pub(super) fn delete_infos(cli: &mut Cli<'_>, infos: &[Info]) -> Result<Deletion
     Ok(Deletion { gone })
 }
 
+/// `--cascade`.
+pub(super) fn propagation(cli: &Cli<'_>) -> Result<Propagation, Failure> {
+    match cli.flags().text("cascade") {
+        "" | "background" | "true" => Ok(Propagation::Background),
+        "foreground" => Ok(Propagation::Foreground),
+        "orphan" | "false" => Ok(Propagation::Orphan),
+        other => Err(Failure::Message(format!(
+            "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
+        ))),
+    }
+}
+
 /// How things are deleted.
 #[derive(Clone, Copy, Debug)]
 struct Options {
@@ -72,16 +153,7 @@ struct Options {
 impl Options {
     fn of(cli: &Cli<'_>) -> Result<Self, Failure> {
         let flags = cli.flags();
-        let propagation = match flags.text("cascade") {
-            "" | "background" | "true" => Propagation::Background,
-            "foreground" => Propagation::Foreground,
-            "orphan" | "false" => Propagation::Orphan,
-            other => {
-                return Err(Failure::Message(format!(
-                    "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
-                )));
-            }
-        };
+        let propagation = propagation(cli)?;
         let mut grace = flags.integer("grace-period").filter(|seconds| *seconds >= 0);
         if flags.is("now", false) {
             if grace.is_some() {

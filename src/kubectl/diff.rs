@@ -10,6 +10,7 @@ use super::apply::{self, LAST_APPLIED};
 use super::builder::{self, Info, Query};
 use super::cli::{Cli, Step};
 use super::failure::Failure;
+use super::prune;
 use crate::apiserver::Patch;
 use crate::machinery::diff::unified;
 use crate::machinery::yaml;
@@ -29,20 +30,29 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 }
 
 fn differs(cli: &mut Cli<'_>) -> Result<bool, Failure> {
-    if !cli.flags().has("filename") && !cli.flags().has("kustomize") {
-        return Err(Failure::message("must specify one of -f and -k"));
-    }
     if !cli.arguments().is_empty() {
         return Err(cli.usage(&format!("Unexpected args: [{}]", cli.arguments().join(" "))));
     }
+    if !cli.flags().has("filename") && !cli.flags().has("kustomize") {
+        return Err(Failure::message("must specify one of -f and -k"));
+    }
+    if cli.flags().is("force-conflicts", false) && !cli.flags().is("server-side", false) {
+        return Err(Failure::message("--force-conflicts only works with --server-side"));
+    }
+    if cli.flags().is("prune", false) {
+        prune::kinds(cli)?;
+    }
     let found = builder::find(cli, Query { latest: false, ..Query::new(&[]) })?;
     let mut files: BTreeMap<String, (String, String)> = BTreeMap::new();
-    found.each(cli, |cli, info| {
+    let mut visited = prune::Visited::default();
+    for info in found.infos {
+        let info = info?;
         let live = match cli.get(info.kind, &info.namespace, &info.name) {
             Ok(live) => Some(live),
             Err(status) if status.is_not_found() => None,
             Err(status) => return Err(status.into()),
         };
+        visited.add(&info.namespace, live.as_ref().unwrap_or(&Value::Null));
         let mut merged = merged(cli, &info, live.as_ref())?;
         let mut live = live.unwrap_or(Value::Null);
         if !cli.flags().is("show-managed-fields", false) {
@@ -53,8 +63,15 @@ fn differs(cli: &mut Cli<'_>) -> Result<bool, Failure> {
         }
         let text = |value: &Value| if value.is_null() { String::new() } else { yaml::print(value) };
         files.insert(file_name(&info), (text(&live), text(&merged)));
-        Ok(())
-    })?;
+    }
+    if cli.flags().is("prune", false) {
+        for (kind, namespace, mut live) in prune::forgotten(cli, &visited)? {
+            omit_managed_fields(&mut live);
+            let name = live["metadata"]["name"].as_str().unwrap_or("").to_owned();
+            let gone = Info { kind, namespace, name, source: String::new(), object: Value::Null, row: None };
+            files.insert(file_name(&gone), (yaml::print(&live), String::new()));
+        }
+    }
     let mut is_different = false;
     for (name, (old, new)) in files.into_iter().filter(|(_, (old, new))| old != new) {
         is_different = true;

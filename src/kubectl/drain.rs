@@ -12,6 +12,7 @@ use super::failure::Failure;
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{Body, DeleteOptions, ListOptions, Patch, Target, Verb, WriteOptions};
 use crate::machinery::duration::GoDuration;
+use crate::machinery::labels::Selector;
 use crate::machinery::status::{Reason, Status};
 use crate::machinery::time::Time;
 
@@ -70,6 +71,9 @@ fn set_unschedulable(cli: &mut Cli<'_>, nodes: &[Info], desired: bool) -> Result
 
 /// Runs `kubectl drain`.
 pub(super) fn drain(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    if Selector::parse(cli.flags().text("pod-selector")).is_err() {
+        return Err(Failure::message("--pod-selector=<pod_selector> must be a valid label selector"));
+    }
     let nodes = nodes(cli)?;
     set_unschedulable(cli, &nodes, true)?;
     Drain { nodes, drained: Vec::new(), pods: None, failures: Vec::new() }.poll(cli)
@@ -326,15 +330,13 @@ fn group(groups: &mut Vec<(String, Vec<String>)>, why: String, pod: String) {
 fn verdict(cli: &mut Cli<'_>, pod: &Value) -> Verdict {
     let force = cli.flags().is("force", false);
     let over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    let mut verdict = Verdict::Leaves;
     let owners = pod["metadata"]["ownerReferences"].as_array();
     let controller = owners.into_iter().flatten().find(|owner| owner["controller"] == true);
     if let Some(set) = controller.filter(|owner| owner["kind"] == "DaemonSet" && !over) {
         let (namespace, name) = (pod["metadata"]["namespace"].as_str(), set["name"].as_str());
         match cli.get(Kind::DaemonSet, namespace.unwrap_or(""), name.unwrap_or("")) {
-            Err(status) if status.is_not_found() && force => {
-                verdict = Verdict::LeavesWith(status.message().to_owned());
-            }
+            // The filter that comes last has the last word, so that a warning here is never told.
+            Err(status) if status.is_not_found() && force => {}
             Err(status) => return Verdict::Fatal(status.message().to_owned()),
             Ok(_) if cli.flags().is("ignore-daemonsets", false) => {
                 return Verdict::StaysWith("ignoring DaemonSet-managed Pods".to_owned());
@@ -349,11 +351,9 @@ fn verdict(cli: &mut Cli<'_>, pod: &Value) -> Verdict {
         return Verdict::Stays;
     }
     let local = pod["spec"]["volumes"].as_array().into_iter().flatten().any(|volume| volume["emptyDir"].is_object());
-    if local && !over {
-        if !flags.is("delete-emptydir-data", false) && !flags.is("delete-local-data", false) {
-            return Verdict::Fatal("Pods with local storage (use --delete-emptydir-data to override)".to_owned());
-        }
-        verdict = Verdict::LeavesWith("deleting Pods with local storage".to_owned());
+    let may_go = flags.is("delete-emptydir-data", false) || flags.is("delete-local-data", false);
+    if local && !over && !may_go {
+        return Verdict::Fatal("Pods with local storage (use --delete-emptydir-data to override)".to_owned());
     }
     if controller.is_none() && !over {
         if !force {
@@ -361,5 +361,5 @@ fn verdict(cli: &mut Cli<'_>, pod: &Value) -> Verdict {
         }
         return Verdict::LeavesWith("deleting Pods that declare no controller".to_owned());
     }
-    verdict
+    Verdict::Leaves
 }

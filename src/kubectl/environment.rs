@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::builder::{self, Query};
 use super::cli::{Cli, Step};
 use super::failure::Failure;
-use super::resource;
-use super::set::{pod_spec, selected_containers, update};
+use super::set::{find, pod_spec, selected_containers, update};
 use crate::api::Kind;
+use crate::machinery::quantity::Quantity;
 use crate::machinery::{base64, names};
 
 /// What is asked for.
@@ -52,7 +52,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 fn parse(cli: &Cli<'_>) -> Result<Request, Failure> {
     let mut request = Request::default();
     let given = cli.flags().all("env");
-    let is_variable = |word: &str| word.contains('=') || word.ends_with('-');
+    let is_variable = |word: &str| word.contains('=') && !word.starts_with('=') || word.ends_with('-') && word != "-";
     for word in cli.arguments() {
         if !is_variable(word) {
             if !request.added.is_empty() || !request.removed.is_empty() {
@@ -67,6 +67,12 @@ fn parse(cli: &Cli<'_>) -> Result<Request, Failure> {
     }
     for word in given {
         variable(word, &mut request)?;
+    }
+    let is_removed = |added: &Value| request.removed.iter().any(|name| added["name"] == name.as_str());
+    if request.added.iter().any(is_removed) {
+        return Err(Failure::message(
+            "can not both modify and remove the same environment variable in the same command",
+        ));
     }
     if request.words.is_empty() && !cli.flags().has("filename") {
         return Err(Failure::message(
@@ -101,10 +107,7 @@ fn from_object(cli: &mut Cli<'_>) -> Result<Vec<Value>, Failure> {
         Kind::ConfigMap => "configMapKeyRef",
         Kind::Secret => "secretKeyRef",
         _ => {
-            return Err(Failure::Message(format!(
-                "unsupported resource specified in --from: {:?}",
-                resource::printed(info.kind)
-            )));
+            return Err(Failure::message("unsupported resource specified in --from"));
         }
     };
     let (wanted, prefix) = (cli.flags().texts("keys"), cli.flags().text("prefix"));
@@ -114,10 +117,10 @@ fn from_object(cli: &mut Cli<'_>) -> Result<Vec<Value>, Failure> {
     for key in keys.into_iter().filter(|key| wanted.is_empty() || wanted.contains(key)) {
         let name: String =
             key.to_uppercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let name = format!("{prefix}{name}");
-        if name.to_lowercase() != key.to_lowercase() && prefix.is_empty() {
+        if name != *key {
             cli.complain(&format!("Warning: key {key} transferred to {name}"));
         }
+        let name = format!("{prefix}{name}");
         variables.push(json!({ "name": name, "valueFrom": { field: { "name": info.name, "key": key } } }));
     }
     Ok(variables)
@@ -156,24 +159,72 @@ fn change(container: &mut Value, request: &Request, overwrite: bool) -> Result<(
 fn list(cli: &mut Cli<'_>, words: &[String]) -> Result<Step, Failure> {
     let resolve = cli.flags().is("resolve", false);
     let pattern = if cli.flags().has("containers") { cli.flags().text("containers") } else { "*" };
-    let found = builder::find(cli, Query::new(words))?;
+    let found = find(cli, words)?;
     found.each(cli, |cli, mut info| {
         let (kind, name) = (info.kind, info.name.clone());
+        let metadata = info.object["metadata"].clone();
         let namespace = info.namespace.clone();
+        let mut failed = Vec::new();
         let Some(spec) = pod_spec(kind, &mut info.object) else { return Ok(()) };
-        let containers: Vec<Value> =
+        let first = spec["initContainers"].as_array().cloned().unwrap_or_default();
+        let mut containers: Vec<Value> =
             selected_containers(spec, pattern).into_iter().map(|container| container.clone()).collect();
+        containers.sort_by_key(|container| first.contains(container));
         for container in containers {
             let of = container["name"].as_str().unwrap_or("");
             cli.say(&format!("# {kind} {name}, container {of}"));
             for variable in container["env"].as_array().into_iter().flatten() {
-                let line = variable_line(cli, &namespace, variable, resolve)?;
-                cli.say(&line);
+                let resolved = if resolve { resolved(&metadata, &container, variable) } else { None };
+                match resolved {
+                    Some(Ok(value)) => cli.say(&format!("{}={value}", variable["name"].as_str().unwrap_or(""))),
+                    unresolved => {
+                        if let Some(Err(why)) = unresolved {
+                            let name = variable["name"].as_str().unwrap_or("");
+                            failed.push(format!("error retrieving reference for {name}: {why}"));
+                        }
+                        let line = variable_line(cli, &namespace, variable, resolve)?;
+                        cli.say(&line);
+                    }
+                }
             }
         }
+        failed.sort();
+        failed.iter().for_each(|line| cli.complain(line));
         Ok(())
     })?;
     Ok(Step::Done)
+}
+
+/// What a variable that refers to the object or to the container's resources comes to: `ResolveValueFrom`.
+fn resolved(metadata: &Value, container: &Value, variable: &Value) -> Option<Result<String, String>> {
+    let source = &variable["valueFrom"];
+    if let Some(path) = source["fieldRef"]["fieldPath"].as_str() {
+        let pairs = |field: &str| {
+            let mut lines: Vec<String> = metadata[field]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| format!("{key}={:?}", value.as_str().unwrap_or("")))
+                .collect();
+            lines.sort();
+            lines.join("\n")
+        };
+        return Some(match path {
+            "metadata.name" | "metadata.namespace" | "metadata.uid" => {
+                Ok(metadata[&path["metadata.".len()..]].as_str().unwrap_or("").to_owned())
+            }
+            "metadata.labels" => Ok(pairs("labels")),
+            "metadata.annotations" => Ok(pairs("annotations")),
+            other => Err(format!("unsupported fieldPath: {other}")),
+        });
+    }
+    let reference = &source["resourceFieldRef"];
+    let (list, name) = reference["resource"].as_str()?.split_once('.')?;
+    let quantity = |value: &Value| value.as_str().and_then(|text| Quantity::parse(text).ok());
+    let amount = quantity(&container["resources"][list][name]).unwrap_or_default().milli_value();
+    let divisor = quantity(&reference["divisor"]).map(|divisor| divisor.milli_value()).filter(|divisor| *divisor > 0);
+    // Both in thousandths, and rounded up.
+    Some(Ok((amount + divisor.unwrap_or(1000) - 1).div_euclid(divisor.unwrap_or(1000)).to_string()))
 }
 
 fn variable_line(cli: &mut Cli<'_>, namespace: &str, variable: &Value, resolve: bool) -> Result<String, Failure> {

@@ -51,7 +51,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
                     "--for must be in resource/name form"
                 }));
             };
-            let kind = resource::kind_of(cli.api, kind)?;
+            let kind = resource::kind_of(cli.api, kind).map_err(|failure| Failure::Plain(failure.bare()))?;
             let about = About { kind: kind.info().kind.to_owned(), version: kind.api_version(), name: name.to_owned() };
             Some(Box::new(about))
         }
@@ -60,7 +60,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if types.iter().any(|kind| !kind.eq_ignore_ascii_case("Normal") && !kind.eq_ignore_ascii_case("Warning")) {
         return Err(Failure::message("valid --types are Normal or Warning"));
     }
-    let printer = if flags.has("output") { Some(Printer::of(cli, "events")?) } else { None };
+    let printer = if flags.has("output") { Some(Printer::of(cli, "events")?.typed()) } else { None };
     let everywhere = flags.is("all-namespaces", false);
     let mut events = Events {
         namespace: if everywhere { String::new() } else { cli.namespace() },

@@ -14,6 +14,7 @@ use super::{attach, logs};
 use crate::api::{Kind, ObjectKey};
 use crate::apiserver::ListOptions;
 use crate::machinery::shell;
+use crate::machinery::status::Status;
 
 /// `--pod-running-timeout`: so long the pods of an object may take to appear.
 const POD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -88,7 +89,7 @@ pub(super) fn exec(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(Failure::message("you must specify at least one command for the container"));
     }
     let command = command.to_vec();
-    let pod = pod(cli, named.first().map(String::as_str))?;
+    let pod = pod(cli, named).map_err(|failure| without_namespace(cli, failure))?;
     let phase = pod["status"]["phase"].as_str().unwrap_or("");
     if matches!(phase, "Succeeded" | "Failed") {
         return Err(Failure::Message(format!(
@@ -102,20 +103,29 @@ pub(super) fn exec(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     Talk::new(stream, 0, stdin, request.tty).poll(cli)
 }
 
+/// What is missing when a pod is not there: its namespace, perhaps.
+fn without_namespace(cli: &mut Cli<'_>, failure: Failure) -> Failure {
+    let namespace = cli.namespace();
+    match cli.get(Kind::Namespace, "", &namespace) {
+        Err(status) if failure.is_not_found() && status.is_not_found() => Failure::Status(status),
+        _ => failure,
+    }
+}
+
 /// What a refused stream is told as.
-pub(super) fn not_run(status: crate::machinery::status::Status) -> Failure {
+pub(super) fn not_run(status: Status) -> Failure {
     if status.message().starts_with("OCI runtime exec failed") || status.message().contains("failed to exec") {
         return Failure::Message(format!("Internal error occurred: {}", status.message()));
     }
     Failure::Status(status)
 }
 
-/// The pod that is meant, or the first of an object's pods: `AttachablePodForObject`.
-pub(super) fn pod(cli: &mut Cli<'_>, named: Option<&str>) -> Result<Value, Failure> {
-    let words: Vec<String> = named
-        .into_iter()
-        .map(|word| if word.contains('/') { word.to_owned() } else { format!("pods/{word}") })
-        .collect();
+/// The pod that is meant, or the first of an object's pods: `AttachablePodForObject`. Two words are a kind and a name.
+pub(super) fn pod(cli: &mut Cli<'_>, named: &[String]) -> Result<Value, Failure> {
+    let words: Vec<String> = match named {
+        [word] if !word.contains('/') => vec![format!("pods/{word}")],
+        words => words.to_vec(),
+    };
     let mut infos = builder::find(cli, Query { selects: false, ..Query::new(&words) })?.all()?;
     if infos.len() != 1 {
         return Err(Failure::message("expected a resource"));
@@ -124,7 +134,7 @@ pub(super) fn pod(cli: &mut Cli<'_>, named: Option<&str>) -> Result<Value, Failu
     if info.kind == Kind::Pod {
         return Ok(info.object);
     }
-    let label_selector = logs::selector_of(&info)?;
+    let label_selector = logs::selector_of(&info, "attach to")?;
     let options = ListOptions { label_selector, ..ListOptions::default() };
     let list = cli.list(Kind::Pod, &info.namespace, options)?.wire();
     let mut pods: Vec<Value> = list["items"].as_array().cloned().unwrap_or_default();
@@ -150,7 +160,12 @@ pub(super) fn container(cli: &mut Cli<'_>, pod: &Value) -> Result<String, Failur
         return Ok(wanted);
     }
     let name = pod["metadata"]["name"].as_str().unwrap_or("");
-    Err(Failure::Message(format!("container {wanted} not found in pod {name}")))
+    if cli.parsed.command.name == "attach" {
+        return Err(Failure::Message(format!(
+            "cannot attach to the container: container {wanted} not found in pod {name}"
+        )));
+    }
+    Err(Failure::Status(Status::bad_request(format!("container {wanted} is not valid for pod {name}"))))
 }
 
 pub(super) fn key_of(pod: &Value) -> ObjectKey {

@@ -52,6 +52,9 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     })?;
     let mut version = kind.api_version();
     let asked = cli.flags().text("api-version");
+    if asked.split('/').count() > 2 {
+        return Err(Failure::Message(format!("unexpected GroupVersion string: {asked}")));
+    }
     if !asked.is_empty() && asked != version {
         let other = OTHER_VERSIONS
             .iter()
@@ -120,6 +123,8 @@ fn explain(
     let mut described = Vec::new();
     for (at, name) in path.iter().enumerate() {
         let Some(found) = properties(shape, descriptions).into_iter().find(|known| known.name == *name) else {
+            // Upstream names the last part of the path, whichever is missing.
+            let name = path.last().unwrap_or(name);
             return (text, Some(Failure::Message(format!("field {name:?} does not exist"))));
         };
         if at + 1 == path.len() {
@@ -201,6 +206,10 @@ fn properties<'a>(shape: Shape<'a>, descriptions: &Descriptions) -> Vec<Property
     properties
 }
 
+/// Fields that Go writes always and that may be left out all the same.
+const OPTIONAL: [(&str, &str); 3] =
+    [("Event", "reportingComponent"), ("Event", "reportingInstance"), ("HPAScalingRules", "policies")];
+
 fn of_struct(structure: &'static Struct, descriptions: &Descriptions) -> Vec<Property<'static>> {
     let fields = structure.fields().iter().map(|field| {
         let description = descriptions.of_field(structure.package, structure.name, field.name);
@@ -208,7 +217,9 @@ fn of_struct(structure: &'static Struct, descriptions: &Descriptions) -> Vec<Pro
             name: field.name.to_owned(),
             ty: type_name(&field.ty),
             // A kind can do without its metadata.
-            is_required: field.required && !(structure.is_kind && field.name == "metadata"),
+            is_required: field.required
+                && !(structure.is_kind && field.name == "metadata")
+                && !OPTIONAL.contains(&(structure.name, field.name)),
             values: descriptions::values(&description),
             description,
             below: field.ty.element().map_or_else(|| named(&field.ty), Shape::Struct),

@@ -7,16 +7,18 @@ use serde_json::{Map, Value, json};
 use super::builder::{self, Info, Query};
 use super::cli::{Cli, DryRun, Step};
 use super::failure::Failure;
-use super::generate::{overridden, typed};
+use super::generate::{overridden, parse_labels, port_number, typed};
 use super::printer::Printer;
 use crate::api::Kind;
-use crate::machinery::labels;
 
 /// Runs `kubectl expose`.
 pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let found = builder::find(cli, Query { selects: false, ..Query::new(cli.arguments()) })?;
-    let mut printer = Printer::of(cli, "exposed")?;
     let dry_run = cli.dry_run()?;
+    let mut printer = Printer::of(cli, "exposed")?;
+    if dry_run == DryRun::Client {
+        printer = printer.typed();
+    }
     found.each(cli, |cli, info| {
         let service = service(cli, &info)?;
         let mut object = typed(Kind::Service, overridden(cli, Kind::Service, service)?)?;
@@ -31,15 +33,15 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 
 fn service(cli: &Cli<'_>, info: &Info) -> Result<Value, Failure> {
     let flags = cli.flags();
+    let affinity = flags.text("session-affinity");
+    if !matches!(affinity, "" | "None" | "ClientIP") {
+        return Err(Failure::Message(format!("unknown session affinity: {affinity}")));
+    }
     let selector = selector(cli, info)?;
     let ports = ports(cli, info)?;
     let name = if flags.has("name") { flags.text("name").to_owned() } else { info.name.clone() };
     let labels = if flags.has("labels") {
-        labels::parse_map(flags.text("labels"))
-            .map_err(Failure::Message)?
-            .into_iter()
-            .map(|(key, value)| (key, value.into()))
-            .collect()
+        parse_labels(flags.text("labels"))?
     } else {
         info.object["metadata"]["labels"].as_object().cloned().unwrap_or_default()
     };
@@ -72,8 +74,7 @@ fn service(cli: &Cli<'_>, info: &Info) -> Result<Value, Failure> {
 /// The labels that the service selects by: those that the exposed object selects, or has.
 fn selector(cli: &Cli<'_>, info: &Info) -> Result<Map<String, Value>, Failure> {
     if cli.flags().has("selector") {
-        let pairs = labels::parse_map(cli.flags().text("selector")).map_err(Failure::Message)?;
-        return Ok(pairs.into_iter().map(|(key, value)| (key, value.into())).collect());
+        return parse_labels(cli.flags().text("selector"));
     }
     let refused = |why: &str| {
         Failure::Message(format!("couldn't retrieve selectors via --selector flag or introspection: {why}"))
@@ -99,7 +100,11 @@ fn selector(cli: &Cli<'_>, info: &Info) -> Result<Map<String, Value>, Failure> {
             }
             Ok(map(&object["spec"]["selector"]["matchLabels"]))
         }
-        other => Err(Failure::Message(format!("cannot expose a {other}"))),
+        other => {
+            let info = other.info();
+            let group = if info.group.is_empty() { String::new() } else { format!(".{}", info.group) };
+            Err(Failure::Message(format!("cannot expose a {}{group}", info.kind)))
+        }
     }
 }
 
@@ -110,10 +115,7 @@ fn ports(cli: &Cli<'_>, info: &Info) -> Result<Value, Failure> {
     let numbers: Vec<i64> = if given.is_empty() {
         known.iter().map(|(port, _)| *port).collect()
     } else {
-        let parse = |text: &str| {
-            text.parse().map_err(|_| Failure::Message(format!("strconv.Atoi: parsing {text:?}: invalid syntax")))
-        };
-        given.split(',').map(parse).collect::<Result<_, _>>()?
+        given.split(',').map(port_number).collect::<Result<_, _>>()?
     };
     if numbers.is_empty() {
         return Err(Failure::message("couldn't find port via --port flag or introspection"));

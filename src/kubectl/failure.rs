@@ -65,16 +65,7 @@ impl Failure {
     pub(super) fn text(&self) -> String {
         let mut text = match self {
             Self::Code(_, failure) => return failure.text(),
-            Self::Many(failures) => {
-                let mut lines: Vec<String> = Vec::new();
-                for line in failures.iter().map(Self::line_among_others) {
-                    // An aggregate of errors tells each text once.
-                    if !lines.contains(&line) {
-                        lines.push(line);
-                    }
-                }
-                lines.join("\n")
-            }
+            Self::Many(failures) => failures.iter().map(Self::line_among_others).collect::<Vec<_>>().join("\n"),
             Self::Status(status) | Self::FromSource(status, ..) if status.reason() == Reason::Invalid => {
                 invalid(status)
             }

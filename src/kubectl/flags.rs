@@ -17,6 +17,10 @@ pub(super) enum FlagKind {
     Text,
     /// Texts, several in one value with commas between them.
     Texts,
+    /// `KEY=VALUE`: pflag's `stringToString`.
+    Pairs,
+    /// The same as `MapStringString` of `k8s.io/component-base` has it.
+    Map,
     /// A whole number.
     Integer,
     /// A duration such as `1m30s`.
@@ -53,6 +57,14 @@ impl Flag {
         Self::new(name, FlagKind::Texts)
     }
 
+    pub(super) const fn pairs(name: &'static str) -> Self {
+        Self::new(name, FlagKind::Pairs)
+    }
+
+    pub(super) const fn map(name: &'static str) -> Self {
+        Self::new(name, FlagKind::Map)
+    }
+
     pub(super) const fn integer(name: &'static str) -> Self {
         Self::new(name, FlagKind::Integer)
     }
@@ -75,6 +87,12 @@ impl Flag {
         let why = match self.kind {
             FlagKind::Bool if parse_bool(value).is_none() => number("ParseBool"),
             FlagKind::Integer if value.parse::<i64>().is_err() => number("ParseInt"),
+            FlagKind::Pairs if value.split(',').any(|pair| !pair.contains('=')) => {
+                format!("{value} must be formatted as key=value")
+            }
+            FlagKind::Map if value.split(',').any(|pair| !pair.contains('=')) => {
+                "malformed pair, expect string=string".to_owned()
+            }
             FlagKind::Duration => match GoDuration::parse(value) {
                 Ok(_) => return Ok(()),
                 Err(why) => why,

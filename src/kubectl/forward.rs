@@ -43,12 +43,6 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(cli.usage("TYPE/NAME and list of ports are required for port-forward"));
     };
     let pod = pod_of(cli, named)?;
-    let phase = pod["status"]["phase"].as_str().unwrap_or("");
-    if phase != "Running" {
-        return Err(Failure::Message(format!(
-            "unable to forward port because pod is not running. Current status={phase}"
-        )));
-    }
     let named_service = service(cli, named)?;
     let mut ports = Vec::new();
     for (at, words) in wanted.iter().enumerate() {
@@ -64,6 +58,12 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             },
         };
         ports.push((own, there));
+    }
+    let phase = pod["status"]["phase"].as_str().unwrap_or("");
+    if phase != "Running" {
+        return Err(Failure::Message(format!(
+            "unable to forward port because pod is not running. Current status={phase}"
+        )));
     }
     let address = cli.flags().text("address");
     let addresses: Vec<&str> = match address {
@@ -84,7 +84,7 @@ fn bad_port(words: &str) -> Failure {
 
 /// The pod that answers: it itself, or the first of an object's.
 fn pod_of(cli: &mut Cli<'_>, named: &str) -> Result<Value, Failure> {
-    exec::pod(cli, Some(named))
+    exec::pod(cli, &[named.to_owned()])
 }
 
 /// The Service, when it is one through which the pod is named.

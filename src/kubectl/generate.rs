@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::printer::Printer;
 use crate::api::core::pod::image::is_reference;
 use crate::api::{Kind, Object, form};
-use crate::machinery::{labels, patch, schema, yaml};
+use crate::machinery::{patch, schema, yaml};
 
 /// The value as its type has it: fields that Go writes even when they are empty are there.
 pub(super) fn typed(kind: Kind, mut value: Value) -> Result<Value, Failure> {
@@ -28,23 +28,21 @@ pub(super) fn overridden(cli: &Cli<'_>, kind: Kind, value: Value) -> Result<Valu
     if overrides.is_empty() {
         return Ok(value);
     }
-    let invalid = |why: String| Failure::Message(format!("Invalid JSON Patch: {why}"));
-    let overrides = yaml::read_one(overrides).map_err(|error| invalid(error.message))?;
+    let invalid = || Failure::message("Invalid JSON Patch");
+    if !matches!(cli.flags().text("override-type"), "" | "merge" | "json" | "strategic") {
+        return Err(Failure::Message(format!("invalid override type: {}", cli.flags().text("override-type"))));
+    }
+    let overrides = yaml::read_one(overrides).map_err(|_| invalid())?;
     let changed = match cli.flags().text("override-type") {
         "" | "merge" => patch::merge::apply(value, overrides.value),
         "json" => patch::json::decode(&overrides.value).and_then(|operations| patch::json::apply(value, &operations)),
-        "strategic" => {
+        _ => {
             let schema = schema::lookup(&kind.api_version(), kind.info().kind)
                 .ok_or_else(|| Failure::message("the kind has no schema"))?;
             patch::strategic::apply(value, overrides.value, schema)
         }
-        other => {
-            return Err(Failure::Message(format!(
-                "invalid override type: {other}. Must be one of [json merge strategic]"
-            )));
-        }
     };
-    changed.map_err(|error| invalid(error.message().to_owned()))
+    changed.map_err(|_| invalid())
 }
 
 /// The name that a generator is given; exactly one.
@@ -96,9 +94,6 @@ pub(super) fn deployment(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(Failure::message("cannot specify multiple --image options and command"));
     }
     let replicas = flags.integer("replicas").unwrap_or(1);
-    if replicas < 0 {
-        return Err(Failure::Message(format!("invalid replicas: {replicas}")));
-    }
     let containers: Vec<Value> = images
         .iter()
         .map(|image| {
@@ -194,14 +189,33 @@ fn make_service(cli: &mut Cli<'_>, service_type: &str, may_lack_ports: bool) -> 
 
 /// `80`, `80:8080` or `80:http`.
 fn service_port(text: &str) -> Result<Value, Failure> {
-    let (port, target) = text.split_once(':').unwrap_or((text, text));
+    let mut parts = text.split(':');
+    let port = parts.next().unwrap_or("");
+    let target = parts.next().unwrap_or(port);
     let number = |text: &str| {
-        text.parse::<u16>()
-            .map_err(|_| Failure::Message(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))
+        text.parse::<u16>().map_err(|_| {
+            let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let why = if is_number { "value out of range" } else { "invalid syntax" };
+            Failure::Message(format!("strconv.ParseUint: parsing {text:?}: {why}"))
+        })
     };
     let port = number(port)?;
     let target = target.parse::<u16>().map_or_else(|_| Value::from(target), Value::from);
     Ok(json!({ "name": text.replace(':', "-"), "port": port, "protocol": "TCP", "targetPort": target }))
+}
+
+/// `a=b,c=d`: `ParseLabels`.
+pub(super) fn parse_labels(text: &str) -> Result<Map<String, Value>, Failure> {
+    let pair = |pair: &str| match pair.split('=').collect::<Vec<_>>()[..] {
+        [key, value] if !key.is_empty() => Ok((key.to_owned(), Value::from(value))),
+        _ => Err(Failure::Message(format!("unexpected label spec: {pair}"))),
+    };
+    text.split(',').map(pair).collect()
+}
+
+/// A port as Go's `strconv.Atoi` reads it.
+pub(super) fn port_number(text: &str) -> Result<i64, Failure> {
+    text.parse().map_err(|_| Failure::Message(format!("strconv.Atoi: parsing {text:?}: invalid syntax")))
 }
 
 /// Runs `kubectl run`.
@@ -214,6 +228,9 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(cli.usage("NAME is required for run"));
     };
     let image = flags.text("image");
+    if image.is_empty() {
+        return Err(Failure::message("--image is required"));
+    }
     if !is_reference(image) {
         return Err(Failure::Message(format!("Invalid image name {image:?}: invalid reference format")));
     }
@@ -226,18 +243,18 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         other => return Err(cli.usage(&format!("invalid restart policy: {other}"))),
     };
     if !matches!(flags.text("image-pull-policy"), "" | "Always" | "IfNotPresent" | "Never") {
-        return Err(Failure::Message(format!("invalid image pull policy: {}", flags.text("image-pull-policy"))));
+        return Err(cli.usage(&format!("invalid image pull policy: {}", flags.text("image-pull-policy"))));
     }
     let (stdin, tty) = (flags.is("stdin", false), flags.is("tty", false));
     if tty && !stdin {
-        return Err(Failure::message("-i/--stdin is required for containers with -t/--tty=true"));
+        return Err(cli.usage("-i/--stdin is required for containers with -t/--tty=true"));
     }
     let attaches = attach::is_asked_for(cli);
     if flags.is("rm", false) && !attaches {
-        return Err(Failure::message("--rm should only be used for attached containers"));
+        return Err(cli.usage("--rm should only be used for attached containers"));
     }
     if attaches && cli.dry_run()? != DryRun::No {
-        return Err(Failure::message(
+        return Err(cli.usage(
             "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)",
         ));
     }
@@ -255,7 +272,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         container[if flags.is("command", false) { "command" } else { "args" }] = words.into();
     }
     if flags.has("port") {
-        let port: i64 = flags.text("port").parse().map_err(|_| Failure::message("invalid port"))?;
+        let port = port_number(flags.text("port"))?;
         container["ports"] = json!([{ "containerPort": port }]);
     }
     let variables: Vec<Value> = flags
@@ -276,8 +293,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         container["securityContext"] = json!({ "privileged": flags.is("privileged", false) });
     }
     let labels: Map<String, Value> = if flags.has("labels") {
-        let pairs = labels::parse_map(flags.text("labels")).map_err(Failure::Message)?;
-        pairs.into_iter().map(|(key, value)| (key, value.into())).collect()
+        parse_labels(flags.text("labels"))?
     } else {
         Map::from_iter([("run".to_owned(), Value::from(name.as_str()))])
     };
@@ -288,11 +304,13 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         "spec": { "containers": [container], "dnsPolicy": "ClusterFirst", "restartPolicy": restart },
     });
     for pair in flags.all("annotations") {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(Failure::Message(format!("invalid annotations format: {pair}")));
+        };
         pod["metadata"]["annotations"][key] = value.into();
     }
     let object = typed(Kind::Pod, overridden(cli, Kind::Pod, pod)?)?;
-    let mut printer = Printer::of(cli, "created")?;
+    let mut printer = Printer::of(cli, "created")?.typed();
     let object = run_object(cli, Kind::Pod, object)?;
     if cli.flags().is("expose", false) {
         let service = service_of(cli, name, &labels)?;
@@ -327,7 +345,7 @@ fn service_of(cli: &Cli<'_>, name: &str, labels: &Map<String, Value>) -> Result<
     if cli.flags().has("labels") {
         metadata["labels"] = labels.clone().into();
     }
-    let port: i64 = cli.flags().text("port").parse().map_err(|_| Failure::message("invalid port"))?;
+    let port = port_number(cli.flags().text("port"))?;
     let value = json!({
         "apiVersion": "v1",
         "kind": "Service",

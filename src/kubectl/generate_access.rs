@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::cli::{Cli, Step};
 use super::failure::Failure;
 use super::generate::{make, name};
+use super::printer::Printer;
 use super::resource::kind_of;
 use crate::api::{Kind, ObjectKey, Subresource};
 use crate::apiserver::{Body, Target, Verb, WriteOptions};
@@ -34,7 +35,16 @@ const VERBS: &[&str] = &[
     "attest",
 ];
 
+/// Verbs that only some resources know, by group and name: `specialVerbs`.
+const SPECIAL_VERBS: [(&str, &[(&str, &str)]); 4] = [
+    ("use", &[("policy", "podsecuritypolicies"), ("extensions", "podsecuritypolicies")]),
+    ("bind", &[(GROUP, "roles"), (GROUP, "clusterroles")]),
+    ("escalate", &[(GROUP, "roles"), (GROUP, "clusterroles")]),
+    ("impersonate", &[("", "users"), ("", "serviceaccounts"), ("", "groups"), ("authentication.k8s.io", "userextras")]),
+];
+
 /// A resource that a role is to be about.
+#[derive(PartialEq, Eq)]
 struct Resource {
     group: String,
     plural: String,
@@ -63,7 +73,7 @@ fn resources(cli: &Cli<'_>) -> Result<Vec<Resource>, Failure> {
     let mut found = Vec::new();
     for word in &words {
         if word == "*" && words.len() == 1 {
-            return Ok(vec![Resource { group: "*".to_owned(), plural: "*".to_owned() }]);
+            return Ok(vec![Resource { group: String::new(), plural: "*".to_owned() }]);
         }
         let (resource, below) = word.split_once('/').unwrap_or((word, ""));
         if resource.is_empty() {
@@ -72,9 +82,24 @@ fn resources(cli: &Cli<'_>) -> Result<Vec<Resource>, Failure> {
         let kind = kind_of(cli.api, resource).map_err(|failure| Failure::Plain(failure.bare()))?;
         let below = if below.is_empty() { String::new() } else { format!("/{below}") };
         let info = kind.info();
-        found.push(Resource { group: info.group.to_owned(), plural: format!("{}{below}", info.plural) });
+        let resource = Resource { group: info.group.to_owned(), plural: format!("{}{below}", info.plural) };
+        if !found.contains(&resource) {
+            found.push(resource);
+        }
     }
     Ok(found)
+}
+
+/// That each resource knows the verbs.
+fn check_verbs(resources: &[Resource], verbs: &[String]) -> Result<(), Failure> {
+    for Resource { group, plural } in resources {
+        for (verb, known) in SPECIAL_VERBS.iter().filter(|(verb, _)| verbs.iter().any(|given| given == verb)) {
+            if !known.contains(&(group.as_str(), plural.as_str())) {
+                return Err(Failure::Message(format!("can not perform '{verb}' on '{plural}' in group '{group}'")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `generateResourcePolicyRules`: one rule a group.
@@ -112,6 +137,7 @@ pub(super) fn role(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if resources.is_empty() {
         return Err(Failure::message("at least one resource must be specified"));
     }
+    check_verbs(&resources, &verbs)?;
     let names = cli.flags().texts("resource-name");
     let value = json!({
         "apiVersion": format!("{GROUP}/v1"),
@@ -130,7 +156,7 @@ pub(super) fn cluster_role(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let (selectors, urls) = (flags.texts("aggregation-rule"), flags.texts("non-resource-url"));
     if !selectors.is_empty() {
         if flags.has("verb") || flags.has("resource") || !urls.is_empty() || flags.has("resource-name") {
-            let why = "aggregation rule must be specified without nonResourceURLs, resources, verbs or resourceNames";
+            let why = "aggregation rule must be specified without nonResourceURLs, verbs, resources or resourceNames";
             return Err(Failure::message(why));
         }
         let labels: serde_json::Map<String, Value> = selectors
@@ -147,6 +173,7 @@ pub(super) fn cluster_role(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     let resources = resources(cli)?;
     let names = cli.flags().texts("resource-name");
+    check_verbs(&resources, &verbs)?;
     if resources.is_empty() && urls.is_empty() {
         return Err(Failure::message("one of resource or nonResourceURL must be specified"));
     }
@@ -266,6 +293,9 @@ pub(super) fn token(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if cli.flags().has("duration") {
         let given = cli.flags().text("duration");
         let length = duration::GoDuration::parse(given).map_err(Failure::Message)?;
+        if given.starts_with('-') {
+            return Err(Failure::message("--duration must be greater than or equal to 0"));
+        }
         spec["expirationSeconds"] = length.to_std().as_secs().into();
     }
     if let Some(bound) = bound_object(cli)? {
@@ -277,11 +307,16 @@ pub(super) fn token(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         "metadata": {},
         "spec": spec,
     });
+    let printer = if cli.output().is_empty() { None } else { Some(Printer::of(cli, "created")?.typed()) };
     let key = ObjectKey::new(cli.namespace(), name);
     let target = Target::object(Kind::ServiceAccount, &key).below(Subresource::Token);
     let answer = cli
         .send(target, Verb::Create { body: Body::Json(request), options: WriteOptions::default() })
         .map_err(|status| Failure::Message(format!("failed to create token: {}", status.message())))?;
+    if let Some(mut printer) = printer {
+        printer.print(cli, &answer.wire())?;
+        return Ok(Step::Done);
+    }
     let token = answer.to_value()["status"]["token"].as_str().unwrap_or("").to_owned();
     cli.out.push_str(&token);
     Ok(Step::Done)

@@ -14,6 +14,9 @@ use crate::machinery::{base64, go_json, names};
 /// The registry that is meant when none is named.
 const REGISTRY: &str = "https://index.docker.io/v1/";
 
+/// The key of what such a registry is reached with.
+const DOCKER_CONFIG: &str = ".dockerconfigjson";
+
 /// Creates the object, with its hash behind its name when that is asked for.
 fn make_hashed(cli: &mut Cli<'_>, kind: Kind, mut value: Value) -> Result<Step, Failure> {
     if cli.flags().is("append-hash", false) {
@@ -77,7 +80,14 @@ pub(super) fn docker_registry(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let server = if flags.has("docker-server") { flags.text("docker-server") } else { REGISTRY };
     let (user, password) = (flags.text("docker-username"), flags.text("docker-password"));
     let data = if flags.has("from-file") {
-        encoded(entries(cli, "Secret", name)?)
+        let mut found = entries(cli, "Secret", name)?;
+        if let [only] = flags.all("from-file") {
+            // A file without a name of its own is the one that such a Secret holds.
+            if let (false, [(key, _)]) = (only.contains('='), found.as_mut_slice()) {
+                DOCKER_CONFIG.clone_into(key);
+            }
+        }
+        encoded(found)
     } else if [user, password, server].contains(&"") {
         return Err(Failure::message(
             "either --from-file or the combination of --docker-username, --docker-password and --docker-server is required",
@@ -91,7 +101,7 @@ pub(super) fn docker_registry(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         }
         let both = base64::encode(format!("{user}:{password}").as_bytes());
         let config = format!("{{\"auths\":{{{}:{{{fields},\"auth\":{}}}}}}}", quoted(server), quoted(&both));
-        encoded(vec![(".dockerconfigjson".to_owned(), config.into_bytes())])
+        encoded(vec![(DOCKER_CONFIG.to_owned(), config.into_bytes())])
     };
     make_hashed(cli, Kind::Secret, secret(name, "kubernetes.io/dockerconfigjson", data))
 }
@@ -140,14 +150,14 @@ fn entries(cli: &mut Cli<'_>, kind: &str, of: &str) -> Result<Vec<(String, Vec<u
         return Err(Failure::message("from-env-file cannot be combined with from-file or from-literal"));
     }
     let mut found = Vec::new();
-    for source in flags.all("from-file") {
+    for source in flags.all("from-file").iter().filter(|source| !source.is_empty()) {
         from_file(cli, source, &mut found)?;
     }
     for source in flags.all("from-literal") {
-        let Some((key, value)) = source.split_once('=') else {
+        let Some((key, value)) = source.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(Failure::Message(format!("invalid literal source {source}, expected key=value")));
         };
-        found.push((key.to_owned(), value.trim_matches(['"', '\'']).as_bytes().to_vec()));
+        found.push((key.to_owned(), value.as_bytes().to_vec()));
     }
     for path in flags.all("from-env-file") {
         from_env_file(cli, path, &mut found)?;

@@ -16,17 +16,21 @@ use crate::api::Kind;
 use crate::api::table::IncludeObject;
 use crate::apiserver::{List, Response};
 use crate::etcd::Revision;
+use crate::machinery::duration::GoDuration;
 use crate::machinery::jsonpath::{self, JsonPath};
 use crate::machinery::labels::Selector;
 use crate::machinery::quantity::Quantity;
+use crate::machinery::time::Time;
 
 /// Runs `kubectl get`.
 pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let flags = cli.flags();
     if flags.has("raw") {
         let path = flags.text("raw");
+        raw::check(cli)?;
         return raw::get(cli, path).map(|()| Step::Done);
     }
+    check(cli)?;
     if cli.arguments().is_empty() && !flags.has("filename") && !flags.has("kustomize") {
         cli.complain(
             "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported \
@@ -38,8 +42,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             cli.parsed.path
         )));
     }
-    let output = flags.text("output").to_owned();
-    let printer = match output.as_str() {
+    let printer = match cli.output() {
         "" | "wide" => None,
         output => Some(Printer::parse(cli, output, Formats::Get)?),
     };
@@ -56,7 +59,9 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if flags.is("ignore-not-found", false) {
         found.infos.retain(|info| !matches!(info, Err(failure) if failure.is_not_found()));
     }
-    sort(cli, &mut found)?;
+    if !sort(cli, &mut found, printer.is_some())? {
+        found.infos.clear();
+    }
     if flags.is("watch", false) || flags.is("watch-only", false) {
         return Watch::begin(cli, found, printer, revision);
     }
@@ -72,7 +77,7 @@ fn print_all(cli: &mut Cli<'_>, found: Found, printer: &mut Printer) -> Result<(
     let single = found.single;
     let (infos, failures): (Vec<_>, Vec<_>) = found.infos.into_iter().partition(Result::is_ok);
     let mut objects: Vec<Value> = infos.into_iter().flatten().map(|info| info.object).collect();
-    let failures: Vec<Failure> = failures.into_iter().filter_map(Result::err).collect();
+    let failures = each_once(failures.into_iter().filter_map(Result::err).collect());
     if objects.is_empty() && (!failures.is_empty() || single) {
         return Failure::of(failures);
     }
@@ -105,7 +110,11 @@ fn print_tables(cli: &mut Cli<'_>, found: Found) -> Result<(), Failure> {
             cli.say("");
         }
         let shown = Shown { with_kind: several || cli.flags().is("show-kind", false), ..Shown::of(cli) };
-        let text = shown.table(group, headers);
+        let text = if cli.flags().is("server-print", true) {
+            shown.table(group, headers)
+        } else {
+            shown.plain_table(group, headers, cli.api.now())
+        };
         cli.out.push_str(&text);
     }
     if groups.is_empty() && failures.is_empty() && !cli.flags().is("ignore-not-found", false) {
@@ -113,7 +122,34 @@ fn print_tables(cli: &mut Cli<'_>, found: Found) -> Result<(), Failure> {
         let place = if everywhere { String::new() } else { format!(" in {} namespace.", cli.namespace()) };
         cli.complain(&format!("No resources found{place}"));
     }
-    Failure::of(failures)
+    Failure::of(each_once(failures))
+}
+
+/// What does not go together: `Validate`.
+fn check(cli: &Cli<'_>) -> Result<(), Failure> {
+    let flags = cli.flags();
+    if flags.is("output-watch-events", false) && !flags.is("watch", false) && !flags.is("watch-only", false) {
+        return Err(Failure::message("--output-watch-events option can only be used with --watch or --watch-only"));
+    }
+    if flags.is("show-labels", false) && !matches!(cli.output(), "" | "wide") {
+        return Err(Failure::Message(format!("--show-labels option cannot be used with {} printer", cli.output())));
+    }
+    let names_objects = cli.arguments().len() > 1 || cli.arguments().iter().any(|word| word.contains('/'));
+    if flags.has("subresource") && !names_objects && !flags.has("filename") {
+        return Err(Failure::message("subresource cannot be used when bulk resources are specified"));
+    }
+    Ok(())
+}
+
+/// Each failure once, as its text tells it.
+fn each_once(failures: Vec<Failure>) -> Vec<Failure> {
+    let mut told: Vec<Failure> = Vec::new();
+    for failure in failures {
+        if !told.iter().any(|known| known.bare() == failure.bare()) {
+            told.push(failure);
+        }
+    }
+    told
 }
 
 /// Whether all kinds of the command line live in namespaces.
@@ -144,7 +180,30 @@ impl Shown {
         }
     }
 
+    /// Names and ages, which kubectl knows of each object without asking the server for a table: `--server-print=false`.
+    fn plain_table(&self, infos: &[Info], headers: bool, now: Time) -> String {
+        let mut text = String::new();
+        if headers {
+            text.push_str(&self.header(vec!["NAME".to_owned(), "AGE".to_owned()]).join("\t"));
+            text.push('\n');
+        }
+        let column = json!({ "name": "Name" });
+        for info in infos {
+            let made = info.object["metadata"]["creationTimestamp"].as_str().and_then(Time::parse);
+            let age = made.map_or_else(|| "<unknown>".to_owned(), |made| GoDuration::between(made, now).human());
+            let name = self.cell(info, &column, &info.name.as_str().into());
+            text.push_str(&self.row(info, vec![name, age]).join("\t"));
+            text.push('\n');
+        }
+        TabWriter::TABLE.format(&text)
+    }
+
     fn table(&self, infos: &[Info], headers: bool) -> String {
+        TabWriter::TABLE.format(&self.rows(infos, headers))
+    }
+
+    /// The rows of a table, whose cells end with tabs.
+    fn rows(&self, infos: &[Info], headers: bool) -> String {
         let mut text = String::new();
         for (at, info) in infos.iter().enumerate() {
             let Some(row) = &info.row else { continue };
@@ -162,7 +221,7 @@ impl Shown {
             text.push_str(&self.row(info, cells).join("\t"));
             text.push('\n');
         }
-        TabWriter::TABLE.format(&text)
+        text
     }
 
     fn header(&self, names: Vec<String>) -> Vec<String> {
@@ -222,20 +281,35 @@ fn format_labels(labels: &Value) -> String {
     if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
 
-/// `--sort-by`.
-fn sort(cli: &Cli<'_>, found: &mut Found) -> Result<(), Failure> {
+/// `--sort-by`. A table without the field is not shown, and nobody says why; tables of several kinds have no field in
+/// common, and upstream refuses them.
+fn sort(cli: &mut Cli<'_>, found: &mut Found, is_printed: bool) -> Result<bool, Failure> {
     let field = cli.flags().text("sort-by");
     if field.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
-    let path = jsonpath::relaxed(field).map_err(Failure::Message)?;
-    let path = JsonPath::parse(&path).map_err(Failure::Message)?.allow_missing_keys(true);
+    if cli.flags().is("watch", false) || cli.flags().is("watch-only", false) {
+        cli.complain("warning: --watch requested, --sort-by will be ignored for watch events received");
+    }
+    let text = jsonpath::relaxed(field).map_err(Failure::Message)?;
+    let path = JsonPath::parse(&text).map_err(Failure::Message)?.allow_missing_keys(true);
     let key = |info: &Result<Info, Failure>| {
         let found = path.find(&info.as_ref().ok()?.object).ok()?;
         found.into_iter().flatten().next().map(std::borrow::Cow::into_owned)
     };
+    let objects = || found.infos.iter().flatten();
+    let is_missing = found.infos.iter().all(|info| key(info).is_none());
+    let mixed = objects().any(|info| objects().next().is_some_and(|first| first.kind != info.kind));
+    if objects().count() > 1 && (is_missing || mixed) {
+        if !is_printed && !mixed {
+            return Ok(false);
+        }
+        if is_missing || !is_printed {
+            return Err(Failure::Message(format!("couldn't find any field with path {text:?} in the list of objects")));
+        }
+    }
     found.infos.sort_by(|a, b| order(key(a).as_ref(), key(b).as_ref()));
-    Ok(())
+    Ok(true)
 }
 
 /// How two values stand to each other: numbers and quantities by size, texts by their letters.
@@ -265,6 +339,8 @@ pub(super) struct Watch {
     shown: Shown,
     /// Whether the header was printed.
     headed: bool,
+    /// How wide the columns have become.
+    widths: Vec<usize>,
 }
 
 impl Watch {
@@ -287,38 +363,31 @@ impl Watch {
             printer,
             shown: Shown::of(cli),
             headed: flags.is("no-headers", false),
+            widths: Vec::new(),
         };
-        if !flags.is("watch-only", false) {
-            for info in infos {
-                watch.show(cli, "ADDED", info)?;
-            }
+        if !flags.is("watch-only", false) && !infos.is_empty() {
+            watch.show(cli, "ADDED", infos)?;
         }
         Ok(Step::Wait(Waiting::Watch(watch)))
     }
 
-    fn show(&mut self, cli: &mut Cli<'_>, event: &str, info: Info) -> Result<(), Failure> {
+    fn show(&mut self, cli: &mut Cli<'_>, event: &str, infos: Vec<Info>) -> Result<(), Failure> {
         let with_events = cli.flags().is("output-watch-events", false);
-        match &mut self.printer {
-            Some(printer) if with_events => {
-                let event = json!({ "type": event, "object": info.object });
-                printer.print(cli, &event)
-            }
-            Some(printer) => printer.print(cli, &info.object),
-            None => {
-                let headers = !std::mem::replace(&mut self.headed, true);
-                let mut text = self.shown.table(&[info], headers);
-                if with_events {
-                    let mut lines = Vec::new();
-                    for (at, line) in text.lines().enumerate() {
-                        let first = if headers && at == 0 { "EVENT" } else { event };
-                        lines.push(format!("{first:<11}{line}\n"));
-                    }
-                    text = lines.concat();
-                }
-                cli.out.push_str(&text);
-                Ok(())
-            }
+        if let Some(printer) = &mut self.printer {
+            return infos.into_iter().try_for_each(|info| {
+                let shown = if with_events { json!({ "type": event, "object": info.object }) } else { info.object };
+                printer.print(cli, &shown)
+            });
         }
+        let headers = !std::mem::replace(&mut self.headed, true);
+        let mut text = self.shown.rows(&infos, headers);
+        if with_events {
+            let first = |at: usize| if headers && at == 0 { "EVENT" } else { event };
+            text = text.lines().enumerate().map(|(at, line)| format!("{}\t{line}\n", first(at))).collect();
+        }
+        let table = TabWriter::TABLE.format_after(&text, &mut self.widths);
+        cli.out.push_str(&table);
+        Ok(())
     }
 
     pub(super) fn poll(mut self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
@@ -344,9 +413,7 @@ impl Watch {
                 cli.api.show_managed_fields(&mut response);
             }
             let infos = Info::of_response(cli, self.kind, &self.namespace.clone(), &response, include);
-            for info in infos {
-                self.show(cli, change.event, info)?;
-            }
+            self.show(cli, change.event, infos)?;
         }
         Ok(Step::Wait(Waiting::Watch(self)))
     }

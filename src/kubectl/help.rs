@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::PLUGINS;
 use super::cli::{Cli, Step};
 use super::command::Command;
 use super::commands::{GLOBAL, ROOT};
@@ -43,15 +44,24 @@ fn flag_words(name: &str) -> &'static str {
 
 /// Shows what the command does.
 pub(super) fn show(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    show_text(cli);
+    Ok(Step::Done)
+}
+
+/// Puts the command's help on standard output, before something else is said.
+pub(super) fn show_text(cli: &mut Cli<'_>) {
     let text = of(cli.parsed.command, &cli.parsed.path);
     cli.out.push_str(&text);
-    Ok(Step::Done)
 }
 
 /// Runs a command that is only there for those below it: `DefaultSubCommandRun`.
 pub(super) fn group(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if let Some(words) = Some(cli.arguments()).filter(|words| !words.is_empty()) {
         return Err(cli.usage(&format!("unknown command {:?}", words.join(" "))));
+    }
+    if cli.parsed.command.name == "rollout" {
+        show_text(cli);
+        return Err(Failure::Silent);
     }
     let text = of(cli.parsed.command, &cli.parsed.path);
     cli.complain(text.trim_end());
@@ -64,7 +74,13 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let mut path = "kubectl".to_owned();
     for word in cli.arguments() {
         let Some(child) = command.child(word) else {
-            return Err(Failure::Message(format!("unknown help topic {:?}", cli.arguments().join(" "))));
+            // Behind a command's name further words mean nothing.
+            if std::ptr::eq(command, &raw const ROOT) {
+                let topic = cli.arguments().join("` `");
+                cli.complain(&format!("Unknown help topic [`{topic}`]\n{}", of(&ROOT, "kubectl").trim_end()));
+                return Ok(Step::Done);
+            }
+            break;
         };
         command = child;
         path = format!("{path} {}", child.name);
@@ -97,8 +113,11 @@ pub(super) fn completion(cli: &mut Cli<'_>) -> Result<Step, Failure> {
 }
 
 /// Runs `kubectl plugin list`.
-pub(super) fn plugins(_cli: &mut Cli<'_>) -> Result<Step, Failure> {
-    Err(Failure::message("unable to find any kubectl plugins in your PATH"))
+pub(super) fn plugins(cli: &mut Cli<'_>) -> Result<Step, Failure> {
+    let folder = if cli.flags().is("name-only", false) { "" } else { "/usr/bin/" };
+    cli.say("The following compatible plugins are available:\n");
+    PLUGINS.iter().for_each(|name| cli.say(&format!("{folder}kubectl-{name}")));
+    Ok(Step::Done)
 }
 
 fn of(command: &Command, path: &str) -> String {
@@ -119,7 +138,7 @@ fn of(command: &Command, path: &str) -> String {
     if !about.examples.trim().is_empty() {
         let _ = write!(text, "\nExamples:\n{}\n", about.examples.trim_end());
     }
-    let own: Vec<&Flag> = command.flags.iter().flat_map(|group| group.iter()).collect();
+    let own: Vec<&Flag> = command.own_flags().collect();
     if !own.is_empty() {
         let _ = write!(text, "\nFlags:\n{}", flags(own.into_iter()));
     }
@@ -139,6 +158,7 @@ fn flags<'a>(flags: impl Iterator<Item = &'a Flag>) -> String {
             FlagKind::Bool => "",
             FlagKind::Text => "=TEXT",
             FlagKind::Texts => "=TEXT,…",
+            FlagKind::Pairs | FlagKind::Map => "=KEY=VALUE,…",
             FlagKind::Integer => "=NUMBER",
             FlagKind::Duration => "=DURATION",
         };
@@ -166,7 +186,7 @@ mod tests {
             if about(path).sentence.is_empty() {
                 silent.push(path.to_owned());
             }
-            for flag in command.flags.iter().flat_map(|group| group.iter()).chain(GLOBAL) {
+            for flag in command.own_flags().chain(GLOBAL) {
                 if flag_words(flag.name).is_empty() {
                     silent.push(format!("--{}", flag.name));
                 }

@@ -11,6 +11,7 @@ use super::cli::{Cli, Step};
 use super::describe::template_in_words;
 use super::failure::Failure;
 use super::printer::Printer;
+use super::rollout::not_implemented;
 use super::tabwriter::TabWriter;
 use crate::api::Kind;
 use crate::apiserver::ListOptions;
@@ -25,19 +26,20 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     let revision = cli.flags().integer("revision").unwrap_or(0);
     if revision < 0 {
-        return Err(Failure::message("revision must be a positive integer"));
+        return Err(Failure::Message(format!("revision must be a positive integer: {revision}")));
     }
     let found = builder::find(cli, Query { kind_means_all: true, ..Query::new(cli.arguments()) })?;
     found.each(cli, |cli, info| {
         let mut sets = match info.kind {
             Kind::Deployment => replica_sets(cli, &info)?,
             Kind::DaemonSet | Kind::StatefulSet => return view_controller_revisions(cli, &info, revision),
-            other => {
-                let kind = other.info().kind;
-                return Err(Failure::Message(format!("no history viewer has been implemented for {kind:?}")));
-            }
+            other => return Err(not_implemented(other, "history", "history viewer")),
         };
         sets.sort_by_key(revision_of);
+        if !cli.output().is_empty() {
+            let history = sets.into_iter().map(|set| (revision_of(&set).unwrap_or(0), set)).collect();
+            return print(cli, history, revision);
+        }
         if revision > 0 {
             let wanted = sets.iter().find(|set| revision_of(set) == Some(revision));
             let set = wanted.ok_or_else(|| Failure::message("unable to find the specified revision"))?;
@@ -54,6 +56,20 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         Printer::of(cli, &revisions(&sets, |set| revision_of(set).unwrap_or(0)))?.print(cli, &info.object)
     })?;
     Ok(Step::Done)
+}
+
+/// Prints what a workload was, at one revision or at all of them: `GetHistory`.
+fn print(cli: &mut Cli<'_>, history: Vec<(i64, Value)>, revision: i64) -> Result<(), Failure> {
+    let mut printer = Printer::of(cli, "")?.typed();
+    if revision > 0 && !history.iter().any(|(known, _)| *known == revision) {
+        return Err(Failure::message("unable to find the specified revision"));
+    }
+    for (known, object) in history {
+        if revision == 0 || revision == known {
+            printer.print(cli, &object)?;
+        }
+    }
+    Ok(())
 }
 
 /// The table of revisions.
@@ -74,10 +90,19 @@ fn revisions(sets: &[Value], number: impl Fn(&Value) -> i64) -> String {
 /// What a DaemonSet or a StatefulSet was before: `printHistory`.
 fn view_controller_revisions(cli: &mut Cli<'_>, info: &Info, revision: i64) -> Result<(), Failure> {
     let history = controller_revisions(cli, info)?;
+    if !cli.output().is_empty() {
+        let history = history.iter().map(|known| {
+            // What the workload was then: `applyDaemonSetHistory`.
+            let mut object = info.object.clone();
+            object["spec"]["template"] = template_of_revision(known);
+            (known["revision"].as_i64().unwrap_or(0), object)
+        });
+        return print(cli, history.collect(), revision);
+    }
     let number = |known: &Value| known["revision"].as_i64().unwrap_or(0);
     let operation = if revision > 0 && !history.is_empty() {
         let wanted = history.iter().find(|known| number(known) == revision);
-        let wanted = wanted.ok_or_else(|| Failure::Message(format!("unable to find revision {revision}")))?;
+        let wanted = wanted.ok_or_else(|| Failure::message("unable to find the specified revision"))?;
         format!("with revision #{revision}\n{}", template_in_words(&template_of_revision(wanted)))
     } else {
         revisions(&history, number)

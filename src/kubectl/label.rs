@@ -59,56 +59,112 @@ pub(super) fn words_and_pairs(
     Ok((resources.to_vec(), pairs.to_vec()))
 }
 
+/// What the command line asks for.
+struct Request {
+    part: Part,
+    added: Vec<(String, String)>,
+    removed: Vec<String>,
+    overwrite: bool,
+    listing: bool,
+    /// Whether nothing is sent.
+    is_local: bool,
+    version: String,
+}
+
 fn change(cli: &mut Cli<'_>, part: Part) -> Result<Step, Failure> {
     let (words, pairs) = words_and_pairs(cli.arguments(), true, part.word())?;
-    if words.is_empty() && !cli.flags().has("filename") {
-        return Err(Failure::message(
-            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
-        ));
-    }
-    let listing = cli.flags().is("list", false);
-    if pairs.is_empty() && !listing {
-        return Err(Failure::Message(format!("at least one {} update is required", part.word())));
-    }
     let (added, removed) = parse_pairs(&pairs, part)?;
-    let overwrite = cli.flags().is("overwrite", false);
+    let flags = cli.flags();
+    if flags.is("list", false) && flags.has("output") {
+        return Err(Failure::message("--list and --output may not be specified together"));
+    }
     let dry_run = cli.dry_run()?;
-    let found = builder::find(cli, Query { latest: true, ..Query::new(&words) })?;
-    found.each(cli, |cli, info| {
-        if listing {
-            return list(cli, &info, part);
-        }
+    let local = flags.is("local", false);
+    check(cli, part, &words, added.is_empty() && removed.is_empty(), dry_run)?;
+    let found = builder::find(cli, Query { latest: !local, local, ..Query::new(&words) })?;
+    let request = Request {
+        part,
+        added,
+        removed,
+        overwrite: flags.is("overwrite", false),
+        listing: flags.is("list", false),
+        is_local: local || dry_run == DryRun::Client,
+        version: flags.text("resource-version").to_owned(),
+    };
+    let single = found.single;
+    if !single && !request.version.is_empty() {
+        return Err(Failure::message("--resource-version may only be used with a single resource"));
+    }
+    found.each(cli, |cli, info| request.carry_out(cli, &info, single))?;
+    Ok(Step::Done)
+}
+
+/// What does not go together: `Validate`.
+fn check(cli: &Cli<'_>, part: Part, words: &[String], is_empty: bool, dry_run: DryRun) -> Result<(), Failure> {
+    let flags = cli.flags();
+    let has_files = flags.has("filename") || flags.has("kustomize");
+    let all = flags.is("all", false);
+    let local = flags.is("local", false);
+    let wrong = if all && !flags.text("selector").is_empty() {
+        "cannot set --all and --selector at the same time"
+    } else if all && !flags.text("field-selector").is_empty() {
+        "cannot set --all and --field-selector at the same time"
+    } else if local && dry_run == DryRun::Server {
+        "cannot specify --local and --dry-run=server - did you mean --dry-run=client?"
+    } else if local && !words.is_empty() {
+        "can only use local files by -f pod.yaml or --filename=pod.json when --local=true is set"
+    } else if local && !has_files {
+        "one or more files must be specified as -f rsrc.yaml or --filename=rsrc.json when --local=true is set"
+    } else if words.is_empty() && !has_files {
+        "one or more resources must be specified as <resource> <name> or <resource>/<name>"
+    } else if is_empty && !flags.is("list", false) {
+        return Err(Failure::Message(format!("at least one {} update is required", part.word())));
+    } else {
+        return Ok(());
+    };
+    Err(Failure::message(wrong))
+}
+
+impl Request {
+    fn carry_out(&self, cli: &mut Cli<'_>, info: &Info, single: bool) -> Result<(), Failure> {
+        let part = self.part;
         let mut after = info.object.clone();
         let held = map_of(&mut after, part);
-        if !overwrite {
-            refuse_overwriting(held, &added)?;
+        if !self.overwrite {
+            refuse_overwriting(held, &self.added)?;
         }
-        for (key, value) in &added {
+        for (key, value) in &self.added {
             held.insert(key.clone(), value.as_str().into());
         }
-        for key in &removed {
-            if held.shift_remove(key).is_none() && part == Part::Labels {
+        for key in &self.removed {
+            let is_told = part == Part::Labels && !self.is_local && !self.listing;
+            if held.shift_remove(key).is_none() && is_told {
                 let line = format!("label {key:?} not found.");
                 cli.say(&line);
             }
         }
+        if self.listing {
+            return list(cli, info, &after, part, single);
+        }
         let operation = match part {
             Part::Annotations => "annotated",
-            Part::Labels if after["metadata"]["labels"] == before(&info, part) => "not labeled",
-            Part::Labels if added.is_empty() => "unlabeled",
+            Part::Labels if after["metadata"]["labels"] == before(info, part) => "not labeled",
+            Part::Labels if self.added.is_empty() && !self.overwrite => "unlabeled",
             Part::Labels => "labeled",
         };
-        let mut changes = Map::new();
-        changes.extend(added.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))));
-        changes.extend(removed.iter().map(|key| (key.clone(), Value::Null)));
-        if dry_run != DryRun::Client {
-            let patch = Patch::Merge(json!({ "metadata": { part.field(): changes } }));
+        if !self.is_local {
+            let mut changes = Map::new();
+            changes.extend(self.added.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))));
+            changes.extend(self.removed.iter().map(|key| (key.clone(), Value::Null)));
+            let mut metadata = json!({ part.field(): changes });
+            if !self.version.is_empty() {
+                metadata["resourceVersion"] = self.version.as_str().into();
+            }
             let options = cli.write_options(if part == Part::Labels { "kubectl-label" } else { "kubectl-annotate" });
-            after = cli.patch(info.target(), patch, options)?;
+            after = cli.patch(info.target(), Patch::Merge(json!({ "metadata": metadata })), options)?;
         }
         Printer::of(cli, operation)?.print(cli, &after)
-    })?;
-    Ok(Step::Done)
+    }
 }
 
 fn before(info: &Info, part: Part) -> Value {
@@ -127,11 +183,18 @@ fn map_of(object: &mut Value, part: Part) -> &mut Map<String, Value> {
     held.as_object_mut().expect("it was made an object just now")
 }
 
-fn list(cli: &mut Cli<'_>, info: &Info, part: Part) -> Result<(), Failure> {
-    let mut object = info.object.clone();
-    let held = map_of(&mut object, part).clone();
-    let mut lines: Vec<String> =
-        held.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or(""))).collect();
+fn list(cli: &mut Cli<'_>, info: &Info, object: &Value, part: Part, single: bool) -> Result<(), Failure> {
+    if !single {
+        let kind = info.kind.info();
+        cli.say(&format!("Listing {} for {}.{}/{}:", part.field(), kind.kind, kind.group, info.name));
+    }
+    let indent = if single { "" } else { " " };
+    let held = object["metadata"][part.field()].as_object();
+    let mut lines: Vec<String> = held
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{indent}{key}={}", value.as_str().unwrap_or("")))
+        .collect();
     lines.sort();
     lines.iter().for_each(|line| cli.say(line));
     Ok(())
@@ -152,28 +215,31 @@ type Changes = (Vec<(String, String)>, Vec<String>);
 fn parse_pairs(pairs: &[String], part: Part) -> Result<Changes, Failure> {
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for pair in pairs {
-        match pair.split_once('=') {
-            Some((key, value)) => {
-                if part == Part::Labels {
-                    let errors = names::is_label_value(value);
-                    if !errors.is_empty() {
-                        return Err(Failure::Message(format!("invalid label value: {pair:?}: {}", errors.join(";"))));
-                    }
-                }
-                added.push((key.to_owned(), value.to_owned()));
+        let Some((key, value)) = pair.split_once('=') else {
+            // What is no pair ends with a dash, or it would be among the resources.
+            removed.push(pair.strip_suffix('-').unwrap_or(pair).to_owned());
+            continue;
+        };
+        if part == Part::Labels {
+            if value.contains('=') {
+                return Err(Failure::Message(format!("invalid label spec: {pair}")));
             }
-            None => match pair.strip_suffix('-') {
-                Some(key) => removed.push(key.to_owned()),
-                None => return Err(Failure::Message(format!("unknown {} spec: {pair}", part.word()))),
-            },
+            let errors = names::is_label_value(value);
+            if !errors.is_empty() {
+                return Err(Failure::Message(format!("invalid label value: {pair:?}: {}", errors.join(";"))));
+            }
         }
+        added.push((key.to_owned(), value.to_owned()));
     }
-    if added.iter().any(|(key, _)| removed.contains(key)) {
+    let both: Vec<&str> =
+        removed.iter().filter(|key| added.iter().any(|(name, _)| name == *key)).map(String::as_str).collect();
+    if !both.is_empty() {
         return Err(Failure::Message(match part {
             Part::Labels => "can not both modify and remove a label in the same command".to_owned(),
-            Part::Annotations => {
-                "can not both modify and remove the following annotation(s) in the same command".to_owned()
-            }
+            Part::Annotations => format!(
+                "can not both modify and remove the following annotation(s) in the same command: {}",
+                both.join(", ")
+            ),
         }));
     }
     Ok((added, removed))

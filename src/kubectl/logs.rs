@@ -77,7 +77,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         let sources = sources_of_pod(cli, &info.object, &options)?;
         return read(cli, sources);
     }
-    let selector = selector_of(info)?;
+    let selector = selector_of(info, "get the logs from")?;
     Logs::Absent { info: Box::new(info.clone()), selector }.poll(cli)
 }
 
@@ -101,7 +101,7 @@ fn words(cli: &Cli<'_>) -> Result<(Vec<String>, String), Failure> {
         ([_, ..], true) => Err(cli.usage("only a selector (-l) or a POD name is allowed")),
         ([word], false) => Ok((named(word), container)),
         ([word, second], false) if container.is_empty() => Ok((named(word), second.clone())),
-        ([_, _], false) => Err(cli.usage("only one of -c or an inline [CONTAINER] arg is allowed")),
+        ([_, _], false) => Err(Failure::message("only one of -c or an inline [CONTAINER] arg is allowed")),
         _ => Err(cli.usage(USAGE)),
     }
 }
@@ -117,15 +117,21 @@ fn options(cli: &Cli<'_>, container: String) -> Result<PodLogOptions, Failure> {
     if tail < -1 {
         return Err(Failure::message("--tail must be greater than or equal to -1"));
     }
-    if flags.integer("limit-bytes").is_some_and(|limit| limit < 1) {
+    if flags.integer("limit-bytes").is_some_and(|limit| limit < 0) {
         return Err(Failure::message("--limit-bytes must be greater than 0"));
+    }
+    if flags.text("since").starts_with('-') {
+        return Err(Failure::message("--since must be greater than 0"));
     }
     if flags.has("since") && flags.has("since-time") {
         return Err(Failure::message("at most one of `sinceTime` or `sinceSeconds` may be specified"));
     }
     let since = match flags.text("since-time") {
         "" => flags.duration("since").map(|since| cli.api.now() - since),
-        text => Some(Time::parse(text).ok_or_else(|| Failure::Message(format!("cannot parse {text:?} as a time")))?),
+        text => Some(Time::parse(text).ok_or_else(|| {
+            let layout = "\"2006-01-02T15:04:05Z07:00\"";
+            Failure::Message(format!("parsing time {text:?} as {layout}: cannot parse {text:?} as \"2006\""))
+        })?),
     };
     let unlimited = flags.has("tail") || !flags.has("selector");
     Ok(PodLogOptions {
@@ -133,14 +139,17 @@ fn options(cli: &Cli<'_>, container: String) -> Result<PodLogOptions, Failure> {
         previous: flags.is("previous", false),
         since,
         tail_lines: usize::try_from(tail).ok().or((!unlimited).then_some(SELECTOR_TAIL)),
-        limit_bytes: flags.integer("limit-bytes").and_then(|limit| usize::try_from(limit).ok()),
+        limit_bytes: flags
+            .integer("limit-bytes")
+            .and_then(|limit| usize::try_from(limit).ok())
+            .filter(|limit| *limit > 0),
     })
 }
 
 /// The pods of an object, as a selector: `SelectorsForObject`.
-pub(super) fn selector_of(info: &Info) -> Result<String, Failure> {
+pub(super) fn selector_of(info: &Info, purpose: &str) -> Result<String, Failure> {
     let selector = &info.object["spec"]["selector"];
-    let refused = |why: String| Failure::Message(format!("cannot get the logs from *v1.{}: {why}", info.kind));
+    let refused = |why: String| Failure::Message(format!("cannot {purpose} *v1.{}: {why}", info.kind));
     match info.kind {
         Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
             let selector: LabelSelector = json::from_value(selector).map_err(|error| refused(error.to_string()))?;

@@ -10,7 +10,7 @@ use super::cli::Cli;
 use super::failure::Failure;
 use super::kustomize;
 use crate::api::{Kind, OtherVersion};
-use crate::machinery::{manifest, strict};
+use crate::machinery::{go_json, manifest, strict};
 use crate::node::network::GATEWAY_API;
 
 /// The objects of all files of the command line, in order. What cannot be read stands in its place.
@@ -34,6 +34,8 @@ pub(super) fn read(cli: &mut Cli<'_>, query: Query<'_>) -> Vec<Result<Info, Fail
             }
         }
     }
+    // What cannot be read is told of when all else is done.
+    found.sort_by_key(Result::is_err);
     found
 }
 
@@ -108,6 +110,10 @@ fn object_info(
     }
     if let Err(why) = strict::check_metadata(value) {
         return Err(Failure::Message(format!("unable to decode {source:?}: {why}")));
+    }
+    if value["kind"].as_str().unwrap_or("").is_empty() {
+        let text = go_json::marshal(value);
+        return Err(Failure::Message(format!("unable to decode {source:?}: Object 'Kind' is missing in '{text}'")));
     }
     let kind = mapping(api, value, source)?;
     let mut object = value.clone();

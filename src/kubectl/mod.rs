@@ -32,6 +32,7 @@ mod describe;
 mod diff;
 mod discovery;
 mod drain;
+mod dump;
 mod edit;
 mod environment;
 mod events;
@@ -84,6 +85,7 @@ pub use forward::Forwarded;
 pub use program::{NOTES, Program, WANTED};
 
 use crate::api::Kind;
+use crate::machinery::duration::GoDuration;
 use crate::machinery::shell::{self, HttpRequest};
 use crate::machinery::time::Time;
 use crate::node::runtime::StreamInput;
@@ -174,10 +176,11 @@ impl Kubectl {
             || arguments.iter().any(|word| matches!(word.as_str(), "-f-" | "-f=-" | "--filename=-" | "-"))
     }
 
-    /// Whether it talks with a program in a container that reads what is typed.
+    /// Whether it talks with a program in a container that reads what is typed, or asks something itself.
     #[must_use]
     pub fn is_talking(&self) -> bool {
-        self.talk().is_some_and(exec::Talk::reads)
+        let asks = matches!(&self.state, State::Waiting(waiting) if matches!(waiting.1, Waiting::Question(_)));
+        asks || self.talk().is_some_and(exec::Talk::reads)
     }
 
     /// Whether it stands for a terminal in a container.
@@ -253,6 +256,13 @@ impl Kubectl {
 
     /// Takes the namespace from the kubeconfig, where there is one.
     fn configured(&mut self, parsed: Parsed, files: &mut dyn Files) -> Result<Parsed, Failure> {
+        let timeout = parsed.flags.text("request-timeout");
+        if !timeout.is_empty() && timeout.parse::<i64>().is_err() && GoDuration::parse(timeout).is_err() {
+            return Err(Failure::message(
+                "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a \
+                 corresponding time unit (e.g. 1s | 2m | 3h)",
+            ));
+        }
         if let Some(namespace) = config::namespace(files, &self.config, parsed.flags.text("context"))? {
             self.config.namespace = namespace;
         }

@@ -30,15 +30,22 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             return Err(Failure::Message(format!("--type must be one of [json merge strategic], not {given:?}")));
         }
     };
+    let local = flags.is("local", false);
+    if local && !cli.arguments().is_empty() {
+        return Err(Failure::message("cannot specify --local and server resources"));
+    }
+    if local && cli.dry_run()? == DryRun::Server {
+        return Err(Failure::message("cannot specify --local and --dry-run=server - did you mean --dry-run=client?"));
+    }
     let subresource = cli.subresource()?;
     let text = patch_text(cli)?;
     let document = yaml::read_one(&text)
         .map_err(|error| Failure::Message(format!("unable to parse {text:?}: {}", error.message)))?;
     let patch = wrap(document.value);
-    let found = builder::find(cli, Query { subresource, ..Query::new(cli.arguments()) })?;
+    let found = builder::find(cli, Query { subresource, latest: !local, local, ..Query::new(cli.arguments()) })?;
     let dry_run = cli.dry_run()?;
     found.each(cli, |cli, info| {
-        let patched = if dry_run == DryRun::Client {
+        let patched = if local || dry_run == DryRun::Client {
             apply_locally(&info, patch.clone())?
         } else {
             let options = cli.write_options("kubectl-patch");
@@ -46,7 +53,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             cli.patch(target, patch.clone(), options).map_err(|status| refusal(&info, &patch, status))?
         };
         let operation = if patched == info.object { "patched (no change)" } else { "patched" };
-        Printer::of(cli, operation)?.print(cli, &patched)
+        Printer::without_dry_run(cli, operation)?.print(cli, &patched)
     })?;
     Ok(Step::Done)
 }

@@ -20,6 +20,8 @@ pub(super) enum Printer {
         operation: String,
     },
     Json,
+    /// JSON of what kubectl holds as a Go type, in whose order the fields are.
+    TypedJson,
     /// It parts documents: whether one was printed before.
     Yaml(bool),
     /// The same in KYAML.
@@ -48,11 +50,21 @@ impl Printer {
     /// The printer that `-o` asks for; the name with the operation when it asks for none.
     pub(super) fn of(cli: &mut Cli<'_>, operation: &str) -> Result<Self, Failure> {
         let operation = format!("{operation}{}", cli.dry_run()?.suffix());
-        let output = cli.flags().text("output").to_owned();
+        Self::without_dry_run(cli, &operation)
+    }
+
+    /// The same where dry runs are not told.
+    pub(super) fn without_dry_run(cli: &mut Cli<'_>, operation: &str) -> Result<Self, Failure> {
+        let output = cli.output();
         if output.is_empty() {
-            return Ok(Self::Name { operation });
+            return Ok(Self::named(operation));
         }
-        Self::parse(cli, &output, Formats::Common)
+        Self::parse(cli, output, Formats::Common)
+    }
+
+    /// The same for objects that kubectl holds as Go types, rather than as the server sent them.
+    pub(super) fn typed(self) -> Self {
+        if matches!(self, Self::Json) { Self::TypedJson } else { self }
     }
 
     /// The name with the operation, whatever was asked for.
@@ -69,10 +81,13 @@ impl Printer {
         }
         if let Some(plain) = name.strip_suffix("-file")
             && matches!(plain, "jsonpath" | "go-template" | "custom-columns")
+            && !argument.is_empty()
         {
-            let text = cli.files.read(&argument).map_err(|why| {
-                Failure::Message(format!("error reading --template {argument}, open {argument}: {why}"))
-            })?;
+            let what = if plain == "custom-columns" { "template" } else { "--template" };
+            let text = cli
+                .files
+                .read(&argument)
+                .map_err(|why| Failure::Message(format!("error reading {what} {argument}, open {argument}: {why}")))?;
             let text = String::from_utf8_lossy(&text).into_owned();
             if plain == "custom-columns" && formats == Formats::Get {
                 return Columns::of_file(&text).map(Self::Columns);
@@ -91,7 +106,7 @@ impl Printer {
     ) -> Result<Self, Failure> {
         let lenient = cli.flags().is("allow-missing-template-keys", true);
         let missing = |what: &str| Failure::Message(format!("template format specified but no {what} given"));
-        match name {
+        match name.strip_suffix("-file").unwrap_or(name) {
             "json" => Ok(Self::Json),
             "yaml" => Ok(Self::Yaml(false)),
             "kyaml" => Ok(Self::Kyaml),
@@ -131,8 +146,8 @@ impl Printer {
     /// Prints an object.
     pub(super) fn print(&mut self, cli: &mut Cli<'_>, object: &Value) -> Result<(), Failure> {
         // `OmitManagedFieldsPrinter`: only whole objects are shown without their owners.
-        let hides =
-            matches!(self, Self::Json | Self::Yaml(_) | Self::Kyaml) && !cli.flags().is("show-managed-fields", false);
+        let hides = matches!(self, Self::Json | Self::TypedJson | Self::Yaml(_) | Self::Kyaml)
+            && !cli.flags().is("show-managed-fields", false);
         let shown = if hides { without_managed(object) } else { object.clone() };
         match self {
             Self::Name { operation } => {
@@ -144,6 +159,7 @@ impl Printer {
                 }
             }
             Self::Json => cli.say(&go_json::marshal_indent(&shown, "    ")),
+            Self::TypedJson => cli.say(&go_json::marshal_object_indent(&shown, "    ")),
             Self::Yaml(printed) => {
                 if std::mem::replace(printed, true) {
                     cli.say("---");
@@ -180,7 +196,10 @@ pub(super) fn name_of(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let version = text(&object["apiVersion"]);
     let kind = text(&object["kind"]).to_lowercase();
-    let name = text(&object["metadata"]["name"]);
+    let mut name = text(&object["metadata"]["name"]);
+    if name.is_empty() {
+        "<unknown>".clone_into(&mut name);
+    }
     match version.split_once('/') {
         Some((group, _)) => format!("{kind}.{group}/{name}"),
         None => format!("{kind}/{name}"),

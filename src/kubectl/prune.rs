@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::apply::LAST_APPLIED;
 use super::cli::{Cli, DryRun};
+use super::delete;
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::api::Kind;
-use crate::apiserver::{DeleteOptions, ListOptions, Propagation};
+use crate::apiserver::{DeleteOptions, ListOptions};
 
 /// The kinds that are looked through when nobody names others.
 const KINDS: [Kind; 14] = [
@@ -53,6 +54,10 @@ pub(super) fn check_flags(cli: &Cli<'_>) -> Result<(), Failure> {
     if !flags.is("prune", false) {
         return Ok(());
     }
+    kinds(cli)?;
+    if flags.is("all", false) && !flags.text("selector").is_empty() {
+        return Err(Failure::message("cannot set --all and --selector at the same time"));
+    }
     if !flags.is("all", false) && flags.text("selector").is_empty() {
         return Err(Failure::message(
             "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. \
@@ -64,19 +69,39 @@ pub(super) fn check_flags(cli: &Cli<'_>) -> Result<(), Failure> {
 
 /// Deletes what was applied before and not now.
 pub(super) fn run(cli: &mut Cli<'_>, visited: &Visited) -> Result<(), Failure> {
-    let (namespaced, of_cluster) = kinds(cli)?;
-    for namespace in &visited.namespaces {
-        for kind in &namespaced {
-            prune(cli, *kind, namespace, visited)?;
-        }
-    }
-    for kind in of_cluster {
-        prune(cli, kind, "", visited)?;
+    for (kind, namespace, object) in forgotten(cli, visited)? {
+        prune(cli, kind, &namespace, object)?;
     }
     Ok(())
 }
 
-fn kinds(cli: &Cli<'_>) -> Result<(Vec<Kind>, Vec<Kind>), Failure> {
+/// What was applied before and not now, with kind and namespace.
+pub(super) fn forgotten(cli: &mut Cli<'_>, visited: &Visited) -> Result<Vec<(Kind, String, Value)>, Failure> {
+    let (namespaced, of_cluster) = kinds(cli)?;
+    let within = |namespace: &String| namespaced.iter().map(|kind| (*kind, namespace.clone())).collect::<Vec<_>>();
+    let mut places: Vec<(Kind, String)> = visited.namespaces.iter().flat_map(within).collect();
+    places.extend(of_cluster.into_iter().map(|kind| (kind, String::new())));
+    let mut all = Vec::new();
+    for (kind, namespace) in places {
+        let label_selector = cli.flags().text("selector").to_owned();
+        let options = ListOptions { label_selector, ..ListOptions::default() };
+        let list = cli.list(kind, &namespace, options)?.wire();
+        for mut object in list["items"].as_array().cloned().unwrap_or_default() {
+            let uid = object["metadata"]["uid"].as_str().unwrap_or("");
+            // What nobody applied is nobody's to take away.
+            let is_ours = !object["metadata"]["annotations"][LAST_APPLIED].is_null();
+            if is_ours && !visited.uids.iter().any(|known| known == uid) {
+                object["apiVersion"] = kind.api_version().into();
+                object["kind"] = kind.info().kind.into();
+                all.push((kind, namespace.clone(), object));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The kinds that are looked through, those in namespaces and the others.
+pub(super) fn kinds(cli: &Cli<'_>) -> Result<(Vec<Kind>, Vec<Kind>), Failure> {
     let named = cli.flags().texts("prune-allowlist");
     if named.is_empty() {
         let of_cluster = if cli.flags().has("namespace") { Vec::new() } else { CLUSTER_KINDS.to_vec() };
@@ -104,30 +129,16 @@ fn kinds(cli: &Cli<'_>) -> Result<(Vec<Kind>, Vec<Kind>), Failure> {
     Ok((namespaced, of_cluster))
 }
 
-fn prune(cli: &mut Cli<'_>, kind: Kind, namespace: &str, visited: &Visited) -> Result<(), Failure> {
-    let label_selector = cli.flags().text("selector").to_owned();
-    let options = ListOptions { label_selector, ..ListOptions::default() };
-    let list = cli.list(kind, namespace, options)?.wire();
-    for mut object in list["items"].as_array().cloned().unwrap_or_default() {
-        let metadata = &object["metadata"];
-        let uid = metadata["uid"].as_str().unwrap_or("");
-        // What nobody applied is nobody's to take away.
-        if metadata["annotations"][LAST_APPLIED].is_null() || visited.uids.iter().any(|known| known == uid) {
-            continue;
-        }
-        let name = metadata["name"].as_str().unwrap_or("").to_owned();
-        if cli.dry_run()? != DryRun::Client {
-            let options = DeleteOptions {
-                grace_period_seconds: cli.flags().integer("grace-period").filter(|seconds| *seconds >= 0),
-                propagation: Some(Propagation::Background),
-                dry_run: cli.dry_run()? == DryRun::Server,
-                ..DeleteOptions::default()
-            };
-            cli.delete(kind, namespace, &name, options)?;
-        }
-        object["apiVersion"] = kind.api_version().into();
-        object["kind"] = kind.info().kind.into();
-        Printer::of(cli, "pruned")?.print(cli, &object)?;
+fn prune(cli: &mut Cli<'_>, kind: Kind, namespace: &str, object: Value) -> Result<(), Failure> {
+    let name = object["metadata"]["name"].as_str().unwrap_or("");
+    if cli.dry_run()? != DryRun::Client {
+        let options = DeleteOptions {
+            grace_period_seconds: cli.flags().integer("grace-period").filter(|seconds| *seconds >= 0),
+            propagation: Some(delete::propagation(cli)?),
+            dry_run: cli.dry_run()? == DryRun::Server,
+            ..DeleteOptions::default()
+        };
+        cli.delete(kind, namespace, name, options)?;
     }
-    Ok(())
+    Printer::of(cli, "pruned")?.print(cli, &object)
 }

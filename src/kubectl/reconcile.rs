@@ -47,7 +47,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if cli.dry_run()? == DryRun::Server {
         return Err(Failure::message("--dry-run=server for command reconcile is not supported yet"));
     }
-    let mut printer = Printer::of(cli, "reconciled")?;
+    let mut printer = Printer::of(cli, "reconciled")?.typed();
     let found = builder::find(cli, Query { latest: false, local: true, ..Query::new(&[]) })?;
     found.each(cli, |cli, info| {
         if !matches!(info.kind, Kind::Role | Kind::ClusterRole | Kind::RoleBinding | Kind::ClusterRoleBinding) {
@@ -75,21 +75,19 @@ fn plan(cli: &mut Cli<'_>, info: &Info) -> Result<Plan, Failure> {
     let field = if is_role(info.kind) { "rules" } else { "subjects" };
     // What comes from a file without a namespace has none here, and is looked for in none.
     let is_placed = !info.kind.info().namespaced || expected["metadata"]["namespace"].is_string();
-    if !is_placed {
-        return Err(Failure::message("resource name may not be empty"));
-    }
     let existing = match cli.get(info.kind, &info.namespace, &info.name) {
-        Ok(existing) => existing,
-        Err(status) if status.is_not_found() => {
-            return Ok(Plan {
-                operation: Operation::Create,
-                object: expected.clone(),
-                is_protected: false,
-                missing: list(expected, field),
-                extra: Vec::new(),
-            });
-        }
+        Ok(existing) => Some(existing).filter(|_| is_placed),
+        Err(status) if status.is_not_found() => None,
         Err(status) => return Err(status.into()),
+    };
+    let Some(existing) = existing else {
+        return Ok(Plan {
+            operation: Operation::Create,
+            object: expected.clone(),
+            is_protected: false,
+            missing: list(expected, field),
+            extra: Vec::new(),
+        });
     };
     let mut object = existing.clone();
     for map in ["annotations", "labels"] {
@@ -140,7 +138,8 @@ fn carry_out(cli: &mut Cli<'_>, info: &Info, mut plan: Plan) -> Result<Plan, Fai
                 }
             }
             if info.kind.info().namespaced {
-                ensure_namespace(cli, &info.namespace)?;
+                let namespace = plan.object["metadata"]["namespace"].as_str().unwrap_or("").to_owned();
+                ensure_namespace(cli, &namespace)?;
             }
             plan.object = cli.create(info.kind, &info.namespace, plan.object, options)?;
         }
@@ -150,6 +149,9 @@ fn carry_out(cli: &mut Cli<'_>, info: &Info, mut plan: Plan) -> Result<Plan, Fai
 
 /// Makes the namespace of a role when it is not there: `tryEnsureNamespace`.
 fn ensure_namespace(cli: &mut Cli<'_>, name: &str) -> Result<(), Failure> {
+    if name.is_empty() {
+        return Err(Failure::message("resource name may not be empty"));
+    }
     let target = Target::object(Kind::Namespace, &ObjectKey::new("", name));
     match cli.send(target, crate::apiserver::Verb::Get) {
         Err(status) if status.is_not_found() => {

@@ -26,13 +26,14 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     let validation = cli.validation()?;
     let force = cli.flags().is("force", false);
+    check(cli, force)?;
     let query = Query { latest: false, validate: true, ..Query::new(&[]) };
     let found = builder::find(cli, query)?;
     if force {
         return replace_by_force(cli, found);
     }
     let mut printer = Printer::of(cli, "replaced")?;
-    let subresource = cli.subresource()?;
+    let subresource = cli.subresource();
     let dry_run = cli.dry_run()?;
     found.each(cli, |cli, mut info| {
         if cli.flags().is("save-config", false) {
@@ -41,6 +42,10 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         if dry_run != DryRun::Client {
             let mut options = cli.write_options("kubectl-replace");
             options.field_validation = validation;
+            let subresource = subresource.clone().map_err(|failure| match failure {
+                Failure::Status(status) => Failure::FromSource(status, "replacing", info.source.clone()),
+                other => other,
+            })?;
             let target = Target { subresource, ..info.target() };
             info.object = cli
                 .update(target, info.object, options)
@@ -49,6 +54,22 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         printer.print(cli, &info.object)
     })?;
     Ok(Step::Done)
+}
+
+/// What does not go together: `Validate`.
+fn check(cli: &Cli<'_>, force: bool) -> Result<(), Failure> {
+    let flags = cli.flags();
+    let grace = flags.integer("grace-period").unwrap_or(-1);
+    if grace >= 0 && !force {
+        return Err(Failure::message("--grace-period must have --force specified"));
+    }
+    if flags.duration("timeout").is_some() && !force {
+        return Err(Failure::message("--timeout must have --force specified"));
+    }
+    if force && cli.dry_run()? != DryRun::No {
+        return Err(Failure::message("--dry-run can not be used when --force is set"));
+    }
+    Ok(())
 }
 
 /// Deletes the objects and makes them again when they are gone.

@@ -15,10 +15,10 @@ pub(super) fn kind_of(api: &dyn Api, word: &str) -> Result<Kind, Failure> {
     let (resource, rest) = lower.split_once('.').unwrap_or((&lower, ""));
     let fits = |kind: &Kind| {
         let info = kind.info();
-        let (version, group) = rest.split_once('.').unwrap_or((rest, ""));
+        let versioned = rest.split_once('.');
         rest.is_empty()
             || rest == info.group && !info.group.is_empty()
-            || version == info.version && group == info.group
+            || versioned.is_some_and(|(version, group)| version == info.version && group == info.group)
     };
     let named = |kind: &Kind| {
         let info = kind.info();

@@ -44,15 +44,26 @@ fn update(
     operation: &str,
     change: impl Fn(&Cli<'_>, &Info, &mut Value) -> Result<(), String>,
 ) -> Result<Step, Failure> {
-    let mut printer = Printer::of(cli, operation)?;
+    let mut printer = Printer::of(cli, operation)?.typed();
     let dry_run = cli.dry_run()?;
     let found = find(cli)?;
+    if found.infos.is_empty() && cli.parsed.command.name == "restart" {
+        cli.complain(&format!("No resources found in {} namespace.", cli.namespace()));
+    }
     found.each(cli, |cli, info| {
         let mut after = info.object.clone();
         let refused = |why: String| Failure::Message(format!("{} {why}", resource::quoted(info.kind, &info.name)));
         change(cli, &info, &mut after).map_err(refused)?;
+        let patch = changes(info.kind, &info.object, &after)?;
+        if patch.is_none() && operation == "restarted" {
+            return Err(Failure::Message(format!(
+                "failed to create patch for {}: if restart has already been triggered within the past second, please wait \
+                 before attempting to trigger another",
+                info.name
+            )));
+        }
         if dry_run != DryRun::Client
-            && let Some(patch) = changes(info.kind, &info.object, &after)?
+            && let Some(patch) = patch
         {
             let options = cli.write_options("kubectl-rollout");
             after = cli.patch(info.target(), Patch::Strategic(patch), options)?;
@@ -119,13 +130,40 @@ pub(super) fn undo(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             Kind::Deployment => roll_back(cli, &info, revision)?,
             Kind::DaemonSet | Kind::StatefulSet => roll_back_to_revision(cli, &info, revision)?,
             other => {
-                let kind = other.info().kind;
-                return Err(Failure::Message(format!("no rollbacker has been implemented for {kind:?}")));
+                return Err(not_implemented(other, "rollbacker", "rollbacker"));
             }
         };
-        Printer::of(cli, &operation)?.print(cli, &info.object)
+        Printer::of(cli, &operation)?.typed().print(cli, &info.object)
     })?;
     Ok(Step::Done)
+}
+
+/// That a kind has no history or cannot go back; of kinds without pods in other words.
+pub(super) fn not_implemented(kind: Kind, what: &str, who: &str) -> Failure {
+    let info = kind.info();
+    let has_pods = pod_template(kind);
+    let group = if info.group.is_empty() { String::new() } else { format!(".{}", info.group) };
+    let full = format!("{}{group}", info.kind);
+    Failure::Message(if has_pods {
+        format!("no {who} has been implemented for {full:?}")
+    } else {
+        format!("error retrieving {what} for {full:?}, no visitor method exists for {{{} {}}}", info.group, info.kind)
+    })
+}
+
+/// Whether a kind is one that makes pods, or a pod: `KindVisitor`.
+const fn pod_template(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::CronJob
+            | Kind::DaemonSet
+            | Kind::Deployment
+            | Kind::Job
+            | Kind::Pod
+            | Kind::ReplicaSet
+            | Kind::ReplicationController
+            | Kind::StatefulSet
+    )
 }
 
 /// Puts an earlier pod template in place; what is printed behind the object's name.

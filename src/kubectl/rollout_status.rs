@@ -16,19 +16,14 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if cli.arguments().is_empty() && !cli.flags().has("filename") {
         return Err(Failure::message("required resource not specified"));
     }
-    if cli.flags().integer("revision").is_some_and(|revision| revision < 0) {
-        return Err(Failure::message("revision must be a positive integer"));
+    if let Some(revision) = cli.flags().integer("revision").filter(|revision| *revision < 0) {
+        return Err(Failure::Message(format!("revision must be a positive integer: {revision}")));
     }
     let revision = cli.api.revision();
     let found = builder::find(cli, Query { kind_means_all: true, ..Query::new(cli.arguments()) })?;
     let infos = found.all()?;
-    let is_viewed = |kind: Kind| matches!(kind, Kind::DaemonSet | Kind::Deployment | Kind::StatefulSet);
-    if let Some(other) = infos.iter().find(|info| !is_viewed(info.kind)) {
-        let info = other.kind.info();
-        return Err(Failure::Message(format!(
-            "no status viewer has been implemented for {}/{}, Kind={}",
-            info.group, info.version, info.kind
-        )));
+    if infos.is_empty() {
+        cli.complain(&format!("No resources found in {} namespace.", cli.namespace()));
     }
     Rollout { infos, revision, seen: false }.poll(cli)
 }
@@ -45,6 +40,14 @@ pub(super) struct Rollout {
 impl Rollout {
     pub(super) fn poll(mut self, cli: &mut Cli<'_>) -> Result<Step, Failure> {
         while let Some(info) = self.infos.first().cloned() {
+            if !matches!(info.kind, Kind::DaemonSet | Kind::Deployment | Kind::StatefulSet) {
+                let known = info.kind.info();
+                let group = if known.group.is_empty() { String::new() } else { format!(".{}", known.group) };
+                return Err(Failure::Message(format!(
+                    "no status viewer has been implemented for {}{group}",
+                    known.kind
+                )));
+            }
             if !self.follow(cli, &info)? {
                 let late = cli.flags().duration("timeout").is_some_and(|timeout| cli.api.now() >= cli.began + timeout);
                 if late {

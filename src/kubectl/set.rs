@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::builder::{self, Info, Query};
 use super::cli::{Cli, DryRun, Step};
 use super::failure::Failure;
+use super::generate::typed;
 use super::label::words_and_pairs;
 use super::printer::Printer;
 use crate::api::Kind;
@@ -67,11 +68,18 @@ pub(super) fn update(
     operation: &str,
     mut change: impl FnMut(&mut Cli<'_>, &Info, &mut Value) -> Result<(), Failure>,
 ) -> Result<Step, Failure> {
-    let mut printer = Printer::of(cli, operation)?;
+    let mut printer = Printer::of(cli, operation)?.typed();
     let local = cli.flags().is("local", false);
     let dry_run = cli.dry_run()?;
-    let found = builder::find(cli, Query { latest: !local, ..Query::new(words) })?;
-    found.each(cli, |cli, info| {
+    if cli.flags().is("all", false) && !cli.flags().text("selector").is_empty() {
+        check(cli, words)?;
+    }
+    let found = find(cli, words)?;
+    check(cli, words)?;
+    found.each(cli, |cli, mut info| {
+        if pod_spec(info.kind, &mut info.object).is_none() {
+            return Err(refused(&info, local, "the object is not a pod or does not have a pod template"));
+        }
         let mut after = info.object.clone();
         change(cli, &info, &mut after)?;
         let Some(patch) = changes(info.kind, &info.object, &after)? else { return Ok(()) };
@@ -86,6 +94,46 @@ pub(super) fn update(
         printer.print(cli, &after)
     })?;
     Ok(Step::Done)
+}
+
+/// The objects that are to be changed: from files alone when nothing is asked of the server.
+pub(super) fn find(cli: &mut Cli<'_>, words: &[String]) -> Result<builder::Found, Failure> {
+    if !cli.flags().is("local", false) {
+        return builder::find(cli, Query::new(words));
+    }
+    if !words.is_empty() || !(cli.flags().has("filename") || cli.flags().has("kustomize")) {
+        return Err(Failure::message(
+            "error: you must specify resources by --filename when --local is set.\nExample resource specifications \
+             include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'",
+        ));
+    }
+    let mut found = builder::find(cli, Query { latest: false, local: true, ..Query::new(words) })?;
+    for info in found.infos.iter_mut().flatten() {
+        info.object = typed(info.kind, std::mem::take(&mut info.object))?;
+    }
+    Ok(found)
+}
+
+/// What does not go together: `Validate`.
+fn check(cli: &Cli<'_>, words: &[String]) -> Result<(), Failure> {
+    let flags = cli.flags();
+    let wrong = if flags.is("all", false) && !flags.text("selector").is_empty() {
+        "cannot set --all and --selector at the same time"
+    } else if words.is_empty() && !flags.has("filename") && !flags.has("kustomize") {
+        "one or more resources must be specified as <resource> <name> or <resource>/<name>"
+    } else if flags.is("local", false) && flags.text("dry-run") == "server" {
+        "cannot specify --local and --dry-run=server - did you mean --dry-run=client?"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::message(wrong))
+}
+
+/// That an object cannot be changed so: `ObjectName` names it by its resource, or by its kind where no server was asked.
+fn refused(info: &Info, local: bool, why: &str) -> Failure {
+    let known = info.kind.info();
+    let name = if local { known.singular } else { known.plural };
+    Failure::Message(format!("error: {name}/{} {why}: *{}.{}\n", info.name, known.version, known.kind))
 }
 
 /// The strategic merge patch between two states of an object; nothing when they are equal.
@@ -104,9 +152,23 @@ pub(super) fn image(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     if words.is_empty() && !cli.flags().has("filename") {
         return Err(Failure::message(builder::MISSING));
     }
-    if pairs.is_empty() {
-        return Err(Failure::message("at least one image update is required"));
+    if let Some(wrong) = pairs.iter().find(|pair| !pair.contains('=')) {
+        return Err(Failure::Message(format!("invalid image format: {wrong}")));
     }
+    let updates = if pairs.is_empty() {
+        Err(Failure::message("at least one image update is required"))
+    } else if pairs.len() > 1 && pairs.iter().any(|pair| pair.starts_with("*=")) {
+        Err(Failure::message(
+            "all containers are already specified by *, but saw more than one container_name=container_image pairs",
+        ))
+    } else {
+        Ok(())
+    };
+    if updates.is_err() {
+        // What is named is looked for first.
+        find(cli, &words)?.all()?;
+    }
+    updates?;
     update(cli, &words, "image updated", |_, info, object| {
         let Some(spec) = pod_spec(info.kind, object) else { return Ok(()) };
         let mut failures = Vec::new();
@@ -129,7 +191,7 @@ fn quantities(text: &str) -> Result<Vec<(String, String)>, Failure> {
     let mut found = Vec::new();
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
         let Some((name, amount)) = pair.split_once('=') else {
-            return Err(Failure::Message(format!("invalid argument syntax {pair}, expected <resource>=<value>")));
+            return Err(Failure::Message(format!("Invalid argument syntax {pair}, expected <resource>=<value>")));
         };
         Quantity::parse(amount).map_err(|error| Failure::Message(error.to_string()))?;
         found.push((name.to_owned(), amount.to_owned()));
@@ -141,6 +203,9 @@ fn quantities(text: &str) -> Result<Vec<(String, String)>, Failure> {
 pub(super) fn resources(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let flags = cli.flags();
     let (limits, requests) = (flags.text("limits"), flags.text("requests"));
+    if cli.arguments().is_empty() && !flags.has("filename") {
+        return Err(Failure::message(builder::MISSING));
+    }
     if limits.is_empty() && requests.is_empty() {
         return Err(Failure::message(
             "you must specify an update to requests or limits (in the form of --requests/--limits)",
@@ -148,11 +213,11 @@ pub(super) fn resources(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     let (limits, requests) = (quantities(limits)?, quantities(requests)?);
     let pattern = if flags.has("containers") { flags.text("containers") } else { "*" };
-    update(cli, cli.arguments(), "resource requirements updated", |cli, info, object| {
+    update(cli, cli.arguments(), "resource requirements updated", |_, info, object| {
         let Some(spec) = pod_spec(info.kind, object) else { return Ok(()) };
         let containers = selected_containers(spec, pattern);
         if containers.is_empty() {
-            cli.complain(&format!("warning: {} does not have any containers matching {pattern:?}", info.printed()));
+            return Err(Failure::Message(format!("unable to find container named {pattern}")));
         }
         for container in containers {
             for (field, amounts) in [("limits", &limits), ("requests", &requests)] {
@@ -176,7 +241,6 @@ pub(super) fn service_account(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     update(cli, words, "serviceaccount updated", |_, info, object| {
         if let Some(spec) = pod_spec(info.kind, object) {
             spec["serviceAccountName"] = name.as_str().into();
-            spec["serviceAccount"] = name.as_str().into();
         }
         Ok(())
     })
@@ -190,9 +254,18 @@ pub(super) fn selector(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         ));
     };
     let selector = parse_to_label_selector(text).map_err(Failure::Message)?;
-    let mut printer = Printer::of(cli, "selector updated")?;
+    let mut printer = Printer::of(cli, "selector updated")?.typed();
     let dry_run = cli.dry_run()?;
-    let found = builder::find(cli, Query::new(words))?;
+    let local = cli.flags().is("local", false);
+    let found = find(cli, words)?;
+    if let Some(expression) = selector.match_expressions.iter().flatten().next() {
+        found.all()?;
+        let values = expression.values.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+        return Err(Failure::Message(format!(
+            "match expression [{{{} {} [{values}]}}] not supported on this object",
+            expression.key, expression.operator
+        )));
+    }
     found.each(cli, |cli, info| {
         if info.kind != Kind::Service {
             return Err(Failure::message("setting a selector is only supported for Services"));
@@ -201,7 +274,7 @@ pub(super) fn selector(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             selector.match_labels.iter().flatten().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
         let mut after = info.object.clone();
         after["spec"]["selector"] = labels.clone().into();
-        if dry_run != DryRun::Client {
+        if !local && dry_run != DryRun::Client {
             // What the old selector had besides is taken away: the whole map is written anew.
             let patch = json!([{ "op": "add", "path": "/spec/selector", "value": labels }]);
             let options = cli.write_options("kubectl-set");
@@ -221,6 +294,9 @@ pub(super) fn subject(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         names.dedup();
         names
     });
+    if cli.arguments().is_empty() && !flags.has("filename") {
+        return Err(Failure::message(builder::MISSING));
+    }
     if users.is_empty() && groups.is_empty() && accounts.is_empty() {
         return Err(Failure::message("you must specify at least one value of user, group or serviceaccount"));
     }
@@ -236,13 +312,18 @@ pub(super) fn subject(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         let namespace = if namespace.is_empty() { cli.namespace() } else { namespace };
         subjects.push(json!({ "kind": "ServiceAccount", "name": name, "namespace": namespace }));
     }
-    let mut printer = Printer::of(cli, "subjects updated")?;
+    let mut printer = Printer::of(cli, "subjects updated")?.typed();
     let (local, dry_run) = (flags.is("local", false), cli.dry_run()?);
-    let found = builder::find(cli, Query { latest: !local, ..Query::new(cli.arguments()) })?;
+    let found = find(cli, cli.arguments())?;
+    check(cli, cli.arguments())?;
     found.each(cli, |cli, info| {
         if !matches!(info.kind, Kind::RoleBinding | Kind::ClusterRoleBinding) {
-            let why = "setting subjects is only supported for RoleBinding/ClusterRoleBinding";
-            return Err(Failure::Message(format!("error: {} {why}\n", info.printed())));
+            let known = info.kind.info();
+            let name = if local { known.singular } else { known.plural };
+            return Err(Failure::Message(format!(
+                "error: {name}/{} setting subjects is only supported for RoleBinding/ClusterRoleBinding\n",
+                info.name
+            )));
         }
         let mut after = info.object.clone();
         let mut all = after["subjects"].as_array().cloned().unwrap_or_default();

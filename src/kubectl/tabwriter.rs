@@ -23,9 +23,14 @@ impl TabWriter {
 
     /// Lays out a text of lines with tabs.
     pub(super) fn format(self, text: &str) -> String {
+        self.format_after(text, &mut Vec::new())
+    }
+
+    /// The same for lines that follow others, whose widths `widest` holds.
+    pub(super) fn format_after(self, text: &str, widest: &mut Vec<usize>) -> String {
         let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
         let mut widths: Vec<Vec<usize>> = lines.iter().map(|_| Vec::new()).collect();
-        self.measure(&lines, 0, lines.len(), &mut Vec::new(), 0, &mut widths);
+        self.measure(&lines, 0, lines.len(), widest, 0, &mut widths);
         let mut laid_out = String::with_capacity(text.len() * 2);
         for (at, (cells, widths)) in lines.iter().zip(&widths).enumerate() {
             if at > 0 {

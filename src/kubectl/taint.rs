@@ -113,11 +113,11 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     }
     let (added, removed) = parse_all(taints).map_err(|why| cli.usage(&why))?;
     let conflicts = added.iter().flat_map(|taint| removed.iter().filter(|gone| gone.matches(&taint.to_value())));
-    let conflicts: Vec<String> = conflicts.map(|gone| format!("{{{:?}:{:?}}}", gone.key, gone.effect)).collect();
+    let conflicts: Vec<String> = conflicts.map(|gone| format!("{}={}", gone.key, gone.effect)).collect();
     if !conflicts.is_empty() {
         return Err(Failure::Message(format!(
             "can not both modify and remove the following taint(s) in the same command: {}",
-            conflicts.join(", ")
+            conflicts.join(",")
         )));
     }
     if resource::kind_of(cli.api, first)? != Kind::Node {
@@ -174,7 +174,7 @@ fn change(cli: &mut Cli<'_>, resources: &[String], added: &[Taint], removed: &[T
             let options = cli.write_options("kubectl-taint");
             after = cli.patch(info.target(), Patch::Strategic(patch), options)?;
         }
-        Printer::of(cli, operation)?.print(cli, &after)
+        Printer::without_dry_run(cli, operation)?.typed().print(cli, &after)
     })?;
     Ok(Step::Done)
 }

@@ -94,7 +94,7 @@ fn commands_that_wait_let_time_pass_and_end() {
         Waiting for deployment "web" rollout to finish: 0 of 2 updated replicas are available...
         Waiting for deployment "web" rollout to finish: 1 of 2 updated replicas are available...
         deployment "web" successfully rolled out
-        after 4 s
+        after 3 s
         $ get deploy,rs --no-headers -o custom-columns=N:.kind,R:.status.readyReplicas
         Deployment   2
         ReplicaSet   2
@@ -300,7 +300,7 @@ fn logs_of_a_job_are_those_of_its_pods() {
         job.batch/slow created
         $ wait job/quick --for=condition=complete
         job.batch/quick condition met
-        after 4 s
+        after 3 s
         $ logs job/quick
         one
         two
@@ -309,6 +309,7 @@ fn logs_of_a_job_are_those_of_its_pods() {
         $ logs -f job/slow
         begun
         done
+        after 1 s
         $ logs -l job-name=quick
         one
         two

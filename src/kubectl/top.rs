@@ -32,7 +32,8 @@ fn check(cli: &Cli<'_>) -> Result<(), Failure> {
         return Err(Failure::message("--sort-by accepts only cpu or memory"));
     }
     if !cli.arguments().is_empty() && (flags.has("selector") || flags.has("field-selector")) {
-        return Err(Failure::message("only one of NAME or selector can be provided"));
+        let selector = if cli.parsed.command.name == "node" { "--selector" } else { "selector" };
+        return Err(Failure::Message(format!("only one of NAME or {selector} can be provided")));
     }
     if cli.arguments().len() > 1 {
         let name = cli.parsed.command.name;

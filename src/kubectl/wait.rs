@@ -2,6 +2,7 @@
 //!
 //! Follows `k8s.io/kubectl/pkg/cmd/wait`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -33,7 +34,7 @@ enum Condition {
 pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let flags = cli.flags();
     let condition = parse(flags.text("for"))?;
-    let fetch = !matches!(condition, Condition::Created | Condition::Deleted);
+    let fetch = !matches!(condition, Condition::Created);
     let selects = flags.has("selector") || flags.has("field-selector") || flags.is("all", false);
     let query = Query { fetch: fetch && !selects, latest: fetch, ..Query::new(cli.arguments()) };
     let mut found = builder::find(cli, query)?;
@@ -55,7 +56,7 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         _ => cli.flags().duration("timeout").unwrap_or(Duration::ZERO),
     };
     let ends = cli.api.now() + timeout;
-    Wait { infos, condition, timeout, ends }.poll(cli)
+    Wait { infos, condition, failures: Vec::new(), ends, looks_once: timeout.is_zero() }.poll(cli)
 }
 
 fn parse(text: &str) -> Result<Condition, Failure> {
@@ -71,6 +72,9 @@ fn parse(text: &str) -> Result<Condition, Failure> {
     }
     if let Some(rest) = text.strip_prefix("jsonpath=") {
         let (path, value) = split_path(rest)?;
+        if path.is_empty() {
+            return Err(Failure::message("jsonpath expression cannot be empty"));
+        }
         let path = jsonpath::relaxed(path.trim_matches(['\'', '"'])).map_err(Failure::Message)?;
         let path = JsonPath::parse(&path).map_err(Failure::Message)?.allow_missing_keys(true);
         return Ok(Condition::Path(path, value));
@@ -96,9 +100,12 @@ fn split_path(text: &str) -> Result<(String, Option<String>), Failure> {
 pub(super) struct Wait {
     infos: Vec<Info>,
     condition: Condition,
-    timeout: Duration,
-    /// When patience with the first of them ends.
+    /// Why some of them were given up.
+    failures: Vec<Failure>,
+    /// When patience with all of them ends.
     ends: Time,
+    /// Whether nothing is waited for: `--timeout=0`.
+    looks_once: bool,
 }
 
 impl Wait {
@@ -109,15 +116,13 @@ impl Wait {
                 Err(status) if status.is_not_found() => None,
                 Err(status) => return Err(status.into()),
             };
-            if !self.is_met(&info, object.as_ref())? {
-                if cli.api.now() < self.ends {
-                    return Ok(Step::Wait(Waiting::Wait(self)));
-                }
-                return Err(Failure::Message(format!(
-                    "timed out waiting for the condition on {}/{}",
-                    info.kind.info().plural,
-                    info.name
-                )));
+            let met = self.is_met(&info, object.as_ref());
+            if met == Ok(false) && cli.api.now() < self.ends {
+                return Ok(Step::Wait(Waiting::Wait(self)));
+            }
+            if met != Ok(true) {
+                self.give_up(met.err());
+                continue;
             }
             let mut shown = object.unwrap_or(Value::Null);
             if shown.is_null() {
@@ -127,9 +132,27 @@ impl Wait {
             }
             Printer::of(cli, "condition met")?.print(cli, &shown)?;
             self.infos.remove(0);
-            self.ends = cli.api.now() + self.timeout;
         }
-        Ok(Step::Done)
+        Failure::of(self.failures).map(|()| Step::Done)
+    }
+
+    /// Gives the first one up: because of what the server said, or because time is over, which it is for the others too.
+    fn give_up(&mut self, why: Option<Failure>) {
+        if let Some(why) = why {
+            self.failures.push(why);
+            self.infos.remove(0);
+            return;
+        }
+        for info in std::mem::take(&mut self.infos) {
+            let (plural, name) = (info.kind.info().plural, &info.name);
+            self.failures.push(Failure::Message(match self.condition {
+                Condition::Status(..) | Condition::Path(..) if self.looks_once => {
+                    format!("condition not met for {plural}/{name}")
+                }
+                Condition::Created => "timed out waiting for the condition".to_owned(),
+                _ => format!("timed out waiting for the condition on {plural}/{name}"),
+            }));
+        }
     }
 
     fn is_met(&self, info: &Info, object: Option<&Value>) -> Result<bool, Failure> {
@@ -151,6 +174,9 @@ impl Wait {
             Condition::Status(name, value) => has_condition(object, name, value),
             Condition::Path(path, value) => {
                 let results = path.find(object).map_err(Failure::Message)?;
+                if value.is_some() {
+                    check_single(&results)?;
+                }
                 let mut found = results.iter().flatten();
                 match value {
                     None => found.next().is_some(),
@@ -159,6 +185,18 @@ impl Wait {
             }
         })
     }
+}
+
+/// That a path leads to one plain value, if it leads anywhere: `verifyParsedJSONPath`.
+fn check_single(results: &[Vec<Cow<'_, Value>>]) -> Result<(), Failure> {
+    let wrong = match results {
+        [] | [_] if results.iter().flatten().count() == 0 => return Ok(()),
+        [found] if found.len() == 1 && !found[0].is_object() && !found[0].is_array() => return Ok(()),
+        [found] if found.len() == 1 => "jsonpath leads to a nested object or list which is not supported",
+        [_] => "given jsonpath expression matches more than one value",
+        _ => "given jsonpath expression matches more than one list",
+    };
+    Err(Failure::message(wrong))
 }
 
 /// Whether a condition has a value, and was observed at the object's newest generation.

@@ -1,14 +1,74 @@
-//! JSON as Go's `encoding/json` writes it: keys sorted, `<`, `>` and `&` escaped.
+//! JSON as Go's `encoding/json` writes it: keys sorted or in a struct's order, `<`, `>` and `&` escaped.
 //!
 //! What kubectl prints of objects looks like this, and the last-applied annotation holds it.
 
 use crate::machinery::order::Order as _;
-use serde_json::{Number, Value};
+use crate::machinery::schema::{self, Struct, Type};
+use serde_json::{Map, Number, Value};
+
+/// What Go has a value as, which is what the order of its keys follows from.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Maps and lists of anything, whose keys are sorted.
+    Any,
+    /// An object that says its kind.
+    Object,
+    /// A list of objects, and its items: of a kind, or as they were sent.
+    List(Option<&'static Struct>),
+    Items(Option<&'static Struct>),
+    Struct(&'static Struct),
+    Typed(&'static Type),
+}
+
+impl Form {
+    fn of_type(ty: &'static Type) -> Self {
+        match ty.underlying() {
+            Type::Struct(reference) => Self::Struct(reference.get()),
+            Type::List(_) | Type::Map(..) => Self::Typed(ty),
+            _ => Self::Any,
+        }
+    }
+
+    /// What an object is by the kind that it says.
+    fn of_object(object: &Map<String, Value>) -> Self {
+        let text = |field: &str| object.get(field).and_then(Value::as_str);
+        let (Some(version), Some(kind)) = (text("apiVersion"), text("kind")) else { return Self::Any };
+        if object.get("items").is_some_and(Value::is_array) {
+            return Self::List(kind.strip_suffix("List").and_then(|kind| schema::lookup(version, kind)));
+        }
+        schema::lookup(version, kind).map_or(Self::Any, Self::Struct)
+    }
+
+    /// The form of a field, or of what a list or a map holds.
+    fn below(self, key: &str) -> Self {
+        match self {
+            Self::Any | Self::Object => Self::Any,
+            Self::List(of) if key == "items" => Self::Items(of),
+            Self::List(_) => schema::named("meta", "ListMeta").map_or(Self::Any, Self::Struct),
+            Self::Items(of) => of.map_or(Self::Any, Self::Struct),
+            Self::Struct(owner) => owner.field(key).map_or(Self::Any, |field| Self::of_type(&field.ty)),
+            Self::Typed(ty) => ty.items().map_or(Self::Any, Self::of_type),
+        }
+    }
+
+    fn place(self, key: &str) -> u8 {
+        match self {
+            Self::List(_) => match key {
+                "kind" => 0,
+                "apiVersion" => 1,
+                "metadata" => 2,
+                _ => 3,
+            },
+            Self::Struct(owner) => owner.place(key),
+            _ => 0,
+        }
+    }
+}
 
 /// Writes a value on one line (`json.Marshal`).
 pub fn marshal(value: &Value) -> String {
     let mut text = String::new();
-    write(&mut text, value, None, 0);
+    write(&mut text, value, Form::Any, None, 0);
     text
 }
 
@@ -16,11 +76,35 @@ pub fn marshal(value: &Value) -> String {
 /// (`json.MarshalIndent`).
 pub fn marshal_indent(value: &Value, indent: &str) -> String {
     let mut text = String::new();
-    write(&mut text, value, Some(indent), 0);
+    write(&mut text, value, Form::Any, Some(indent), 0);
     text
 }
 
-fn write(text: &mut String, value: &Value, indent: Option<&str>, depth: usize) {
+/// Writes an object of a known kind on one line, its fields in the order of Go's struct.
+pub fn marshal_object(object: &Value) -> String {
+    let mut text = String::new();
+    write(&mut text, object, Form::Object, None, 0);
+    text
+}
+
+/// As [`marshal_object`]; nothing when the kind has no struct.
+pub fn marshal_typed(object: &Value) -> Option<String> {
+    let form = Form::of_object(object.as_object()?);
+    (!matches!(form, Form::Any)).then(|| {
+        let mut text = String::new();
+        write(&mut text, object, form, None, 0);
+        text
+    })
+}
+
+/// As [`marshal_object`], over several lines.
+pub fn marshal_object_indent(object: &Value, indent: &str) -> String {
+    let mut text = String::new();
+    write(&mut text, object, Form::Object, Some(indent), 0);
+    text
+}
+
+fn write(text: &mut String, value: &Value, form: Form, indent: Option<&str>, depth: usize) {
     match value {
         Value::Null => text.push_str("null"),
         Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
@@ -31,21 +115,22 @@ fn write(text: &mut String, value: &Value, indent: Option<&str>, depth: usize) {
             text.push('[');
             for (index, item) in items.iter().enumerate() {
                 begin_item(text, index, indent, depth + 1);
-                write(text, item, indent, depth + 1);
+                write(text, item, form.below(""), indent, depth + 1);
             }
             begin_line(text, indent, depth);
             text.push(']');
         }
         Value::Object(fields) if fields.is_empty() => text.push_str("{}"),
         Value::Object(fields) => {
+            let form = if matches!(form, Form::Object) { Form::of_object(fields) } else { form };
             let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
-            sorted.order_by_key(|(key, _)| *key);
+            sorted.order_by_key(|(key, _)| (form.place(key), *key));
             text.push('{');
             for (index, (key, value)) in sorted.into_iter().enumerate() {
                 begin_item(text, index, indent, depth + 1);
                 write_string(text, key);
                 text.push_str(if indent.is_some() { ": " } else { ":" });
-                write(text, value, indent, depth + 1);
+                write(text, value, form.below(key), indent, depth + 1);
             }
             begin_line(text, indent, depth);
             text.push('}');
@@ -105,7 +190,25 @@ fn write_string(text: &mut String, value: &str) {
 mod tests {
     use serde_json::json;
 
-    use super::{marshal, marshal_indent};
+    use super::{marshal, marshal_indent, marshal_object};
+
+    #[test]
+    fn objects_have_the_order_of_gos_structs() {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "spec": {
+                "nodeName": "n",
+                "containers": [{"image": "i", "env": [{"value": "v", "name": "n"}], "name": "c", "odd": 1, "even": 2}],
+            },
+            "metadata": {"labels": {"b": "1", "a": "2"}, "name": "p"},
+        });
+        let text = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","labels":{"a":"2","b":"1"}},"spec":{"containers":[{"name":"c","image":"i","env":[{"name":"n","value":"v"}],"even":2,"odd":1}],"nodeName":"n"}}"#;
+        assert_eq!(marshal_object(&pod), text);
+        let list = json!({"apiVersion": "v1", "items": [pod], "kind": "PodList", "metadata": {"resourceVersion": "7"}});
+        assert_eq!(
+            marshal_object(&list),
+            format!(r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"7"}},"items":[{text}]}}"#)
+        );
+    }
 
     #[test]
     fn writes_as_go_does() {

@@ -18,6 +18,7 @@ use crate::machinery::json;
 use crate::machinery::labels::Selector;
 use crate::machinery::quantity::Quantity;
 
+use super::dra_manager::DraManager;
 use super::node_info::NodeInfo;
 use super::plugins::volume_binding::Decisions;
 
@@ -46,6 +47,8 @@ pub struct Listers {
     pub csi_drivers: OrdMap<Name, Arc<Unstructured>>,
     /// How much room CSI drivers have, and where.
     pub csi_storage_capacities: OrdMap<ObjectKey, Arc<Unstructured>>,
+    /// Devices, and claims for them.
+    pub dra: DraManager,
     volumes: Assumed<Name, PersistentVolume>,
     claims: Assumed<ObjectKey, PersistentVolumeClaim>,
 }

@@ -5,12 +5,13 @@
 //! [`framework`] and [`plugins`] (filters and scores), [`schedule_one`] (a cycle), [`preemption`]. It is a value: time
 //! and chance are told, nothing is asked, and cloning shares everything. [`KubeScheduler`] wires it to the API server.
 //!
-//! Not simulated: extenders, resource claims, and the reuse of results for equal pods. Gang scheduling (the feature gates
+//! Not simulated: extenders, and the reuse of results for equal pods. Gang scheduling (the feature gates
 //! `GenericWorkload` and `GangScheduling`) is alpha in v1.36 and off by default, so that it is off here.
 
 pub mod affinity_term;
 pub mod cache;
 pub mod configuration;
+pub mod dra_manager;
 mod event_handlers;
 pub mod explanation;
 pub mod framework;
@@ -28,6 +29,7 @@ pub mod what_if;
 use std::sync::Arc;
 
 use crate::api::Name;
+use crate::client::InformerEvent;
 use crate::etcd::Revision;
 use crate::machinery::order::Order as _;
 use crate::machinery::persistent::OrdMap;
@@ -95,6 +97,7 @@ impl Scheduler {
         // As the API server would list them.
         waiting.order_by_key(|pod| pod.key.clone());
         self.queue = SchedulingQueue::new(configuration.backoff);
+        self.queue.set_claims(self.listers.dra.clone());
         self.configuration = Arc::new(configuration);
         self.unserved = OrdMap::new();
         self.next_start_node_index = 0;
@@ -152,6 +155,15 @@ impl Scheduler {
     /// Pods that something may help are tried again.
     pub(in crate::scheduler) fn move_all(&mut self, event: ClusterEvent, change: &Change, now: Time) {
         self.queue.move_all(event, change, now, &self.listers, |_| true);
+    }
+
+    /// Takes in what a watch told of devices and claims.
+    pub fn devices_changed(&mut self, event: &InformerEvent, now: Time) {
+        let change = self.listers.dra.apply(event);
+        self.queue.set_claims(self.listers.dra.clone());
+        if let Some(change) = change {
+            self.move_all(ClusterEvent::DEVICES, &change, now);
+        }
     }
 
     /// The API server bound an assumed pod.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Container, Pod, Toleration};
+use k8s_openapi::api::core::v1::{Container, Pod, PodResourceClaimStatus, Toleration};
 
 use crate::api::{Name, ObjectKey, Resource as _};
 use crate::machinery::node_selector::{PreferredNodeAffinity, RequiredNodeAffinity};
@@ -132,6 +132,12 @@ impl PodInfo {
     #[must_use]
     pub fn tolerations(&self) -> &[Toleration] {
         self.pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default()
+    }
+
+    /// The claims for devices that were made for it.
+    #[must_use]
+    pub fn claim_statuses(&self) -> &[PodResourceClaimStatus] {
+        self.pod.status.as_ref().and_then(|status| status.resource_claim_statuses.as_deref()).unwrap_or_default()
     }
 
     /// Whether something holds it back from being scheduled.

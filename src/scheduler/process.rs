@@ -2,6 +2,7 @@
 //!
 //! A cycle takes [`CYCLE_DURATION`], one pod at a time, so that stepping through a cluster shows each decision.
 
+mod claims;
 mod configure;
 mod pre_bind;
 
@@ -21,6 +22,7 @@ use crate::client::{Client, ClientError, EventType, InformerEvent, Process, Toke
 use crate::etcd::Why;
 use crate::machinery::time::Time;
 
+use super::dra_manager::DraManager;
 use super::plugins::default_binder;
 use super::pod_info::PodInfo;
 use super::preemption::Candidate;
@@ -107,7 +109,9 @@ impl KubeScheduler {
             Outcome::Assumed { node, volumes } if volumes.is_empty() => self.bind(client, &queued, &node),
             Outcome::Assumed { node, volumes } => self.pre_bind(client, queued, node, volumes),
             Outcome::Unschedulable(failure) => {
-                self.handle_failure(client, &queued.pod, &failure, FailureReason::Unschedulable);
+                let reason =
+                    if failure.is_error { FailureReason::SchedulerError } else { FailureReason::Unschedulable };
+                self.handle_failure(client, &queued.pod, &failure, reason);
             }
             Outcome::Skipped { is_deleting: true } => {
                 let note = format!("skip schedule deleting pod: {}", queued.pod.key);
@@ -119,20 +123,40 @@ impl KubeScheduler {
 
     fn bind(&mut self, client: &mut Client<'_>, queued: &QueuedPodInfo, node: &str) {
         let pod = &queued.pod;
+        if let Err(why) = self.bind_claims(pod, client) {
+            return self.claims_failed(queued, &why, client);
+        }
+        match self.devices_are_ready(pod, client.now) {
+            Ok(true) => {}
+            Ok(false) => return self.await_devices(client, queued, node),
+            Err(why) => return self.claims_failed(queued, &why, client),
+        }
         client.because(self.why_bound(pod, node));
         match client.bind(&pod.pod, node) {
             Ok(()) => {
                 self.scheduler.binding_succeeded(&pod.uid);
+                self.scheduler.listers.dra.release(&pod.uid);
                 let note = format!("Successfully assigned {} to {node}", pod.key);
                 tell(client, pod, pod, EventType::Normal, ["Scheduled", "Binding", &note]);
             }
             Err(error) => {
                 let message = default_binder::failure_message(&error.to_string());
-                let outcome = self.scheduler.binding_failed(queued, message, client.now);
-                if let Outcome::Unschedulable(failure) = outcome {
-                    self.handle_failure(client, pod, &failure, FailureReason::SchedulerError);
-                }
+                self.binding_failed(queued, message, client);
             }
+        }
+    }
+
+    fn claims_failed(&mut self, queued: &QueuedPodInfo, why: &str, client: &mut Client<'_>) {
+        let message = format!("running PreBind plugin \"DynamicResources\": {why}");
+        self.binding_failed(queued, message, client);
+    }
+
+    /// A pod is not bound after all: what was to be its own is not, and it is tried again.
+    fn binding_failed(&mut self, queued: &QueuedPodInfo, message: String, client: &mut Client<'_>) {
+        self.unreserve_claims(&queued.pod, client);
+        let outcome = self.scheduler.binding_failed(queued, message, client.now);
+        if let Outcome::Unschedulable(failure) = outcome {
+            self.handle_failure(client, &queued.pod, &failure, FailureReason::SchedulerError);
         }
     }
 
@@ -175,6 +199,9 @@ impl KubeScheduler {
     ) {
         if let Some(candidate) = &failure.preemption {
             self.preempt(client, pod, candidate, &failure.displaced);
+        }
+        if let Some(claim) = &failure.given_up {
+            Self::give_up_claim(claim, pod, client);
         }
         client.because(Why::new("No node would do for Pod {}.", [pod.key.name.to_string()]));
         let note = truncate(&failure.message);
@@ -244,14 +271,17 @@ impl KubeScheduler {
         Ok(())
     }
 
-    fn take_in(&mut self, event: &InformerEvent, now: Time) {
-        let key = event.key.clone();
+    fn take_in(&mut self, event: &InformerEvent, client: &mut Client<'_>) {
+        let (key, now) = (event.key.clone(), client.now);
+        if DraManager::has(event.kind) {
+            return self.scheduler.devices_changed(event, now);
+        }
         let listers = &mut self.scheduler.listers;
         match event.kind {
             Kind::Pod => {
                 let (before, after) = both::<Pod>(event);
                 if let Some(gone) = before.filter(|_| after.is_none()) {
-                    self.abandon(gone.uid(), now);
+                    self.abandon(gone.uid(), client);
                 }
                 self.scheduler.pod_changed(before, after, now);
             }
@@ -376,7 +406,8 @@ impl Process for KubeScheduler {
             Kind::PersistentVolume,
             Kind::PersistentVolumeClaim,
         ];
-        let objects = kinds.chain(storage).chain([Kind::Node, Kind::Pod]).map(WatchSpec::all);
+        let devices = [Kind::DeviceClass, Kind::ResourceSlice, Kind::ResourceClaim];
+        let objects = kinds.chain(storage).chain(devices).chain([Kind::Node, Kind::Pod]).map(WatchSpec::all);
         std::iter::once(configure::watch()).chain(objects).collect()
     }
 
@@ -389,7 +420,7 @@ impl Process for KubeScheduler {
         if event.kind == Kind::ConfigMap {
             self.configure(event, client);
         } else {
-            self.take_in(event, client.now);
+            self.take_in(event, client);
         }
         self.arm(client);
     }

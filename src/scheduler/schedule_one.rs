@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::api::Name;
+use crate::api::{Name, Unstructured};
 use crate::machinery::random::Random;
 use crate::machinery::time::Time;
 
@@ -14,7 +14,7 @@ use super::framework::cycle_state::CycleState;
 use super::framework::diagnosis::Diagnosis;
 use super::framework::plugin::{Plugin, PluginSet};
 use super::framework::score_table::ScoreTable;
-use super::framework::status::Rejection;
+use super::framework::status::{Code, Rejection};
 use super::framework::{Handle, ruled_out, run_filter, run_pre_filter, run_pre_filter_extension, run_score};
 use super::node_info::NodeInfo;
 use super::plugins::default_preemption::{self, PostFilter};
@@ -69,6 +69,10 @@ pub struct Failure {
     pub preemption: Option<Candidate>,
     /// Pods of lower priority that were nominated for the same node and lose that.
     pub displaced: Vec<Arc<PodInfo>>,
+    /// A claim that is to be given up, so that other nodes can be tried.
+    pub given_up: Option<Unstructured>,
+    /// Whether something went wrong that is no plugin's no.
+    pub is_error: bool,
 }
 
 /// A node was found.
@@ -141,6 +145,7 @@ impl Scheduler {
         self.cycle_count += 1;
         self.cache.refresh_order();
         let mut state = CycleState::new(Arc::clone(&pod), Arc::clone(&queued.profile));
+        state.now = Some(now);
         let mut diagnosis = Diagnosis::new(self.cache.names());
         if self.cache.node_count() == 0 {
             let outcome = self.fail(&queued, "no nodes available to schedule pods".to_owned(), now);
@@ -154,10 +159,19 @@ impl Scheduler {
                 let volumes = node.filter(|_| binds).map(|node| volume_binding::reserve(&state, node));
                 let volumes = volumes.unwrap_or_default();
                 self.listers.assume(&volumes);
+                self.reserve_claims(&state, &placement.node);
                 self.cache.assume_pod(Arc::clone(&pod), &placement.node);
                 self.queue.nominator_mut().remove(&pod.uid);
                 let outcome = Outcome::Assumed { node: placement.node, volumes };
                 self.explain(&pod, now, &outcome, diagnosis, placement.scores);
+                Some(Cycle { queued, outcome })
+            }
+            None if !diagnosis.error.is_empty() => {
+                let mut outcome = self.fail(&queued, diagnosis.error.clone(), now);
+                self.explain(&pod, now, &outcome, diagnosis, None);
+                if let Outcome::Unschedulable(failure) = &mut outcome {
+                    failure.is_error = true;
+                }
                 Some(Cycle { queued, outcome })
             }
             None => {
@@ -272,6 +286,12 @@ impl Scheduler {
                         break;
                     }
                 }
+                Err(rejection) if rejection.code == Code::Error => {
+                    let name = rejection.plugin.map_or("", Plugin::as_str);
+                    diagnosis.error = format!("running {name:?} filter plugin: {}", rejection.message());
+                    diagnosis.reject(position, rejection);
+                    return Vec::new();
+                }
                 Err(rejection) => diagnosis.reject(position, rejection),
             }
         }
@@ -288,8 +308,8 @@ impl Scheduler {
         random: &mut Random,
     ) -> Outcome {
         let pod = Arc::clone(&queued.pod);
-        let PostFilter { message, nomination, candidate: preemption } =
-            self.run_post_filters(state, diagnosis, now, random);
+        let (result, given_up) = self.run_post_filters(state, diagnosis, now, random);
+        let PostFilter { message, nomination, candidate: preemption } = result;
         diagnosis.post_filter_message = message;
         let displaced: Vec<Arc<PodInfo>> = match &preemption {
             Some(candidate) => {
@@ -306,7 +326,21 @@ impl Scheduler {
                 self.queue.nominator_mut().nominate(pod, &node);
             }
         }
-        Outcome::Unschedulable(Failure { message: diagnosis.message(), nomination, preemption, displaced })
+        let (message, is_error) = (diagnosis.message(), false);
+        Outcome::Unschedulable(Failure { message, nomination, preemption, displaced, given_up, is_error })
+    }
+
+    /// The pod's claims are to have what they need on its node.
+    fn reserve_claims(&mut self, state: &CycleState, node: &str) {
+        let takes_part = state.profile.reserve.contains(Plugin::DynamicResources)
+            && state.profile.pre_bind.contains(Plugin::DynamicResources);
+        if state.devices.is_none() || !takes_part {
+            return;
+        }
+        if let Some(node) = self.cache.node_by_name(node) {
+            let reservations = dynamic_resources::reserve(state, node);
+            self.listers.dra.reserve(&state.pod.uid, reservations);
+        }
     }
 
     /// `RunPostFilterPlugins`: plugin after plugin is asked what would help, until one makes room.
@@ -316,33 +350,38 @@ impl Scheduler {
         diagnosis: &Diagnosis,
         now: Time,
         random: &mut Random,
-    ) -> PostFilter {
+    ) -> (PostFilter, Option<Unstructured>) {
         let mut result = PostFilter::default();
+        let mut given_up = None;
         let mut said: Vec<String> = Vec::new();
         for plugin in &state.profile.post_filter {
             if *plugin == Plugin::DynamicResources {
                 // It remembers nothing of a pod that an earlier plugin refused as a whole: an error, which ends the round.
-                if !diagnosis.pre_filter_message.is_empty() {
+                let is_own = diagnosis.unschedulable_plugins.contains(Plugin::DynamicResources);
+                if !diagnosis.pre_filter_message.is_empty() && !is_own {
                     let message = dynamic_resources::NOT_FOUND_MESSAGE.to_owned();
-                    return PostFilter { message, ..PostFilter::default() };
+                    return (PostFilter { message, ..PostFilter::default() }, None);
                 }
-                said.push(dynamic_resources::POST_FILTER_MESSAGE.to_owned());
+                let (message, claim) = dynamic_resources::post_filter(state, diagnosis, self.handle());
+                given_up = claim;
+                said.push(message.to_owned());
                 continue;
             }
             let evaluator = Evaluator { handle: self.handle(), nominator: self.queue.nominator(), now };
             result = default_preemption::post_filter(evaluator, state, diagnosis, random);
             if result.candidate.is_some() {
-                return result;
+                return (result, given_up);
             }
             said.push(std::mem::take(&mut result.message));
         }
-        PostFilter { message: said.join(", "), ..result }
+        (PostFilter { message: said.join(", "), ..result }, given_up)
     }
 
     /// Something went wrong that is no plugin's no.
     pub(super) fn fail(&mut self, queued: &QueuedPodInfo, message: String, now: Time) -> Outcome {
         self.queue.add_unschedulable(queued.clone(), PluginSet::EMPTY, now, &self.listers);
-        Outcome::Unschedulable(Failure { message, nomination: None, preemption: None, displaced: Vec::new() })
+        let (preemption, displaced, given_up) = (None, Vec::new(), None);
+        Outcome::Unschedulable(Failure { message, nomination: None, preemption, displaced, given_up, is_error: false })
     }
 }
 

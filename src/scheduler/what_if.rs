@@ -13,6 +13,7 @@ use crate::client::InformerEvent;
 
 use super::cache::Cache;
 use super::configuration::Profile;
+use super::dra_manager::DraManager;
 use super::framework::cycle_state::CycleState;
 use super::framework::{Handle, ruled_out, run_filter, run_pre_filter};
 use super::listers::Listers;
@@ -48,7 +49,10 @@ pub fn unplaced(pod: &Pod) -> Arc<PodInfo> {
 
 impl Snapshot {
     /// The kinds of which it has to be told.
-    pub const KINDS: [Kind; 9] = [
+    pub const KINDS: [Kind; 12] = [
+        Kind::DeviceClass,
+        Kind::ResourceSlice,
+        Kind::ResourceClaim,
         Kind::Namespace,
         Kind::StorageClass,
         Kind::CSIDriver,
@@ -70,6 +74,7 @@ impl Snapshot {
                 None => self.forget_node(&name),
             },
             Kind::Pod => self.pod_changed(event),
+            kind if DraManager::has(kind) => drop(listers.dra.apply(event)),
             Kind::Namespace => match event.after::<Namespace>() {
                 Some(namespace) => {
                     let labels = namespace.metadata.labels.clone().unwrap_or_default();

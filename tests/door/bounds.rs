@@ -112,3 +112,34 @@ fn names_lead_nowhere_else() {
         is_well(&client).await;
     });
 }
+
+#[test]
+fn watchers_that_do_not_read_hold_up_nobody() {
+    run(async {
+        let client = Client::open().await;
+        let mut idle = Vec::new();
+        for _ in 0..30 {
+            let (stream, code, _) = client.begin("GET", &format!("{CONFIG_MAPS}?watch=1"), &[], b"").await;
+            assert_eq!(code, 200);
+            idle.push(stream);
+        }
+        let text = "x".repeat(60_000);
+        for number in 0..60 {
+            let map = json!({"metadata": {"name": format!("m{number}")}, "data": {"text": text}});
+            assert_eq!(client.post(CONFIG_MAPS, &map).await.code, 201);
+        }
+        is_well(&client).await;
+        // One of them begins to read after all, and misses nothing.
+        let mut late = idle.pop().expect("there are some");
+        drop(idle);
+        let mut seen = 0;
+        while seen < 60 {
+            let event = event(&mut late).await;
+            let name = event["object"]["metadata"]["name"].as_str().unwrap_or("");
+            seen += u32::from(event["type"] == "ADDED" && name.starts_with('m'));
+            // What waited for room is sent when the session is looked at next.
+            client.door.advance(Duration::ZERO).await;
+        }
+        is_well(&client).await;
+    });
+}

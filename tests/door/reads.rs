@@ -1,4 +1,4 @@
-//! What is read of the server itself, reads that wait, and connections that are passed on.
+//! What is read of the server itself, reads that wait, connections that are passed on, and tokens.
 
 use super::*;
 
@@ -109,5 +109,45 @@ fn a_token_tells_of_its_pod_and_ends_with_it() {
         assert_eq!(client.send("DELETE", path, &[], b"").await.code, 200);
         let late = client.post(reviews, &ask(json!([]))).await.json()["status"].clone();
         assert!(late["error"].as_str().is_some_and(|error| error.contains("has been invalidated")), "{late}");
+    });
+}
+
+#[test]
+fn a_bearer_needs_a_right_for_each_group_that_is_asked_for() {
+    run(async {
+        let client = Client::open().await;
+        let rbac = "/apis/rbac.authorization.k8s.io/v1";
+        let role = json!({"metadata": {"name": "be-jane"}, "rules": [
+            {"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"], "resourceNames": ["jane"]},
+            {"apiGroups": [""], "resources": ["groups"], "verbs": ["impersonate"], "resourceNames": ["dev"]},
+        ]});
+        let binding = json!({
+            "metadata": {"name": "be-jane"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "be-jane"},
+            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
+        });
+        assert_eq!(client.post(&format!("{rbac}/clusterroles"), &role).await.code, 201);
+        assert_eq!(client.post(&format!("{rbac}/clusterrolebindings"), &binding).await.code, 201);
+        client.door.advance(Duration::from_secs(2)).await;
+        let accounts = "/api/v1/namespaces/default/serviceaccounts/default/token";
+        let answer = client.post(accounts, &json!({"spec": {}})).await.json();
+        let bearer = format!("Bearer {}", answer["status"]["token"].as_str().expect("a token"));
+        let ask = async |user: &str, group: &str| {
+            let mut headers = vec![("Authorization", bearer.as_str()), ("Impersonate-User", user)];
+            headers.extend((!group.is_empty()).then_some(("Impersonate-Group", group)));
+            client.send("GET", CONFIG_MAPS, &headers, b"").await.message()
+        };
+        let refused = |resource: &str, name: &str| {
+            format!(
+                "{resource} {name:?} is forbidden: User \"system:serviceaccount:default:default\" cannot impersonate \
+                 resource {resource:?} in API group \"\" at the cluster scope"
+            )
+        };
+        let jane = "configmaps is forbidden: User \"jane\" cannot list resource \"configmaps\" in API group \"\" in the \
+                    namespace \"default\"";
+        assert_eq!(ask("jane", "").await, jane, "she may be asked for, and may nothing herself");
+        assert_eq!(ask("jane", "dev").await, jane);
+        assert_eq!(ask("jane", "system:masters").await, refused("groups", "system:masters"));
+        assert_eq!(ask("joe", "").await, refused("users", "joe"));
     });
 }

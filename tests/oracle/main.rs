@@ -7,7 +7,8 @@
 //!
 //! Steps that differ are listed with their reason in `KNOWN_DIFFERENCES.md` here; a listed step that holds fails the
 //! test too. To play some cases only: `CASES=rollout/scale cargo test --test oracle rollout`; with `TRACE=deployments`
-//! every change of that kind in the cases' namespaces is printed too. A new area is a folder and a function below.
+//! every change of that kind in the cases' namespaces is printed too. `SEED=7` plays them on another cluster, which
+//! tells chance from difference. A new area is a folder and a function below.
 
 #![expect(clippy::disallowed_methods, reason = "the environment says which cases to play and what to trace")]
 

@@ -124,11 +124,15 @@ pub(super) fn validate_conditions(errors: &mut ErrorList, path: &Path, condition
         let path = path.index(index);
         let expression = text(condition, "expression");
         check::required(errors, &path.child("expression"), expression.trim());
-        if !expression.trim().is_empty()
-            && let Err(why) = Program::compile(expression, declared)
-        {
-            let detail = format!("compilation failed: {why}");
-            errors.push(FieldError::invalid(&path.child("expression"), expression, detail));
+        if !expression.trim().is_empty() {
+            let detail = match Program::compile(expression, declared).map(|program| program.static_type()) {
+                Err(why) => Some(format!("compilation failed: {why}")),
+                Ok(Some(found)) if found != "bool" => Some(format!("must evaluate to bool but got {found}")),
+                Ok(_) => None,
+            };
+            if let Some(detail) = detail {
+                errors.push(FieldError::invalid(&path.child("expression"), expression, detail));
+            }
         }
         let (path, name) = (path.child("name"), text(condition, "name"));
         if name.is_empty() {

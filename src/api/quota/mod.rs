@@ -4,6 +4,7 @@
 //! resources that objects of one kind use; everything here is pure.
 
 mod claims;
+mod devices;
 mod pods;
 mod services;
 
@@ -76,6 +77,9 @@ impl Evaluator {
             Self::Services => services::tracks(resource),
             Self::Claims => claims::tracks(resource),
             Self::ObjectCount(kind) => {
+                if kind == Kind::ResourceClaim {
+                    return devices::tracks(resource);
+                }
                 let is_count = || resource.strip_prefix("count/").is_some_and(|counted| counted == kind.resource());
                 is_count() || (ALIASES.contains(&kind) && resource == kind.info().plural)
             }
@@ -139,6 +143,7 @@ impl Evaluator {
             (Self::Pods, Object::Pod(pod)) => pods::usage(pod, now),
             (Self::Services, Object::Service(service)) => services::usage(service),
             (Self::Claims, Object::PersistentVolumeClaim(claim)) => claims::usage(claim),
+            (Self::ObjectCount(Kind::ResourceClaim), Object::Unstructured(claim)) => devices::usage(claim),
             _ => Amounts::new(),
         };
         let kind = self.kind();

@@ -4,6 +4,7 @@
 //! `kubernetes/pkg/kubeapiserver/options/plugins.go` gives the order. Plugins that change an object run before it is
 //! prepared and validated, the others after it was found valid.
 
+pub(super) mod admin_access;
 mod certificates;
 mod claim_resize;
 mod connection;

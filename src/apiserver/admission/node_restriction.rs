@@ -232,11 +232,11 @@ mod tests {
         Object::from_value(*kind, &value).expect("an object")
     }
 
-    /// What a node named `n` is told when it writes an object.
+    /// What a node named `one` is told when it writes an object.
     fn told(object: &str, old: Option<&str>, subresource: Option<Subresource>) -> String {
         let old = old.map(read);
         let attributes = Attributes { old: old.as_ref(), subresource, dry_run: false, deletes: false, connects: None };
-        let user = User::new("system:node:n", &["system:nodes", "system:authenticated"]);
+        let user = User::new("system:node:one", &["system:nodes", "system:authenticated"]);
         let told = admit(&user, &read(object), attributes).err();
         let message = told.map(|status| status.message().to_owned()).unwrap_or_default();
         message.split_once("is forbidden: ").map_or(message.clone(), |(_, why)| why.to_owned())
@@ -246,38 +246,41 @@ mod tests {
     fn mirror(metadata: &str, spec: &str) -> String {
         format!(
             "{{kind: Pod, apiVersion: v1, metadata: {{name: p, annotations: {{kubernetes.io/config.mirror: x}}, {metadata}}}, \
-             spec: {{nodeName: n, containers: [{{name: c, image: i}}], {spec}}}}}"
+             spec: {{nodeName: one, containers: [{{name: c, image: i}}], {spec}}}}}"
         )
     }
 
-    const OWN: &str = "ownerReferences: [{apiVersion: v1, kind: Node, name: n, uid: u, controller: true}]";
+    const OWN: &str = "ownerReferences: [{apiVersion: v1, kind: Node, name: one, uid: u, controller: true}]";
 
     #[test]
     fn a_node_makes_mirror_pods_of_its_own_that_read_nothing() {
-        let owner = |text: &str| format!("ownerReferences: [{{apiVersion: v1, kind: Node, name: n, uid: u{text}}}]");
+        let owner = |text: &str| format!("ownerReferences: [{{apiVersion: v1, kind: Node, name: one, uid: u{text}}}]");
         let cases = [
             (mirror(OWN, ""), ""),
-            (mirror("", ""), "node \"n\" can only create pods with an owner reference set to itself"),
+            (mirror("", ""), "node \"one\" can only create pods with an owner reference set to itself"),
             (
-                mirror(&OWN.replace("]", ", {apiVersion: v1, kind: Node, name: n, uid: v}]"), ""),
-                "node \"n\" can only create pods with a single owner reference set to itself",
+                mirror(&OWN.replace("]", ", {apiVersion: v1, kind: Node, name: one, uid: v}]"), ""),
+                "node \"one\" can only create pods with a single owner reference set to itself",
             ),
             (
-                mirror(&OWN.replace("name: n", "name: m"), ""),
-                "node \"n\" can only create pods with an owner reference set to itself",
+                mirror(&OWN.replace("name: one", "name: two"), ""),
+                "node \"one\" can only create pods with an owner reference set to itself",
             ),
-            (mirror(&owner(""), ""), "node \"n\" can only create pods with a controller owner reference set to itself"),
+            (
+                mirror(&owner(""), ""),
+                "node \"one\" can only create pods with a controller owner reference set to itself",
+            ),
             (
                 mirror(&owner(", controller: true, blockOwnerDeletion: true"), ""),
-                "node \"n\" must not set blockOwnerDeletion on an owner reference",
+                "node \"one\" must not set blockOwnerDeletion on an owner reference",
             ),
             (
-                mirror(OWN, "").replace("nodeName: n", "nodeName: m"),
-                "node \"n\" can only create pods with spec.nodeName set to itself",
+                mirror(OWN, "").replace("nodeName: one", "nodeName: two"),
+                "node \"one\" can only create pods with spec.nodeName set to itself",
             ),
             (
                 mirror(OWN, "").replace("kubernetes.io/config.mirror", "a"),
-                "pod does not have \"kubernetes.io/config.mirror\" annotation, node \"n\" can only create mirror pods",
+                "pod does not have \"kubernetes.io/config.mirror\" annotation, node \"one\" can only create mirror pods",
             ),
         ];
         for (pod, expected) in cases {
@@ -294,7 +297,7 @@ mod tests {
             ("volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]", "serviceaccounts"),
             ("volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]", "persistentvolumeclaims"),
         ] {
-            let expected = format!("node \"n\" can not create pods that reference {what}");
+            let expected = format!("node \"one\" can not create pods that reference {what}");
             assert_eq!(told(&mirror(OWN, spec), None, None), expected, "{spec}");
         }
     }
@@ -303,7 +306,7 @@ mod tests {
     fn a_node_changes_only_itself_and_what_is_on_it() {
         let pod = mirror(OWN, "");
         let labelled = pod.replace("metadata: {", "metadata: {labels: {a: b}, ");
-        let elsewhere = pod.replace("nodeName: n", "nodeName: m");
+        let elsewhere = pod.replace("nodeName: one", "nodeName: two");
         let status = Some(Subresource::Status);
         let node =
             |name: &str, more: &str| format!("{{kind: Node, apiVersion: v1, metadata: {{name: {name}}}, {more}}}");
@@ -325,14 +328,14 @@ mod tests {
                 elsewhere.clone(),
                 Some(elsewhere.clone()),
                 status,
-                "node \"n\" can only update pod status for pods with spec.nodeName set to itself",
+                "node \"one\" can only update pod status for pods with spec.nodeName set to itself",
             ),
-            (labelled, Some(pod.clone()), status, "node \"n\" cannot update labels through pod status"),
+            (labelled, Some(pod.clone()), status, "node \"one\" cannot update labels through pod status"),
             (
                 pod.clone(),
                 Some(pod.clone()),
                 None,
-                "unexpected operation \"UPDATE\", node \"n\" can only create and delete mirror pods",
+                "unexpected operation \"UPDATE\", node \"one\" can only create and delete mirror pods",
             ),
             (
                 pod.clone(),
@@ -340,27 +343,27 @@ mod tests {
                 Some(Subresource::Resize),
                 "unexpected pod subresource \"resize\", only 'status' and 'eviction' are allowed",
             ),
-            (node("n", ""), Some(node("n", "")), None, ""),
-            (node("m", ""), Some(node("m", "")), None, "node \"n\" is not allowed to modify node \"m\""),
-            (node("n", tainted), None, None, ""),
-            (node("n", tainted), Some(node("n", "")), None, "node \"n\" is not allowed to modify taints"),
-            (lease("kube-node-lease", "n"), None, None, ""),
+            (node("one", ""), Some(node("one", "")), None, ""),
+            (node("two", ""), Some(node("two", "")), None, "node \"one\" is not allowed to modify node \"two\""),
+            (node("one", tainted), None, None, ""),
+            (node("one", tainted), Some(node("one", "")), None, "node \"one\" is not allowed to modify taints"),
+            (lease("kube-node-lease", "one"), None, None, ""),
             (
-                lease("kube-node-lease", "m"),
+                lease("kube-node-lease", "two"),
                 None,
                 None,
                 "can only access node lease with the same name as the requesting node",
             ),
-            (lease("default", "n"), None, None, "can only access leases in the \"kube-node-lease\" system namespace"),
-            (csi("n"), None, None, ""),
-            (csi("m"), None, None, "can only access CSINode with the same name as the requesting node"),
+            (lease("default", "one"), None, None, "can only access leases in the \"kube-node-lease\" system namespace"),
+            (csi("one"), None, None, ""),
+            (csi("two"), None, None, "can only access CSINode with the same name as the requesting node"),
             (claim.clone(), Some(claim.clone()), status, ""),
             (claim.clone(), Some(claim), None, "may only update PVC status"),
         ];
         for (object, old, subresource, expected) in cases {
             assert_eq!(told(&object, old.as_deref(), subresource), expected, "{object}");
         }
-        let user = User::new("system:node:n", &["system:nodes"]);
+        let user = User::new("system:node:one", &["system:nodes"]);
         let other = read(&elsewhere);
         let refused = admit_deletion(&user, &other).err().map(|status| status.message().to_owned());
         assert!(refused.is_some_and(|why| why.ends_with("can only delete pods with spec.nodeName set to itself")));

@@ -231,8 +231,10 @@ impl Environment {
                 let found = self.variables[..variables].iter().position(|(known, _)| known == name);
                 return Some(match found.map(|at| (at, &self.variables[at].1)) {
                     None => Err(format!("no such key: {name}")),
-                    Some((_, Err(why))) => Err(why.clone()),
-                    Some((at, Ok(program))) => program.evaluate(&|name| self.lookup(name, at)),
+                    Some((_, Err(why))) => Err(format!("composited variable {name:?} fails to compile: {why}")),
+                    Some((at, Ok(program))) => program
+                        .evaluate(&|name| self.lookup(name, at))
+                        .map_err(|why| format!("composited variable {name:?} fails to evaluate: {why}")),
                 });
             }
         };

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 use super::{Attributes, Decision, policy, rbac};
+use crate::api::resource::claim;
 use crate::api::{Kind, Object};
 use crate::apiserver::User;
 use crate::etcd::Etcd;
@@ -107,8 +108,14 @@ fn is_here(etcd: &Etcd, node: &str, namespace: &str, name: &str) -> bool {
 fn uses(etcd: &Etcd, node: &str, namespace: &str, resource: &str, name: &str) -> bool {
     pods(etcd, node).any(|pod| {
         let is_near = namespace.is_empty() || pod.metadata.namespace.as_deref() == Some(namespace);
-        is_near && pod.spec.as_ref().is_some_and(|spec| refers(spec, resource, name))
+        let is_claim = || resource == "resourceclaims" && claims(pod).any(|claim| claim == name);
+        is_near && (pod.spec.as_ref().is_some_and(|spec| refers(spec, resource, name)) || is_claim())
     })
+}
+
+/// The claims for devices that a pod uses.
+fn claims(pod: &Pod) -> impl Iterator<Item = &str> {
+    claim::references(pod).iter().filter_map(|reference| Some(claim::name(pod, reference).ok()??.0))
 }
 
 fn refers(spec: &PodSpec, resource: &str, name: &str) -> bool {

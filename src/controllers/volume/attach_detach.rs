@@ -108,9 +108,9 @@ fn users<'a>(volume: &PersistentVolume, listers: &'a Informers) -> BTreeMap<&'a 
     if !listers.get::<PersistentVolumeClaim>(&key).is_some_and(|claim| is_bound_to(volume, claim)) {
         return users;
     }
-    for pod in listers.list::<Pod>().filter(|pod| pod.namespace() == &*key.namespace) {
+    for pod in listers.pods_using(&key) {
         let is_over = matches!(phase(pod), "Succeeded" | "Failed");
-        if !node_name(pod).is_empty() && !is_over && claims_of(pod).any(|used| used == key) {
+        if !node_name(pod).is_empty() && !is_over {
             users.entry(node_name(pod)).or_default().push(pod);
         }
     }

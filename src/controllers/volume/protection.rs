@@ -72,8 +72,7 @@ pub struct ClaimProtection;
 
 fn is_claim_used(key: &ObjectKey, listers: &Informers) -> bool {
     // A pod that no kubelet has seen yet will find the claim under deletion, and not start.
-    let mut pods = listers.list_in::<Pod>(&key.namespace).filter(|pod| is_scheduled(pod));
-    pods.any(|pod| claims_of(pod).any(|used| used == *key))
+    listers.pods_using(key).into_iter().any(|pod| is_scheduled(pod))
 }
 
 impl Controller for ClaimProtection {

@@ -1,6 +1,6 @@
 //! The commands below `config`, `rollout` and `set`.
 
-use super::groups::{ALL, DRY_RUN, FILENAME, LOCAL, MANAGER, PRINT, ROLLOUT, SELECTOR, SET};
+use super::groups::{ALL, CHANGE, DRY_RUN, FILENAME, PRINT, ROLLOUT, SELECTOR, SET};
 use crate::kubectl::command::Command;
 use crate::kubectl::flags::Flag;
 use crate::kubectl::{config, config_entries, environment, history, rollout, rollout_status, set};
@@ -31,7 +31,7 @@ pub(super) const CONFIG_COMMANDS: &[Command] = &[
 
 /// Those of `rollout`.
 pub(super) const ROLLOUT_COMMANDS: &[Command] = &[
-    Command::new("history", history::run).flags(&[FILENAME, PRINT, SELECTOR, DRY_RUN, &[Flag::integer("revision")]]),
+    Command::new("history", history::run).flags(&[FILENAME, PRINT, SELECTOR, &[Flag::integer("revision")]]),
     Command::new("pause", rollout::pause).flags(ROLLOUT),
     Command::new("restart", rollout::restart).flags(ROLLOUT),
     Command::new("resume", rollout::resume).flags(ROLLOUT),
@@ -45,53 +45,29 @@ pub(super) const ROLLOUT_COMMANDS: &[Command] = &[
 
 /// Those of `set`.
 pub(super) const SET_COMMANDS: &[Command] = &[
-    Command::new("env", environment::run).flags(&[
-        FILENAME,
-        PRINT,
-        DRY_RUN,
-        MANAGER,
-        SELECTOR,
-        ALL,
-        LOCAL,
-        &[
-            Flag::text("containers").short('c'),
-            Flag::text("env").short('e'),
-            Flag::text("from"),
-            Flag::texts("keys"),
-            Flag::text("prefix"),
-            Flag::switch("list"),
-            Flag::switch("resolve"),
-            Flag::switch("overwrite"),
-        ],
-    ]),
+    Command::new("env", environment::run).flags(SET).and(&[&[
+        Flag::text("containers").short('c'),
+        Flag::text("env").short('e'),
+        Flag::text("from"),
+        Flag::texts("keys"),
+        Flag::text("prefix"),
+        Flag::switch("list"),
+        Flag::switch("resolve"),
+        Flag::switch("overwrite"),
+    ]]),
     Command::new("image", set::image).flags(SET),
-    Command::new("resources", set::resources).flags(&[
-        FILENAME,
-        PRINT,
-        DRY_RUN,
-        MANAGER,
-        SELECTOR,
-        ALL,
-        LOCAL,
-        &[Flag::text("containers").short('c'), Flag::text("limits"), Flag::text("requests")],
-    ]),
-    Command::new("selector", set::selector).flags(&[
-        FILENAME,
-        PRINT,
-        DRY_RUN,
-        MANAGER,
-        ALL,
-        &[Flag::switch("local"), Flag::text("resource-version")],
-    ]),
+    Command::new("resources", set::resources).flags(SET).and(&[&[
+        Flag::text("containers").short('c'),
+        Flag::text("limits"),
+        Flag::text("requests"),
+    ]]),
+    Command::new("selector", set::selector)
+        .flags(CHANGE)
+        .and(&[ALL, &[Flag::switch("local"), Flag::text("resource-version")]]),
     Command::new("serviceaccount", set::service_account).aliases(&["sa"]).flags(SET),
-    Command::new("subject", set::subject).flags(&[
-        FILENAME,
-        PRINT,
-        DRY_RUN,
-        MANAGER,
-        SELECTOR,
-        ALL,
-        LOCAL,
-        &[Flag::text("user"), Flag::text("group"), Flag::text("serviceaccount")],
-    ]),
+    Command::new("subject", set::subject).flags(SET).and(&[&[
+        Flag::text("user"),
+        Flag::text("group"),
+        Flag::text("serviceaccount"),
+    ]]),
 ];

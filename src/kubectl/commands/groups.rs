@@ -10,7 +10,7 @@ pub(in crate::kubectl) const GLOBAL: &[Flag] = &[
     Flag::text("kubeconfig"),
     Flag::text("request-timeout"),
     Flag::text("server").short('s'),
-    Flag::integer("v").implied("0"),
+    Flag::integer("v").short('v'),
     Flag::switch("warnings-as-errors"),
     Flag::text("as"),
     Flag::text("as-uid"),
@@ -77,20 +77,17 @@ pub(in crate::kubectl) const LABEL: &[&[Flag]] = &[
     &[Flag::switch("overwrite"), Flag::switch("list"), Flag::switch("local"), Flag::text("resource-version")],
 ];
 pub(in crate::kubectl) const ROLE: &[Flag] =
-    &[Flag::texts("verb"), Flag::texts("resource"), Flag::texts("resource-name"), Flag::switch("save-config")];
-pub(in crate::kubectl) const SUBJECTS: &[Flag] = &[
-    Flag::text("clusterrole"),
-    Flag::texts("user"),
-    Flag::texts("group"),
-    Flag::texts("serviceaccount"),
-    Flag::switch("save-config"),
-];
+    &[Flag::texts("verb"), Flag::texts("resource"), Flag::texts("resource-name")];
+pub(in crate::kubectl) const SUBJECTS: &[Flag] =
+    &[Flag::text("clusterrole"), Flag::texts("user"), Flag::texts("group"), Flag::texts("serviceaccount")];
 pub(in crate::kubectl) const PRUNE: &[Flag] = &[Flag::switch("prune"), Flag::texts("prune-allowlist")];
 pub(in crate::kubectl) const EDIT: &[&[Flag]] =
     &[FILENAME, PRINT, MANAGER, VALIDATE, &[Flag::switch("windows-line-endings"), Flag::switch("save-config")]];
 pub(in crate::kubectl) const LOCAL: &[Flag] = &[Flag::switch("local")];
+/// What commands have that change objects.
+pub(in crate::kubectl) const CHANGE: &[&[Flag]] = &[FILENAME, PRINT, DRY_RUN, MANAGER];
 pub(in crate::kubectl) const SET: &[&[Flag]] = &[FILENAME, PRINT, DRY_RUN, MANAGER, SELECTOR, ALL, LOCAL];
-pub(in crate::kubectl) const ROLLOUT: &[&[Flag]] = &[FILENAME, PRINT, MANAGER, SELECTOR, DRY_RUN];
+pub(in crate::kubectl) const ROLLOUT: &[&[Flag]] = &[FILENAME, PRINT, MANAGER, SELECTOR];
 pub(in crate::kubectl) const DRAIN: &[Flag] = &[
     Flag::switch("force"),
     Flag::switch("ignore-daemonsets"),
@@ -104,16 +101,5 @@ pub(in crate::kubectl) const DRAIN: &[Flag] = &[
     Flag::integer("skip-wait-for-delete-timeout"),
     Flag::text("chunk-size"),
 ];
-pub(in crate::kubectl) const SERVICE: &[&[Flag]] = &[
-    PRINT,
-    DRY_RUN,
-    MANAGER,
-    VALIDATE,
-    &[
-        Flag::texts("tcp"),
-        Flag::text("clusterip"),
-        Flag::integer("node-port"),
-        Flag::text("external-name"),
-        Flag::switch("save-config"),
-    ],
-];
+pub(in crate::kubectl) const SERVICE: &[&[Flag]] =
+    &[&[Flag::texts("tcp"), Flag::text("clusterip"), Flag::integer("node-port"), Flag::text("external-name")]];

@@ -54,6 +54,13 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
              supported resources.\n",
         ));
     }
+    let kinds = cli.arguments().first().filter(|word| !word.contains('/'));
+    if let Some(kinds) = kinds
+        && cli.arguments().len() > 1
+        && resource::kinds_of(cli.api, kinds)?.len() > 1
+    {
+        return Err(Failure::message("you may only specify a single resource type"));
+    }
     let chunk = flags.integer("chunk-size").and_then(|size| usize::try_from(size).ok()).unwrap_or(CHUNK);
     let mut settings = Settings { show_events: flags.is("show-events", true), chunk };
     let query = Query { kind_means_all: true, ..Query::new(cli.arguments()) };

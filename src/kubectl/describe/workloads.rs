@@ -136,13 +136,18 @@ pub(super) fn replica_set(
     if let Some(controller) = controller(set) {
         writer.field(0, "Controlled By", &controller);
     }
-    writer.field(0, "Replicas", &replicas(set));
     let pods = pods(cli, set, &asked(&spec["selector"]), settings)
         .unwrap_or_else(|status| format!("error in fetching pods: {}", status.message()));
-    writer.field(0, "Pods Status", &pods);
-    pod_template(writer, &spec["template"]);
-    writer.workload_conditions(&set["status"]["conditions"]);
+    replicated(writer, set, &pods);
     Ok(())
+}
+
+/// What ReplicaSets and ReplicationControllers have in common.
+fn replicated(writer: &mut Writer, object: &Value, pods: &str) {
+    writer.field(0, "Replicas", &replicas(object));
+    writer.field(0, "Pods Status", pods);
+    pod_template(writer, &object["spec"]["template"]);
+    writer.workload_conditions(&object["status"]["conditions"]);
 }
 
 /// Writes a ReplicationController: `describeReplicationController`.
@@ -152,16 +157,12 @@ pub(super) fn replication_controller(
     controller: &Value,
     settings: Settings,
 ) -> Result<(), Failure> {
-    let spec = &controller["spec"];
-    let selector = on_one_line(&spec["selector"]);
+    let selector = on_one_line(&controller["spec"]["selector"]);
     let pods = pods(cli, controller, &selector, settings)?;
     writer.name_and_namespace(controller);
     writer.field(0, "Selector", &selector);
     writer.labels_and_annotations(controller);
-    writer.field(0, "Replicas", &replicas(controller));
-    writer.field(0, "Pods Status", &pods);
-    pod_template(writer, &spec["template"]);
-    writer.workload_conditions(&controller["status"]["conditions"]);
+    replicated(writer, controller, &pods);
     Ok(())
 }
 

@@ -115,6 +115,13 @@ impl<'a> Checker<'a, '_> {
                 expect(&condition, "bool", expression.at, "_?_:_", &[&condition, &yes, &no])?;
                 Ok(if yes.name() == no.name() { yes } else { Type::Unknown })
             }
+            Node::Comprehension { macro_name: "bind", of, variable, body, .. } => {
+                let value = self.check(of)?;
+                self.bound.push((variable.clone(), value));
+                let body = self.check(body);
+                self.bound.pop();
+                body
+            }
             Node::Comprehension { macro_name, of, variable, body, result } => {
                 let item = match self.check(of)? {
                     Type::List(item) => *item,

@@ -1,5 +1,7 @@
 //! From a tree to its value.
 
+use std::collections::BTreeMap;
+
 use super::functions;
 use super::parse::{Expression, Node};
 use super::value::Value;
@@ -50,7 +52,7 @@ impl<'a> Scope<'a> {
                     value => value,
                 };
                 Ok(Value::Optional(match found {
-                    Value::Map(mut map) => map.remove(field).map(Box::new),
+                    Value::Map(mut map) | Value::Domains(mut map) => map.remove(field).map(Box::new),
                     _ => None,
                 }))
             }
@@ -60,7 +62,8 @@ impl<'a> Scope<'a> {
             }
             Node::Has(of, field) => match self.evaluate(of)? {
                 Value::Map(map) => Ok(Value::Bool(map.contains_key(field))),
-                other => Err(format!("type '{}' does not support field selection", other.type_name())),
+                Value::Domains(_) => Ok(Value::Bool(true)),
+                _ => Ok(Value::Bool(false)),
             },
             Node::Call(name, receiver, arguments) => {
                 let receiver = receiver.as_ref().map(|one| self.evaluate(one)).transpose()?;
@@ -70,12 +73,13 @@ impl<'a> Scope<'a> {
             }
             Node::Not(of) => match self.evaluate(of)? {
                 Value::Bool(value) => Ok(Value::Bool(!value)),
-                other => Err(no_overload("!_", &[&other])),
+                _ => Err(NO_OVERLOAD.to_owned()),
             },
             Node::Negate(of) => match self.evaluate(of)? {
                 Value::Int(value) => value.checked_neg().map(Value::Int).ok_or_else(|| "integer overflow".to_owned()),
                 Value::Double(value) => Ok(Value::Double(-value)),
-                other => Err(no_overload("-_", &[&other])),
+                Value::Bool(_) => Err(NO_OVERLOAD.to_owned()),
+                _ => Err(format!("{NO_OVERLOAD}: -_")),
             },
             Node::Binary(operator @ ("&&" | "||"), left, right) => self.logic(*operator == "||", left, right),
             Node::Binary(operator, left, right) => {
@@ -85,13 +89,20 @@ impl<'a> Scope<'a> {
             Node::Conditional(condition, yes, no) => match self.evaluate(condition)? {
                 Value::Bool(true) => self.evaluate(yes),
                 Value::Bool(false) => self.evaluate(no),
-                other => Err(no_overload("_?_:_", &[&other])),
+                _ => Err(NO_OVERLOAD.to_owned()),
             },
+            Node::Comprehension { macro_name: "bind", of, variable, body, .. } => {
+                let value = self.evaluate(of)?;
+                self.bound.push((variable, value));
+                let outcome = self.evaluate(body);
+                self.bound.pop();
+                outcome
+            }
             Node::Comprehension { macro_name, of, variable, body, result } => {
                 let items = match self.evaluate(of)? {
                     Value::List(items) => items,
-                    Value::Map(map) => map.into_keys().map(Value::Text).collect(),
-                    other => return Err(no_overload(macro_name, &[&other])),
+                    Value::Map(map) | Value::Domains(map) => map.into_keys().map(Value::Text).collect(),
+                    _ => return Err(NO_OVERLOAD.to_owned()),
                 };
                 self.comprehend(macro_name, items, variable, body, result.as_deref())
             }
@@ -107,12 +118,13 @@ impl<'a> Scope<'a> {
         }
         match self.evaluate(of)? {
             Value::Map(mut map) => map.remove(field).ok_or_else(|| format!("no such key: {field}")),
+            Value::Domains(mut map) => Ok(map.remove(field).unwrap_or_else(|| Value::Map(BTreeMap::new()))),
             // Behind a field that may be missing, every other may be.
             Value::Optional(value) => Ok(Value::Optional(match value.map(|value| *value) {
                 Some(Value::Map(mut map)) => map.remove(field).map(Box::new),
                 _ => None,
             })),
-            other => Err(format!("type '{}' does not support field selection", other.type_name())),
+            _ => Err(format!("no such key: {field}")),
         }
     }
 
@@ -128,7 +140,7 @@ impl<'a> Scope<'a> {
         }
         match (left?, right?) {
             (Value::Bool(_), Value::Bool(_)) => Ok(Value::Bool(!deciding)),
-            (left, right) => Err(no_overload(if deciding { "_||_" } else { "_&&_" }, &[&left, &right])),
+            _ => Err(NO_OVERLOAD.to_owned()),
         }
     }
 
@@ -160,7 +172,7 @@ impl<'a> Scope<'a> {
                     kept.push(made.unwrap_or(Ok(item))?);
                 }
                 (_, Ok(Value::Bool(false))) => {}
-                (_, Ok(other)) => return Err(no_overload(macro_name, &[&other])),
+                (_, Ok(_)) => return Err(NO_OVERLOAD.to_owned()),
                 // Another item may still decide.
                 ("all" | "exists", Err(why)) => failure = failure.or(Some(why)),
                 (_, Err(why)) => return Err(why),
@@ -176,9 +188,13 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// What an operator says of values that it does not know, while an expression is evaluated.
+const NO_OVERLOAD: &str = "no such overload";
+
+/// And a function: `decls.MaybeNoSuchOverload`.
 pub(super) fn no_overload(function: &str, arguments: &[&Value]) -> String {
     let types: Vec<&str> = arguments.iter().map(|argument| argument.type_name()).collect();
-    format!("found no matching overload for '{function}' applied to '({})'", types.join(", "))
+    format!("{NO_OVERLOAD}: {function}({})", types.join(", "))
 }
 
 fn index_of(of: &Value, index: &Value) -> Outcome {
@@ -187,15 +203,19 @@ fn index_of(of: &Value, index: &Value) -> Outcome {
             let found = usize::try_from(*index).ok().and_then(|index| items.get(index)).cloned();
             found.ok_or_else(|| format!("index out of bounds: {index}"))
         }
+        (Value::List(_), index) => Err(format!("unsupported index type '{}' in list", index.type_name())),
         (Value::Map(map), Value::Text(key)) => map.get(key).cloned().ok_or_else(|| format!("no such key: {key}")),
-        _ => Err(no_overload("_[_]", &[of, index])),
+        (Value::Domains(map), Value::Text(key)) => {
+            Ok(map.get(key).cloned().unwrap_or_else(|| Value::Map(BTreeMap::new())))
+        }
+        (_, key) => Err(format!("no such key: {}", key.show())),
     }
 }
 
 fn binary(operator: &str, left: &Value, right: &Value) -> Outcome {
     use std::cmp::Ordering;
     let ordered = |accept: fn(Ordering) -> bool| {
-        let order = left.compare(right).ok_or_else(|| no_overload(&format!("_{operator}_"), &[left, right]))?;
+        let order = left.compare(right).ok_or_else(|| unknown_to(operator, left))?;
         Ok(Value::Bool(accept(order)))
     };
     match operator {
@@ -207,11 +227,26 @@ fn binary(operator: &str, left: &Value, right: &Value) -> Outcome {
         ">=" => ordered(Ordering::is_ge),
         "in" => match (left, right) {
             (item, Value::List(items)) => Ok(Value::Bool(items.iter().any(|other| other.equals(item)))),
-            (Value::Text(key), Value::Map(map)) => Ok(Value::Bool(map.contains_key(key))),
-            _ => Err(no_overload("@in", &[left, right])),
+            (Value::Text(key), Value::Map(map) | Value::Domains(map)) => Ok(Value::Bool(map.contains_key(key))),
+            (_, Value::Map(_) | Value::Domains(_)) => Ok(Value::Bool(false)),
+            _ => Err(NO_OVERLOAD.to_owned()),
         },
         _ => arithmetic(operator, left, right),
     }
+}
+
+/// What an operator says of a right side that does not fit its left one, or of a left side that knows no such operator.
+fn unknown_to(operator: &str, left: &Value) -> String {
+    let knows = match left {
+        Value::Int(_) => true,
+        Value::Double(_) => operator != "%",
+        Value::Text(_) => !matches!(operator, "-" | "*" | "/" | "%"),
+        Value::List(_) => operator == "+",
+        Value::Bool(_) => matches!(operator, "<" | "<=" | ">" | ">="),
+        Value::Timestamp(_) | Value::Duration(_) => !matches!(operator, "*" | "/" | "%"),
+        _ => false,
+    };
+    if knows { NO_OVERLOAD.to_owned() } else { format!("{NO_OVERLOAD}: _{operator}_") }
 }
 
 fn arithmetic(operator: &str, left: &Value, right: &Value) -> Outcome {
@@ -238,7 +273,6 @@ fn arithmetic(operator: &str, left: &Value, right: &Value) -> Outcome {
         (Value::List(left), Value::List(right)) if operator == "+" => {
             Ok(Value::List(left.iter().chain(right).cloned().collect()))
         }
-        _ => super::time::arithmetic(operator, left, right)
-            .unwrap_or_else(|| Err(no_overload(&format!("_{operator}_"), &[left, right]))),
+        _ => super::time::arithmetic(operator, left, right).unwrap_or_else(|| Err(unknown_to(operator, left))),
     }
 }

@@ -1,6 +1,7 @@
 //! The functions of the language and of Kubernetes's libraries.
 
 use super::evaluate::no_overload;
+use super::semver::{self, Semver};
 use super::time;
 use super::value::Value;
 use crate::machinery::go_regex;
@@ -12,12 +13,12 @@ type Outcome = Result<Value, String>;
 /// The type of a function's result, where it is always the same.
 pub(super) fn result_type(name: &str, is_method: bool) -> Option<&'static str> {
     match (name, is_method) {
-        ("size" | "int" | "indexOf" | "lastIndexOf" | "compareTo", _) => Some("int"),
+        ("size" | "int" | "indexOf" | "lastIndexOf" | "compareTo" | "major" | "minor" | "patch", _) => Some("int"),
         ("string", false) => Some("string"),
         ("double", false) => Some("double"),
         ("timestamp", false) => Some("timestamp"),
         ("duration", false) => Some("duration"),
-        ("bool" | "isQuantity" | "isIP" | "isCIDR", false) => Some("bool"),
+        ("bool" | "isQuantity" | "isIP" | "isCIDR" | "isSemver", false) => Some("bool"),
         ("startsWith" | "endsWith" | "contains" | "matches" | "isGreaterThan" | "isLessThan" | "isSorted", true) => {
             Some("bool")
         }
@@ -35,7 +36,8 @@ pub(super) fn call(name: &str, receiver: Option<&Value>, arguments: &[Value]) ->
         None => global(name, arguments),
         Some(Value::Text(text)) => of_text(name, text, arguments),
         Some(Value::List(items)) => of_list(name, items, arguments),
-        Some(Value::Map(map)) if name == "size" => Some(int(map.len())),
+        Some(Value::Map(map) | Value::Domains(map)) if name == "size" => Some(int(map.len())),
+        Some(Value::Semver(version)) => semver::of_semver(name, version, arguments),
         Some(Value::Quantity(quantity)) => of_quantity(name, *quantity, arguments),
         Some(value @ (Value::Timestamp(_) | Value::Duration(_))) => time::of_time(name, value, arguments),
         Some(Value::Optional(value)) => of_optional(name, value.as_deref(), arguments),
@@ -43,6 +45,11 @@ pub(super) fn call(name: &str, receiver: Option<&Value>, arguments: &[Value]) ->
     };
     let all: Vec<&Value> = receiver.into_iter().chain(arguments).collect();
     result.unwrap_or_else(|| Err(no_overload(name, &all)))
+}
+
+/// The refusal of a text that says no value of a type.
+pub(super) fn not_from_text(wanted: &str) -> String {
+    format!("type conversion error from 'string' to '{wanted}'")
 }
 
 fn int(number: usize) -> Outcome {
@@ -54,23 +61,27 @@ fn global(name: &str, arguments: &[Value]) -> Option<Outcome> {
     Some(match (name, argument) {
         ("size", Value::Text(text)) => int(text.chars().count()),
         ("size", Value::List(items)) => int(items.len()),
-        ("size", Value::Map(map)) => int(map.len()),
+        ("size", Value::Map(map) | Value::Domains(map)) => int(map.len()),
+        ("isSemver", Value::Text(text)) => Ok(Value::Bool(Semver::parse(text).is_some())),
+        ("semver", Value::Text(text)) => {
+            Semver::parse(text).map(Value::Semver).ok_or_else(|| format!("semver parse error: {text:?}"))
+        }
         ("string", value @ (Value::Text(_) | Value::Int(_) | Value::Double(_) | Value::Bool(_))) => {
             Ok(Value::Text(value.show()))
         }
         ("int", Value::Int(_)) | ("double", Value::Double(_)) | ("bool", Value::Bool(_)) => Ok(argument.clone()),
-        ("int", Value::Double(number)) => Ok(Value::Int(*number as i64)),
-        ("int", Value::Text(text)) => {
-            text.parse().map(Value::Int).map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+        ("int", Value::Double(number)) => {
+            // The bounds themselves are no sound numbers: `doubleToInt64Checked`.
+            let fits = *number > i64::MIN as f64 && *number < i64::MAX as f64;
+            if fits { Ok(Value::Int(*number as i64)) } else { Err("integer overflow".to_owned()) }
         }
+        ("int", Value::Text(text)) => text.parse().map(Value::Int).map_err(|_| not_from_text("int")),
         ("double", Value::Int(number)) => Ok(Value::Double(*number as f64)),
-        ("double", Value::Text(text)) => {
-            text.parse().map(Value::Double).map_err(|_| format!("strconv.ParseFloat: parsing {text:?}: invalid syntax"))
-        }
+        ("double", Value::Text(text)) => text.parse().map(Value::Double).map_err(|_| not_from_text("double")),
         ("bool", Value::Text(text)) => match text.as_str() {
             "true" | "True" | "TRUE" | "t" | "1" => Ok(Value::Bool(true)),
             "false" | "False" | "FALSE" | "f" | "0" => Ok(Value::Bool(false)),
-            _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+            _ => Err(not_from_text("bool")),
         },
         ("jsonpatch.escapeKey", Value::Text(key)) => Ok(Value::Text(key.replace('~', "~0").replace('/', "~1"))),
         ("timestamp", Value::Text(text)) => time::timestamp(text),

@@ -3,18 +3,21 @@
 //! Follows `github.com/google/cel-spec` and the libraries of `k8s.io/apiserver/pkg/cel`: operators, comprehension macros,
 //! functions on texts and lists, quantities. Values are those of JSON, so that there is one sort of whole number and a
 //! map's keys are texts. Not there: bytes, addresses as values, time zones, `authorizer`, and static types
-//! beyond what [`Type`] tells. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps.
+//! beyond what [`Type`] tells. Objects that an expression writes out (`Object.spec{replicas: 1}`) are maps, and `cel.bind` is a
+//! comprehension over one value.
 
 mod check;
 mod evaluate;
 mod functions;
 mod parse;
+mod semver;
 mod time;
 mod value;
 
 use super::schema::Struct;
 pub use check::{Fields, Type};
 use parse::{Expression, Node};
+pub use semver::Semver;
 pub use value::Value;
 
 /// Words of the language, which are no names of variables or fields.
@@ -141,6 +144,7 @@ fn type_of(expression: &Expression) -> Option<&'static str> {
         },
         Node::Comprehension { macro_name, .. } => match *macro_name {
             "map" | "filter" => Some("list"),
+            "bind" => None,
             _ => Some("bool"),
         },
         Node::Conditional(_, yes, no) => type_of(yes).filter(|kind| type_of(no) == Some(*kind)),
@@ -244,7 +248,21 @@ mod tests {
             ("string(timestamp('2026-01-01T00:00:00Z') + duration('36h'))", "2026-01-02T12:00:00Z"),
             ("timestamp('2026-02-03T04:05:06Z').getFullYear() + timestamp('2026-02-03T04:05:06Z').getHours()", "2030"),
             ("(timestamp('2026-01-02T00:00:00Z') - timestamp('2026-01-01T00:00:00Z')).getHours()", "24"),
-            ("duration('soon')", "error: time: invalid duration \"soon\""),
+            ("duration('soon')", "error: type conversion error from 'string' to 'google.protobuf.Duration'"),
+            ("int(object.metadata.name)", "error: type conversion error from 'string' to 'int'"),
+            ("int(1e300)", "error: integer overflow"),
+            ("object.spec.replicas.x == 1", "error: no such key: x"),
+            ("has(object.spec.replicas.x)", "false"),
+            ("object.spec.replicas + object.metadata.name", "error: no such overload"),
+            ("object.metadata + 1", "error: no such overload: _+_"),
+            ("object.spec.replicas < object.metadata.name", "error: no such overload"),
+            ("object.spec.ports[object.metadata.name]", "error: unsupported index type 'string' in list"),
+            ("object.spec.ports[9]", "error: index out of bounds: 9"),
+            ("object.spec.replicas.startsWith('a')", "error: no such overload: startsWith(int, string)"),
+            ("object.spec.replicas ? 1 : 2", "error: no such overload"),
+            ("object.spec.replicas.all(x, x)", "error: no such overload"),
+            ("semver('1.10.0').isGreaterThan(semver('1.9.2')) && semver('1.2.3').minor() == 2", "true"),
+            ("cel.bind(n, object.spec.replicas + 1, n * n)", "16"),
             ("[3, 1, 2].max() - [3, 1, 2].min() + object.spec.ports.sum()", "525"),
             (
                 "'a1b22'.findAll('[0-9]+').join('-') + 'a1'.find('\\\\d') + [1, 2].reverse().map(n, string(n)).join()",

@@ -257,6 +257,10 @@ impl Parser {
                         expression = Expression { at, node: Node::Call(format!("jsonpatch.{name}"), None, arguments) };
                         continue;
                     }
+                    if matches!(&expression.node, Node::Name(library) if library == "cel") && name == "bind" {
+                        expression = Expression { at, node: self.binding(at)? };
+                        continue;
+                    }
                     self.method(at, expression, name)?
                 } else {
                     Expression { at, node: Node::Select(Box::new(expression), name) }
@@ -271,6 +275,19 @@ impl Parser {
                 return Ok(expression);
             }
         }
+    }
+
+    /// `cel.bind(name, value, expression)`.
+    fn binding(&mut self, at: usize) -> Result<Node, Error> {
+        let arguments = self.arguments(")")?;
+        let Ok([name, value, body]) = <[Expression; 3]>::try_from(arguments) else {
+            return Err(Error::at(at, "found no matching overload for 'bind'"));
+        };
+        let Node::Name(variable) = name.node else {
+            return Err(Error::at(name.at, "cel.bind() variable names must be simple identifiers"));
+        };
+        let (of, body) = (Box::new(value), Box::new(body));
+        Ok(Node::Comprehension { macro_name: "bind", of, variable, body, result: None })
     }
 
     fn method(&mut self, at: usize, receiver: Expression, name: String) -> Result<Expression, Error> {

@@ -1,5 +1,6 @@
 //! Moments and spans of time.
 
+use super::functions::not_from_text;
 use super::value::Value;
 use crate::machinery::time::Time;
 
@@ -22,12 +23,11 @@ impl Value {
 }
 
 pub(super) fn timestamp(text: &str) -> Outcome {
-    let wrong = || format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\"");
-    Time::parse(text).map(Value::Timestamp).ok_or_else(wrong)
+    Time::parse(text).map(Value::Timestamp).ok_or_else(|| not_from_text("google.protobuf.Timestamp"))
 }
 
 pub(super) fn duration(text: &str) -> Outcome {
-    parse(text).map(Value::Duration).ok_or_else(|| format!("time: invalid duration {text:?}"))
+    parse(text).map(Value::Duration).ok_or_else(|| not_from_text("google.protobuf.Duration"))
 }
 
 /// `time.ParseDuration`, in nanoseconds.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::semver::Semver;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::time::Time;
 
@@ -19,7 +20,11 @@ pub enum Value {
     Text(String),
     List(Vec<Value>),
     Map(BTreeMap<String, Value>),
+    /// A map of maps in which one that is looked up and is not there is an empty one.
+    Domains(BTreeMap<String, Value>),
     Quantity(Quantity),
+    /// A version.
+    Semver(Semver),
     /// A moment.
     Timestamp(Time),
     /// A span of time, in nanoseconds.
@@ -61,11 +66,16 @@ impl Value {
             Self::Timestamp(_) | Self::Duration(_) => self.show().into(),
             Self::Optional(Some(value)) => value.to_json(),
             Self::List(items) => items.iter().map(Self::to_json).collect(),
-            Self::Map(map) => map.iter().map(|(key, value)| (key.clone(), value.to_json())).collect(),
+            Self::Semver(version) => version.show().into(),
+            Self::Map(map) | Self::Domains(map) => {
+                map.iter().map(|(key, value)| (key.clone(), value.to_json())).collect()
+            }
         }
     }
 
-    pub(super) const fn type_name(&self) -> &'static str {
+    /// The name of its type.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null_type",
             Self::Bool(_) => "bool",
@@ -73,8 +83,9 @@ impl Value {
             Self::Double(_) => "double",
             Self::Text(_) => "string",
             Self::List(_) => "list",
-            Self::Map(_) => "map",
+            Self::Map(_) | Self::Domains(_) => "map",
             Self::Quantity(_) => "kubernetes.Quantity",
+            Self::Semver(_) => "kubernetes.Semver",
             Self::Timestamp(_) => "timestamp",
             Self::Duration(_) => "duration",
             Self::Optional(_) => "optional_type",
@@ -92,10 +103,11 @@ impl Value {
             Self::Double(value) => value.to_string(),
             Self::Text(text) => text.clone(),
             Self::Quantity(quantity) => quantity.to_string(),
+            Self::Semver(version) => version.show(),
             Self::Timestamp(time) => time.to_rfc3339(),
             Self::Duration(nanoseconds) => format!("{}s", *nanoseconds as f64 / 1e9),
             Self::Type(name) => (*name).to_owned(),
-            Self::List(_) | Self::Map(_) | Self::Optional(_) => self.type_name().to_owned(),
+            Self::List(_) | Self::Map(_) | Self::Domains(_) | Self::Optional(_) => self.type_name().to_owned(),
         }
     }
 
@@ -120,6 +132,7 @@ impl Value {
             (Self::Int(left), Self::Int(right)) => Some(left.cmp(right)),
             (Self::Text(left), Self::Text(right)) => Some(left.cmp(right)),
             (Self::Quantity(left), Self::Quantity(right)) => Some(left.cmp(right)),
+            (Self::Semver(left), Self::Semver(right)) => Some(left.compare(right)),
             (Self::Timestamp(left), Self::Timestamp(right)) => Some(left.cmp(right)),
             (Self::Duration(left), Self::Duration(right)) => Some(left.cmp(right)),
             (Self::Double(left), Self::Double(right)) => left.partial_cmp(right),

@@ -75,6 +75,14 @@ impl<K, V> OrdMap<K, V> {
         node::find(&self.root, key).map(|node| &node.value)
     }
 
+    /// The entry of a key, with the key as the map has it.
+    pub fn get_key_value<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        node::find(&self.root, key).map(|node| (&node.key, &node.value))
+    }
+
     /// Whether there is an entry of this key.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where

@@ -47,6 +47,14 @@ impl<K> OrdSet<K> {
         self.0.get_max().map(|(key, ())| key)
     }
 
+    /// The member that equals a value.
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&K>
+    where
+        K: Borrow<Q>,
+    {
+        self.0.get_key_value(key).map(|(key, ())| key)
+    }
+
     /// Whether it is a member.
     pub fn contains<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where

@@ -18,6 +18,9 @@
 //! `patchStrategy=retainKeys`, `map:KEYS`, `set` and `atomic` are the list or map type of server-side apply
 //! (`KEY=DEFAULT` where a key has a default); a list that says nothing is atomic, a map or struct granular.
 //!
+//! Fields stand in the order of Go's struct, in which Go's clients write an object's JSON; the packages `apiextensions`,
+//! `flowcontrol`, `kubescheduler` and `resource`, whose objects no client prints so, have theirs by name.
+//!
 //! One field says `required` though Go leaves it out when empty: an autoscaler's `policies`, since validation tells an
 //! empty list from a missing one, which gets the default policies.
 //!
@@ -91,6 +94,8 @@ pub struct Field {
     pub patch: Patch,
     /// How server-side apply divides ownership here.
     pub topology: Topology,
+    /// Its place among the fields of Go's struct.
+    place: u8,
 }
 
 /// What a strategic merge patch does at a field (the `patchStrategy` and `patchMergeKey` tags).
@@ -216,6 +221,12 @@ impl Struct {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.binary_search_by(|f| f.name.cmp(name)).ok().map(|i| &self.fields[i])
+    }
+
+    /// The place of a field in Go's struct; those that it does not have come last.
+    #[must_use]
+    pub fn place(&self, name: &str) -> u8 {
+        self.field(name).map_or(u8::MAX, |field| field.place)
     }
 
     /// All fields, by JSON name.

@@ -49,6 +49,9 @@ pub(super) fn read(sources: &[&'static str]) -> Vec<Struct> {
         }
     }
     for owner in &mut table {
+        for (place, field) in (0..).zip(&mut owner.fields) {
+            field.place = place;
+        }
         owner.fields.order_by_key(|f| f.name);
     }
     table
@@ -57,7 +60,7 @@ pub(super) fn read(sources: &[&'static str]) -> Vec<Struct> {
 fn new_struct(names: &Names, package: &'static str, name: &'static str, marks: &[&'static str]) -> Struct {
     let is_kind = marks.contains(&"kind");
     let fields = if is_kind {
-        vec![names.field(package, "apiVersion string"), names.field(package, "kind string")]
+        vec![names.field(package, "kind string"), names.field(package, "apiVersion string")]
     } else {
         Vec::new()
     };
@@ -119,6 +122,7 @@ impl Names {
             required: false,
             patch: Patch::default(),
             topology: Topology::Default,
+            place: 0,
         };
         for mark in words {
             apply_mark(&mut field, mark);

@@ -1,6 +1,8 @@
 //! Commands that are the shell's own, since they change it or make it wait.
 
 mod alias;
+mod history;
+mod jobs;
 mod read;
 mod variables;
 
@@ -10,11 +12,12 @@ use super::arithmetic;
 use super::expand::{Expansion, set_variable};
 use super::files::normalise;
 use super::host::{Flavor, Lookup, Signal};
-use super::interpreter::{Flow, exit, fail, pop_frame, report, take_child, wait_on};
+use super::interpreter::{Flow, exit, fail, pop_frame, report};
 use super::io::CommandIo;
 use super::shell::{Event, Frame, Shell};
-use super::table::{Pid, Wait};
 use super::utilities::Immediate;
+pub(super) use history::{expanded, remember};
+pub(super) use jobs::wait_for;
 pub(super) use read::continue_read;
 use read::read;
 use variables::{declare, export, local, quoted, readonly, set, unset};
@@ -54,7 +57,11 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
     let action = match name {
         ":" | "true" => Action::Code(|_, _, _| 0),
         "false" => Action::Code(|_, _, _| 1),
-        "hash" | "bg" | "fg" | "disown" | "enable" => Action::Code(|_, _, _| 0),
+        "hash" | "bg" | "disown" | "enable" => Action::Code(|_, _, _| 0),
+        // What Tab completes is not for scripts to say here.
+        "bind" | "compgen" | "complete" | "compopt" => Action::Code(|_, _, _| 0),
+        "fg" => Action::Flow(jobs::foreground),
+        "history" => Action::Code(history::history),
         "alias" => Action::Code(alias::alias),
         "." | "source" => Action::Flow(source),
         "[" | "test" => Action::Utility(super::test::run),
@@ -69,8 +76,8 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "exit" | "logout" => Action::Flow(exit_builtin),
         "export" => Action::Code(export),
         "getopts" => Action::Code(getopts),
-        "jobs" => Action::Code(jobs),
-        "kill" => Action::Utility(super::utilities::kill),
+        "jobs" => Action::Code(jobs::jobs),
+        "kill" => Action::Code(jobs::kill),
         "let" => Action::Code(let_builtin),
         "local" => Action::Code(local),
         "printf" => Action::Utility(super::utilities::printf),
@@ -88,7 +95,7 @@ pub(super) fn find(name: &str) -> Option<Builtin> {
         "umask" => Action::Code(umask),
         "unalias" => Action::Code(alias::unalias),
         "unset" => Action::Code(unset),
-        "wait" => Action::Flow(wait),
+        "wait" => Action::Flow(jobs::wait),
         _ => return None,
     };
     let name = SPECIAL.iter().find(|special| **special == name).copied().unwrap_or_default();
@@ -417,15 +424,6 @@ fn let_builtin(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) 
     i32::from(last == 0)
 }
 
-fn jobs(_: &mut Shell, io: &mut CommandIo<'_>, _: &[String]) -> i32 {
-    let own = io.process.pid;
-    let running: Vec<String> = io.processes().into_iter().filter(|row| row.1 == own).map(|row| row.2).collect();
-    for (index, name) in running.iter().enumerate() {
-        io.out(&format!("[{}]  Running                    {name}\n", index + 1));
-    }
-    0
-}
-
 fn getopts(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
     let [letters, name, rest @ ..] = arguments else {
         complain(shell, io, "getopts", "Usage: getopts optstring var [arg]");
@@ -478,35 +476,6 @@ fn getopts(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> i
     drop(set_variable(shell, io, "OPTIND", index.to_string()));
     drop(set_variable(shell, io, name, value));
     0
-}
-
-fn wait(shell: &mut Shell, io: &mut CommandIo<'_>, arguments: &[String]) -> Flow {
-    let pids: Vec<Pid> =
-        arguments.iter().filter_map(|argument| argument.trim_start_matches('%').parse().ok()).collect();
-    wait_for(shell, io, if pids.is_empty() { None } else { Some(pids) })
-}
-
-/// Goes on with `wait`.
-pub(super) fn wait_for(shell: &mut Shell, io: &mut CommandIo<'_>, pids: Option<Vec<Pid>>) -> Flow {
-    let Some(mut pids) = pids else {
-        let running = io.process.children.iter().find(|(_, code)| code.is_none()).map(|(pid, _)| *pid);
-        return match running {
-            Some(pid) => wait_on(shell, Frame::WaitFor { pids: None }, Wait::Child(pid, None)),
-            None => {
-                io.process.children.clear();
-                shell.status = 0;
-                Flow::Next
-            }
-        };
-    };
-    while let Some(pid) = pids.first().copied() {
-        match take_child(io, pid) {
-            Some(code) => shell.status = code,
-            None => return wait_on(shell, Frame::WaitFor { pids: Some(pids) }, Wait::Child(pid, None)),
-        }
-        pids.remove(0);
-    }
-    Flow::Next
 }
 
 /// The path of a command among the files, if it is a file that may be run.

@@ -4,15 +4,17 @@
 use std::sync::Arc;
 
 use super::arithmetic;
-use super::files::normalise;
+use super::files::{WriteAt, normalise};
 use super::host::Flavor;
 use super::io::CommandIo;
 use super::pattern;
 use super::shell::{Shell, Substituted, Variable};
 use super::syntax::{List, Operation, Parameter, Part, Word};
 
-/// How many fields and how long a text an expansion may give.
+/// How many fields an expansion may give.
 const FIELDS_MAX: usize = 100_000;
+/// How long a variable's value may become, in bytes: a loop that doubles it ends here.
+const VALUE_BYTES_MAX: usize = 4 << 20;
 
 /// Why an expansion stopped.
 #[derive(Debug)]
@@ -115,6 +117,10 @@ impl<'a, 'b> Expansion<'a, 'b> {
                     let text = self.substitution(list)?;
                     self.push_unquoted(&text, fields, split);
                 }
+                Part::Process(list) => {
+                    let path = self.process_file(list)?;
+                    fields.push(&pattern::escape(&path));
+                }
                 Part::Arithmetic(word) => {
                     let value = self.number(word)?.to_string();
                     fields.push(&pattern::escape(&value));
@@ -122,6 +128,23 @@ impl<'a, 'b> Expansion<'a, 'b> {
             }
         }
         Ok(())
+    }
+
+    /// The file of `<(…)`, under the name that bash gives it. All is written before somebody reads it.
+    fn process_file(&mut self, list: &Arc<List>) -> Expanded<String> {
+        let mut text = self.substitution(list)?;
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let path = format!("/dev/fd/{}", 64_usize.saturating_sub(self.used));
+        let written = self.io.files(|files| {
+            for directory in ["/dev", "/dev/fd"] {
+                // One that is there already is what is wanted.
+                let _ = files.make_directory(directory);
+            }
+            files.write(&path, text.as_bytes(), WriteAt::Start)
+        });
+        written.map(|()| path.clone()).map_err(|error| Stop::Fail(format!("{path}: {error}")))
     }
 
     /// `~` at the beginning of a word: the home directory and what follows.
@@ -166,6 +189,8 @@ impl<'a, 'b> Expansion<'a, 'b> {
                     fields.push(&pattern::escape(&value));
                 }
                 Part::Double(inner) => self.double(inner, fields)?,
+                // Between quotes it is a text like any other.
+                Part::Process(_) => {}
             }
         }
         Ok(())
@@ -373,6 +398,9 @@ impl arithmetic::Variables for Expansion<'_, '_> {
 
 /// Sets a variable of the shell.
 pub(super) fn set_variable(shell: &Shell, io: &mut CommandIo<'_>, name: &str, value: String) -> Result<(), String> {
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(format!("{name}: cannot allocate memory"));
+    }
     let held = io.process.variables.get(name);
     if held.is_some_and(|held| held.read_only) {
         let text = if shell.flavor == Flavor::Bash { "readonly variable" } else { "is read only" };

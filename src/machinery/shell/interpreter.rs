@@ -254,7 +254,14 @@ fn read_commands(shell: &mut Shell, io: &mut CommandIo<'_>, mut text: String, mu
             return wait_on(shell, Frame::Reader { text, prompted }, Wait::Readable(0, None));
         }
         Input::Data(line) => {
-            text.push_str(&String::from_utf8_lossy(&line));
+            let line = String::from_utf8_lossy(&line).into_owned();
+            match typed(shell, io, line) {
+                Some(line) => text.push_str(&line),
+                None => {
+                    shell.frames.push(Frame::Reader { text: String::new(), prompted: false });
+                    return Flow::Next;
+                }
+            }
             false
         }
         Input::End => true,
@@ -267,6 +274,9 @@ fn read_commands(shell: &mut Shell, io: &mut CommandIo<'_>, mut text: String, mu
             return exit(shell, shell.status);
         }
         Ok(list) => {
+            if shell.interactive {
+                builtins::remember(shell, &text);
+            }
             if !ended {
                 shell.frames.push(Frame::Reader { text: String::new(), prompted: false });
             }
@@ -286,6 +296,25 @@ fn read_commands(shell: &mut Shell, io: &mut CommandIo<'_>, mut text: String, mu
         }
     }
     Flow::Next
+}
+
+/// A typed line with what its `!` stand for; nothing when there is no such event, which is said.
+fn typed(shell: &mut Shell, io: &mut CommandIo<'_>, line: String) -> Option<String> {
+    if !shell.interactive || shell.flavor != Flavor::Bash {
+        return Some(line);
+    }
+    match builtins::expanded(&line, &shell.history) {
+        Ok(None) => Some(line),
+        Ok(Some(expanded)) => {
+            io.write(2, expanded.as_bytes());
+            Some(expanded)
+        }
+        Err(event) => {
+            report(shell, io, &event);
+            shell.status = 1;
+            None
+        }
+    }
 }
 
 fn prompt(shell: &Shell, io: &mut CommandIo<'_>) -> String {

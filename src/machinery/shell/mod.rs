@@ -5,7 +5,7 @@
 //! A process never blocks: `sleep`, `wait`, `read`, `wget` and the like leave their frame on the shell's own stack and
 //! come back to it. A parser crate was weighed and left out: brush-parser costs 160 KB of gzipped WebAssembly.
 //!
-//! What is not there: arrays, job control, process substitution, time zones, users and permissions
+//! What is not there: arrays, jobs that are stopped, time zones, users and permissions
 //! other than read-only mounts and the executable bit.
 
 mod arithmetic;

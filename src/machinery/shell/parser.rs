@@ -1,7 +1,7 @@
 //! The shell's parser: recursive descent over the text itself, as the grammar of a shell depends on what came before.
 //!
 //! POSIX sh as busybox and dash read it, with what scripts borrow from bash: `[[ ]]`, `(( ))`, `&>`, `<<<`,
-//! `function`, `${x/a/b}`, `$'…'`. Arrays, coprocesses and process substitution are not there.
+//! `function`, `${x/a/b}`, `$'…'`. `<(…)`. Arrays and coprocesses are not there.
 
 mod alias;
 mod compound;

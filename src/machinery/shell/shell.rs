@@ -134,6 +134,8 @@ pub(super) struct Shell {
     pub options: Options,
     /// `$?`.
     pub status: i32,
+    /// The commands that were typed, oldest first.
+    pub history: Vec<String>,
     /// `$!`.
     pub background: Option<Pid>,
     /// `$$`; nothing in the shell that the table started, whose own number it is.
@@ -168,6 +170,7 @@ impl Shell {
             traps: BTreeMap::new(),
             options: Options::default(),
             status: 0,
+            history: Vec::new(),
             background: None,
             main_pid: None,
             substituted: None,

@@ -195,6 +195,8 @@ pub enum Part {
     Parameter(Box<Parameter>),
     /// `$(…)` and backticks.
     Substitution(Arc<List>),
+    /// `<(…)`: a file with what the commands write.
+    Process(Arc<List>),
     /// `$((…))`.
     Arithmetic(Box<Word>),
 }

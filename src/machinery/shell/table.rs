@@ -142,8 +142,9 @@ pub enum Poll {
 /// All processes of a container or a terminal.
 #[derive(Clone, Debug)]
 pub struct ProcessTable {
-    tasks: BTreeMap<Pid, Task>,
-    roots: BTreeMap<Pid, Root>,
+    /// In boxes, since a map makes room for eleven at once, and most containers run one.
+    tasks: BTreeMap<Pid, Box<Task>>,
+    roots: BTreeMap<Pid, Box<Root>>,
     pipes: BTreeMap<u32, Pipe>,
     captures: BTreeMap<u32, Vec<u8>>,
     opens: BTreeMap<u32, OpenFile>,
@@ -234,8 +235,8 @@ impl ProcessTable {
         let pid = self.next_pid;
         self.next_pid += 1;
         let root = Root { input_open: spawn.stdin, terminal: spawn.terminal, ..Root::default() };
-        self.roots.insert(pid, root);
-        self.tasks.insert(pid, Task { process, body, wait: Wait::Ready });
+        self.roots.insert(pid, Box::new(root));
+        self.tasks.insert(pid, Box::new(Task { process, body, wait: Wait::Ready }));
         Ok(pid)
     }
 
@@ -394,7 +395,7 @@ impl ProcessTable {
             ignored: parent.ignored.clone(),
         };
         parent.children.insert(pid, None);
-        self.tasks.insert(pid, Task { process, body, wait: Wait::Ready });
+        self.tasks.insert(pid, Box::new(Task { process, body, wait: Wait::Ready }));
         Some(pid)
     }
 
@@ -445,7 +446,7 @@ impl ProcessTable {
 
     /// Answers a request. An answer that nobody waits for any more is dropped.
     pub fn answer(&mut self, request: RequestId, answer: NetworkAnswer) {
-        let waiting = |task: &&mut Task| matches!(task.wait, Wait::Network(id, _) if id == request);
+        let waiting = |task: &&mut Box<Task>| matches!(task.wait, Wait::Network(id, _) if id == request);
         if let Some(task) = self.tasks.values_mut().find(waiting) {
             task.process.answer = Some(answer);
         }

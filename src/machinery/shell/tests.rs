@@ -5,5 +5,6 @@ mod errors;
 mod harness;
 mod language;
 mod network;
+mod scripts;
 mod tools;
 mod waiting;

@@ -11,6 +11,14 @@ impl Parser {
     pub(super) fn word(&mut self) -> Parsed<Word> {
         let mut parts = Vec::new();
         while let Some(next) = self.peek_char() {
+            if self.looking_at("<(") {
+                self.next_char();
+                self.next_char();
+                if let Part::Substitution(list) = self.substitution()? {
+                    parts.push(Part::Process(list));
+                }
+                continue;
+            }
             if WORD_ENDS.contains(next) {
                 break;
             }

@@ -23,6 +23,8 @@ pub(super) enum Work {
     Step(PodId),
     /// Probe a container: the number of the probe among the pod's.
     Probe(PodId, u16),
+    /// Write a pod's status, which waited for its turn.
+    Status(PodId),
     /// Write a pod's status once more, since somebody else changed it.
     Reconcile(PodId),
     /// Register the node, or look whether its status must be written.
@@ -69,6 +71,11 @@ impl Agenda {
             let time = self.due.get(&work).map_or(time, |&(known, _, _)| known.min(time));
             self.set(work, time, background);
         }
+    }
+
+    /// Whether work is planned.
+    pub(super) fn is_planned(&self, work: Work) -> bool {
+        self.due.contains_key(&work)
     }
 
     pub(super) fn cancel(&mut self, work: Work) {

@@ -277,8 +277,8 @@ fn from_record(
         state: Some(state_of(record)),
         last_state: Some(replaced.or(old_last).unwrap_or_default()),
         volume_mounts: old.map_or_else(|| mounts(container), |old| old.volume_mounts.clone()),
-        allocated_resources: resizing.granted(container).requests,
-        resources: Some(resizing.given(container)),
+        allocated_resources: resizing.granted(container).requests.clone(),
+        resources: Some(resizing.given(container).clone()),
         ..ContainerStatus::default()
     }
 }

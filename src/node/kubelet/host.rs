@@ -41,8 +41,10 @@ pub(super) struct Host {
     pub node: Option<Arc<Node>>,
     /// When the kubelet started.
     pub started_at: Time,
+    /// When the last status so far is written.
+    pub statuses_written_at: Time,
     /// When it first looked at the runtime. Kubelets look each at moments of their own within a second.
-    relists_from: Time,
+    pub relists_from: Time,
     pub image_gc: ImageGc,
     pub pressures: Pressures,
     pub csi: Plugins,
@@ -67,6 +69,7 @@ impl Host {
             services: OrdMap::new(),
             node: None,
             started_at: Time::default(),
+            statuses_written_at: Time::default(),
             relists_from: Time::default(),
             image_gc: ImageGc::default(),
             pressures: Pressures::default(),
@@ -113,6 +116,7 @@ impl Host {
         self.services = OrdMap::new();
         self.node = None;
         self.started_at = now;
+        self.statuses_written_at = now;
         self.relists_from = now + Duration::from_micros(random.below(RELIST_MICROS));
         self.image_gc = ImageGc::default();
         self.pressures = Pressures::default();

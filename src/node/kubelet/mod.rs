@@ -4,7 +4,7 @@
 //! Follows `pkg/kubelet` of Kubernetes v1.36. It watches its own Node, the pods on it, all Services and CSIDrivers; ConfigMaps and
 //! Secrets are read when a pod is synced. The machine itself (images, sandboxes, containers: `node::runtime`) is part of its value.
 //!
-//! Not simulated: cgroups, device plugins, dynamic resources.
+//! Not simulated: cgroups, device plugins.
 
 mod admission;
 mod agenda;
@@ -14,6 +14,7 @@ mod config;
 mod container_config;
 mod container_status;
 mod csi;
+mod dra;
 mod environment;
 mod events;
 mod eviction;
@@ -22,6 +23,7 @@ mod hooks;
 mod host;
 mod image_gc;
 mod images;
+mod kept_status;
 mod kuberuntime;
 mod network;
 mod node_status;
@@ -154,7 +156,7 @@ impl Kubelet {
         let Some(worker) = self.workers.remove(&id) else { return };
         self.by_uid.remove(&worker.uid);
         self.host.csi.release(&worker.uid);
-        for work in [Work::Sync(id), Work::Step(id), Work::Reconcile(id)] {
+        for work in [Work::Sync(id), Work::Step(id), Work::Status(id), Work::Reconcile(id)] {
             self.host.agenda.cancel(work);
         }
         for index in 0..worker.probes.workers.len() {
@@ -202,6 +204,7 @@ impl Kubelet {
                 && known.metadata.deletion_grace_period_seconds == pod.metadata.deletion_grace_period_seconds;
             if same {
                 worker.pod = pod.clone();
+                worker.status.share(pod);
                 if pod.status.as_ref().is_some_and(|reported| worker.needs_reconcile(reported)) {
                     host.agenda.set_sooner(Work::Reconcile(id), client.now + status_manager::SYNC_PERIOD, false);
                 }
@@ -317,6 +320,7 @@ impl Kubelet {
             Work::Probe(id, index) => {
                 self.with_worker(id, client, |worker, host, client| worker.probe(usize::from(index), host, client))
             }
+            Work::Status(id) => self.with_worker(id, client, Worker::write_status_now),
             Work::Reconcile(id) => self.with_worker(id, client, Worker::write_status),
             Work::NodeStatus => self.keeper.sync_status(&mut self.host, client),
             Work::CsiNode => csi::sync(&mut self.host, client),

@@ -108,14 +108,15 @@ impl NodeKeeper {
         let key = ObjectKey::new("", host.config.name.as_str());
         let node = client.get::<Node>(&key)?;
         self.tell_schedulable(&node, host, client);
-        let before = node.status.clone().unwrap_or_default();
-        let after = status(&before, host, true, now);
+        let empty = NodeStatus::default();
+        let before = node.status.as_ref().unwrap_or(&empty);
+        let mut after = status(before, host, true, now);
         let is_due = self.reported_at.is_none_or(|at| now.since(at) >= REPORT_INTERVAL);
-        if !is_due && !has_changed(&before, &after) {
+        if !is_due && !has_changed(before, &mut after) {
             return Ok(());
         }
-        tell_changes(&before, &after, host, client);
-        client.because(why(&host.config.name, &before, &after));
+        tell_changes(before, &after, host, client);
+        client.because(why(&host.config.name, before, &after));
         let mut changed = (*node).clone();
         changed.status = Some(after);
         client.update_status(changed)?;
@@ -408,15 +409,19 @@ fn system_info(config: &NodeConfig) -> NodeSystemInfo {
 }
 
 /// Whether a status says anything new but that time went by.
-fn has_changed(before: &NodeStatus, after: &NodeStatus) -> bool {
-    let timeless = |status: &NodeStatus| {
-        let mut status = status.clone();
-        for condition in status.conditions.iter_mut().flatten() {
-            condition.last_heartbeat_time = None;
+fn has_changed(before: &NodeStatus, after: &mut NodeStatus) -> bool {
+    let mut times: Vec<_> =
+        before.conditions.iter().flatten().map(|condition| condition.last_heartbeat_time.clone()).collect();
+    let mut swap = |after: &mut NodeStatus| {
+        for (condition, other) in after.conditions.iter_mut().flatten().zip(&mut times) {
+            std::mem::swap(&mut condition.last_heartbeat_time, other);
         }
-        status
     };
-    timeless(before) != timeless(after)
+    // Conditions keep their places, so each is compared as if it had been told when it was told before.
+    swap(after);
+    let has_changed = before != after;
+    swap(after);
+    has_changed
 }
 
 fn status_of<'a>(status: &'a NodeStatus, condition: &str) -> Option<&'a str> {

@@ -16,7 +16,9 @@ use crate::machinery::time::Time;
 use super::agenda::{PodId, Work};
 use super::container_status::StartFailure;
 use super::events::{self, Normal, Warning};
+use super::eviction::needs_measuring;
 use super::host::Host;
+use super::kept_status::KeptStatus;
 use super::kuberuntime::PodRecord;
 use super::prober::Probes;
 use super::resize::{Pending, Resize};
@@ -87,6 +89,8 @@ pub(super) struct Worker {
     pub id: PodId,
     pub uid: Name,
     pub pod: Arc<Pod>,
+    /// Whether the eviction manager has to look at the pod; most it need not.
+    pub is_measured: bool,
     /// The revision that last made it act.
     pub trigger: Option<Revision>,
     pub stage: Stage,
@@ -99,7 +103,7 @@ pub(super) struct Worker {
     /// What the API server has in place of a static pod; nothing for other pods.
     pub mirror: Option<Arc<Pod>>,
     terminating_since: Option<Time>,
-    pub status: PodStatus,
+    pub status: KeptStatus,
     pub has_status: bool,
     pub is_written: bool,
     last_sync: Option<Time>,
@@ -118,8 +122,9 @@ impl Worker {
         Self {
             id,
             uid: Name::from(pod.uid()),
-            status: pod.status.clone().unwrap_or_default(),
+            status: pod.status.clone().unwrap_or_default().into(),
             resizing: Resize::new(&pod),
+            is_measured: needs_measuring(&pod),
             pod,
             trigger: None,
             stage: Stage::Sync,
@@ -164,6 +169,7 @@ impl Worker {
     /// A new version of the pod reached the kubelet.
     pub(super) fn update(&mut self, pod: &Arc<Pod>, host: &mut Host, client: &mut Client<'_>) {
         self.pod = pod.clone();
+        self.is_measured = needs_measuring(pod);
         if pod.is_deleting() {
             self.shorten_grace(host, client.now);
             self.terminate(client.now);
@@ -420,7 +426,7 @@ impl Worker {
         status::terminate(&mut status, &self.pod);
         self.stage = Stage::Finished;
         host.csi.release(&self.uid);
-        self.status = status;
+        self.status = status.into();
         self.write_status(host, client);
         self.job = Job::Idle;
         host.agenda.cancel(Work::Sync(self.id));

@@ -186,7 +186,7 @@ impl Worker {
     /// What counts for a container has changed.
     fn probe_result(&mut self, kind: ProbeKind, outcome: Outcome, id: &str, host: &mut Host, client: &mut Client<'_>) {
         let good = outcome == Outcome::Success;
-        let mut changed = self.status.clone();
+        let mut changed = (*self.status).clone();
         let lists = [&mut changed.container_statuses, &mut changed.init_container_statuses];
         let found = lists
             .into_iter()

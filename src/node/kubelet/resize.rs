@@ -4,6 +4,7 @@
 //! (`computePodResizeAction`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec, ResourceRequirements};
 use serde_json::{Value, json};
@@ -26,13 +27,13 @@ pub(super) struct Pending {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resize {
     /// What the node has granted, by container.
-    granted: BTreeMap<String, ResourceRequirements>,
+    granted: Vec<(String, Arc<ResourceRequirements>)>,
     /// What each container was given when it was last started or changed.
-    given: BTreeMap<String, ResourceRequirements>,
+    given: Vec<(String, Arc<ResourceRequirements>)>,
     /// What the node has granted to the pod as a whole.
-    granted_pod: Option<ResourceRequirements>,
+    granted_pod: Option<Arc<ResourceRequirements>>,
     /// What was granted to the whole pod when a container was last started or changed: it bounds those without limits.
-    bounds: BTreeMap<String, Option<ResourceRequirements>>,
+    bounds: Vec<(String, Option<Arc<ResourceRequirements>>)>,
     pub pending: Option<Pending>,
     /// Whether something was granted that not all containers were given yet.
     pub under_way: bool,
@@ -46,6 +47,13 @@ pub(super) enum Change {
     Nothing,
     InPlace,
     Restart,
+}
+
+/// What a container wants that says nothing.
+static NOTHING: ResourceRequirements = ResourceRequirements { claims: None, limits: None, requests: None };
+
+fn known<'a>(all: &'a [(String, Arc<ResourceRequirements>)], container: &str) -> Option<&'a Arc<ResourceRequirements>> {
+    all.iter().find(|(name, _)| name == container).map(|(_, resources)| resources)
 }
 
 fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
@@ -100,45 +108,52 @@ impl Resize {
     /// Grants what a pod wants.
     pub(super) fn grant(&mut self, pod: &Pod) {
         let all = pod.spec.iter().flat_map(containers);
-        self.granted = all.map(|one| (one.name.clone(), one.resources.clone().unwrap_or_default())).collect();
-        self.granted_pod = pod.spec.as_ref().and_then(|spec| spec.resources.clone());
+        self.granted = all.map(|one| (one.name.clone(), Arc::new(one.resources.clone().unwrap_or_default()))).collect();
+        self.granted_pod = pod.spec.as_ref().and_then(|spec| spec.resources.clone()).map(Arc::new);
         self.pending = None;
         self.error = None;
     }
 
     /// What was granted to the pod as a whole.
-    pub(super) const fn granted_pod(&self) -> Option<&ResourceRequirements> {
-        self.granted_pod.as_ref()
+    pub(super) fn granted_pod(&self) -> Option<&ResourceRequirements> {
+        self.granted_pod.as_deref()
     }
 
     /// What was granted to a container.
-    pub(super) fn granted(&self, container: &Container) -> ResourceRequirements {
-        self.granted.get(&container.name).cloned().or_else(|| container.resources.clone()).unwrap_or_default()
+    pub(super) fn granted<'a>(&'a self, container: &'a Container) -> &'a ResourceRequirements {
+        let of_pod = || container.resources.as_ref().unwrap_or(&NOTHING);
+        known(&self.granted, &container.name).map_or_else(of_pod, |granted| &**granted)
     }
 
     /// What a container has.
-    pub(super) fn given(&self, container: &Container) -> ResourceRequirements {
-        self.given.get(&container.name).cloned().unwrap_or_else(|| self.granted(container))
+    pub(super) fn given<'a>(&'a self, container: &'a Container) -> &'a ResourceRequirements {
+        known(&self.given, &container.name).map_or_else(|| self.granted(container), |given| &**given)
     }
 
     /// Notes what a container has from now on.
     pub(super) fn give(&mut self, container: &str, resources: ResourceRequirements) {
-        self.given.insert(container.to_owned(), resources);
-        self.bounds.insert(container.to_owned(), self.granted_pod.clone());
+        // It is what was granted but while that changes.
+        let granted = known(&self.granted, container).filter(|granted| ***granted == resources);
+        let resources = granted.map_or_else(|| Arc::new(resources), Arc::clone);
+        self.given.retain(|(name, _)| name != container);
+        self.given.push((container.to_owned(), resources));
+        self.bounds.retain(|(name, _)| name != container);
+        self.bounds.push((container.to_owned(), self.granted_pod.clone()));
     }
 
     /// What has to be done to a running container.
     pub(super) fn change(&self, container: &Container) -> Change {
         let (granted, given) = (self.granted(container), self.given(container));
-        let bound = self.bounds.get(&container.name).unwrap_or(&self.granted_pod);
+        let bound = self.bounds.iter().find(|(name, _)| *name == container.name);
+        let bound = bound.map_or(&self.granted_pod, |(_, bound)| bound);
         let changed = |name: &str| {
-            let of = |resources: &ResourceRequirements, whole: &Option<ResourceRequirements>| {
+            let of = |resources: &ResourceRequirements, whole: &Option<Arc<ResourceRequirements>>| {
                 let amount =
                     |list: &Option<BTreeMap<_, _>>| list.as_ref().and_then(|list| list.get(name)).map(Quantity::of);
                 let limit = || whole.as_ref().and_then(|whole| amount(&whole.limits));
                 (amount(&resources.requests), amount(&resources.limits).or_else(limit))
             };
-            of(&granted, &self.granted_pod) != of(&given, bound)
+            of(granted, &self.granted_pod) != of(given, bound)
         };
         let restarts = |name: &str| {
             let mut policies = container.resize_policy.iter().flatten();
@@ -171,7 +186,7 @@ impl Resize {
     /// What events say of a resize: the containers with what was granted, and the pod's generation.
     pub(super) fn told(&self, pod: &Pod) -> String {
         let one =
-            |container: &Container| json!({"name": container.name, "resources": to_value(&self.granted(container))});
+            |container: &Container| json!({"name": container.name, "resources": to_value(self.granted(container))});
         let all: Vec<Value> = pod.spec.iter().flat_map(|spec| &spec.containers).map(one).collect();
         let generation = pod.metadata.generation.unwrap_or(0);
         format!("{{\"containers\":{},\"generation\":{generation}}}", Value::Array(all))

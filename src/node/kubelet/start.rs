@@ -9,6 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, ContainerState, Pod};
 
 use crate::api::Name;
+use crate::api::resource::claim;
 use crate::client::Client;
 use crate::machinery::time::Time;
 use crate::node::runtime::ExecResult;
@@ -160,6 +161,11 @@ impl Worker {
                 job.doing = Doing::Killing { killing, then_stop_sandboxes: false };
                 Progress::Next
             }
+            Step::Sandbox(_) if !self.prepare_devices(client) => {
+                // It is tried again with the next sync.
+                job.steps.clear();
+                Progress::Next
+            }
             Step::Sandbox(attempt) => {
                 let until = now + host.config.runtime.sandbox;
                 job.doing = Doing::Sandbox { attempt, until };
@@ -219,6 +225,20 @@ impl Worker {
                 }
             },
         }
+    }
+
+    /// Makes the devices of the pod's claims ready; says whether they are.
+    fn prepare_devices(&self, client: &mut Client<'_>) -> bool {
+        if claim::references(&self.pod).is_empty() {
+            return true;
+        }
+        let outcome = super::dra::prepare(&self.pod, client);
+        if let Err(why) = &outcome {
+            let message = format!("Failed to prepare dynamic resources: prepare dynamic resources: {why}");
+            let about = events::pod_reference(&self.pod);
+            client.event_about(&about, events::Warning, "FailedPrepareDynamicResources", &message);
+        }
+        outcome.is_ok()
     }
 
     /// Waits until the pod's volumes are there, then decides what to do.
@@ -456,7 +476,7 @@ fn plan(pod: &Pod, actions: PodActions, resizing: &Resize) -> VecDeque<Step> {
     }
     // A container gets what was granted to it, which may be less than what the pod wants by now.
     let granted = |container: Container| {
-        let resources = resizing.granted(&container);
+        let resources = resizing.granted(&container).clone();
         Arc::new(Container { resources: Some(resources), ..container })
     };
     let start =

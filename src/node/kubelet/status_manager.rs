@@ -19,6 +19,10 @@ use super::status::is_own_condition;
 /// How often statuses that could not be written are tried again: `syncPeriod`.
 pub(super) const SYNC_PERIOD: Duration = Duration::from_secs(10);
 
+/// What writing one status takes: the pod is read, and then patched. There is one writer, so that the statuses of pods
+/// that change at once are told one after another.
+const WRITE_TIME: Duration = Duration::from_millis(4);
+
 fn is_terminal(phase: Option<&str>) -> bool {
     matches!(phase, Some("Failed" | "Succeeded"))
 }
@@ -26,20 +30,35 @@ fn is_terminal(phase: Option<&str>) -> bool {
 impl Worker {
     /// Takes in a new status and writes it, when it says anything new: `SetPodStatus`.
     pub(super) fn set_status(&mut self, status: PodStatus, host: &mut Host, client: &mut Client<'_>) {
-        if self.has_status && self.status == status && self.is_written {
+        if self.has_status && *self.status == status && self.is_written {
             return;
         }
-        self.status = status;
+        self.status = status.into();
         self.has_status = true;
         self.is_written = false;
         self.write_status(host, client);
     }
 
-    /// Writes the status to the API server: `syncPod`.
+    /// Writes the status to the API server, when those before it are written.
     pub(super) fn write_status(&mut self, host: &mut Host, client: &mut Client<'_>) {
+        if host.agenda.is_planned(Work::Status(self.id)) {
+            return;
+        }
+        let turn = host.statuses_written_at.max(client.now);
+        host.statuses_written_at = turn + WRITE_TIME;
+        if turn > client.now {
+            host.agenda.set(Work::Status(self.id), turn, false);
+        } else {
+            self.write_status_now(host, client);
+        }
+    }
+
+    /// Writes the status to the API server: `syncPod`.
+    pub(super) fn write_status_now(&mut self, host: &mut Host, client: &mut Client<'_>) {
         if !self.has_status {
             return;
         }
+        client.triggered_by(self.trigger);
         match self.try_write(client) {
             Ok(()) => self.is_written = true,
             Err(error) if error.is_not_found() => self.is_written = true,
@@ -59,7 +78,10 @@ impl Worker {
             client.because(why(&current, &reported, &merged));
             let mut changed = (*current).clone();
             changed.status = Some(merged);
-            client.update_status(changed)?;
+            let written = client.update_status(changed)?;
+            self.status.share(&written);
+        } else {
+            self.status.share(&current);
         }
         if self.stage == Stage::Finished && !self.is_static() && (current.is_deleting() || self.pod.is_deleting()) {
             client.because(Why::new(

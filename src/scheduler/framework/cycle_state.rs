@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::machinery::time::Time;
+
 use crate::scheduler::configuration::{PluginArgs, Profile};
+use crate::scheduler::plugins::dynamic_resources::PodClaims;
 use crate::scheduler::plugins::inter_pod_affinity::AffinityState;
 use crate::scheduler::plugins::pod_topology_spread::SpreadState;
 use crate::scheduler::plugins::volume_binding::PodVolumes;
@@ -31,6 +34,10 @@ pub struct CycleState {
     pub volumes: Option<Arc<PodVolumes>>,
     /// Where the pod's volumes are, as their labels say.
     pub volume_places: Vec<Place>,
+    /// The pod's claims for devices.
+    pub devices: Option<Arc<PodClaims>>,
+    /// When the cycle began, where that is known.
+    pub now: Option<Time>,
 }
 
 impl CycleState {
@@ -46,6 +53,8 @@ impl CycleState {
             exclusive_claims: None,
             volumes: None,
             volume_places: Vec::new(),
+            devices: None,
+            now: None,
         }
     }
 

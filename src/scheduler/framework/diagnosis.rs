@@ -41,6 +41,8 @@ pub struct Diagnosis {
     pub pre_filter_message: String,
     /// What PostFilter said.
     pub post_filter_message: String,
+    /// What went wrong, if it is no plugin's no.
+    pub error: String,
 }
 
 impl Diagnosis {
@@ -85,6 +87,7 @@ impl Diagnosis {
             unschedulable_plugins: self.unschedulable_plugins,
             pre_filter_message: self.pre_filter_message.clone(),
             post_filter_message: self.post_filter_message.clone(),
+            error: self.error.clone(),
             ..kept
         }
     }

@@ -23,6 +23,8 @@ pub enum EventResource {
     Node,
     /// A claim, a volume, a class of storage, or what a CSI driver says of a node.
     Storage,
+    /// A claim for devices, a class of them, or what a driver says that there is.
+    Devices,
     /// Anything: retry whatever the plugins say.
     WildCard,
 }
@@ -50,6 +52,8 @@ impl ActionType {
     pub const UPDATE_POD_TOLERATIONS: Self = Self(1 << 10);
     /// A pod lost its last scheduling gate.
     pub const UPDATE_POD_SCHEDULING_GATES_ELIMINATED: Self = Self(1 << 11);
+    /// A pod was told the names of claims that were made for it.
+    pub const UPDATE_POD_GENERATED_RESOURCE_CLAIM: Self = Self(1 << 13);
     /// A pod changed in another way.
     pub const UPDATE_POD_OTHER: Self = Self(1 << 12);
     /// Anything.
@@ -88,6 +92,8 @@ impl ClusterEvent {
     pub const NODE_DELETE: Self = Self { resource: EventResource::Node, action: ActionType::DELETE };
     /// Something of storage appeared or changed; the change says what.
     pub const STORAGE: Self = Self { resource: EventResource::Storage, action: ActionType::ADD };
+    /// Something of devices appeared or changed; the change says what.
+    pub const DEVICES: Self = Self { resource: EventResource::Devices, action: ActionType::ADD };
     /// A pod waited long enough for nothing.
     pub const UNSCHEDULABLE_TIMEOUT: Self = Self { resource: EventResource::WildCard, action: ActionType::ALL };
 
@@ -126,6 +132,10 @@ pub enum Change {
     StorageCapacity(Option<Arc<Unstructured>>, Arc<Unstructured>),
     /// A volume is attached to a node no more.
     Detached(Arc<VolumeAttachment>),
+    /// A claim for devices appeared or changed.
+    ResourceClaim(Option<Arc<Unstructured>>, Arc<Unstructured>),
+    /// A class of devices, or what a driver says that there is, appeared or changed.
+    Devices,
     /// Nothing that a hint could look at.
     Nothing,
 }
@@ -172,6 +182,7 @@ pub fn pod_changes(resource: EventResource, old: &PodInfo, new: &PodInfo) -> Vec
         (scaled_down, ActionType::UPDATE_POD_SCALE_DOWN),
         (old.has_scheduling_gates() && !new.has_scheduling_gates(), ActionType::UPDATE_POD_SCHEDULING_GATES_ELIMINATED),
         (old.tolerations() != new.tolerations(), ActionType::UPDATE_POD_TOLERATIONS),
+        (old.claim_statuses() != new.claim_statuses(), ActionType::UPDATE_POD_GENERATED_RESOURCE_CLAIM),
     ];
     let mut events: Vec<ClusterEvent> = changes
         .into_iter()

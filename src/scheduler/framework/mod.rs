@@ -18,6 +18,7 @@ use crate::api::Name;
 
 use super::cache::Cache;
 use super::configuration::Profile;
+use super::dra_manager::DraManager;
 use super::listers::Listers;
 use super::node_info::NodeInfo;
 use super::plugins::{
@@ -64,9 +65,12 @@ pub struct PreFilterResult {
 
 /// Asks whether a pod may enter the active queue; names the plugin that holds it back.
 #[must_use]
-pub fn run_pre_enqueue(profile: &Profile, pod: &PodInfo) -> Option<Plugin> {
-    let gates = Plugin::SchedulingGates;
-    (profile.pre_enqueue.contains(gates) && scheduling_gates::pre_enqueue(pod)).then_some(gates)
+pub fn run_pre_enqueue(profile: &Profile, pod: &PodInfo, claims: &DraManager) -> Option<Plugin> {
+    let takes_part = |plugin: &Plugin| profile.pre_enqueue.contains(*plugin);
+    [Plugin::SchedulingGates, Plugin::DynamicResources].into_iter().filter(takes_part).find(|plugin| match plugin {
+        Plugin::SchedulingGates => scheduling_gates::pre_enqueue(pod),
+        _ => dynamic_resources::pre_enqueue(pod, claims),
+    })
 }
 
 /// Lets plugins look at the pod, and collects which nodes and which filters can be left out.
@@ -86,6 +90,7 @@ pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreF
             Plugin::VolumeZone => volume_zone::pre_filter(state, handle),
             Plugin::PodTopologySpread => pod_topology_spread::pre_filter(state, handle),
             Plugin::InterPodAffinity => inter_pod_affinity::pre_filter(state, handle),
+            Plugin::DynamicResources => dynamic_resources::pre_filter(state, handle),
             _ => PreFilter::All,
         };
         match said {
@@ -136,6 +141,7 @@ pub fn run_filter(state: &CycleState, handle: Handle<'_>, node: &NodeInfo) -> Re
             Plugin::VolumeZone => volume_zone::filter(state, node)?,
             Plugin::PodTopologySpread => pod_topology_spread::filter(state, node)?,
             Plugin::InterPodAffinity => inter_pod_affinity::filter(state, node)?,
+            Plugin::DynamicResources => dynamic_resources::filter(state, node)?,
             _ => {}
         }
     }
@@ -164,7 +170,7 @@ pub fn run_score(plugin: Plugin, state: &CycleState, handle: Handle<'_>, nodes: 
         Plugin::NodeResourcesFit => Some(node_resources_fit::score(state, nodes)),
         Plugin::PodTopologySpread => pod_topology_spread::score(state, handle, nodes),
         Plugin::InterPodAffinity => inter_pod_affinity::score(state, handle, nodes),
-        Plugin::DynamicResources => Some(dynamic_resources::score(nodes)),
+        Plugin::DynamicResources => Some(dynamic_resources::score(state, nodes)),
         Plugin::NodeResourcesBalancedAllocation => balanced_allocation::score(state, nodes),
         Plugin::ImageLocality => Some(image_locality::score(state, handle, nodes)),
         _ => None,
@@ -197,6 +203,7 @@ pub fn run_hint(
             pod_topology_spread::hint(&profile.args.pod_topology_spread, event, pod, change, listers)
         }
         Plugin::InterPodAffinity => inter_pod_affinity::hint(event, pod, change, listers),
+        Plugin::DynamicResources => dynamic_resources::hint(event, pod, change, &listers.dra),
         _ => None,
     }
 }

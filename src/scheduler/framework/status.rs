@@ -41,6 +41,8 @@ pub enum Code {
     Unschedulable,
     /// It could not.
     UnschedulableAndUnresolvable,
+    /// Something is wrong that is no question of nodes: the cycle ends.
+    Error,
 }
 
 /// A plugin's no.
@@ -72,6 +74,12 @@ impl Rejection {
     pub fn unresolvable_made(plugin: Plugin, reason: String) -> Self {
         let reasons = SmallVec::from_iter([Reason::Made(reason.into())]);
         Self { plugin: Some(plugin), code: Code::UnschedulableAndUnresolvable, reasons }
+    }
+
+    /// Something is wrong with what the pod asks for.
+    #[must_use]
+    pub fn error(plugin: Plugin, reason: String) -> Self {
+        Self { code: Code::Error, ..Self::unresolvable_made(plugin, reason) }
     }
 
     /// The same for several reasons.

@@ -73,10 +73,11 @@ impl KubeScheduler {
     }
 
     /// Begins anew. Pods whose volumes were waited for are thought about again.
-    fn restart(&mut self, configuration: Configuration, client: &Client<'_>) {
+    fn restart(&mut self, configuration: Configuration, client: &mut Client<'_>) {
         let mut abandoned: Vec<Arc<PodInfo>> = Vec::new();
         for pending in std::mem::take(&mut self.pending).values() {
             self.scheduler.listers.revert(pending.decisions());
+            self.unreserve_claims(pending.pod(), client);
             abandoned.push(Arc::clone(pending.pod()));
         }
         self.scheduler.restart(configuration, abandoned, client.now);

@@ -1,4 +1,5 @@
-//! Before a pod is bound to its node, its volumes are: `PreBind` of the plugin VolumeBinding (`BindPodVolumes`).
+//! Before a pod is bound to its node, its volumes are: `PreBind` of the plugin VolumeBinding (`BindPodVolumes`). Devices that
+//! have to be made ready are waited for likewise.
 //!
 //! The decisions are written, and then it is looked at once a second whether the binder has carried them out.
 
@@ -10,16 +11,16 @@ use serde_json::json;
 
 use crate::api::{Kind, Name, Object, Resource};
 use crate::client::volumes::{SELECTED_NODE, annotation};
-use crate::client::{Client, ClientError, InformerEvent};
+use crate::client::{Client, ClientError, EventType, InformerEvent};
 use crate::etcd::Why;
 use crate::machinery::time::Time;
 use crate::scheduler::framework::events::{Change, ClusterEvent};
+use crate::scheduler::plugins::dynamic_resources::readiness::BINDING_TIMEOUT;
 use crate::scheduler::plugins::volume_binding::{Decisions, is_fully_bound};
 use crate::scheduler::pod_info::PodInfo;
 use crate::scheduler::queue::QueuedPodInfo;
-use crate::scheduler::schedule_one::Outcome;
 
-use super::{FailureReason, KubeScheduler, PRE_BIND, both, keep, keep_named, patch_status};
+use super::{KubeScheduler, PRE_BIND, both, keep, keep_named, patch_status, tell};
 
 /// How often it is looked whether the claims are bound.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ pub(super) struct PendingBinding {
     node: Name,
     decisions: Decisions,
     since: Time,
+    /// Whether the volumes are there, and devices have to be made ready.
+    awaits_devices: bool,
 }
 
 impl PendingBinding {
@@ -63,7 +66,7 @@ impl KubeScheduler {
         ));
         // Others may see where it is going to be: nobody has to, so a refusal does not matter.
         let _ = patch_status(client, pod, json!({ "nominatedNodeName": &*node }));
-        let pending = PendingBinding { node, decisions, since: client.now, queued };
+        let pending = PendingBinding { node, decisions, since: client.now, queued, awaits_devices: false };
         match write(&pending.decisions, client) {
             Ok(()) => {
                 self.pending.insert(pending.queued.pod.uid.clone(), pending);
@@ -103,6 +106,10 @@ impl KubeScheduler {
             .collect();
         for uid in due {
             let Some(pending) = self.pending.get(&uid).cloned() else { continue };
+            if pending.awaits_devices {
+                self.look_at_devices(pending, client);
+                continue;
+            }
             match self.are_bound(&pending) {
                 Ok(true) => {
                     self.pending.remove(&uid);
@@ -115,6 +122,32 @@ impl KubeScheduler {
             }
         }
         self.arm_pending(client);
+    }
+
+    /// Waits until the devices of a pod's claims are ready.
+    pub(super) fn await_devices(&mut self, client: &mut Client<'_>, queued: &QueuedPodInfo, node: &str) {
+        let pod = &queued.pod;
+        let note = format!("waiting for binding conditions for device on node {node}");
+        tell(client, pod, pod, EventType::Normal, ["BindingConditionsPending", "Scheduling", &note]);
+        let (node, decisions) = (Name::from(node), Decisions::default());
+        let pending =
+            PendingBinding { node, decisions, since: client.now, queued: queued.clone(), awaits_devices: true };
+        self.pending.insert(pod.uid.clone(), pending);
+        self.arm_pending(client);
+    }
+
+    fn look_at_devices(&mut self, pending: PendingBinding, client: &mut Client<'_>) {
+        let outcome = match self.devices_are_ready(pending.pod(), client.now) {
+            Ok(false) if client.now.since(pending.since) < BINDING_TIMEOUT => return,
+            Ok(false) => Err("device binding timeout".to_owned()),
+            outcome => outcome,
+        };
+        self.pending.remove(&pending.pod().uid);
+        client.triggered_by(pending.queued.woken_by);
+        match outcome {
+            Ok(_) => self.bind(client, &pending.queued, &pending.node),
+            Err(why) => self.claims_failed(&pending.queued, &why, client),
+        }
     }
 
     /// `checkBindings`: whether all claims of the pod are bound.
@@ -142,17 +175,15 @@ impl KubeScheduler {
         self.pending.remove(&pending.queued.pod.uid);
         self.scheduler.listers.revert(&pending.decisions);
         let message = format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}");
-        let outcome = self.scheduler.binding_failed(&pending.queued, message, client.now);
-        if let Outcome::Unschedulable(failure) = outcome {
-            self.handle_failure(client, &pending.queued.pod, &failure, FailureReason::SchedulerError);
-        }
+        self.binding_failed(&pending.queued, message, client);
     }
 
     /// A pod that waited is gone.
-    pub(super) fn abandon(&mut self, uid: &str, now: Time) {
+    pub(super) fn abandon(&mut self, uid: &str, client: &mut Client<'_>) {
         if let Some(pending) = self.pending.remove(uid) {
             self.scheduler.listers.revert(&pending.decisions);
-            self.scheduler.binding_abandoned(&pending.queued.pod, now);
+            self.unreserve_claims(&pending.queued.pod, client);
+            self.scheduler.binding_abandoned(&pending.queued.pod, client.now);
         }
     }
 

@@ -21,8 +21,9 @@ use crate::etcd::Revision;
 use crate::machinery::time::Time;
 
 use super::configuration::{Backoff, Profile};
+use super::dra_manager::DraManager;
 use super::framework::events::{Change, ClusterEvent, EventResource, QueueingHint, pod_changes};
-use super::framework::plugin::PluginSet;
+use super::framework::plugin::{Plugin, PluginSet};
 use super::framework::{run_hint, run_pre_enqueue};
 use super::listers::Listers;
 use super::plugins::priority_sort::QueueOrder;
@@ -52,6 +53,7 @@ pub struct SchedulingQueue {
     sequence: u64,
     trigger: Option<Revision>,
     backoff_limits: Backoff,
+    claims: DraManager,
 }
 
 /// What is to become of a pod after an event.
@@ -164,7 +166,7 @@ impl SchedulingQueue {
 
     /// Puts a pod into a part from which it is tried, unless a plugin holds it back.
     fn enqueue(&mut self, mut queued: Arc<QueuedPodInfo>, place: Place) {
-        let gating_plugin = run_pre_enqueue(&queued.profile, &queued.pod);
+        let gating_plugin = run_pre_enqueue(&queued.profile, &queued.pod, &self.claims);
         let info = Arc::make_mut(&mut queued);
         info.gating_plugin = gating_plugin;
         info.woken_by = self.trigger.or(info.woken_by);
@@ -172,6 +174,11 @@ impl SchedulingQueue {
             info.unschedulable_plugins.insert(plugin);
         }
         self.insert(queued, if gating_plugin.is_some() { Place::Gated } else { place });
+    }
+
+    /// Tells it what claims there are: pods wait for theirs outside of the active queue.
+    pub fn set_claims(&mut self, claims: DraManager) {
+        self.claims = claims;
     }
 
     /// A pod without a node appeared.
@@ -289,11 +296,22 @@ impl SchedulingQueue {
             .filter(|queued| concerns(queued) && worth_requeuing(queued, event, change, listers) != Strategy::Skip)
             .map(|queued| queued.pod.uid.clone())
             .collect();
-        for uid in helped {
+        for uid in helped.into_iter().chain(self.ungated_by(event, change, listers)) {
             if let Some(queued) = self.take(&uid) {
                 self.requeue(queued, Strategy::AfterBackoff, now);
             }
         }
+    }
+
+    /// Pods that wait for their claims, and may have them now.
+    fn ungated_by(&self, event: ClusterEvent, change: &Change, listers: &Listers) -> Vec<Name> {
+        if event.resource != EventResource::Devices {
+            return Vec::new();
+        }
+        let gated = self.gated.iter().filter_map(|uid| self.pods.get(uid));
+        let gated = gated.filter(|queued| queued.gating_plugin == Some(Plugin::DynamicResources));
+        let helped = gated.filter(|queued| worth_requeuing(queued, event, change, listers) != Strategy::Skip);
+        helped.map(|queued| queued.pod.uid.clone()).collect()
     }
 
     /// What was to be done for a pod after its try went wrong.

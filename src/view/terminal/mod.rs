@@ -142,6 +142,8 @@ pub struct Terminal {
     requests: Vec<(Asker, u64)>,
     /// What was answered to the page.
     answered: Option<PortAnswer>,
+    /// What the terminal itself has to say.
+    said: Vec<Piece>,
     /// The ports that the page was told of last.
     ports: Vec<u16>,
     /// When a command that waits is to be looked at again.
@@ -163,6 +165,7 @@ impl Default for Terminal {
             shown: BTreeMap::new(),
             requests: Vec::new(),
             answered: None,
+            said: Vec::new(),
             ports: Vec::new(),
             wake: None,
             running: false,
@@ -217,11 +220,16 @@ impl Terminal {
 
     fn type_line(&mut self, text: &str) {
         let Some(shell) = self.shell else { return };
-        let mut end = text.len().min(LINE_BYTES_MAX);
-        while !text.is_char_boundary(end) {
-            end -= 1;
+        if text.len() > LINE_BYTES_MAX {
+            // Half of a paste is worse than none.
+            self.said.push(Piece {
+                error: true,
+                text: format!("\n(more was pasted than is taken at once: {} KiB)\n", LINE_BYTES_MAX >> 10),
+            });
+            self.table.feed(shell, b"\n");
+            return;
         }
-        self.table.feed(shell, &text.as_bytes()[..end]);
+        self.table.feed(shell, text.as_bytes());
         self.table.feed(shell, b"\n");
     }
 
@@ -305,6 +313,7 @@ impl Terminal {
         let shell = self.shell?;
         let (busy, failed) = (self.is_at_work(), self.table.last_status(shell) != 0);
         let mut output = TerminalOutput { busy, failed, ..TerminalOutput::default() };
+        output.pieces.append(&mut self.said);
         let mut bytes = 0;
         for piece in self.table.take_output(shell) {
             let error = piece.stream == Stream::Error;

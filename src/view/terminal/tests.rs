@@ -1,5 +1,7 @@
 //! The terminal with a cluster beside it, as somebody who types sees it.
 
+mod courses;
+
 use std::time::Duration;
 
 use expect_test::expect;
@@ -70,13 +72,12 @@ fn the_first_lesson() {
         Waiting for deployment spec update to be observed...
         Waiting for deployment spec update to be observed...
         Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
-        Waiting for deployment "web" rollout to finish: 0 out of 2 new replicas have been updated...
         Waiting for deployment "web" rollout to finish: 0 of 2 updated replicas are available...
         Waiting for deployment "web" rollout to finish: 1 of 2 updated replicas are available...
         deployment "web" successfully rolled out
         $ kubectl get deployments
         NAME   READY   UP-TO-DATE   AVAILABLE   AGE
-        web    2/2     2            2           4s
+        web    2/2     2            2           3s
         $ kubectl set image deployment/web nginx=nginx:1.28 && kubectl rollout status deploy/web | tail -1
         deployment.apps/web image updated
         deployment "web" successfully rolled out
@@ -419,7 +420,9 @@ fn a_pod_can_be_run_for_one_command() {
         3
         $ kubectl run tmp --rm --image=busybox; kubectl run tmp --image=busybox -i --dry-run=client
         error: --rm should only be used for attached containers
+        See 'kubectl run -h' for help and examples
         error: --dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)
+        See 'kubectl run -h' for help and examples
         $ kubectl get pods
         No resources found in default namespace.
         $ "#]]
@@ -444,7 +447,7 @@ fn why_tells_causes_and_scores() {
         What happened to it since:
           4s ago   default-scheduler   Node node-1 has the best score of 3 nodes that would do for Pod web: 397 points.
           4s ago   kubelet             The kubelet has seen pod web, which the scheduler bound to its node.
-          1s ago   kubelet             The kubelet tells that pod web is Running now.
+          0s ago   kubelet             The kubelet tells that pod web is Running now.
 
         How its node was chosen: node-1 has the most points.
           NODE     POINTS   TaintToleration   NodeResourcesFit   DynamicResources   ImageLocality

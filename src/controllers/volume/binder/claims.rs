@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::SyncContext;
@@ -12,7 +12,7 @@ use crate::client::volumes::{
     BIND_COMPLETED, BOUND_BY_CONTROLLER, SELECTED_NODE, annotation, check_satisfies, claim_ref, is_bound_to, is_delayed,
 };
 use crate::client::{ClientError, EventType};
-use crate::controllers::volume::{claims_of, is_scheduled};
+use crate::controllers::volume::is_scheduled;
 use crate::etcd::Why;
 
 impl SyncContext<'_, '_> {
@@ -89,8 +89,7 @@ impl SyncContext<'_, '_> {
     /// `emitEventForUnboundDelayBindingClaim`: which pods the claim waits for.
     fn tell_of_waiting(&mut self, claim: &PersistentVolumeClaim) {
         let key = claim.key();
-        let pods = self.listers.list_in::<Pod>(claim.namespace());
-        let waiting = pods.filter(|pod| !is_scheduled(pod) && claims_of(pod).any(|used| used == key));
+        let waiting = self.listers.pods_using(&key).into_iter().filter(|pod| !is_scheduled(pod));
         let names: Vec<&str> = waiting.map(|pod| pod.name()).collect();
         let (reason, message) = match names[..] {
             [] => ("WaitForFirstConsumer", "waiting for first consumer to be created before binding".to_owned()),

@@ -71,6 +71,9 @@ impl Parser {
             }
             _ => {}
         }
+        if self.looking_at("<(") {
+            return Ok(Token::Word(self.word()?));
+        }
         if let Some(operator) = OPERATORS.iter().find(|operator| self.looking_at(operator)) {
             self.at += operator.len();
             return Ok(Token::Operator(operator));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::super::io::{Descriptor, Input, OpenFile, PIPE_BYTES_MAX, Stream};
-use super::{CAPTURE_BYTES_MAX, OUTPUT_BYTES_MAX, Output, Pid, Pipe, ProcessTable, Task};
+use super::{CAPTURE_BYTES_MAX, OUTPUT_BYTES_MAX, Output, Pid, Pipe, ProcessTable};
 use crate::machinery::time::Time;
 
 impl ProcessTable {
@@ -147,7 +147,7 @@ impl ProcessTable {
             return;
         }
         let mut used = BTreeSet::new();
-        for descriptor in self.tasks.values().flat_map(Task::descriptors) {
+        for descriptor in self.tasks.values().flat_map(|task| task.descriptors()) {
             match descriptor {
                 Descriptor::PipeRead(handle) | Descriptor::PipeWrite(handle) | Descriptor::File(handle) => {
                     used.insert(*handle);

@@ -27,6 +27,7 @@ use super::node_status;
 use super::pod_worker::{Killed, Stage, Worker};
 use super::resource_metrics;
 use super::status::quality;
+pub(super) use storage::needs_measuring;
 use usage::Observations;
 
 /// How often the kubelet looks for pressure: `evictionMonitoringPeriod`.
@@ -207,8 +208,7 @@ impl Kubelet {
 
     /// Lets the kernel kill the containers that annotations have using more memory than they may.
     fn kill_over_memory(&mut self, now: Time) {
-        let directed = self.active().filter(|worker| resource_metrics::is_directed(&worker.pod));
-        let over: Vec<Name> = directed.flat_map(|worker| self.over_memory(worker, now)).collect();
+        let over: Vec<Name> = self.directed().flat_map(|worker| self.over_memory(worker, now)).collect();
         for id in &over {
             self.host.runtime.cri.kill_out_of_memory(id, now);
         }
@@ -237,6 +237,11 @@ impl Kubelet {
         let killed = Killed { reason: REASON, message: message.to_owned(), condition, even_succeeded: true };
         self.with_worker(id, client, |worker, host, client| worker.kill(killed, GRACE_SECONDS, host, client.now));
         true
+    }
+
+    /// The pods whose containers may run and whose annotations tell what they use.
+    fn directed(&self) -> impl Iterator<Item = &Worker> {
+        self.active().filter(|worker| worker.is_measured && resource_metrics::is_directed(&worker.pod))
     }
 
     /// The pods whose containers may run: `GetActivePods`.

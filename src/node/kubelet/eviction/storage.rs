@@ -7,6 +7,7 @@ use crate::machinery::quantity::Quantity;
 use crate::node::kubelet::Kubelet;
 use crate::node::kubelet::agenda::PodId;
 use crate::node::kubelet::container_status::pod_resources;
+use crate::node::kubelet::resource_metrics::is_directed;
 
 use super::usage::PodUse;
 
@@ -28,6 +29,11 @@ fn is_bounded(pod: &Pod) -> bool {
     spec.volumes.iter().flatten().any(sized)
         || spec.containers.iter().chain(spec.init_containers.iter().flatten()).any(|one| limit_of(one).is_some())
         || of_pod.is_some_and(|limits| limits.contains_key(RESOURCE))
+}
+
+/// Whether the eviction manager has to look at the pod each time: what it uses is bounded, or told by annotations.
+pub(in crate::node::kubelet) fn needs_measuring(pod: &Pod) -> bool {
+    is_directed(pod) || is_bounded(pod)
 }
 
 fn exceeds(bytes: u64, limit: Quantity) -> bool {
@@ -63,7 +69,7 @@ impl Kubelet {
         let cri = &self.host.runtime.cri;
         let over: Vec<(PodId, String)> = self
             .active()
-            .filter(|worker| is_bounded(&worker.pod))
+            .filter(|worker| worker.is_measured && is_bounded(&worker.pod))
             .filter_map(|worker| {
                 let used = self.pod_use(worker, now);
                 let in_volume =

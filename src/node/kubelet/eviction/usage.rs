@@ -87,7 +87,7 @@ impl Kubelet {
         let mut used = resource_metrics::system_bytes(memory) + cri.memory_in_use(now);
         let mut stored = cri.disk_in_use();
         // What annotations say counts in place of what was found.
-        for worker in self.active().filter(|worker| resource_metrics::is_directed(&worker.pod)) {
+        for worker in self.directed() {
             for (found, told) in self.directed_use(worker, now) {
                 used = (used + told.memory).saturating_sub(found.memory);
                 stored = (stored + told.layer).saturating_sub(found.layer);

@@ -80,8 +80,6 @@ fn probes_ask_the_containers() {
     expect![[r#"
         70.0 Pending ready=false 
         70.0 Pending ready=false c:waiting:ContainerCreating:0 redis:waiting:ContainerCreating:0
-        71.0 Running ready=false c:running:0 redis:running:0
-        71.0 Running ready=false c:running:0 redis:running:0
         71.0 Running ready=true c:running:0 redis:running:0
         70.0 Pending ready=false 
         70.0 Pending ready=false c:waiting:ContainerCreating:0 redis:waiting:ContainerCreating:0 shell:waiting:ContainerCreating:0
@@ -206,7 +204,7 @@ fn containers_see_volumes_and_leave_last_words() {
         initContainerStatuses {"lastState": {}, "name": "first", "ready": true, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
         containerStatuses {"lastState": {}, "name": "c", "ready": false, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 4, "message": "enough\n", "reason": "Error"}}}
         containerStatuses {"lastState": {}, "name": "from-log", "ready": false, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 5, "message": "one\ntwo\n", "reason": "Error"}}}
-        containerStatuses {"lastState": {}, "name": "root", "ready": false, "restartCount": 0, "started": false, "state": {"waiting": {"message": "container has runAsNonRoot and image will run as root (pod: \"p_ns(bf8c59bb-0035-43c1-916a-a4b296eb9d18)\", container: root)", "reason": "CreateContainerConfigError"}}}
+        containerStatuses {"lastState": {}, "name": "root", "ready": false, "restartCount": 0, "started": false, "state": {"waiting": {"message": "container has runAsNonRoot and image will run as root (pod: \"p_ns(d6de6acd-12c8-4e38-930e-0e6118e9685e)\", container: root)", "reason": "CreateContainerConfigError"}}}
     "#]].assert_eq(&bench.status("p"));
     expect![[r#"
         sh: can't create /conf/x: Read-only file system
@@ -305,8 +303,8 @@ fn probes_and_images_fail_when_somebody_wants_it() {
         75.0 Pending ready=false 
         75.0 Pending ready=false c:waiting:ContainerCreating:0
         76.0 Pending ready=false c:waiting:ErrImagePull:0
-        87.0 Pending ready=false c:waiting:ImagePullBackOff:0
-        90.0 Running ready=true c:running:0
+        90.0 Pending ready=false c:waiting:ImagePullBackOff:0
+        93.0 Running ready=true c:running:0
     "#]]
     .assert_eq(&format!("{}{}", bench.history("p"), bench.history("q")));
     let events = bench.events();

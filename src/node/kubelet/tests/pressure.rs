@@ -325,7 +325,7 @@ fn a_node_that_is_shut_down_ends_its_pods_in_order() {
 
         70.0 Pending ready=false 
         70.0 Pending ready=false c:waiting:ContainerCreating:0
-        72.0 Running ready=true c:running:0
+        71.0 Running ready=true c:running:0
         100.0 Succeeded ready=false c:terminated:Completed:0
 
     "#]]

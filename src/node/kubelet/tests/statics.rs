@@ -105,10 +105,11 @@ fn a_static_pod_has_a_mirror_that_comes_back() {
         95.0 Succeeded ready=false c:terminated:Completed:0
         96.0 gone
         96.0 Pending ready=false 
+        96.0 Pending ready=false c:waiting:ContainerCreating:0
         97.0 Running ready=true c:running:0
         115.0 Running ready=true c:running:0
         135.0 Succeeded ready=false c:terminated:Completed:0
-        136.0 gone
+        135.8 gone
     "#]]
     .assert_eq(&bench.history("web-node-1"));
 }

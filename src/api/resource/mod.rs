@@ -1,6 +1,13 @@
-//! The resource group: claims for devices, which nothing here gives.
+//! The resource group: devices, classes of them, and claims for some.
+//!
+//! The kinds stay JSON; who reads them does so through the small views of [`claim`] and [`device`].
 //!
 //! Follows `pkg/apis/resource/v1/defaults.go` and the printers of `pkg/printers/internalversion/printers.go`.
+
+pub mod claim;
+pub mod device;
+mod slices;
+mod validation;
 
 use serde_json::{Map, Value};
 
@@ -8,6 +15,8 @@ use super::kind::Kind;
 use super::table::{AGE, ColumnDefinition, NAME, age_of, name_of};
 use super::unstructured::Unstructured;
 use crate::machinery::time::Time;
+
+pub(crate) use validation::{validate, validate_update};
 
 /// Whether a kind is one of the group's.
 pub(crate) fn has(kind: Kind) -> bool {

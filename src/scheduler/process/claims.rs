@@ -1,0 +1,143 @@
+//! Before a pod is bound to its node, its claims for devices are: `PreBind` and `Unreserve` of the plugin DynamicResources.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::api::resource::claim;
+use crate::api::{Kind, ObjectKey, Subresource, Unstructured};
+use crate::client::{Client, ClientError};
+use crate::etcd::Why;
+use crate::machinery::time::Time;
+use crate::scheduler::dra_manager::Reservation;
+use crate::scheduler::plugins::dynamic_resources::readiness;
+use crate::scheduler::pod_info::PodInfo;
+
+use super::KubeScheduler;
+
+/// How often a write is tried again that somebody else was faster than: `retry.DefaultRetry`.
+const TRIES_MAX: usize = 5;
+
+/// Adds what a claim is given, and the pod as its consumer: one try of `bindClaim`.
+fn bind_once(
+    claim: &Unstructured,
+    reservation: &Reservation,
+    pod: &PodInfo,
+    client: &mut Client<'_>,
+) -> Result<Result<Arc<Unstructured>, ClientError>, String> {
+    let key = ObjectKey::of(&claim.metadata);
+    if claim.metadata.deletion_timestamp.is_some() {
+        return Err(format!("claim {key} got deleted in the meantime"));
+    }
+    let mut claim = claim.clone();
+    if let Some(allocation) = &reservation.allocation {
+        if claim::allocation(&claim).is_some() {
+            return Err(format!("claim {key} got allocated elsewhere in the meantime"));
+        }
+        let finalizers = claim.metadata.finalizers.get_or_insert_default();
+        if !finalizers.iter().any(|known| known == claim::FINALIZER) {
+            finalizers.push(claim::FINALIZER.to_owned());
+            claim = match client.update_unstructured(claim, None) {
+                Ok(written) => Unstructured::clone(&written),
+                Err(error) if error.is_conflict() => return Ok(Err(error)),
+                Err(error) => return Err(format!("add finalizer to claim {key}: {error}")),
+            };
+        }
+        claim::status_mut(&mut claim).insert("allocation".to_owned(), allocation.clone());
+    }
+    if let Some(allocation) = claim::status_mut(&mut claim).get_mut("allocation").and_then(|it| it.as_object_mut()) {
+        allocation.entry("allocationTimestamp").or_insert_with(|| client.now.to_rfc3339().into());
+    }
+    claim::reserve_for(&mut claim, &pod.pod);
+    match client.update_unstructured(claim, Some(Subresource::Status)) {
+        Err(error) if !error.is_conflict() => {
+            let what = if reservation.allocation.is_some() { "allocation and reservation" } else { "reservation" };
+            Err(format!("add {what} to claim {key}: {error}"))
+        }
+        outcome => Ok(outcome),
+    }
+}
+
+impl KubeScheduler {
+    /// Writes what a pod's claims are to have: `PreBind`.
+    pub(super) fn bind_claims(&mut self, pod: &PodInfo, client: &mut Client<'_>) -> Result<(), String> {
+        let Some(reservations) = self.scheduler.listers.dra.reservations(&pod.uid) else { return Ok(()) };
+        for reservation in reservations.iter() {
+            let key = ObjectKey::of(&reservation.claim.metadata);
+            let known = self.scheduler.listers.dra.claim(&key).unwrap_or(&reservation.claim);
+            if claim::is_reserved_for(known, &pod.uid) {
+                continue;
+            }
+            let name = reservation.claim.metadata.name.clone().unwrap_or_default();
+            client.because(Why::new("Pod {} is to use the devices of claim {}.", [pod.key.name.to_string(), name]));
+            let written = bind_claim(reservation, pod, client)?;
+            self.scheduler.listers.dra.written(&written);
+        }
+        Ok(())
+    }
+
+    /// Whether the devices of a pod's claims are ready: `isPodReadyForBinding`.
+    pub(super) fn devices_are_ready(&self, pod: &PodInfo, now: Time) -> Result<bool, String> {
+        let manager = &self.scheduler.listers.dra;
+        let Some(reservations) = manager.reservations(&pod.uid) else { return Ok(true) };
+        for reservation in reservations.iter() {
+            let key = ObjectKey::of(&reservation.claim.metadata);
+            let known = manager.claim(&key);
+            let known = known.ok_or_else(|| format!("could not find ResourceClaim {:?}", key.to_string()))?;
+            if readiness::is_ready(known)? {
+                continue;
+            }
+            if readiness::is_late(known, now) {
+                return Err(format!("claim {} binding timeout", key.name));
+            }
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A pod is not bound after all: its claims are not reserved for it any more. `Unreserve`.
+    pub(super) fn unreserve_claims(&mut self, pod: &PodInfo, client: &mut Client<'_>) {
+        let Some(reservations) = self.scheduler.listers.dra.release(&pod.uid) else { return };
+        for reservation in reservations.iter() {
+            let key = ObjectKey::of(&reservation.claim.metadata);
+            let known = self.scheduler.listers.dra.claim(&key);
+            if known.is_some_and(|known| claim::is_reserved_for(known, &pod.uid)) {
+                let patch = json!({
+                    "metadata": { "uid": reservation.claim.metadata.uid },
+                    "status": { "reservedFor": [{ "$patch": "delete", "uid": &*pod.uid }] },
+                });
+                // It is tried again when the pod is.
+                if let Ok(written) = client.patch_unstructured_status(Kind::ResourceClaim, &key, patch) {
+                    self.scheduler.listers.dra.written(&written);
+                }
+            }
+        }
+    }
+
+    /// A claim gives its devices back, so that the pod that waits for it can be placed elsewhere.
+    pub(super) fn give_up_claim(claim: &Unstructured, pod: &PodInfo, client: &mut Client<'_>) {
+        let name = claim.metadata.name.clone().unwrap_or_default();
+        client.because(Why::new(
+            "Pod {} cannot run where the devices of claim {} are.",
+            [pod.key.name.to_string(), name],
+        ));
+        // Where that fails, it is tried again with the pod.
+        let _ = client.update_unstructured(claim.clone(), Some(Subresource::Status));
+    }
+}
+
+/// `bindClaim`: the newest claim is read when somebody else was faster.
+fn bind_claim(reservation: &Reservation, pod: &PodInfo, client: &mut Client<'_>) -> Result<Arc<Unstructured>, String> {
+    let mut claim = Arc::clone(&reservation.claim);
+    let key = ObjectKey::of(&claim.metadata);
+    for _ in 0..TRIES_MAX {
+        match bind_once(&claim, reservation, pod, client)? {
+            Ok(written) => return Ok(written),
+            Err(_) => {
+                let newest = client.get_unstructured(Kind::ResourceClaim, &key);
+                claim = newest.map_err(|error| format!("get updated claim {key} after conflict: {error}"))?;
+            }
+        }
+    }
+    Err(format!("Operation cannot be fulfilled on resourceclaims.resource.k8s.io {:?}", &*key.name))
+}
