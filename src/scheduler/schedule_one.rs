@@ -70,7 +70,7 @@ pub struct Failure {
     /// Pods of lower priority that were nominated for the same node and lose that.
     pub displaced: Vec<Arc<PodInfo>>,
     /// A claim that is to be given up, so that other nodes can be tried.
-    pub given_up: Option<Unstructured>,
+    pub given_up: Option<Arc<Unstructured>>,
     /// Whether something went wrong that is no plugin's no.
     pub is_error: bool,
 }
@@ -350,7 +350,7 @@ impl Scheduler {
         diagnosis: &Diagnosis,
         now: Time,
         random: &mut Random,
-    ) -> (PostFilter, Option<Unstructured>) {
+    ) -> (PostFilter, Option<Arc<Unstructured>>) {
         let mut result = PostFilter::default();
         let mut given_up = None;
         let mut said: Vec<String> = Vec::new();

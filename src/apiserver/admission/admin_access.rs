@@ -31,7 +31,5 @@ pub(in crate::apiserver) fn check(etcd: &Etcd, object: &Object) -> Option<ErrorL
     }
     let path = Path::new("spec").child("devices").child("requests").index(index).child("adminAccess");
     let why = format!("admin access to devices requires the `{LABEL}: true` label on the containing namespace");
-    let mut errors = ErrorList::new();
-    errors.push(FieldError::forbidden(&path, why));
-    Some(errors)
+    Some(vec![FieldError::forbidden(&path, why)])
 }

@@ -462,7 +462,7 @@ impl<'a> Search<'a> {
         let asked = self.plans[at.claim].wanted[at.request][alternative].asked;
         let taken = self.taken(candidate);
         let Some(amounts) = capacity::take(device, asked, &taken) else { return Ok(false) };
-        if !(is_shared && !taken.is_empty()) && !self.has_counters(candidate) {
+        if (!is_shared || taken.is_empty()) && !self.has_counters(candidate) {
             return Ok(false);
         }
         self.choose(at, alternative, candidate, is_shared.then_some(amounts), must)

@@ -159,7 +159,7 @@ pub fn post_filter(
     state: &CycleState,
     diagnosis: &Diagnosis,
     handle: Handle<'_>,
-) -> (&'static str, Option<Unstructured>) {
+) -> (&'static str, Option<Arc<Unstructured>>) {
     let Some(devices) = &state.devices else { return (POST_FILTER_MESSAGE, None) };
     let nodes = diagnosis
         .verdicts()
@@ -177,7 +177,7 @@ pub fn post_filter(
     let mut given_up = Unstructured::clone(&found.claim);
     let status = claim::status_mut(&mut given_up);
     ["allocation", "reservedFor", "devices"].into_iter().for_each(|field| drop(status.shift_remove(field)));
-    ("deallocation of ResourceClaim completed", Some(given_up))
+    ("deallocation of ResourceClaim completed", Some(Arc::new(given_up)))
 }
 
 /// Nodes do not differ, unless claims would get other alternatives there: the earlier the better.
