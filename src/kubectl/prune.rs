@@ -67,37 +67,51 @@ pub(super) fn check_flags(cli: &Cli<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Deletes what was applied before and not now.
+/// Deletes what was applied before and not now, kind after kind.
 pub(super) fn run(cli: &mut Cli<'_>, visited: &Visited) -> Result<(), Failure> {
-    for (kind, namespace, object) in forgotten(cli, visited)? {
-        prune(cli, kind, &namespace, object)?;
+    for (kind, namespace) in places(cli, visited)? {
+        for object in forgotten_in(cli, kind, &namespace, visited)? {
+            prune(cli, kind, &namespace, object)?;
+        }
     }
     Ok(())
 }
 
 /// What was applied before and not now, with kind and namespace.
 pub(super) fn forgotten(cli: &mut Cli<'_>, visited: &Visited) -> Result<Vec<(Kind, String, Value)>, Failure> {
+    let mut all = Vec::new();
+    for (kind, namespace) in places(cli, visited)? {
+        let objects = forgotten_in(cli, kind, &namespace, visited)?;
+        all.extend(objects.into_iter().map(|object| (kind, namespace.clone(), object)));
+    }
+    Ok(all)
+}
+
+/// Which kinds are looked through, and in which namespaces.
+fn places(cli: &Cli<'_>, visited: &Visited) -> Result<Vec<(Kind, String)>, Failure> {
     let (namespaced, of_cluster) = kinds(cli)?;
     let within = |namespace: &String| namespaced.iter().map(|kind| (*kind, namespace.clone())).collect::<Vec<_>>();
     let mut places: Vec<(Kind, String)> = visited.namespaces.iter().flat_map(within).collect();
     places.extend(of_cluster.into_iter().map(|kind| (kind, String::new())));
-    let mut all = Vec::new();
-    for (kind, namespace) in places {
-        let label_selector = cli.flags().text("selector").to_owned();
-        let options = ListOptions { label_selector, ..ListOptions::default() };
-        let list = cli.list(kind, &namespace, options)?.wire();
-        for mut object in list["items"].as_array().cloned().unwrap_or_default() {
-            let uid = object["metadata"]["uid"].as_str().unwrap_or("");
-            // What nobody applied is nobody's to take away.
-            let is_ours = !object["metadata"]["annotations"][LAST_APPLIED].is_null();
-            if is_ours && !visited.uids.iter().any(|known| known == uid) {
-                object["apiVersion"] = kind.api_version().into();
-                object["kind"] = kind.info().kind.into();
-                all.push((kind, namespace.clone(), object));
-            }
-        }
+    Ok(places)
+}
+
+fn forgotten_in(cli: &mut Cli<'_>, kind: Kind, namespace: &str, visited: &Visited) -> Result<Vec<Value>, Failure> {
+    let label_selector = cli.flags().text("selector").to_owned();
+    let options = ListOptions { label_selector, ..ListOptions::default() };
+    let mut list = cli.list(kind, namespace, options)?.wire();
+    let Some(Value::Array(mut objects)) = list.get_mut("items").map(Value::take) else { return Ok(Vec::new()) };
+    objects.retain(|object| {
+        let uid = object["metadata"]["uid"].as_str().unwrap_or("");
+        // What nobody applied is nobody's to take away.
+        let is_ours = !object["metadata"]["annotations"][LAST_APPLIED].is_null();
+        is_ours && !visited.uids.iter().any(|known| known == uid)
+    });
+    for object in &mut objects {
+        object["apiVersion"] = kind.api_version().into();
+        object["kind"] = kind.info().kind.into();
     }
-    Ok(all)
+    Ok(objects)
 }
 
 /// The kinds that are looked through, those in namespaces and the others.

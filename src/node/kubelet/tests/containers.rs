@@ -204,7 +204,7 @@ fn containers_see_volumes_and_leave_last_words() {
         initContainerStatuses {"lastState": {}, "name": "first", "ready": true, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
         containerStatuses {"lastState": {}, "name": "c", "ready": false, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 4, "message": "enough\n", "reason": "Error"}}}
         containerStatuses {"lastState": {}, "name": "from-log", "ready": false, "restartCount": 0, "started": false, "state": {"terminated": {"exitCode": 5, "message": "one\ntwo\n", "reason": "Error"}}}
-        containerStatuses {"lastState": {}, "name": "root", "ready": false, "restartCount": 0, "started": false, "state": {"waiting": {"message": "container has runAsNonRoot and image will run as root (pod: \"p_ns(d6de6acd-12c8-4e38-930e-0e6118e9685e)\", container: root)", "reason": "CreateContainerConfigError"}}}
+        containerStatuses {"lastState": {}, "name": "root", "ready": false, "restartCount": 0, "started": false, "state": {"waiting": {"message": "container has runAsNonRoot and image will run as root (pod: \"p_ns(28bff9ea-304d-4f96-a4d9-303221373073)\", container: root)", "reason": "CreateContainerConfigError"}}}
     "#]].assert_eq(&bench.status("p"));
     expect![[r#"
         sh: can't create /conf/x: Read-only file system

@@ -109,7 +109,7 @@ fn a_static_pod_has_a_mirror_that_comes_back() {
         97.0 Running ready=true c:running:0
         115.0 Running ready=true c:running:0
         135.0 Succeeded ready=false c:terminated:Completed:0
-        135.8 gone
+        135.6 gone
     "#]]
     .assert_eq(&bench.history("web-node-1"));
 }

@@ -59,7 +59,7 @@ fn every_image_runs_as_it_is() {
         bash: 0 Completed [] 0Mi
         busybox: 0 Completed [] 0Mi
         caddy: Running [80] 15Mi
-        cassandra: Running [9042] 900Mi
+        cassandra: Running [7000, 9042] 900Mi
         centos: 0 Completed [] 0Mi
         debian: 0 Completed [] 0Mi
         eclipse-temurin: 0 Completed [] 0Mi
@@ -118,6 +118,7 @@ fn every_image_runs_as_it_is() {
         gcr.io/distroless/python3-debian12: 0 Completed [] 0Mi
         gcr.io/distroless/static: not created: failed to generate container spec: failed to generate spec: no command specified
         gcr.io/distroless/static-debian12: not created: failed to generate container spec: failed to generate spec: no command specified
+        gcr.io/google-samples/cassandra: Running [7000, 9042] 900Mi
         gcr.io/google-samples/gb-frontend: Running [80] 25Mi
         gcr.io/google-samples/gb-redis-follower: Running [6379] 8Mi
         gcr.io/google-samples/hello-app: Running [8080] 5Mi
@@ -126,6 +127,7 @@ fn every_image_runs_as_it_is() {
         gcr.io/google_containers/busybox: 0 Completed [] 0Mi
         gcr.io/google_containers/echoserver: Running [8080] 10Mi
         gcr.io/google_samples/gb-frontend: Running [80] 25Mi
+        gcr.io/google_samples/k8szk: Running [2181, 2888, 3888] 300Mi
         ghcr.io/stefanprodan/podinfo: Running [9898] 18Mi
         k8s.gcr.io/busybox: 0 Completed [] 0Mi
         k8s.gcr.io/e2e-test-images/agnhost: Running [] 8Mi
@@ -140,6 +142,7 @@ fn every_image_runs_as_it_is() {
         registry.k8s.io/e2e-test-images/jessie-dnsutils: Running [] 0Mi
         registry.k8s.io/echoserver: Running [8080] 10Mi
         registry.k8s.io/hpa-example: Running [80] 10Mi
+        registry.k8s.io/kubernetes-zookeeper: Running [2181, 2888, 3888] 300Mi
         registry.k8s.io/liveness: Running [8080] 10Mi
         registry.k8s.io/nginx-slim: Running [80] 6Mi
         registry.k8s.io/pause: Running [] 0Mi
