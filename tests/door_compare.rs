@@ -128,13 +128,15 @@ impl Said {
     }
 
     /// The real kubectl's clock is the machine's. Since v1.35 the names of ports are told, since v1.36 the time zone of
-    /// CronJobs, the namespace of DaemonSets, whether a projected ConfigMap is optional, and no secrets of ServiceAccounts
-    /// and no versions of kube-proxy any more. Columns are as wide as their widest cell, so that blanks go too.
+    /// CronJobs, the namespace of DaemonSets, whether a projected ConfigMap or Secret is optional, and no secrets of
+    /// ServiceAccounts and no versions of kube-proxy any more. Columns are as wide as their widest cell, so that blanks
+    /// go too.
     fn even_description(text: &str) -> String {
         let dropped = [
             "Namespace:",
             "Optional:",
             "ConfigMapOptional:",
+            "SecretOptionalName:",
             "Mountable secrets:",
             "Tokens:",
             "Time Zone:",

@@ -148,9 +148,8 @@ fn a_kubelet_that_starts_again_ends_what_was_deleted_meanwhile() {
     act(&mut session, delete("Pod", "web", Some(0)));
     act(&mut session, disturb("kubelet/node-1", ComponentFault::Restart));
     act(&mut session, disturb("kubelet/node-1", ComponentFault::SlowWatch { milliseconds: 0 }));
-    run(&mut session, 1);
     assert_eq!(session.cluster().running_pods("node-1").len(), 1, "nobody has looked yet");
-    run(&mut session, 9);
+    run(&mut session, 10);
     assert_eq!(session.cluster().running_pods("node-1"), []);
 }
 

@@ -47,7 +47,8 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let known = resource::kind_of(cli.api, &word).map(|kind| (kind, Vec::new()));
     let (kind, path) = known.or_else(|_| {
         let mut parts = word.split('.');
-        let kind = resource::kind_of(cli.api, parts.next().unwrap_or(""))?;
+        let kind = resource::kind_of(cli.api, parts.next().unwrap_or(""));
+        let kind = kind.map_err(|failure| Failure::Plain(failure.bare()))?;
         Ok::<_, Failure>((kind, parts.map(str::to_owned).collect::<Vec<_>>()))
     })?;
     let mut version = kind.api_version();

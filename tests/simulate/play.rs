@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use kubetab::api::{Kind, Object};
+use kubetab::api::{Kind, Object, ObjectKey};
 use kubetab::etcd::Commit;
 use kubetab::machinery::time::Time;
-use kubetab::session::{Action, LogEntry, Session, SessionConfig, SessionLog};
+use kubetab::session::{Action, LogEntry, ObjectName, Session, SessionConfig, SessionLog};
 use kubetab::sim::Profile;
+use serde_json::Value;
 
 use super::checks::{Checks, Finding};
 use super::faults::Faults;
@@ -98,6 +99,9 @@ impl Play {
         for action in self.faults.mend(&self.session) {
             self.act(&action)?;
         }
+        for action in self.pods_to_give_up() {
+            self.act(&action)?;
+        }
         let limit = self.session.now() + REST_MAX;
         while !self.session.cluster().is_idle() && self.session.now() < limit {
             self.session.step();
@@ -112,6 +116,31 @@ impl Play {
             return Err(format!("the cluster does not come to rest: {:?}", self.session.cluster().unrest()));
         }
         rest::check(&self.session)
+    }
+
+    /// The deletions of pods whose claims are being deleted. As long as such a pod runs, its claim stays; but a machine that
+    /// was switched off meanwhile does not mount it again, as upstream's does not ("PVC is being deleted"), so that the pod
+    /// never runs again. Whoever deleted the claim has to delete the pod, too.
+    fn pods_to_give_up(&self) -> Vec<Action> {
+        let etcd = self.session.cluster().api().etcd();
+        let deleted = |namespace: &str, claim: &Value| {
+            let key = ObjectKey::new(namespace, claim["persistentVolumeClaim"]["claimName"].as_str().unwrap_or(""));
+            etcd.get(Kind::PersistentVolumeClaim, &key).is_some_and(Object::is_deleting)
+        };
+        let has_deleted_claim = |key: &ObjectKey, pod: &Object| {
+            let pod = pod.to_value();
+            pod["spec"]["volumes"].as_array().into_iter().flatten().any(|volume| deleted(&key.namespace, volume))
+        };
+        let pods = etcd.range(Kind::Pod, None).filter(|(key, pod)| !pod.is_deleting() && has_deleted_claim(key, pod));
+        let name = |key: &ObjectKey| ObjectName {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            namespace: key.namespace.to_string(),
+            name: key.name.to_string(),
+        };
+        let delete =
+            |key: &ObjectKey| Action::Delete { object: name(key), propagation: None, grace_period_seconds: None };
+        pods.map(|(key, _)| delete(key)).collect()
     }
 
     /// Whether something is wanted that cannot be: what a quota forbids is tried for ever, and so is a Deployment looked
