@@ -85,6 +85,13 @@ impl Said {
             if let Some((_, why)) = text.split_once("\"command failed\" err=\"") {
                 *text = format!("error: {}", why.trim_end().trim_end_matches('"').replace("\\\"", "\""));
             }
+            // Its log is stamped with the client's own clock, process and line.
+            let unstamped =
+                |line: &str| match line.split_once(" helpers.go:").and_then(|(_, rest)| rest.split_once("] ")) {
+                    Some((_, said)) => format!("W {said}"),
+                    None => line.to_owned(),
+                };
+            *text = text.lines().map(unstamped).collect::<Vec<_>>().join("\n");
             // A restart is stamped with the client's own clock.
             *text = text.lines().filter(|line| !line.contains("restartedAt")).collect::<Vec<_>>().join("\n");
             // v1.32 does not know the field.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::api::Api;
 use super::command::Parsed;
 use super::failure::Failure;
-use super::flags::Flags;
+use super::flags::{Flags, parse_bool};
 use super::{
     attach, copy, delete, drain, edit, events, exec, explain, forward, get, logs, replace, rollout_status, wait,
 };
@@ -124,6 +124,11 @@ impl Waiting {
     }
 }
 
+/// What `--dry-run` without a value means: `NoOptDefVal`.
+const BARE_DRY_RUN: &str = "unchanged";
+/// The process that kubectl's log names.
+const LOGGED_PID: u32 = 100;
+
 /// `--dry-run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DryRun {
@@ -236,18 +241,41 @@ impl<'a> Cli<'a> {
         Failure::usage(&self.parsed.path, text)
     }
 
+    /// `GetDryRunStrategy`: a word, or a truth value as in old times, which is what the bare flag stands for.
     pub(super) fn dry_run(&self) -> Result<DryRun, Failure> {
         match self.flags().text("dry-run") {
             "" | "none" => Ok(DryRun::No),
-            "client" => Ok(DryRun::Client),
+            "client" | BARE_DRY_RUN => Ok(DryRun::Client),
             "server" => Ok(DryRun::Server),
-            "unchanged" => Err(Failure::message(
-                "--dry-run flag without a value was specified. A value must be set: \"none\", \"server\", or \"client\".",
-            )),
-            other => Err(Failure::Message(format!(
-                "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
-            ))),
+            other => match parse_bool(other) {
+                Some(true) => Ok(DryRun::Client),
+                Some(false) => Ok(DryRun::No),
+                None => Err(Failure::Message(format!(
+                    "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
+                ))),
+            },
         }
+    }
+
+    /// Warns of a dry run that is asked for as in old times, in the form of upstream's log.
+    pub(super) fn warn_of_dry_run(&mut self) {
+        let given = self.flags().text("dry-run");
+        let (line, warning) = match given {
+            BARE_DRY_RUN => (702, "--dry-run is deprecated and can be replaced with --dry-run=client.".to_owned()),
+            given => {
+                let Some(is_dry) = parse_bool(given) else { return };
+                let (line, word) = if is_dry { (716, "client") } else { (719, "none") };
+                (
+                    line,
+                    format!(
+                        "--dry-run={given} is deprecated (boolean value) and can be replaced with --dry-run={word}."
+                    ),
+                )
+            }
+        };
+        let now = self.api.now().to_rfc3339_micro();
+        let stamp = format!("{}{} {}", &now[5..7], &now[8..10], now[11..].trim_end_matches('Z'));
+        self.complain(&format!("W{stamp} {LOGGED_PID:>7} helpers.go:{line}] {warning}"));
     }
 
     /// `--validate` of what is read from files.

@@ -282,7 +282,10 @@ impl Kubectl {
         cli.status = self.status.take();
         let result = match waiting {
             None if parsed.flags.is("help", false) => help::show(&mut cli),
-            None => (parsed.command.run)(&mut cli),
+            None => {
+                cli.warn_of_dry_run();
+                (parsed.command.run)(&mut cli)
+            }
             Some(waiting) => waiting.poll(&mut cli),
         };
         cli.flush();
