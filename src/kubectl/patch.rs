@@ -52,10 +52,22 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
             let target = Target { subresource, ..info.target() };
             cli.patch(target, patch.clone(), options).map_err(|status| refusal(&info, &patch, status))?
         };
-        let operation = if patched == info.object { "patched (no change)" } else { "patched" };
+        let operation = if is_same(&patched, &info.object) { "patched (no change)" } else { "patched" };
         Printer::without_dry_run(cli, operation)?.print(cli, &patched)
     })?;
     Ok(Step::Done)
+}
+
+/// Whether a patch changed nothing. Only the answer to a dry run tells the owners, and any other change has a version.
+fn is_same(patched: &Value, before: &Value) -> bool {
+    let without_owners = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.shift_remove("managedFields");
+        }
+        object
+    };
+    without_owners(patched) == without_owners(before)
 }
 
 /// A refusal; that the kind takes no patches of this type is told with the type and the kind.
