@@ -46,7 +46,9 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
     let named_service = service(cli, named)?;
     let mut ports = Vec::new();
     for (at, words) in wanted.iter().enumerate() {
-        let (own, there) = words.split_once(':').unwrap_or((words, words));
+        // With more than one colon only the first part counts, and the whole is refused later: `splitPort`.
+        let parts: Vec<&str> = words.split(':').collect();
+        let (own, there) = if let [own, there] = parts[..] { (own, there) } else { (parts[0], parts[0]) };
         let there = remote_port(there, named_service.as_ref(), &pod)?;
         let own = match own {
             "" | "0" => EPHEMERAL + at as u16,
@@ -64,6 +66,9 @@ pub(super) fn run(cli: &mut Cli<'_>) -> Result<Step, Failure> {
         return Err(Failure::Message(format!(
             "unable to forward port because pod is not running. Current status={phase}"
         )));
+    }
+    if let Some(words) = wanted.iter().find(|words| words.matches(':').count() > 1) {
+        return Err(bad_port(words));
     }
     let address = cli.flags().text("address");
     let addresses: Vec<&str> = match address {

@@ -95,7 +95,9 @@ fn change(cli: &mut Cli<'_>, part: Part) -> Result<Step, Failure> {
     if !single && !request.version.is_empty() {
         return Err(Failure::message("--resource-version may only be used with a single resource"));
     }
-    found.each(cli, |cli, info| request.carry_out(cli, &info, single))?;
+    // Upstream prints annotated objects one after another, and labelled ones each by itself.
+    let mut row = (part == Part::Annotations).then(|| Printer::of(cli, "annotated")).transpose()?;
+    found.each(cli, |cli, info| request.carry_out(cli, &info, single, row.as_mut()))?;
     Ok(Step::Done)
 }
 
@@ -126,7 +128,13 @@ fn check(cli: &Cli<'_>, part: Part, words: &[String], is_empty: bool, dry_run: D
 }
 
 impl Request {
-    fn carry_out(&self, cli: &mut Cli<'_>, info: &Info, single: bool) -> Result<(), Failure> {
+    fn carry_out(
+        &self,
+        cli: &mut Cli<'_>,
+        info: &Info,
+        single: bool,
+        row: Option<&mut Printer>,
+    ) -> Result<(), Failure> {
         let part = self.part;
         let mut after = info.object.clone();
         let held = map_of(&mut after, part);
@@ -163,7 +171,10 @@ impl Request {
             let options = cli.write_options(if part == Part::Labels { "kubectl-label" } else { "kubectl-annotate" });
             after = cli.patch(info.target(), Patch::Merge(json!({ "metadata": metadata })), options)?;
         }
-        Printer::of(cli, operation)?.print(cli, &after)
+        match row {
+            Some(printer) => printer.print(cli, &after),
+            None => Printer::of(cli, operation)?.print(cli, &after),
+        }
     }
 }
 
