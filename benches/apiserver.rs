@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
@@ -12,24 +14,27 @@ use kubetab::machinery::time::Time;
 use serde_json::json;
 use support::{create_json, pod, request};
 
-const NOW: Time = Time::DEFAULT_START;
+/// What lies between two requests. What is written in one moment all stays in history, until its watchers are told.
+const PAUSE: Duration = Duration::from_millis(1);
 
 struct Server {
     api: ApiServer,
     random: Random,
+    now: Time,
 }
 
 impl Server {
     /// A server with what a pod needs.
     fn new() -> Self {
-        let mut server = Self { api: ApiServer::new(), random: Random::new(1) };
+        let mut server = Self { api: ApiServer::new(), random: Random::new(1), now: Time::DEFAULT_START };
         server.send(create_json(Kind::Namespace, "", json!({"metadata": {"name": "default"}})));
         server.send(create_json(Kind::ServiceAccount, "default", json!({"metadata": {"name": "default"}})));
         server
     }
 
     fn send(&mut self, request: Request) {
-        self.api.handle(NOW, &mut self.random, request).expect("a write of a benchmark succeeds");
+        self.now += PAUSE;
+        self.api.handle(self.now, &mut self.random, request).expect("a write of a benchmark succeeds");
     }
 
     fn stored<K: Resource>(&self, key: &ObjectKey) -> K {
