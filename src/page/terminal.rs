@@ -17,6 +17,10 @@ use super::storage;
 
 /// How many pieces of text stay on the screen; the oldest go first.
 const PIECES_MAX: u32 = 1_500;
+/// How many lines stay there: a command that never ends must not make the page draw all that it wrote.
+const LINES_MAX: usize = 2_000;
+/// How many bytes of text are shown of one piece, which may be a single line.
+const PIECE_BYTES_MAX: usize = 100_000;
 /// How many lines are remembered.
 const HISTORY_MAX: usize = 300;
 /// What clears a terminal.
@@ -36,6 +40,8 @@ pub(super) struct Screen {
     /// The ports behind which programs of the terminal answer, and what the last one said.
     pub(super) ports: RwSignal<Vec<u16>>,
     pub(super) answer: RwSignal<Option<PortAnswer>>,
+    /// How many lines stand in the log.
+    lines: StoredValue<usize>,
     /// Whether the shell was asked to show itself.
     opened: StoredValue<bool>,
     /// What is to be run as soon as the shell asks for the first time; nothing any more once it did.
@@ -75,19 +81,24 @@ impl Screen {
             return;
         }
         let Ok(span) = document().create_element("span") else { return };
+        let text = end_of(text);
         span.set_class_name(class);
         span.set_text_content(Some(text));
         // The log is in the document, so there is room for one more.
         let _ = log.append_child(&span);
-        while log.child_element_count() > PIECES_MAX {
+        let mut lines = self.lines.get_value() + lines_of(text);
+        while log.child_element_count() > PIECES_MAX || (lines > LINES_MAX && log.child_element_count() > 1) {
             let Some(first) = log.first_element_child() else { break };
+            lines = lines.saturating_sub(lines_of(&first.text_content().unwrap_or_default()));
             first.remove();
         }
+        self.lines.set_value(lines);
     }
 
     fn clear(self) {
         if let Some(log) = self.log.get_untracked() {
             log.set_inner_html("");
+            self.lines.set_value(0);
         }
     }
 
@@ -168,6 +179,21 @@ impl Screen {
             None => {}
         }
     }
+}
+
+fn lines_of(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
+}
+
+/// The end of a text, as far as it is shown.
+fn end_of(text: &str) -> &str {
+    let mut from = text.len().saturating_sub(PIECE_BYTES_MAX);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    let text = &text[from..];
+    // The last line's end, and the ends of as many lines before it as stay.
+    text.rmatch_indices('\n').nth(LINES_MAX).map_or(text, |(at, _)| &text[at + 1..])
 }
 
 /// The text without the sequences that colour terminals, and without carriage returns.
