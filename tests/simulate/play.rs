@@ -316,8 +316,47 @@ fn is_alike(one: &str, other: &str) -> bool {
     words(one) == words(other)
 }
 
-/// Whether the log alone gives the same cluster again.
-pub fn replays_alike(seed: u64, steps_max: u64) -> bool {
+/// How time passes between one action and the next.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// At once, as where nobody looks.
+    Leaps,
+    /// In pictures, sixty a second, as where somebody looks at the real speed.
+    Frames,
+    /// Step by step, as where somebody presses the button.
+    Steps,
+}
+
+/// How long a picture stands.
+const FRAME: Duration = Duration::from_micros(16_667);
+/// Pauses that are longer are leapt over by every clock, since nothing but time would be spent on them.
+const FRAMES_MAX: u32 = 600;
+
+impl Clock {
+    fn run(self, session: &mut Session, until: Time) {
+        match self {
+            Self::Leaps => {}
+            Self::Frames => {
+                for _ in 0..FRAMES_MAX {
+                    let picture = session.now() + FRAME;
+                    if picture >= until {
+                        break;
+                    }
+                    session.run_until(picture);
+                }
+            }
+            Self::Steps => {
+                while session.cluster().next_step_at().is_some_and(|next| next <= until) {
+                    session.step();
+                }
+            }
+        }
+        session.run_until(until);
+    }
+}
+
+/// What a seed's user does, with a clock of some speed.
+pub fn at_speed(seed: u64, steps_max: u64, clock: Clock) -> Session {
     let mut play = Play::new(config(seed));
     let mut user = User::new(seed);
     while play.session.cluster().steps() < steps_max {
@@ -328,8 +367,26 @@ pub fn replays_alike(seed: u64, steps_max: u64) -> bool {
             }
         }
         let until = play.session.now() + user.pause();
-        play.session.run_until(until);
+        clock.run(&mut play.session, until);
     }
-    let log = SessionLog::from_json(&play.session.log().to_json()).expect("a session's own log is well-formed");
-    Session::from_log(log).hash() == play.session.hash()
+    play.session
+}
+
+/// Whether the log alone gives the same cluster again.
+pub fn replays_alike(seed: u64, steps_max: u64) -> bool {
+    let session = at_speed(seed, steps_max, Clock::Leaps);
+    let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
+    Session::from_log(log).hash() == session.hash()
+}
+
+/// A cluster that came to rest after given actions, as its users want it.
+pub fn at_rest(actions: &[(u64, Action)]) -> Session {
+    let mut play = Play::new(script_config());
+    for (seconds, action) in actions {
+        play.run_until(play.session.now() + Duration::from_secs(*seconds)).expect("nothing is wrong yet");
+        play.act(action).expect("nothing is wrong yet");
+        assert!(play.taken, "refused: {action:?}");
+    }
+    play.come_to_rest().expect("the cluster comes to rest");
+    play.session
 }
