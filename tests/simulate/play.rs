@@ -113,7 +113,9 @@ impl Play {
             self.look()?;
         }
         if !self.waits_in_vain() && !self.session.cluster().is_idle() {
-            return Err(format!("the cluster does not come to rest: {:?}", self.session.cluster().unrest()));
+            let cluster = self.session.cluster();
+            let (unrest, stale) = (cluster.unrest(), cluster.stale_caches());
+            return Err(format!("the cluster does not come to rest: {unrest:?}, stale: {stale:?}"));
         }
         rest::check(&self.session)
     }
@@ -247,7 +249,7 @@ fn story(session: &Session) -> Vec<String> {
         format!("{revision} {time} {} {what} {} {}{deleting} {details}", cause.actor, commit.kind(), commit.key)
     };
     let mut lines: Vec<String> = etcd.commits(from).map(line).collect();
-    for kind in [Kind::Deployment, Kind::ReplicaSet, Kind::StatefulSet, Kind::DaemonSet, Kind::Job] {
+    for kind in [Kind::Deployment, Kind::ReplicaSet, Kind::StatefulSet, Kind::DaemonSet, Kind::Job, Kind::CronJob] {
         let left = etcd.range(kind, None).map(|(key, object)| (key, object.to_value()));
         lines.extend(left.map(|(key, object)| format!("in the end: {kind} {key} {}", object["status"])));
     }

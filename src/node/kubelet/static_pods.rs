@@ -185,15 +185,16 @@ impl Kubelet {
         }
         let fresh: Vec<Arc<Pod>> = wanted.values().cloned().collect();
         for pod in fresh {
-            self.start_static(pod, None, client);
+            self.start_static(pod, client);
         }
         self.host.agenda.arm(client);
     }
 
-    /// Lets a static pod run; `old` is the mirror that its forerunner left, which has to go before its own comes.
-    fn start_static(&mut self, pod: Arc<Pod>, old: Option<Arc<Pod>>, client: &mut Client<'_>) {
+    /// Lets a static pod run. A mirror that its forerunner left has to go before its own comes.
+    fn start_static(&mut self, pod: Arc<Pod>, client: &mut Client<'_>) {
         let key = pod.key();
         let id = self.add_pod(pod, None, client);
+        let old = self.statics.orphans.remove(&key);
         self.with_worker(id, client, |worker, _, _| worker.mirror = old);
         self.statics.running.insert(key, id);
     }
@@ -206,8 +207,7 @@ impl Kubelet {
             self.drop_mirror(mirror.clone(), client);
         }
         if let Some(next) = self.statics.waiting.remove(&key) {
-            let old = self.statics.orphans.remove(&key);
-            self.start_static(next, old, client);
+            self.start_static(next, client);
         }
     }
 
