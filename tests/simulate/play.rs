@@ -7,7 +7,7 @@ use std::time::Duration;
 use kubetab::api::{Kind, Object, ObjectKey};
 use kubetab::etcd::Commit;
 use kubetab::machinery::time::Time;
-use kubetab::session::{Action, LogEntry, ObjectName, Session, SessionConfig, SessionLog};
+use kubetab::session::{Action, LogEntry, Session, SessionConfig, SessionLog};
 use kubetab::sim::Profile;
 use serde_json::Value;
 
@@ -99,7 +99,7 @@ impl Play {
         for action in self.faults.mend(&self.session) {
             self.act(&action)?;
         }
-        for action in self.pods_to_give_up() {
+        for action in self.pods_to_give_up().into_iter().chain(self.jobs_to_give_up()) {
             self.act(&action)?;
         }
         let limit = self.session.now() + REST_MAX;
@@ -134,15 +134,20 @@ impl Play {
             pod["spec"]["volumes"].as_array().into_iter().flatten().any(|volume| deleted(&key.namespace, volume))
         };
         let pods = etcd.range(Kind::Pod, None).filter(|(key, pod)| !pod.is_deleting() && has_deleted_claim(key, pod));
-        let name = |key: &ObjectKey| ObjectName {
-            api_version: "v1".to_owned(),
-            kind: "Pod".to_owned(),
-            namespace: key.namespace.to_string(),
-            name: key.name.to_string(),
+        pods.map(|(key, _)| super::user::delete("v1", "Pod", &key.namespace, &key.name)).collect()
+    }
+
+    /// The deletions of Jobs with a limit for each index whose namespace is being deleted. Such a Job keeps the last failed
+    /// pod of an index until the next one is made, which is forbidden there; and a namespace that is being deleted waits for
+    /// its pods before it deletes anything else. Upstream's is stuck so, too, until somebody deletes the Job.
+    fn jobs_to_give_up(&self) -> Vec<Action> {
+        let etcd = self.session.cluster().api().etcd();
+        let is_going = |namespace: &str| {
+            etcd.get(Kind::Namespace, &ObjectKey::new("", namespace)).is_some_and(Object::is_deleting)
         };
-        let delete =
-            |key: &ObjectKey| Action::Delete { object: name(key), propagation: None, grace_period_seconds: None };
-        pods.map(|(key, _)| delete(key)).collect()
+        let limits_indexes = |job: &Object| !job.to_value()["spec"]["backoffLimitPerIndex"].is_null();
+        let jobs = etcd.range(Kind::Job, None).filter(|(key, job)| is_going(&key.namespace) && limits_indexes(job));
+        jobs.map(|(key, _)| super::user::delete("batch/v1", "Job", &key.namespace, &key.name)).collect()
     }
 
     /// Whether something is wanted that cannot be: what a quota forbids is tried for ever, and so is a Deployment looked
