@@ -203,22 +203,6 @@ impl Rest<'_> {
         Ok(())
     }
 
-    /// Whether a namespace cannot go: of a Job with a limit of failures for each index, a failed pod keeps its finalizer
-    /// until another one takes its place, which in a namespace that is going nobody may create; and the Job goes only
-    /// after the pods. So it is upstream, too (`canRemoveFinalizer`, `OrderedNamespaceDeletion`).
-    fn waits_for_a_replacement(&self, namespace: Option<&str>) -> bool {
-        let namespaces = objects(self.session, Kind::Namespace);
-        let is_going = namespaces.iter().any(|one| {
-            one["metadata"]["name"].as_str() == namespace && !one["metadata"]["deletionTimestamp"].is_null()
-        });
-        let holds = |job: &Value| {
-            job["metadata"]["namespace"].as_str() == namespace
-                && job["metadata"]["deletionTimestamp"].is_null()
-                && !job["spec"]["backoffLimitPerIndex"].is_null()
-        };
-        is_going && objects(self.session, Kind::Job).iter().any(holds)
-    }
-
     /// Nothing is left whose owners are gone, and nothing that was asked to go.
     fn owners(&self) -> Finding {
         let etcd = self.session.cluster().api().etcd();
@@ -230,12 +214,7 @@ impl Rest<'_> {
             for owner in metadata.owner_references.iter().flatten() {
                 ensure(uids.contains(owner.uid.as_str()), || format!("{} outlives its owner {}", what(), owner.name))?;
             }
-            let is_kept = matches!(object.kind(), Kind::PersistentVolumeClaim | Kind::PersistentVolume)
-                || match object.kind() {
-                    Kind::Namespace => self.waits_for_a_replacement(metadata.name.as_deref()),
-                    Kind::Pod => self.waits_for_a_replacement(metadata.namespace.as_deref()),
-                    _ => false,
-                };
+            let is_kept = matches!(object.kind(), Kind::PersistentVolumeClaim | Kind::PersistentVolume);
             ensure(metadata.deletion_timestamp.is_none() || is_kept, || {
                 format!("{} is being deleted for ever, for {:?}", what(), metadata.finalizers)
             })?;
