@@ -256,8 +256,11 @@ impl Cluster {
         if let (ProcessId::Kubelet(name), Program::Kubelet(kubelet)) = (id, &slot.program)
             && kubelet.is_shut_down()
         {
-            let name = name.clone();
+            let (name, boots_again) = (name.clone(), kubelet.boots_again());
             self.stop_node(&name).expect("its kubelet has just run");
+            if boots_again {
+                self.start_node(&name).expect("it is there");
+            }
         }
     }
 
@@ -293,10 +296,16 @@ impl Cluster {
     /// [`MachineError::NoSuchNode`].
     pub fn start_node(&mut self, name: &str) -> Result<(), MachineError> {
         let [kubelet, proxy] = self.on_machine(name)?;
-        if let Some(slot) = self.processes.get_mut(&kubelet).filter(|slot| !slot.state.running)
+        if let Some(slot) = self.processes.get_mut(&kubelet)
             && let Program::Kubelet(kubelet) = &mut slot.program
         {
-            Arc::make_mut(kubelet).lose_power(self.now);
+            if !slot.state.running {
+                Arc::make_mut(kubelet).lose_power(self.now);
+            } else if kubelet.is_shutting_down() {
+                // It boots once it is off.
+                Arc::make_mut(kubelet).boot_again();
+                return Ok(());
+            }
         }
         self.in_cloud(|cloud| cloud.shut_down_instance(name, false));
         self.start_process(&kubelet);

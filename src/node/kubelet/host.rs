@@ -50,6 +50,8 @@ pub(super) struct Host {
     pub csi: Plugins,
     /// Whether the machine is about to be switched off.
     pub is_shutting_down: bool,
+    /// Whether somebody switched the machine on again before it was off.
+    pub boots_again: bool,
 }
 
 impl Host {
@@ -75,6 +77,7 @@ impl Host {
             pressures: Pressures::default(),
             csi: Plugins::default(),
             is_shutting_down: false,
+            boots_again: false,
         }
     }
 
@@ -122,6 +125,7 @@ impl Host {
         self.pressures = Pressures::default();
         self.csi = Plugins::default();
         self.is_shutting_down = false;
+        self.boots_again = false;
         self.runtime.forget_askers(|_| true);
         self.runtime.advance(now);
     }
