@@ -191,6 +191,7 @@ macro_rules! transcripts {
 
 transcripts! {
     devices,
+    extended_resources,
     pressure,
     shutdown,
     static_pods,

@@ -126,7 +126,8 @@ impl KubeScheduler {
         if let Err(why) = self.bind_claims(pod, client) {
             return self.claims_failed(queued, &why, client);
         }
-        match self.devices_are_ready(pod, client.now) {
+        let timeout = queued.profile.args.dynamic_resources.binding_timeout;
+        match self.devices_are_ready(pod, client.now, timeout) {
             Ok(true) => {}
             Ok(false) => return self.await_devices(client, queued, node),
             Err(why) => return self.claims_failed(queued, &why, client),

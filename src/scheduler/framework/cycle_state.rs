@@ -14,6 +14,7 @@ use crate::scheduler::plugins::volume_zone::Place;
 use crate::scheduler::pod_info::PodInfo;
 
 use super::plugin::PluginSet;
+use super::status::Rejection;
 
 /// The memory of one scheduling cycle. What needs no counting over nodes stands in [`PodInfo`] already.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct CycleState {
     pub profile: Arc<Profile>,
     /// Filters that have nothing to say of this pod.
     pub skip_filter: PluginSet,
+    /// What filters say of every node because they were not asked at PreFilter.
+    pub unprepared: Vec<Rejection>,
     /// How many matching pods each domain has, for hard constraints.
     pub spread: Option<SpreadState>,
     /// How many matching pods each topology has, for required terms.
@@ -48,6 +51,7 @@ impl CycleState {
             pod,
             profile,
             skip_filter: PluginSet::EMPTY,
+            unprepared: Vec::new(),
             spread: None,
             affinity: None,
             exclusive_claims: None,

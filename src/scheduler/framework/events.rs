@@ -134,7 +134,11 @@ pub enum Change {
     Detached(Arc<VolumeAttachment>),
     /// A claim for devices appeared or changed.
     ResourceClaim(Option<Arc<Unstructured>>, Arc<Unstructured>),
-    /// A class of devices, or what a driver says that there is, appeared or changed.
+    /// A claim for devices is gone.
+    ResourceClaimGone(Arc<Unstructured>),
+    /// A class of devices appeared or changed.
+    DeviceClass(Option<Arc<Unstructured>>, Arc<Unstructured>),
+    /// What a driver says that there is appeared or changed.
     Devices,
     /// Nothing that a hint could look at.
     Nothing,

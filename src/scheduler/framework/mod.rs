@@ -11,6 +11,7 @@ pub mod extension_point;
 pub mod plugin;
 pub mod score_table;
 pub mod status;
+pub mod unprepared;
 
 use std::collections::BTreeSet;
 
@@ -80,6 +81,12 @@ pub fn run_pre_enqueue(profile: &Profile, pod: &PodInfo, claims: &DraManager) ->
 pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreFilterResult, Rejection> {
     let mut result = PreFilterResult::default();
     let profile = std::sync::Arc::clone(&state.profile);
+    for plugin in profile.unprepared_filters.iter() {
+        if let Some(verdict) = unprepared::filter_verdict(plugin, state, handle) {
+            state.skip_filter.insert(plugin);
+            state.unprepared.push(verdict);
+        }
+    }
     for &plugin in &profile.pre_filter {
         let said = match plugin {
             Plugin::NodeAffinity => node_affinity::pre_filter(state),
@@ -126,7 +133,10 @@ pub fn ruled_out(plugins: PluginSet, how: &str) -> Rejection {
 pub fn run_filter(state: &CycleState, handle: Handle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
     for &plugin in &state.profile.filter {
         if state.skip_filter.contains(plugin) {
-            continue;
+            match state.unprepared.iter().find(|verdict| verdict.plugin == Some(plugin)) {
+                Some(verdict) => return Err(verdict.clone()),
+                None => continue,
+            }
         }
         match plugin {
             Plugin::NodeUnschedulable => node_unschedulable::filter(state, node)?,
@@ -194,7 +204,7 @@ pub fn run_hint(
         Plugin::TaintToleration => taint_toleration::hint(event, pod, change),
         Plugin::NodeAffinity => node_affinity::hint(&profile.args.node_affinity, event, pod, change),
         Plugin::NodePorts => node_ports::hint(event, pod, change),
-        Plugin::NodeResourcesFit => node_resources_fit::hint(event, pod, change),
+        Plugin::NodeResourcesFit => node_resources_fit::hint(event, pod, change, &listers.dra),
         Plugin::VolumeRestrictions => volume_restrictions::hint(event, pod, change),
         Plugin::NodeVolumeLimits => node_volume_limits::hint(event, pod, change, listers),
         Plugin::VolumeBinding => volume_binding::hint(event, pod, change),
