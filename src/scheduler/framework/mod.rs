@@ -23,9 +23,9 @@ use super::dra_manager::DraManager;
 use super::listers::Listers;
 use super::node_info::NodeInfo;
 use super::plugins::{
-    balanced_allocation, dynamic_resources, image_locality, inter_pod_affinity, node_affinity, node_name, node_ports,
-    node_resources_fit, node_unschedulable, node_volume_limits, pod_topology_spread, scheduling_gates,
-    taint_toleration, volume_binding, volume_restrictions, volume_zone,
+    balanced_allocation, dynamic_resources, image_locality, inter_pod_affinity, node_affinity, node_declared_features,
+    node_name, node_ports, node_resources_fit, node_unschedulable, node_volume_limits, pod_topology_spread,
+    scheduling_gates, taint_toleration, volume_binding, volume_restrictions, volume_zone,
 };
 use super::pod_info::PodInfo;
 use cycle_state::CycleState;
@@ -98,6 +98,7 @@ pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreF
             Plugin::PodTopologySpread => pod_topology_spread::pre_filter(state, handle),
             Plugin::InterPodAffinity => inter_pod_affinity::pre_filter(state, handle),
             Plugin::DynamicResources => dynamic_resources::pre_filter(state, handle),
+            Plugin::NodeDeclaredFeatures => node_declared_features::pre_filter(state),
             _ => PreFilter::All,
         };
         match said {
@@ -152,6 +153,7 @@ pub fn run_filter(state: &CycleState, handle: Handle<'_>, node: &NodeInfo) -> Re
             Plugin::PodTopologySpread => pod_topology_spread::filter(state, node)?,
             Plugin::InterPodAffinity => inter_pod_affinity::filter(state, node)?,
             Plugin::DynamicResources => dynamic_resources::filter(state, node)?,
+            Plugin::NodeDeclaredFeatures => node_declared_features::filter(node)?,
             _ => {}
         }
     }
@@ -214,6 +216,7 @@ pub fn run_hint(
         }
         Plugin::InterPodAffinity => inter_pod_affinity::hint(event, pod, change, listers),
         Plugin::DynamicResources => dynamic_resources::hint(event, pod, change, &listers.dra),
+        Plugin::NodeDeclaredFeatures => node_declared_features::hint(event, change),
         _ => None,
     }
 }

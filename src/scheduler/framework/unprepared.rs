@@ -21,6 +21,7 @@ fn filter_error(plugin: Plugin) -> Option<String> {
     let key = format!("\"PreFilter{plugin}\"");
     match plugin {
         Plugin::NodePorts | Plugin::PodTopologySpread => Some(format!("reading {key} from cycleState: {NOT_FOUND}")),
+        Plugin::NodeDeclaredFeatures => Some(format!("error reading {key} from cycle-state: {NOT_FOUND}")),
         Plugin::NodeResourcesFit | Plugin::InterPodAffinity => {
             Some(format!("error reading {key} from cycleState: {NOT_FOUND}"))
         }

@@ -61,6 +61,16 @@ fn bind_once(
 }
 
 impl KubeScheduler {
+    /// Whether something has to be written about a pod's claims: `PreBindPreFlight`.
+    pub(super) fn has_claims_to_bind(&self, pod: &PodInfo) -> bool {
+        let manager = &self.scheduler.listers.dra;
+        let is_bound = |reservation: &Reservation| {
+            let known = manager.claim(&ObjectKey::of(&reservation.claim.metadata)).unwrap_or(&reservation.claim);
+            claim::is_reserved_for(known, &pod.uid)
+        };
+        manager.reservations(&pod.uid).is_some_and(|reservations| !reservations.iter().all(is_bound))
+    }
+
     /// Writes what a pod's claims are to have: `PreBind`.
     pub(super) fn bind_claims(&mut self, pod: &PodInfo, client: &mut Client<'_>) -> Result<(), String> {
         let Some(reservations) = self.scheduler.listers.dra.reservations(&pod.uid) else { return Ok(()) };
