@@ -80,6 +80,7 @@ areas! {
     podlife,
     quota,
     rollout,
+    scheduling,
     services,
     statefulset,
     storage,

@@ -72,7 +72,7 @@ fn plugins_are_switched_on_and_off() {
     assert_eq!(
         plugins(&off.filter),
         "NodeUnschedulable NodeAffinity NodePorts NodeResourcesFit VolumeRestrictions NodeVolumeLimits VolumeBinding \
-         VolumeZone PodTopologySpread InterPodAffinity DynamicResources",
+         VolumeZone PodTopologySpread InterPodAffinity DynamicResources NodeDeclaredFeatures",
     );
     assert_eq!(plugins(&off.post_filter), "");
     let all_off = profile(

@@ -94,6 +94,10 @@ fn look_up(state: &CycleState, manager: &DraManager) -> Result<PodClaims, String
         let mut available_on = None;
         let is_lost = readiness::is_lost(&claim, state.now, args.binding_timeout);
         if let Some(allocation) = claim::allocation(&claim) {
+            let is_full = claim::reserved_for(&claim).len() >= claim::CONSUMERS_MAX;
+            if is_full && !claim::is_reserved_for(&claim, &pod.uid) {
+                return Err("resourceclaim in use".to_owned());
+            }
             let selector = Some(&allocation["nodeSelector"]).filter(|selector| selector.is_object());
             let selector = selector.and_then(|selector| json::from_value::<NodeSelector>(selector).ok());
             available_on = selector.map(|selector| NodeTerms::new(&selector));
