@@ -81,10 +81,11 @@ pub fn run_pre_enqueue(profile: &Profile, pod: &PodInfo, claims: &DraManager) ->
 pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreFilterResult, Rejection> {
     let mut result = PreFilterResult::default();
     let profile = std::sync::Arc::clone(&state.profile);
+    let mut verdicts: Vec<Rejection> = Vec::new();
     for plugin in profile.unprepared_filters.iter() {
         if let Some(verdict) = unprepared::filter_verdict(plugin, state, handle) {
             state.skip_filter.insert(plugin);
-            state.unprepared.push(verdict);
+            verdicts.push(verdict);
         }
     }
     for &plugin in &profile.pre_filter {
@@ -117,6 +118,16 @@ pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreF
             return Err(ruled_out(result.plugins, " simultaneously"));
         }
     }
+    // Worked out once, and not for each of a thousand nodes.
+    let has_a_say = |plugin: &Plugin| match plugin {
+        Plugin::NodeName => !state.pod.node_name().is_empty(),
+        plugin => !state.skip_filter.contains(*plugin),
+    };
+    let is_lost = |plugin: &Plugin| verdicts.iter().any(|verdict| verdict.plugin == Some(*plugin));
+    state.filters = profile.filter.iter().copied().take_while(|plugin| !is_lost(plugin)).filter(has_a_say).collect();
+    if let Some(plugin) = profile.filter.iter().copied().find(is_lost) {
+        state.unprepared = verdicts.into_iter().find(|verdict| verdict.plugin == Some(plugin));
+    }
     Ok(result)
 }
 
@@ -127,18 +138,12 @@ pub fn ruled_out(plugins: PluginSet, how: &str) -> Rejection {
     Rejection { plugin: None, code: Code::UnschedulableAndUnresolvable, reasons: std::iter::once(reason).collect() }
 }
 
-/// Asks plugin after plugin whether a node will do, until one refuses it.
+/// Asks plugin after plugin whether a node will do, until one refuses it. [`run_pre_filter`] has to have been run.
 ///
 /// # Errors
 /// The first plugin's no.
 pub fn run_filter(state: &CycleState, handle: Handle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
-    for &plugin in &state.profile.filter {
-        if state.skip_filter.contains(plugin) {
-            match state.unprepared.iter().find(|verdict| verdict.plugin == Some(plugin)) {
-                Some(verdict) => return Err(verdict.clone()),
-                None => continue,
-            }
-        }
+    for &plugin in &state.filters {
         match plugin {
             Plugin::NodeUnschedulable => node_unschedulable::filter(state, node)?,
             Plugin::NodeName => node_name::filter(state, node)?,
@@ -157,7 +162,10 @@ pub fn run_filter(state: &CycleState, handle: Handle<'_>, node: &NodeInfo) -> Re
             _ => {}
         }
     }
-    Ok(())
+    match &state.unprepared {
+        None => Ok(()),
+        Some(verdict) => Err(verdict.clone()),
+    }
 }
 
 /// Tells plugins that a pod was put on a node for the sake of a what-if, or taken from it.
