@@ -3,7 +3,8 @@
 //!
 //! A scene (`tests/scheduling/*.yaml`) has nodes beside the five empty workers that every scene has, steps that create
 //! and change objects, and what was recorded. Where totals are equal the real scheduler drew lots; the harness then
-//! takes the recorded node. Scenes in `tests/scheduling/worked` were not recorded, but worked out.
+//! takes the recorded node. Scenes in `tests/scheduling/worked` were not recorded, but
+//! worked out; some have a configuration of the scheduler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,6 +16,7 @@ use kubetab::api::{Name, ObjectKey};
 use kubetab::machinery::random::Random;
 use kubetab::machinery::time::Time;
 use kubetab::scheduler::Scheduler;
+use kubetab::scheduler::configuration::load;
 use kubetab::scheduler::schedule_one::{Cycle, Failure, Outcome};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -41,6 +43,11 @@ fn typed<K: DeserializeOwned>(value: &Value) -> K {
     serde_json::from_value(value.clone()).expect("a Kubernetes object")
 }
 
+/// A scheduler that is told something; JSON is YAML, too.
+fn configured(configuration: &Value) -> Scheduler {
+    Scheduler::new(load(&configuration.to_string()).expect("a valid configuration"))
+}
+
 fn worker(index: usize) -> Value {
     let name = format!("worker-{index}");
     json!({
@@ -62,7 +69,7 @@ impl Scene {
         }
         let mut this = Self {
             name: path.file_stem().expect("a name").to_string_lossy().into_owned(),
-            scheduler: Scheduler::default(),
+            scheduler: scene.get("configuration").map(configured).unwrap_or_default(),
             random: Random::new(1),
             now: Time::DEFAULT_START,
             pods: BTreeMap::new(),
@@ -302,5 +309,5 @@ fn recorded_scenes() {
 /// the recorded scenes' scores, too.
 #[test]
 fn worked_scenes() {
-    play("tests/scheduling/worked", 40);
+    play("tests/scheduling/worked", 57);
 }
