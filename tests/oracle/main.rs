@@ -83,6 +83,7 @@ areas! {
     podlife,
     quota,
     rollout,
+    scheduling,
     services,
     statefulset,
     storage,
