@@ -8,8 +8,8 @@
 //!
 //! The kinds are not there before somebody installs them; then the controller makes its class.
 //!
-//! Not simulated: certificates, listeners for other protocols than HTTP and HTTPS, GRPCRoutes, mirroring, changes of
-//! answers, timeouts, and the pods of the gateway.
+//! Not simulated: certificates, listeners for other protocols than HTTP and HTTPS, GRPCRoutes, mirroring, retries, and the
+//! pods of the gateway.
 
 mod attach;
 mod request;
@@ -29,7 +29,7 @@ use crate::machinery::persistent::OrdMap;
 use crate::machinery::random::Random;
 use crate::machinery::shell::HttpRequest;
 
-pub use request::Sent;
+pub use request::{Onward, Sent};
 
 /// The CustomResourceDefinitions of the Gateway API.
 pub const GATEWAY_API: &str = include_str!("../../../../assets/gateway-api.yaml");
