@@ -286,4 +286,6 @@ transcripts! {
     policies,
     traffic,
     ingress,
+    proxy,
+    tools,
 }

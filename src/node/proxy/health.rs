@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
-use crate::api::Resource;
+use crate::api::{ObjectKey, Resource};
 use crate::machinery::shell::HttpAnswer;
 use crate::machinery::time::Time;
 
@@ -33,7 +33,7 @@ impl KubeProxy {
             is_ours(&service.metadata) && spec.is_some_and(|spec| spec.health_check_node_port == wanted)
         };
         let service = self.informers.list::<Service>().map(|service| &**service).find(has_port)?;
-        let count = self.ready_here(service);
+        let count = self.ready_here(&service.key());
         let text = format!(
             "{{\n\t\"service\": {{\n\t\t\"namespace\": {:?},\n\t\t\"name\": {:?}\n\t}},\n\t\"localEndpoints\": {count},\n\t\
              \"serviceProxyHealthy\": true\n}}",
@@ -46,9 +46,10 @@ impl KubeProxy {
     }
 
     /// How many endpoints of a Service are ready on the node: `LocalReadyEndpoints`.
-    fn ready_here(&self, service: &Service) -> usize {
-        let slices = self.informers.list_in::<EndpointSlice>(service.namespace());
-        let of_service = slices.filter(|slice| label(&slice.metadata, SERVICE_NAME) == Some(service.name()));
+    #[must_use]
+    pub fn ready_here(&self, service: &ObjectKey) -> usize {
+        let slices = self.informers.list_in::<EndpointSlice>(&service.namespace);
+        let of_service = slices.filter(|slice| label(&slice.metadata, SERVICE_NAME) == Some(&*service.name));
         let endpoints = of_service.flat_map(|slice| slice.endpoints.iter().flatten());
         let here =
             endpoints.filter(|endpoint| is_ready(endpoint) && endpoint.node_name.as_deref() == Some(&*self.node));

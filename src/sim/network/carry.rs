@@ -199,13 +199,21 @@ impl Cluster {
             return Some(node.0);
         }
         let nodes = self.cloud()?.balanced(address)?;
-        // Its health checks find the nodes that would only drop what comes.
+        // Its health checks find the nodes that would only drop what comes, or whose endpoints are all about to end.
         let destination = Destination::tcp(Some(address), port);
-        let is_healthy = |node: &Name| {
-            let is_dropped = || self.rule(node, &destination).is_none_or(|rule| rule.verdict == Verdict::Drop);
-            self.is_reachable(Some(node)) && !is_dropped()
-        };
-        let healthy: Vec<Name> = nodes.iter().filter(|node| is_healthy(node)).cloned().collect();
+        let mut healthy: Vec<Name> = Vec::new();
+        let mut ready: Vec<Name> = Vec::new();
+        for node in nodes.iter().filter(|node| self.is_reachable(Some(node))) {
+            let Some(rule) = self.rule(node, &destination).filter(|rule| rule.verdict != Verdict::Drop) else {
+                continue;
+            };
+            let is_cluster_wide = rule.from_own_pods.is_none();
+            if is_cluster_wide || self.proxy_at(node).is_some_and(|proxy| proxy.ready_here(&rule.service) > 0) {
+                ready.push(node.clone());
+            }
+            healthy.push(node.clone());
+        }
+        let healthy = if ready.is_empty() { healthy } else { ready };
         let index = self.network.random.below(healthy.len() as u64);
         healthy.get(usize::try_from(index).unwrap_or(0)).cloned()
     }

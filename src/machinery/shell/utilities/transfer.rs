@@ -349,7 +349,12 @@ impl Curl {
         let status = answer.map_or(0, |answer| answer.status);
         let size = answer.map_or(0, |answer| answer.body.len());
         let taken = self.sent.map_or(Duration::ZERO, |sent| io.now().since(sent)).as_secs_f64();
+        let location = |answer: &HttpAnswer| {
+            let header = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
+            header.filter(|_| (300..400).contains(&answer.status)).map(|(_, value)| value.clone())
+        };
         let filled = format
+            .replace("%{redirect_url}", &answer.and_then(location).unwrap_or_default())
             .replace("%{http_code}", &format!("{status:03}"))
             .replace("%{response_code}", &format!("{status:03}"))
             .replace("%{size_download}", &size.to_string())

@@ -29,7 +29,7 @@ use crate::machinery::persistent::OrdMap;
 use crate::machinery::random::Random;
 use crate::machinery::shell::HttpRequest;
 
-pub use request::{Onward, Sent};
+pub use request::Sent;
 
 /// The CustomResourceDefinitions of the Gateway API.
 pub const GATEWAY_API: &str = include_str!("../../../../assets/gateway-api.yaml");
