@@ -416,7 +416,7 @@ impl Cluster {
         node.is_none_or(|node| state(node).is_some_and(|state| state.running && state.connected))
     }
 
-    pub(super) fn is_running(&self, id: &ProcessId) -> bool {
+    pub(in crate::sim) fn is_running(&self, id: &ProcessId) -> bool {
         self.process_state(id).is_some_and(|state| state.running)
     }
 
