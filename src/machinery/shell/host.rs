@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::files::FileSystem;
 use super::io::CommandIo;
+use super::scripts::Scripts;
 use crate::machinery::time::Time;
 
 /// The world around the processes of one container, or of the page's terminal.
@@ -31,6 +32,10 @@ pub trait Host {
     }
     /// The version of the busybox that the utilities are, where they are one whose version is known.
     fn busybox_version(&self) -> Option<(u32, u32)> {
+        None
+    }
+    /// Scripts that were read already; `None` reads each one anew.
+    fn scripts(&mut self) -> Option<&mut Scripts> {
         None
     }
     /// Who runs the processes.
