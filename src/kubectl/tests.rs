@@ -375,8 +375,10 @@ fn a_drain_that_is_only_tried_moves_nothing() {
         node/node-1 drained
         $ get pods
         No resources found in default namespace.
-        $ get pods,jobs
-        No resources found in default namespace.
+        $ get pods,nodes --no-headers
+        node/node-1   Ready,SchedulingDisabled   <none>   33s   v1.36.2
+        node/node-2   Ready                      <none>   33s   v1.36.2
+        node/node-3   Ready                      <none>   33s   v1.36.2
     "#]]
     .assert_eq(&lines);
 }
