@@ -364,7 +364,7 @@ impl Cluster {
         let patience = match &flow.requester {
             Requester::Traffic(name, _) => self.network.traffic.get(name).map_or(CONNECT_TIMEOUT, |one| one.timeout()),
             _ if flow.forwards > 0 => flow.patience.unwrap_or(PROXY_TIMEOUT),
-            Requester::Process { .. } | Requester::Outside(_) => CONNECT_TIMEOUT,
+            Requester::Process { .. } | Requester::Outside(_) | Requester::Nobody => CONNECT_TIMEOUT,
         };
         let after = (flow.sent + patience).since(self.now);
         let answer = flow.answer(NetworkAnswer::TimedOut { address: String::new() });
@@ -397,6 +397,7 @@ impl Cluster {
                 });
                 id
             }
+            Requester::Nobody => ProcessId::Outside,
             Requester::Outside(number) => {
                 if let Some(place) = self.network.outside.get_mut(number) {
                     *place = Some(answer);

@@ -36,6 +36,8 @@ pub(in crate::sim) enum Requester {
     Traffic(Name, u64),
     /// Somebody outside who sent a single request.
     Outside(u64),
+    /// Nobody: it is a copy.
+    Nobody,
 }
 
 /// Where a request comes from, as those see it whom it reaches.

@@ -8,7 +8,7 @@
 //!
 //! The kinds are not there before somebody installs them; then the controller makes its class.
 //!
-//! Not simulated: certificates, listeners for other protocols than HTTP and HTTPS, GRPCRoutes, mirroring, retries, and the
+//! Not simulated: certificates, listeners for other protocols than HTTP and HTTPS, GRPCRoutes, retries, and the
 //! pods of the gateway.
 
 mod attach;

@@ -42,6 +42,8 @@ pub struct Onward {
     pub changes: Vec<HeaderChange>,
     /// How long the answer may take, if that is bounded.
     pub timeout: Option<Duration>,
+    /// Who gets a copy, whose answer nobody waits for: one of each of these.
+    pub mirrors: Vec<Vec<(Ipv4Addr, u16)>>,
 }
 
 /// How well a match fits, as the specification orders them: kind and length of the path, method, headers, parameters.
@@ -79,10 +81,13 @@ pub(super) fn send(
     let Some((_, listener)) = fitting.max_by_key(|(fit, _)| *fit) else { return Sent::Status(404) };
     let Some(candidate) = best(known, informers, gateway, listener, host, request) else { return Sent::Status(404) };
     let timeout = timeout(candidate.rule);
-    let mut changed = Onward { request: request.clone(), changes: Vec::new(), timeout };
+    let mut changed = Onward { request: request.clone(), changes: Vec::new(), timeout, mirrors: Vec::new() };
     for filter in items(&candidate.rule["filters"]) {
         match text(&filter["type"]) {
             "RequestRedirect" => return redirect(&filter["requestRedirect"], &candidate, host, request, listener),
+            "RequestMirror" => {
+                changed.mirrors.extend(mirror(known, informers, candidate.route, &filter["requestMirror"], random));
+            }
             _ => apply(filter, candidate.prefix, &mut changed),
         }
     }
@@ -244,6 +249,25 @@ fn redirect(filter: &Value, candidate: &Candidate<'_>, host: &str, request: &Htt
     Sent::Redirect(status, format!("{scheme}://{host}{port}{path}"))
 }
 
+/// The ready endpoints that get a copy, if this request is one of those that are copied.
+fn mirror(
+    known: &Known,
+    informers: &Informers,
+    route: &Unstructured,
+    filter: &Value,
+    random: &mut Random,
+) -> Option<Vec<(Ipv4Addr, u16)>> {
+    let whole = filter["fraction"]["denominator"].as_u64().unwrap_or(100).max(1);
+    let part = filter["percent"].as_u64().or(filter["fraction"]["numerator"].as_u64());
+    if part.is_some_and(|part| random.below(whole) >= part) {
+        return None;
+    }
+    let reference = &filter["backendRef"];
+    let (namespace, service) = backend(known, informers, route, reference).ok()?;
+    let is_meant = |port: &ServicePort| reference["port"].as_i64() == Some(i64::from(port.port));
+    ready_endpoints(informers, namespace, service, is_meant).filter(|endpoints| !endpoints.is_empty())
+}
+
 /// Chooses a backend by weight, and answers in its place when there is none.
 fn pass_on(
     known: &Known,
@@ -336,7 +360,7 @@ mod tests {
             "remove": ["d"],
         } });
         let request = asked("GET", "/", &[("A", "0"), ("b", "1"), ("D", "9")]);
-        let mut onward = Onward { request, changes: Vec::new(), timeout: None };
+        let mut onward = Onward { request, changes: Vec::new(), timeout: None, mirrors: Vec::new() };
         apply(&filter, "/", &mut onward);
         let told: Vec<String> = onward.request.headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(told, ["b=1,2", "a=1", "c=3"]);
