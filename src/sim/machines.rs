@@ -138,14 +138,20 @@ impl Cluster {
         }
     }
 
-    /// A machine joins the cluster: its kubelet starts and registers it.
+    /// A machine joins the cluster: its kubelet starts and registers it. One of the name that lost its power comes back
+    /// as it was.
     ///
     /// # Errors
     /// [`MachineError::NodeExists`] and [`MachineError::BadNode`].
     pub fn add_node(&mut self, spec: &NodeSpec) -> Result<(), MachineError> {
         check_node(spec)?;
         if self.machine(&spec.name).is_ok() {
-            return Err(MachineError::NodeExists(spec.name.clone()));
+            let kubelet = ProcessId::Kubelet(Name::from(spec.name.as_str()));
+            return if self.is_running(&kubelet) {
+                Err(MachineError::NodeExists(spec.name.clone()))
+            } else {
+                self.start_node(&spec.name)
+            };
         }
         self.machines += 1;
         let config = self.node_config(spec, self.machines);
