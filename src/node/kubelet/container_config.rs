@@ -98,6 +98,7 @@ pub(super) fn container(
         ports: ports.filter_map(|port| u16::try_from(port.container_port).ok()).collect(),
         memory_limit,
         processor_limit,
+        process_limit: host.config.pod_pids_limit,
         user,
         group: own.run_as_group.or(of_pod.run_as_group),
         read_only_root: own.read_only_root_filesystem == Some(true),

@@ -50,6 +50,7 @@ mod volumes;
 mod tests;
 
 pub use config::NodeConfig;
+pub use eviction::check_thresholds;
 pub use shared::SharedNews;
 pub use static_pods::MANIFEST_FOLDER;
 

@@ -282,8 +282,8 @@ fn labels(config: &NodeConfig) -> BTreeMap<String, String> {
 /// What a condition says when all is well, and when it is not: reason, message, event.
 struct PressureTexts {
     condition: &'static str,
-    /// What makes it true; process numbers never run out.
-    pressure: Option<Pressure>,
+    /// What makes it true.
+    pressure: Pressure,
     good: [&'static str; 3],
     bad: [&'static str; 3],
 }
@@ -291,19 +291,19 @@ struct PressureTexts {
 const PRESSURES: [PressureTexts; 3] = [
     PressureTexts {
         condition: "MemoryPressure",
-        pressure: Some(Pressure::Memory),
+        pressure: Pressure::Memory,
         good: ["KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"],
         bad: ["KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "NodeHasInsufficientMemory"],
     },
     PressureTexts {
         condition: "DiskPressure",
-        pressure: Some(Pressure::Disk),
+        pressure: Pressure::Disk,
         good: ["KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"],
         bad: ["KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"],
     },
     PressureTexts {
         condition: "PIDPressure",
-        pressure: None,
+        pressure: Pressure::Pid,
         good: ["KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"],
         bad: ["KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"],
     },
@@ -327,7 +327,7 @@ fn conditions(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> Ve
     let mut own: Vec<NodeCondition> = PRESSURES
         .iter()
         .map(|texts| {
-            let is_short = texts.pressure.is_some_and(|pressure| host.pressures.has(pressure));
+            let is_short = host.pressures.has(texts.pressure);
             let [reason, message, _] = if is_short { texts.bad } else { texts.good };
             condition(texts.condition, if is_short { "True" } else { "False" }, reason, message)
         })
@@ -451,13 +451,16 @@ fn tell_changes(before: &NodeStatus, after: &NodeStatus, host: &Host, client: &m
 fn why(name: &str, before: &NodeStatus, after: &NodeStatus) -> Why {
     for texts in PRESSURES {
         match (texts.pressure, status_of(before, texts.condition), status_of(after, texts.condition)) {
-            (Some(Pressure::Memory), Some("False"), Some("True")) => {
+            (Pressure::Memory, Some("False"), Some("True")) => {
                 return Why::new("Node {} runs short of memory.", [name.to_owned()]);
             }
-            (Some(Pressure::Disk), Some("False"), Some("True")) => {
+            (Pressure::Disk, Some("False"), Some("True")) => {
                 return Why::new("The disk of node {} is nearly full.", [name.to_owned()]);
             }
-            (Some(_), Some("True"), Some("False")) => {
+            (Pressure::Pid, Some("False"), Some("True")) => {
+                return Why::new("Node {} runs short of process numbers.", [name.to_owned()]);
+            }
+            (_, Some("True"), Some("False")) => {
                 return Why::new("Node {} is no longer short of anything.", [name.to_owned()]);
             }
             _ => {}

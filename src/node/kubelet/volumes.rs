@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{
 
 use crate::api::{ObjectKey, Resource};
 use crate::client::Client;
+use crate::client::csi_translation::InlineDisk;
 use crate::machinery::order::map_of;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
@@ -193,7 +194,13 @@ fn content(
     match claims::claim_name(pod, volume) {
         Some(claim) => claims::folder(pod, volume, &claim, host, client).map(VolumeContent::HostPath),
         None if volume.csi.is_some() => csi::mount_inline(volume, host).map(|()| VolumeContent::Empty),
-        None => own_content(pod, volume, known, host, client).map_err(Trouble::SetUp),
+        None => {
+            if let Some(disk) = InlineDisk::of(volume, pod.namespace()) {
+                return csi::mount(&disk.csi(), &disk.name, pod, host, client).map(VolumeContent::HostPath);
+            }
+            claims::check_plugin(volume)?;
+            own_content(pod, volume, known, host, client).map_err(Trouble::SetUp)
+        }
     }
 }
 

@@ -81,6 +81,8 @@ pub struct ContainerConfig {
     pub memory_limit: Option<u64>,
     /// Processor limit in thousandths.
     pub processor_limit: Option<u32>,
+    /// How many processes it may have.
+    pub process_limit: Option<u32>,
     /// `runAsUser`; the image's user without it.
     pub user: Option<i64>,
     /// `runAsGroup`.
@@ -184,6 +186,10 @@ pub struct ContainerStats {
     pub layer_bytes: u64,
     /// What its log takes of the disk, in bytes.
     pub log_bytes: u64,
+    /// The files that it has in its own layer, its log among them.
+    pub inodes: u64,
+    /// Its processes.
+    pub processes: u64,
 }
 
 /// A command that runs in a container besides its own program.
@@ -217,6 +223,7 @@ pub(super) struct Container {
     pub end: Option<End>,
     pub root: FileTree,
     pub initial_layer_bytes: u64,
+    pub initial_inodes: u64,
     pub table: ProcessTable,
     pub log: Log,
     /// What its own program wrote, byte for byte: only where somebody may talk with it (`stdin` or `tty`).

@@ -1,4 +1,4 @@
-//! What containers, images and volumes take of the machine: its memory and its disk.
+//! What containers, images and volumes take of the machine: its memory, its disk and its processes.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,9 @@ use super::images::ImageStatus;
 use super::{Runtime, SHARED_VOLUME};
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
+
+/// How big a file of an image is, as a rule of thumb: what stands in the catalogue are sizes, not files.
+const IMAGE_FILE_BYTES: u64 = 64 << 10;
 
 impl Runtime {
     /// The memory of all running containers, in bytes.
@@ -31,6 +34,30 @@ impl Runtime {
         let own = self.volumes.iter().filter(|(key, _)| !key.starts_with(SHARED_VOLUME));
         let volumes: u64 = own.map(|(_, files)| files.usage()).sum();
         images.saturating_add(containers).saturating_add(volumes)
+    }
+
+    /// How many files images, containers and volumes have on the disk.
+    #[must_use]
+    pub fn inodes_in_use(&self) -> u64 {
+        let images: u64 = self.images.values().map(|image| image.size / IMAGE_FILE_BYTES).sum();
+        let containers: u64 = self.containers.values().map(|container| container.inodes()).sum();
+        let own = self.volumes.iter().filter(|(key, _)| !key.starts_with(SHARED_VOLUME));
+        images.saturating_add(containers).saturating_add(own.map(|(_, files)| files.inodes()).sum())
+    }
+
+    /// How many processes all containers and sandboxes have.
+    #[must_use]
+    pub fn processes_in_use(&self) -> u64 {
+        let running = self.containers.values().filter(|container| container.state == ContainerState::Running);
+        let processes: u64 = running.map(|container| container.table.processes() as u64).sum();
+        let paused = self.sandboxes.values().filter(|sandbox| sandbox.ready).count() as u64;
+        processes + paused
+    }
+
+    /// How many files a volume has.
+    #[must_use]
+    pub fn volume_inodes(&self, key: &str) -> u64 {
+        self.volumes.get(key).map_or(0, FileTree::inodes)
     }
 
     /// What a volume's files take, in bytes.
@@ -60,6 +87,11 @@ impl Runtime {
 }
 
 impl Container {
+    /// The files that it has in its own layer, and the file of its log.
+    pub(super) const fn inodes(&self) -> u64 {
+        self.root.inodes().saturating_sub(self.initial_inodes) + 1
+    }
+
     /// What it wrote into its own layer, in bytes.
     pub(super) const fn layer_bytes(&self) -> u64 {
         self.root.usage().saturating_sub(self.initial_layer_bytes)

@@ -159,6 +159,12 @@ impl FileTree {
         self.usage
     }
 
+    /// How many files, directories and links there are.
+    #[must_use]
+    pub const fn inodes(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
     pub(super) fn insert(&mut self, path: &str, kind: FileKind, mode: u32, now: Time) {
         assert!(path.starts_with('/') && path.len() > 1, "not a path inside a tree: {path:?}");
         self.forget_bytes(path);
