@@ -191,7 +191,10 @@ macro_rules! transcripts {
 
 transcripts! {
     devices,
+    identity,
     pressure,
     shutdown,
     static_pods,
+    storage,
+    volumes,
 }

@@ -287,6 +287,46 @@ fn a_disk_grows_while_it_is_used() {
     );
 }
 
+#[test]
+fn a_volume_gets_the_attributes_of_another_class() {
+    let mut scene = scene();
+    scene.create(
+        "
+apiVersion: storage.k8s.io/v1
+kind: VolumeAttributesClass
+metadata: {name: gold}
+driverName: ebs.csi.aws.com
+parameters: {iops: '4000'}
+",
+    );
+    claim(&mut scene, "data", "ebs", "ReadWriteOnce", "1Gi");
+    pod(&mut scene, "p", "node-1", "sleep 3600", of_claim("data"));
+    scene.run(40);
+    let claim = "PersistentVolumeClaim data";
+    scene.patch(claim, "spec: {volumeAttributesClassName: silver}");
+    scene.run(2);
+    assert_eq!(text(&scene, claim, "/status/modifyVolumeStatus/status"), "Pending");
+    scene.patch(claim, "spec: {volumeAttributesClassName: gold}");
+    scene.run(1);
+    assert_eq!(text(&scene, claim, "/status/modifyVolumeStatus/status"), "InProgress");
+    assert_eq!(text(&scene, claim, "/status/conditions/0/type"), "ModifyingVolume");
+    scene.run(20);
+    let status = scene.get(claim)["status"].clone();
+    assert_eq!(status["currentVolumeAttributesClassName"], "gold");
+    assert_eq!((status.get("modifyVolumeStatus"), status.get("conditions")), (None, None));
+    let volume = volume_of(&scene, "data");
+    assert_eq!(text(&scene, &volume, "/spec/volumeAttributesClassName"), "gold");
+    let events = scene.events("csi-resizer");
+    for told in [
+        "Warning VolumeModifyFailed PersistentVolumeClaim data: VAC silver does not exist.",
+        "Normal VolumeModify PersistentVolumeClaim data: external resizer is modifying volume data with vac gold",
+        "Normal VolumeModifySuccessful PersistentVolumeClaim data: external resizer modified volume data with vac gold \
+         successfully",
+    ] {
+        assert!(events.contains(told), "{events}");
+    }
+}
+
 /// A pod with a disk on a machine that loses its power, and is then deleted by force.
 fn dead_node() -> Scene {
     let mut scene = scene();

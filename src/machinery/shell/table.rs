@@ -572,6 +572,13 @@ impl ProcessTable {
         answer
     }
 
+    /// Every process that is not being stepped: number, parent, command, start.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(Pid, Pid, String, Time)> {
+        let row = |process: &ProcessState| (process.pid, process.parent, process.argv.join(" "), process.started);
+        self.tasks.values().map(|task| row(&task.process)).collect()
+    }
+
     pub(super) fn list(&self, current: &ProcessState) -> Vec<(Pid, Pid, String, Time)> {
         let row = |process: &ProcessState| (process.pid, process.parent, process.argv.join(" "), process.started);
         let mut rows: Vec<_> = self.tasks.values().map(|task| row(&task.process)).chain([row(current)]).collect();

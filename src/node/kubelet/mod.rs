@@ -21,6 +21,7 @@ mod eviction;
 mod faults;
 mod hooks;
 mod host;
+mod host_path;
 mod image_gc;
 mod images;
 mod kept_status;
@@ -112,6 +113,7 @@ impl Kubelet {
     /// The machine was without power until now: nothing runs, but its disk has all that it had, and so its runtime knows
     /// what ran before.
     pub fn lose_power(&mut self, now: Time) {
+        self.host.boots += 1;
         self.host.runtime.lose_power(now);
     }
 

@@ -115,6 +115,7 @@ impl NodeKeeper {
         if !is_due && !has_changed(before, &mut after) {
             return Ok(());
         }
+        tell_reboot(before, &after, host, client);
         tell_changes(before, &after, host, client);
         client.because(why(&host.config.name, before, &after));
         let mut changed = (*node).clone();
@@ -364,7 +365,7 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
         conditions: Some(conditions(before, host, is_ready, now)),
         daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }) }),
         images: Some(images(host)).filter(|images| !images.is_empty()),
-        node_info: Some(system_info(config)),
+        node_info: Some(system_info(config, host.boots)),
         volumes_in_use: Some(host.csi.volumes_in_use()).filter(|volumes| !volumes.is_empty()),
         ..before.clone()
     }
@@ -386,7 +387,7 @@ fn images(host: &Host) -> Vec<ContainerImage> {
     images
 }
 
-fn system_info(config: &NodeConfig) -> NodeSystemInfo {
+fn system_info(config: &NodeConfig, boots: u32) -> NodeSystemInfo {
     let mut digits = String::new();
     for byte in config.name.bytes().cycle().take(16) {
         digits.push_str(&format!("{byte:02x}"));
@@ -395,7 +396,7 @@ fn system_info(config: &NodeConfig) -> NodeSystemInfo {
     let uuid = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-");
     NodeSystemInfo {
         architecture: "amd64".to_owned(),
-        boot_id: uuid.clone(),
+        boot_id: if boots == 0 { uuid.clone() } else { format!("{}{boots:04x}", uuid.get(..32).unwrap_or("")) },
         container_runtime_version: "containerd://2.2.1".to_owned(),
         kernel_version: "6.12.57-amd64".to_owned(),
         kube_proxy_version: String::new(),
@@ -427,6 +428,16 @@ fn has_changed(before: &NodeStatus, after: &mut NodeStatus) -> bool {
 fn status_of<'a>(status: &'a NodeStatus, condition: &str) -> Option<&'a str> {
     let mut conditions = status.conditions.iter().flatten();
     conditions.find(|known| known.type_ == condition).map(|known| known.status.as_str())
+}
+
+/// Tells when the machine is another than it was before it was switched on: `MachineInfo`.
+fn tell_reboot(before: &NodeStatus, after: &NodeStatus, host: &Host, client: &mut Client<'_>) {
+    let boot = |status: &NodeStatus| status.node_info.as_ref().map_or_else(String::new, |info| info.boot_id.clone());
+    let (old, new) = (boot(before), boot(after));
+    if !old.is_empty() && old != new {
+        let message = format!("Node {} has been rebooted, boot id: {new}", host.config.name);
+        client.event_about(&reference(&host.config), EventType::Warning, "Rebooted", &message);
+    }
 }
 
 /// Tells of the conditions that have changed.

@@ -35,6 +35,8 @@ pub struct SandboxConfig {
     pub addresses: Vec<IpAddr>,
     /// Whether it uses the node's network, whose ports all such pods share.
     pub host_network: bool,
+    /// Whether its containers see each other's processes: `shareProcessNamespace`.
+    pub shared_processes: bool,
     /// The pod's annotations, which may direct its containers.
     pub annotations: BTreeMap<String, String>,
 }
@@ -87,6 +89,8 @@ pub struct ContainerConfig {
     pub user: Option<i64>,
     /// `runAsGroup`.
     pub group: Option<i64>,
+    /// `supplementalGroups` and `fsGroup`.
+    pub groups: Vec<i64>,
     /// `readOnlyRootFilesystem`.
     pub read_only_root: bool,
     /// `lifecycle.stopSignal`; the image's without it.

@@ -341,7 +341,7 @@ impl Runtime {
         let running = container.state == ContainerState::Running;
         let used = if running { container.table.processor(now) } else { 0 };
         Some(ContainerStats {
-            memory_bytes: container.memory(now),
+            memory_bytes: container.memory(now) + self.memory_of_mounts(container),
             processor_millis: used.min(self.processor_most(container)),
             layer_bytes: container.layer_bytes(),
             log_bytes: container.log.size(),

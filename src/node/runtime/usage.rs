@@ -16,7 +16,16 @@ impl Runtime {
     #[must_use]
     pub fn memory_in_use(&self, now: Time) -> u64 {
         let running = self.containers.values().filter(|container| container.state == ContainerState::Running);
-        running.map(|container| container.memory(now)).sum()
+        running.map(|container| container.memory(now) + self.memory_of_mounts(container)).sum()
+    }
+
+    /// What a running container's volumes take of memory that lie there.
+    pub(super) fn memory_of_mounts(&self, container: &Container) -> u64 {
+        if container.state != ContainerState::Running {
+            return 0;
+        }
+        let mounts = container.config.mounts.iter().filter(|mount| mount.in_memory.is_some());
+        mounts.map(|mount| self.volume_usage(&mount.volume)).sum()
     }
 
     /// How much memory a container may use, if that is bounded.

@@ -312,7 +312,7 @@ fn who_forks_too_much_is_evicted_where_process_numbers_are_watched() {
     bench.create("forks", &script("for i in $(seq 40); do sleep 1000 & done; wait; sleep 1000"), "{}");
     bench.run("40s");
     expect![[r#"
-        Succeeded  
+        Failed Evicted The node was low on resource: pids. Threshold quantity: 32550, available: 32544. 
         DisruptionTarget True TerminationByKubelet
         Running  
         Ready True KubeletReady: kubelet is posting ready status
@@ -356,7 +356,7 @@ fn who_has_too_many_files_is_evicted() {
     bench.create("hoards", STUBBORN, "{kubetab/inodes: '10@20s,6300k'}");
     bench.run("60s");
     expect![[r#"
-        Failed Evicted The node was low on resource: inodes. Threshold quantity: 320Ki, available: 253560. 
+        Failed Evicted The node was low on resource: inodes. Threshold quantity: 320Ki, available: 253550. 
         DisruptionTarget True TerminationByKubelet
         Running  
         Ready True KubeletReady: kubelet is posting ready status
@@ -383,7 +383,8 @@ fn files_in_volumes_and_layers_count() {
     bench.create("layer", &script("for i in $(seq 100); do echo > /tmp/$i; done; sleep 1000"), "{}");
     bench.run("50s");
     expect![[r#"
-        Running  
+        Failed Evicted The node was low on resource: inodes. Threshold quantity: 6553350, available: 6553299. 
+        DisruptionTarget True TerminationByKubelet
         Running  
     "#]]
     .assert_eq(&(end(&bench, "volume") + &end(&bench, "layer")));
