@@ -20,6 +20,7 @@ mod io;
 mod parser;
 mod pattern;
 pub mod regex;
+mod scripts;
 #[allow(clippy::module_inception, reason = "a running shell is what this room is named after")]
 mod shell;
 mod simple;
@@ -35,6 +36,7 @@ pub use host::{
 };
 pub use io::{CommandIo, Input, Output, ProcessState, Stream};
 pub use parser::{Aliases, SyntaxError, parse};
+pub use scripts::Scripts;
 pub use table::{Pid, Poll, ProcessTable, RequestId, Spawn, SpawnError};
 
 #[cfg(test)]

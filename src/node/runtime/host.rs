@@ -11,7 +11,7 @@ use super::language::Language;
 use super::server::{Server, Surroundings};
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::{FileSystem, FileTree, Owner, base_name, parent};
-use crate::machinery::shell::{Flavor, Host, Lookup, Machine, Pid, Signal, User, utilities};
+use crate::machinery::shell::{Flavor, Host, Lookup, Machine, Pid, Scripts, Signal, User, utilities};
 use crate::machinery::time::Time;
 
 /// Where the scripts of the catalogue find utilities that their image does not offer to anybody else.
@@ -24,6 +24,8 @@ const PATH: [&str; 6] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/b
 pub(super) struct ContainerHost<'a> {
     pub now: Time,
     pub random: &'a mut Random,
+    /// What the node's processes read before.
+    pub scripts: &'a mut Scripts,
     pub root: &'a mut FileTree,
     pub volumes: &'a mut OrdMap<String, FileTree>,
     pub config: &'a ContainerConfig,
@@ -87,6 +89,10 @@ impl Host for ContainerHost<'_> {
 
     fn random(&mut self) -> u64 {
         self.random.next_u64()
+    }
+
+    fn scripts(&mut self) -> Option<&mut Scripts> {
+        Some(self.scripts)
     }
 
     fn with_files(&mut self, work: &mut dyn FnMut(&mut FileSystem<'_>)) {
