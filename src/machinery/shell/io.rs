@@ -343,7 +343,12 @@ impl CommandIo<'_> {
         let first = self.host.first_process();
         let own =
             pid.checked_sub(first).filter(|own| first == 0 || *own == self.process.pid || self.table.is_alive(*own));
-        let Some(pid) = own else { return self.host.signal_other(pid, signal) };
+        let pid = match own {
+            Some(own) => own,
+            None if self.host.signal_other(pid, signal) => return true,
+            // What the shell itself has begun it knows by the container's own numbers.
+            None => pid,
+        };
         if pid == self.process.pid {
             self.process.pending.extend(signal);
             return true;

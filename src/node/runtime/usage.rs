@@ -37,21 +37,20 @@ impl Runtime {
     /// What images, layers and logs of containers, and volumes take of the disk, in bytes.
     #[must_use]
     pub fn disk_in_use(&self) -> u64 {
-        let images: u64 = self.images.values().map(|image| image.size).sum();
-        let containers: u64 =
-            self.containers.values().map(|container| container.layer_bytes() + container.log.size()).sum();
-        let own = self.volumes.iter().filter(|(key, _)| !key.starts_with(SHARED_VOLUME));
-        let volumes: u64 = own.map(|(_, files)| files.usage()).sum();
-        images.saturating_add(containers).saturating_add(volumes)
+        self.disk_and_files().0
     }
 
-    /// How many files images, containers and volumes have on the disk.
+    /// The same with how many files that are.
     #[must_use]
-    pub fn inodes_in_use(&self) -> u64 {
-        let images: u64 = self.images.values().map(|image| image.size / IMAGE_FILE_BYTES).sum();
-        let containers: u64 = self.containers.values().map(|container| container.inodes()).sum();
+    pub fn disk_and_files(&self) -> (u64, u64) {
+        let add = |sum: (u64, u64), bytes: u64, files: u64| (sum.0.saturating_add(bytes), sum.1.saturating_add(files));
+        let images = self.images.values().map(|image| image.size);
+        let images = images.fold((0, 0), |sum, size| add(sum, size, size / IMAGE_FILE_BYTES));
+        let containers = self.containers.values().fold(images, |sum, container| {
+            add(sum, container.layer_bytes() + container.log.size(), container.inodes())
+        });
         let own = self.volumes.iter().filter(|(key, _)| !key.starts_with(SHARED_VOLUME));
-        images.saturating_add(containers).saturating_add(own.map(|(_, files)| files.inodes()).sum())
+        own.fold(containers, |sum, (_, files)| add(sum, files.usage(), files.inodes()))
     }
 
     /// How many processes all containers and sandboxes have.

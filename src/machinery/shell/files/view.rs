@@ -224,6 +224,15 @@ impl<'a> FileSystem<'a> {
         Ok(names)
     }
 
+    /// Whether nothing can be written below a path.
+    #[must_use]
+    pub fn is_read_only(&self, path: &str) -> bool {
+        match self.locate(path).mount {
+            Some(index) => self.mounts[index].read_only,
+            None => self.root_read_only,
+        }
+    }
+
     /// How much more can be written at a path, if that lies in memory.
     #[must_use]
     pub fn room(&self, path: &str) -> Option<u64> {

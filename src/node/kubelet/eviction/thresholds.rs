@@ -74,6 +74,9 @@ pub(super) enum Signal {
     PidAvailable,
 }
 
+/// The name of the signal of process numbers.
+pub(super) const PID_SIGNAL: &str = "pid.available";
+
 /// Every signal under its name, memory first, which goes before whatever else is short.
 const SIGNALS: [(&str, Signal); 6] = [
     ("memory.available", Signal::MemoryAvailable),
@@ -81,7 +84,7 @@ const SIGNALS: [(&str, Signal); 6] = [
     ("imagefs.available", Signal::ImageFsAvailable),
     ("nodefs.inodesFree", Signal::NodeFsInodesFree),
     ("imagefs.inodesFree", Signal::ImageFsInodesFree),
-    ("pid.available", Signal::PidAvailable),
+    (PID_SIGNAL, Signal::PidAvailable),
 ];
 
 impl Signal {

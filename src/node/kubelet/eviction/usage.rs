@@ -12,7 +12,7 @@ use crate::node::kubelet::kuberuntime::volume_key;
 use crate::node::kubelet::pod_worker::Worker;
 use crate::node::kubelet::resource_metrics;
 
-use super::Starved;
+use super::thresholds::{PID_SIGNAL, Starved};
 
 /// How big a file is for which the file system keeps an inode: the default of `mke2fs`.
 const BYTES_PER_INODE: u64 = 16 << 10;
@@ -99,8 +99,10 @@ impl Kubelet {
         let (memory, disk) = (amount("memory"), amount("ephemeral-storage"));
         let cri = &self.host.runtime.cri;
         let mut used = resource_metrics::system_bytes(memory) + cri.memory_in_use(now);
-        let mut stored = cri.disk_in_use();
-        let (mut files, mut processes) = (cri.inodes_in_use(), SYSTEM_PROCESSES + cri.processes_in_use());
+        let (mut stored, mut files) = cri.disk_and_files();
+        // Hardly anybody watches them.
+        let is_watched = self.host.config.eviction_hard.contains_key(PID_SIGNAL);
+        let mut processes = SYSTEM_PROCESSES + if is_watched { cri.processes_in_use() } else { 0 };
         // What annotations say counts in place of what was found.
         for worker in self.directed() {
             for (found, told) in self.directed_use(worker, now) {
