@@ -313,7 +313,7 @@ impl Rest<'_> {
         ensure(number(set, "/metadata/generation") == number(status, "/observedGeneration"), || {
             what("is not observed")
         })?;
-        if self.is_short(set) {
+        if self.is_short(set) || self.is_stuck(set) {
             return Ok(());
         }
         for field in ["/replicas", "/readyReplicas", "/availableReplicas"] {
@@ -324,6 +324,16 @@ impl Rest<'_> {
             ensure(status["currentRevision"] == status["updateRevision"], || what("is not updated"))?;
         }
         Ok(())
+    }
+
+    /// Whether a set waits for ever with too many pods, as upstream's does: of those without a place the last goes first, but
+    /// one that is not well goes only when all before it are.
+    fn is_stuck(&self, set: &Value) -> bool {
+        let end = number(set, "/spec/ordinals/start") + number(set, "/spec/replicas");
+        let ordinal =
+            |pod: &Value| text(pod, "/metadata/name").rsplit('-').next().and_then(|it| it.parse::<i64>().ok());
+        let beyond = self.pods_of(text(set, "/metadata/uid")).filter(|pod| ordinal(pod).is_some_and(|own| own >= end));
+        set["spec"]["podManagementPolicy"] != "Parallel" && beyond.filter(|pod| !is_ready(pod)).count() > 1
     }
 
     fn daemon_set(&self, set: &Value) -> Finding {
