@@ -193,9 +193,12 @@ transcripts! {
     "kubelet":
     devices,
     extended_resources,
+    identity,
     pressure,
     shutdown,
     static_pods,
+    storage,
+    volumes,
 }
 
 transcripts! {

@@ -71,9 +71,9 @@ pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
 pub use validating_policy_status::ValidatingPolicyStatusController;
 pub use volume::{
-    AttachDetachController, AttributesClassProtection, ClaimProtection, CsiAttacher, CsiCapacity, CsiProvisioner,
-    CsiResizer, EphemeralVolumeController, ExpandController, LocalPathProvisioner, PersistentVolumeController,
-    VolumeProtection,
+    AttachDetachController, AttributesClassProtection, ClaimProtection, CsiAttacher, CsiCapacity, CsiModifier,
+    CsiProvisioner, CsiResizer, EphemeralVolumeController, ExpandController, LocalPathProvisioner,
+    PersistentVolumeController, VolumeProtection,
 };
 
 /// What stands beside storage drivers in a cloud.
@@ -83,6 +83,7 @@ pub fn storage_sidecars() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<CsiProvisioner>::default(),
         Box::<CsiAttacher>::default(),
         Box::new(CsiCapacity),
+        Box::<CsiModifier>::default(),
         Box::<CsiResizer>::default(),
     ]
 }

@@ -14,7 +14,7 @@ use crate::cloud::{Cloud, CloudConfig, Instance};
 use crate::etcd::{Cause, Why};
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
-use crate::node::kubelet::{Kubelet, NodeConfig};
+use crate::node::kubelet::{Kubelet, NodeConfig, check_thresholds};
 use crate::node::proxy::{KubeProxy, Rules};
 
 use super::cluster::Cluster;
@@ -44,6 +44,12 @@ pub struct NodeSpec {
     pub taints: Vec<NodeTaint>,
     /// Its resources, as quantities: `cpu`, `memory`, `pods`, and any other.
     pub capacity: BTreeMap<String, String>,
+    /// From what on its kubelet evicts pods, as `evictionHard` of a KubeletConfiguration.
+    #[serde(rename = "evictionHard", skip_serializing_if = "BTreeMap::is_empty")]
+    pub eviction_hard: BTreeMap<String, String>,
+    /// How many processes a container may have, as `podPidsLimit` of a KubeletConfiguration.
+    #[serde(rename = "podPidsLimit", skip_serializing_if = "Option::is_none")]
+    pub pod_pids_limit: Option<u32>,
 }
 
 /// A machine that is shut down in order.
@@ -184,6 +190,8 @@ impl Cluster {
             labels: spec.labels.clone(),
             taints: spec.taints.iter().map(taint).collect(),
             capacity: spec.capacity.clone(),
+            eviction_hard: spec.eviction_hard.clone(),
+            pod_pids_limit: spec.pod_pids_limit,
             runtime: self.profile.runtime.clone(),
             is_in_cloud: self.profile.cloud.is_some(),
             ..NodeConfig::numbered(spec.name.as_str(), number)
@@ -446,6 +454,10 @@ pub(super) fn check_node(spec: &NodeSpec) -> Result<(), MachineError> {
         if Quantity::parse(amount).is_err() {
             return Err(MachineError::BadNode(format!("capacity {name:?}: {amount:?} is no quantity")));
         }
+    }
+    check_thresholds(&spec.eviction_hard).map_err(MachineError::BadNode)?;
+    if spec.pod_pids_limit == Some(0) {
+        return Err(MachineError::BadNode("podPidsLimit: a container needs a process".to_owned()));
     }
     Ok(())
 }

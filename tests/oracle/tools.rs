@@ -167,6 +167,7 @@ fn simulated_node(io: &mut CommandIo<'_>, arguments: &[String], _: &str) -> Resu
         labels: pairs("--labels").into_iter().collect(),
         taints: taints.collect(),
         capacity,
+        ..NodeSpec::default()
     };
     let world = io.host.world().expect("there is a cluster");
     let cluster = world.downcast_mut::<Cluster>().expect("it is a cluster");

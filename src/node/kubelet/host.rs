@@ -48,6 +48,8 @@ pub(super) struct Host {
     pub image_gc: ImageGc,
     pub pressures: Pressures,
     pub csi: Plugins,
+    /// How often the machine was switched on after it had lost its power.
+    pub boots: u32,
     /// Whether the machine is about to be switched off.
     pub is_shutting_down: bool,
     /// Whether somebody switched the machine on again before it was off.
@@ -76,6 +78,7 @@ impl Host {
             image_gc: ImageGc::default(),
             pressures: Pressures::default(),
             csi: Plugins::default(),
+            boots: 0,
             is_shutting_down: false,
             boots_again: false,
         }

@@ -72,6 +72,12 @@ impl Server {
         }
     }
 
+    /// Whether it is the image that most people know by that name, which begins as root.
+    fn is_official_nginx(&self) -> bool {
+        let image = self.surroundings.image.split(['@', ':']).next().unwrap_or("");
+        matches!(image, "nginx" | "library/nginx" | "docker.io/library/nginx" | "docker.io/nginx")
+    }
+
     fn ready_at(&self, started: Time) -> Time {
         if self.surroundings.instant {
             return started;
@@ -85,16 +91,21 @@ impl Server {
         self.ports =
             self.definition.ports.iter().map(|port| port_of(port, &arguments, io)).filter(|port| *port > 0).collect();
         if self.definition.config.as_deref() == Some("nginx") {
+            if !self.surroundings.instant && self.is_official_nginx() {
+                let warnings = nginx::warnings(io);
+                io.write(2, warnings.as_bytes());
+                if let Some(message) = nginx::unwritable(io) {
+                    io.write(2, nginx::emergency(&message, io.now()).as_bytes());
+                    return Some(1);
+                }
+            }
             match nginx::load(io) {
                 Ok(config) => {
                     self.ports = config.ports();
                     self.nginx = Some(Arc::new(config));
                 }
                 Err(message) => {
-                    io.write(
-                        2,
-                        format!("{} [emerg] 1#1: {message}\nnginx: [emerg] {message}\n", stamp(io.now())).as_bytes(),
-                    );
+                    io.write(2, nginx::emergency(&message, io.now()).as_bytes());
                     return Some(1);
                 }
             }
@@ -261,7 +272,6 @@ impl Server {
     }
 }
 
-/// nginx's own form of a time: `2026/01/01 00:00:00`.
 /// A request's headers as a program in Go writes them: who asks first, then by name.
 fn go_headers(request: &HttpRequest) -> String {
     let canonical = |name: &str| {
@@ -277,7 +287,8 @@ fn go_headers(request: &HttpRequest) -> String {
     headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
 }
 
-fn stamp(time: Time) -> String {
+/// nginx's own form of a time: `2026/01/01 00:00:00`.
+pub(super) fn stamp(time: Time) -> String {
     utilities::format_time(time, "%Y/%m/%d %H:%M:%S")
 }
 
