@@ -192,6 +192,7 @@ macro_rules! transcripts {
 transcripts! {
     "kubelet":
     devices,
+    extended_resources,
     identity,
     pressure,
     shutdown,

@@ -144,14 +144,20 @@ impl Cluster {
         }
     }
 
-    /// A machine joins the cluster: its kubelet starts and registers it.
+    /// A machine joins the cluster: its kubelet starts and registers it. One of the name that lost its power comes back
+    /// as it was.
     ///
     /// # Errors
     /// [`MachineError::NodeExists`] and [`MachineError::BadNode`].
     pub fn add_node(&mut self, spec: &NodeSpec) -> Result<(), MachineError> {
         check_node(spec)?;
         if self.machine(&spec.name).is_ok() {
-            return Err(MachineError::NodeExists(spec.name.clone()));
+            let kubelet = ProcessId::Kubelet(Name::from(spec.name.as_str()));
+            return if self.is_running(&kubelet) {
+                Err(MachineError::NodeExists(spec.name.clone()))
+            } else {
+                self.start_node(&spec.name)
+            };
         }
         self.machines += 1;
         let config = self.node_config(spec, self.machines);
@@ -264,8 +270,11 @@ impl Cluster {
         if let (ProcessId::Kubelet(name), Program::Kubelet(kubelet)) = (id, &slot.program)
             && kubelet.is_shut_down()
         {
-            let name = name.clone();
+            let (name, boots_again) = (name.clone(), kubelet.boots_again());
             self.stop_node(&name).expect("its kubelet has just run");
+            if boots_again {
+                self.start_node(&name).expect("it is there");
+            }
         }
     }
 
@@ -301,10 +310,16 @@ impl Cluster {
     /// [`MachineError::NoSuchNode`].
     pub fn start_node(&mut self, name: &str) -> Result<(), MachineError> {
         let [kubelet, proxy] = self.on_machine(name)?;
-        if let Some(slot) = self.processes.get_mut(&kubelet).filter(|slot| !slot.state.running)
+        if let Some(slot) = self.processes.get_mut(&kubelet)
             && let Program::Kubelet(kubelet) = &mut slot.program
         {
-            Arc::make_mut(kubelet).lose_power(self.now);
+            if !slot.state.running {
+                Arc::make_mut(kubelet).lose_power(self.now);
+            } else if kubelet.is_shutting_down() {
+                // It boots once it is off.
+                Arc::make_mut(kubelet).boot_again();
+                return Ok(());
+            }
         }
         self.in_cloud(|cloud| cloud.shut_down_instance(name, false));
         self.start_process(&kubelet);

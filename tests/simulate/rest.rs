@@ -203,22 +203,6 @@ impl Rest<'_> {
         Ok(())
     }
 
-    /// Whether a namespace cannot go: of a Job with a limit of failures for each index, a failed pod keeps its finalizer
-    /// until another one takes its place, which in a namespace that is going nobody may create; and the Job goes only
-    /// after the pods. So it is upstream, too (`canRemoveFinalizer`, `OrderedNamespaceDeletion`).
-    fn waits_for_a_replacement(&self, namespace: Option<&str>) -> bool {
-        let namespaces = objects(self.session, Kind::Namespace);
-        let is_going = namespaces.iter().any(|one| {
-            one["metadata"]["name"].as_str() == namespace && !one["metadata"]["deletionTimestamp"].is_null()
-        });
-        let holds = |job: &Value| {
-            job["metadata"]["namespace"].as_str() == namespace
-                && job["metadata"]["deletionTimestamp"].is_null()
-                && !job["spec"]["backoffLimitPerIndex"].is_null()
-        };
-        is_going && objects(self.session, Kind::Job).iter().any(holds)
-    }
-
     /// Nothing is left whose owners are gone, and nothing that was asked to go.
     fn owners(&self) -> Finding {
         let etcd = self.session.cluster().api().etcd();
@@ -230,12 +214,7 @@ impl Rest<'_> {
             for owner in metadata.owner_references.iter().flatten() {
                 ensure(uids.contains(owner.uid.as_str()), || format!("{} outlives its owner {}", what(), owner.name))?;
             }
-            let is_kept = matches!(object.kind(), Kind::PersistentVolumeClaim | Kind::PersistentVolume)
-                || match object.kind() {
-                    Kind::Namespace => self.waits_for_a_replacement(metadata.name.as_deref()),
-                    Kind::Pod => self.waits_for_a_replacement(metadata.namespace.as_deref()),
-                    _ => false,
-                };
+            let is_kept = matches!(object.kind(), Kind::PersistentVolumeClaim | Kind::PersistentVolume);
             ensure(metadata.deletion_timestamp.is_none() || is_kept, || {
                 format!("{} is being deleted for ever, for {:?}", what(), metadata.finalizers)
             })?;
@@ -283,12 +262,21 @@ impl Rest<'_> {
         if is_paused || self.is_short(deployment) {
             return Ok(());
         }
-        for field in ["/replicas", "/readyReplicas", "/availableReplicas", "/updatedReplicas"] {
-            ensure(number(status, field) == replicas, || what(field))?;
-        }
         let sets = objects(self.session, Kind::ReplicaSet);
         let owned =
             sets.iter().filter(|set| set["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]);
+        // Whoever scales a Deployment with several ReplicaSets and then changes its strategy to Recreate has it hang:
+        // upstream's `scale` does nothing then, and leaves the note by which it knows that there is something to scale.
+        let is_to_scale = |set: &&Value| {
+            let noted = &set["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"];
+            number(set, "/spec/replicas") > 0 && noted.as_str() != Some(replicas.to_string().as_str())
+        };
+        if deployment["spec"]["strategy"]["type"] == "Recreate" && owned.clone().filter(is_to_scale).count() > 1 {
+            return Ok(());
+        }
+        for field in ["/replicas", "/readyReplicas", "/availableReplicas", "/updatedReplicas"] {
+            ensure(number(status, field) == replicas, || what(field))?;
+        }
         let (used, old): (Vec<&Value>, Vec<&Value>) = owned.partition(|set| number(set, "/spec/replicas") > 0);
         ensure(used.len() <= 1, || what("has several ReplicaSets with pods"))?;
         let limit = number(deployment, "/spec/revisionHistoryLimit") + 1;

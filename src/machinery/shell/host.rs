@@ -31,6 +31,10 @@ pub trait Host {
     fn world(&mut self) -> Option<&mut dyn Any> {
         None
     }
+    /// The version of the busybox that the utilities are, where they are one whose version is known.
+    fn busybox_version(&self) -> Option<(u32, u32)> {
+        None
+    }
     /// Scripts that were read already; `None` reads each one anew.
     fn scripts(&mut self) -> Option<&mut Scripts> {
         None

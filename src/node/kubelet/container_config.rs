@@ -46,6 +46,16 @@ fn host_name(pod: &Pod, spec: &PodSpec, host: &Host) -> String {
     name[..end].trim_end_matches(['-', '.']).to_owned()
 }
 
+/// The host name that the kernel tells: the full one where the pod wants that: `GetNodenameForKernel`.
+fn kernel_name(pod: &Pod, spec: &PodSpec, host: &Host) -> String {
+    let name = host_name(pod, spec, host);
+    let domain = spec.subdomain.as_ref().filter(|domain| !domain.is_empty() && spec.set_hostname_as_fqdn == Some(true));
+    match domain {
+        Some(domain) => format!("{name}.{domain}.{}.svc.{CLUSTER_DOMAIN}", pod.namespace()),
+        None => name,
+    }
+}
+
 /// What a pod's sandbox is made from.
 pub(super) fn sandbox(pod: &Pod, attempt: u32, host: &Host) -> SandboxConfig {
     let spec = spec_of(pod);
@@ -54,7 +64,7 @@ pub(super) fn sandbox(pod: &Pod, attempt: u32, host: &Host) -> SandboxConfig {
         namespace: pod.namespace().to_owned(),
         uid: pod.uid().to_owned(),
         attempt,
-        hostname: host_name(pod, &spec, host),
+        hostname: kernel_name(pod, &spec, host),
         addresses: Vec::new(),
         host_network: spec.host_network == Some(true),
         shared_processes: spec.share_process_namespace == Some(true),

@@ -52,6 +52,8 @@ pub(super) struct Host {
     pub boots: u32,
     /// Whether the machine is about to be switched off.
     pub is_shutting_down: bool,
+    /// Whether somebody switched the machine on again before it was off.
+    pub boots_again: bool,
 }
 
 impl Host {
@@ -78,6 +80,7 @@ impl Host {
             csi: Plugins::default(),
             boots: 0,
             is_shutting_down: false,
+            boots_again: false,
         }
     }
 
@@ -125,6 +128,7 @@ impl Host {
         self.pressures = Pressures::default();
         self.csi = Plugins::default();
         self.is_shutting_down = false;
+        self.boots_again = false;
         self.runtime.forget_askers(|_| true);
         self.runtime.advance(now);
     }

@@ -352,6 +352,10 @@ fn conditions(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> Ve
     result
 }
 
+/// What a kubelet of v1.36 says that it can do for pods: `nodedeclaredfeatures` of `k8s.io/component-helpers`.
+const DECLARED_FEATURES: [&str; 3] =
+    ["GuaranteedQoSPodCPUResize", "InPlacePodLevelResourcesVerticalScaling", "RestartAllContainersOnContainerExits"];
+
 fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeStatus {
     let config = &host.config;
     let capacity = capacity(config);
@@ -363,6 +367,7 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
         allocatable: Some(capacity.clone()),
         capacity: Some(capacity),
         conditions: Some(conditions(before, host, is_ready, now)),
+        declared_features: Some(DECLARED_FEATURES.map(str::to_owned).to_vec()),
         daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }) }),
         images: Some(images(host)).filter(|images| !images.is_empty()),
         node_info: Some(system_info(config, host.boots)),

@@ -249,7 +249,7 @@ impl Worker {
 
     /// Makes the devices of the pod's claims ready; says whether they are.
     fn prepare_devices(&self, client: &mut Client<'_>) -> bool {
-        if claim::references(&self.pod).is_empty() {
+        if claim::references(&self.pod).is_empty() && claim::extended_name(&self.pod).is_none() {
             return true;
         }
         let outcome = super::dra::prepare(&self.pod, client);

@@ -139,6 +139,12 @@ impl Host for ContainerHost<'_> {
         self.hostname.to_owned()
     }
 
+    fn busybox_version(&self) -> Option<(u32, u32)> {
+        let tag = self.surroundings.tag.split('-').next().filter(|_| self.image.base == Base::Busybox)?;
+        let mut numbers = tag.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+
     fn addresses(&self) -> Vec<String> {
         self.addresses.iter().map(IpAddr::to_string).collect()
     }

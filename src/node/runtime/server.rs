@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::catalogue::{PortDefinition, ServerDefinition};
 use super::nginx;
+use crate::machinery::order::Order as _;
 use crate::machinery::shell::{
     CommandIo, CommandPoll, CommandRun, HttpAnswer, HttpRequest, NetworkAnswer, Signal, SignalAction, utilities,
 };
@@ -205,6 +206,7 @@ impl Server {
                         .iter()
                         .map(|(name, value)| format!("{}: {value}\n", name.to_lowercase()))
                         .collect(),
+                    "headers.go" => go_headers(request),
                     _ => return None,
                 }
             }
@@ -268,6 +270,21 @@ impl Server {
         answer.latency = Duration::from_millis(1);
         NetworkAnswer::Http(answer)
     }
+}
+
+/// A request's headers as a program in Go writes them: who asks first, then by name.
+fn go_headers(request: &HttpRequest) -> String {
+    let canonical = |name: &str| {
+        let words = name.split('-').map(|word| {
+            let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+            format!("{}{}", first.to_uppercase(), rest.to_lowercase())
+        });
+        words.collect::<Vec<_>>().join("-")
+    };
+    let headers = request.headers.iter().map(|(name, value)| (canonical(name), value));
+    let mut headers: Vec<(String, &String)> = headers.filter(|(name, _)| name != "Host").collect();
+    headers.order_by_key(|(name, _)| (name != "User-Agent", name.clone()));
+    headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
 }
 
 /// nginx's own form of a time: `2026/01/01 00:00:00`.
