@@ -19,9 +19,7 @@ use crate::machinery::time::Time;
 
 use super::drivers::Storage;
 use super::installed;
-
-/// Who tells of it in events.
-const COMPONENT: &str = "external-resizer";
+use super::resizer::source;
 
 /// The modify controller of all installed drivers.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +57,7 @@ impl CsiModifier {
         if began.is_none() {
             self.working.insert(key.clone(), client.now);
             let message = format!("external resizer is modifying volume {} with vac {class}", claim.name());
-            client.event_from(COMPONENT, &**claim, EventType::Normal, "VolumeModify", &message);
+            client.event_from(&source(driver), &**claim, EventType::Normal, "VolumeModify", &message);
             client.because(Why::new("{} changes the volume of claim {}.", [driver.to_owned(), key.name.to_string()]));
             note(&key, class, "InProgress", client)?;
         }
@@ -79,7 +77,7 @@ impl CsiModifier {
             } }),
         )?;
         let message = format!("external resizer modified volume {} with vac {class} successfully", claim.name());
-        client.event_from(COMPONENT, &**claim, EventType::Normal, "VolumeModifySuccessful", &message);
+        client.event_from(&source(driver), &**claim, EventType::Normal, "VolumeModifySuccessful", &message);
         Ok(Requeue::Forget)
     }
 }
@@ -151,7 +149,7 @@ impl Controller for CsiModifier {
             Some(_) => Ok(Requeue::Forget),
             None => {
                 let message = format!("VAC {class} does not exist.");
-                client.event_from(COMPONENT, &**claim, EventType::Warning, "VolumeModifyFailed", &message);
+                client.event_from(&source(&driver), &**claim, EventType::Warning, "VolumeModifyFailed", &message);
                 client
                     .because(Why::new("There is no class {} for claim {}.", [class.to_owned(), key.name.to_string()]));
                 note(key, class, "Pending", client)?;

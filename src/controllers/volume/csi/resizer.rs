@@ -32,6 +32,11 @@ fn wants_more(claim: &PersistentVolumeClaim) -> bool {
     phase_of(claim) == "Bound" && requested(claim) > capacity(claim)
 }
 
+/// Who tells of it in events.
+pub(super) fn source(driver: &str) -> String {
+    format!("external-resizer {driver}")
+}
+
 impl CsiResizer {
     /// The driver enlarges the volume; the claim tells of it before and after.
     fn resize(
@@ -47,7 +52,7 @@ impl CsiResizer {
         if began.is_none() {
             self.working.insert(key.clone(), client.now);
             let message = format!("External resizer is resizing volume {}", volume.name());
-            client.event_from("external-resizer", &**claim, EventType::Normal, "Resizing", &message);
+            client.event_from(&source(driver), &**claim, EventType::Normal, "Resizing", &message);
             client.because(Why::new("{} enlarges the volume of claim {}.", [driver.to_owned(), key.name.to_string()]));
             let condition = json!({ "type": "Resizing", "status": "True", "lastTransitionTime": client.now.to_meta() });
             client.patch_status::<PersistentVolumeClaim>(
@@ -80,7 +85,7 @@ impl CsiResizer {
             } }),
         )?;
         let message = "Require file system resize of volume on node";
-        client.event_from("external-resizer", &**claim, EventType::Normal, "FileSystemResizeRequired", message);
+        client.event_from(&source(driver), &**claim, EventType::Normal, "FileSystemResizeRequired", message);
         Ok(Requeue::Forget)
     }
 }
