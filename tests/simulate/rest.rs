@@ -233,7 +233,10 @@ impl Rest<'_> {
             let is_kept = matches!(object.kind(), Kind::PersistentVolumeClaim | Kind::PersistentVolume)
                 || match object.kind() {
                     Kind::Namespace => self.waits_for_a_replacement(metadata.name.as_deref()),
-                    Kind::Pod => self.waits_for_a_replacement(metadata.namespace.as_deref()),
+                    Kind::Pod => {
+                        self.waits_for_a_replacement(metadata.namespace.as_deref())
+                            || self.is_kept_for_its_index(&object.to_value())
+                    }
                     _ => false,
                 };
             ensure(metadata.deletion_timestamp.is_none() || is_kept, || {
@@ -241,6 +244,19 @@ impl Rest<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// Whether a pod has failed and tells its Job how long to wait for the next one of its index. As upstream's, a Job with
+    /// a limit for each index keeps it until it makes that next one: with no pods at a time, or suspended, for ever.
+    fn is_kept_for_its_index(&self, pod: &Value) -> bool {
+        let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
+        let jobs = objects(self.session, Kind::Job);
+        let job = jobs.iter().find(|job| job["metadata"]["uid"] == *owner);
+        has_ended(pod)
+            && job.is_some_and(|job| {
+                let makes_none = job["spec"]["suspend"] == true || number(job, "/spec/parallelism") == 0;
+                makes_none && !job["spec"]["backoffLimitPerIndex"].is_null()
+            })
     }
 
     /// What machines run is what the store says of them.
@@ -280,7 +296,7 @@ impl Rest<'_> {
         let replicas = number(deployment, "/spec/replicas");
         // One that was paused before its first pods has none.
         let is_paused = deployment["spec"]["paused"] == true;
-        if is_paused || self.is_short(deployment) {
+        if is_paused || self.is_short(deployment) || self.scales_for_ever(deployment) {
             return Ok(());
         }
         for field in ["/replicas", "/readyReplicas", "/availableReplicas", "/updatedReplicas"] {
@@ -293,6 +309,23 @@ impl Rest<'_> {
         ensure(used.len() <= 1, || what("has several ReplicaSets with pods"))?;
         let limit = number(deployment, "/spec/revisionHistoryLimit") + 1;
         ensure(old.len() as i64 <= limit, || format!("{} of {limit}", what("has too many old ReplicaSets")))
+    }
+
+    /// Whether a Deployment is stuck, as upstream's is: scaled in the midst of a rolling update, and at once told to recreate
+    /// its pods. Two sets have pods, whose annotations tell that they are yet to be scaled; but only a rolling update scales
+    /// several sets, and what is yet to be scaled is not rolled out.
+    fn scales_for_ever(&self, deployment: &Value) -> bool {
+        let sets = objects(self.session, Kind::ReplicaSet);
+        let used = sets.iter().filter(|set| {
+            set["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]
+                && number(set, "/spec/replicas") > 0
+        });
+        let desired =
+            |set: &&Value| set["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"].clone();
+        let (used, wanted) = (used.collect::<Vec<_>>(), deployment["spec"]["replicas"].to_string());
+        deployment["spec"]["strategy"]["type"] == "Recreate"
+            && used.len() > 1
+            && used.iter().any(|set| desired(set) != wanted.as_str())
     }
 
     fn replica_set(&self, set: &Value) -> Finding {

@@ -24,6 +24,8 @@ pub struct Rollouts {
     replicas: BTreeMap<String, Lately<i64>>,
     /// By the uid of a Deployment.
     bounds: BTreeMap<String, Bounds>,
+    /// By the uid of a DaemonSet, how many pods it might have on a node.
+    daemons: BTreeMap<String, Lately<usize>>,
 }
 
 type Looks = BTreeMap<&'static str, u64>;
@@ -43,6 +45,9 @@ impl Rollouts {
                 bounds.most.note(now, most);
                 bounds.least.note(now, least);
             }
+            Some(Object::DaemonSet(set)) => {
+                self.daemons.entry(set.uid().to_owned()).or_default().note(now, daemons(set));
+            }
             _ => {}
         }
         if let Some(pod) = created::<Pod>(sight.commit)
@@ -51,13 +56,26 @@ impl Rollouts {
             match owner.kind.as_str() {
                 "ReplicaSet" => self.pod_of_set(sight, pod, &owner.uid, looks)?,
                 "StatefulSet" => pod_of_stateful_set(sight, pod, &owner.name, looks)?,
-                "DaemonSet" => pod_of_daemon_set(sight, pod, &owner.name, looks)?,
+                "DaemonSet" => self.pod_of_daemon_set(sight, pod, &owner.uid, looks)?,
                 _ => {}
             }
         }
         match condemned(sight.commit).filter(|_| sight.is_calm && actor(sight.commit) == "replicaset-controller") {
             Some(pod) => self.availability(sight, pod, looks),
             None => Ok(()),
+        }
+    }
+
+    /// A DaemonSet has one pod on a node, and one more if it surges or did a moment ago.
+    fn pod_of_daemon_set(&self, sight: &Sight<'_>, pod: &Pod, owner: &str, looks: &mut Looks) -> Finding {
+        let Some(most) = self.daemons.get(owner).and_then(|most| most.most(sight.commit.time)) else { return Ok(()) };
+        look(looks, "daemons");
+        let own = target_node(pod);
+        let on_node =
+            pods_of(sight.cluster, pod.namespace(), owner).filter(|pod| is_active(pod) && target_node(pod) == own);
+        match on_node.count() {
+            count if count > most => Err(format!("is one of {count} pods of its DaemonSet for node {own:?}")),
+            _ => Ok(()),
         }
     }
 
@@ -183,21 +201,11 @@ fn pod_of_stateful_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Loo
     Ok(())
 }
 
-/// A DaemonSet has one pod on a node, and one more while it surges.
-fn pod_of_daemon_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Looks) -> Finding {
-    let set = sight.cluster.api().etcd().get(Kind::DaemonSet, &ObjectKey::new(pod.namespace(), name));
-    let Some(set) = set.and_then(Object::downcast::<DaemonSet>) else { return Ok(()) };
-    look(looks, "daemons");
+/// How many pods a DaemonSet may have on a node: one, and one more while it surges.
+fn daemons(set: &DaemonSet) -> usize {
     let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.clone()).unwrap_or_default();
     let surge = strategy.rolling_update.and_then(|rolling| rolling.max_surge);
-    let most = if surge.is_none_or(|surge| surge == IntOrString::Int(0)) { 1 } else { 2 };
-    let own = target_node(pod);
-    let on_node =
-        pods_of(sight.cluster, pod.namespace(), set.uid()).filter(|pod| is_active(pod) && target_node(pod) == own);
-    match on_node.count() {
-        count if count > most => Err(format!("is one of {count} pods of its DaemonSet for node {own:?}")),
-        _ => Ok(()),
-    }
+    if surge.is_none_or(|surge| surge == IntOrString::Int(0)) { 1 } else { 2 }
 }
 
 /// The node that a pod of a DaemonSet is for.
