@@ -203,22 +203,6 @@ impl Rest<'_> {
         Ok(())
     }
 
-    /// Whether a namespace cannot go: of a Job with a limit of failures for each index, a failed pod keeps its finalizer
-    /// until another one takes its place, which in a namespace that is going nobody may create; and the Job goes only
-    /// after the pods. So it is upstream, too (`canRemoveFinalizer`, `OrderedNamespaceDeletion`).
-    fn waits_for_a_replacement(&self, namespace: Option<&str>) -> bool {
-        let namespaces = objects(self.session, Kind::Namespace);
-        let is_going = namespaces.iter().any(|one| {
-            one["metadata"]["name"].as_str() == namespace && !one["metadata"]["deletionTimestamp"].is_null()
-        });
-        let holds = |job: &Value| {
-            job["metadata"]["namespace"].as_str() == namespace
-                && job["metadata"]["deletionTimestamp"].is_null()
-                && !job["spec"]["backoffLimitPerIndex"].is_null()
-        };
-        is_going && objects(self.session, Kind::Job).iter().any(holds)
-    }
-
     /// Nothing is left whose owners are gone, and nothing that was asked to go.
     fn owners(&self) -> Finding {
         let etcd = self.session.cluster().api().etcd();
@@ -231,14 +215,7 @@ impl Rest<'_> {
                 ensure(uids.contains(owner.uid.as_str()), || format!("{} outlives its owner {}", what(), owner.name))?;
             }
             let is_kept = matches!(object.kind(), Kind::PersistentVolumeClaim | Kind::PersistentVolume)
-                || match object.kind() {
-                    Kind::Namespace => self.waits_for_a_replacement(metadata.name.as_deref()),
-                    Kind::Pod => {
-                        self.waits_for_a_replacement(metadata.namespace.as_deref())
-                            || self.is_kept_for_its_index(&object.to_value())
-                    }
-                    _ => false,
-                };
+                || object.kind() == Kind::Pod && self.is_kept_for_its_index(&object.to_value());
             ensure(metadata.deletion_timestamp.is_none() || is_kept, || {
                 format!("{} is being deleted for ever, for {:?}", what(), metadata.finalizers)
             })?;
@@ -296,36 +273,28 @@ impl Rest<'_> {
         let replicas = number(deployment, "/spec/replicas");
         // One that was paused before its first pods has none.
         let is_paused = deployment["spec"]["paused"] == true;
-        if is_paused || self.is_short(deployment) || self.scales_for_ever(deployment) {
+        if is_paused || self.is_short(deployment) {
+            return Ok(());
+        }
+        let sets = objects(self.session, Kind::ReplicaSet);
+        let owned =
+            sets.iter().filter(|set| set["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]);
+        // Whoever scales a Deployment with several ReplicaSets and then changes its strategy to Recreate has it hang:
+        // upstream's `scale` does nothing then, and leaves the note by which it knows that there is something to scale.
+        let is_to_scale = |set: &&Value| {
+            let noted = &set["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"];
+            number(set, "/spec/replicas") > 0 && noted.as_str() != Some(replicas.to_string().as_str())
+        };
+        if deployment["spec"]["strategy"]["type"] == "Recreate" && owned.clone().filter(is_to_scale).count() > 1 {
             return Ok(());
         }
         for field in ["/replicas", "/readyReplicas", "/availableReplicas", "/updatedReplicas"] {
             ensure(number(status, field) == replicas, || what(field))?;
         }
-        let sets = objects(self.session, Kind::ReplicaSet);
-        let owned =
-            sets.iter().filter(|set| set["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]);
         let (used, old): (Vec<&Value>, Vec<&Value>) = owned.partition(|set| number(set, "/spec/replicas") > 0);
         ensure(used.len() <= 1, || what("has several ReplicaSets with pods"))?;
         let limit = number(deployment, "/spec/revisionHistoryLimit") + 1;
         ensure(old.len() as i64 <= limit, || format!("{} of {limit}", what("has too many old ReplicaSets")))
-    }
-
-    /// Whether a Deployment is stuck, as upstream's is: scaled in the midst of a rolling update, and at once told to recreate
-    /// its pods. Two sets have pods, whose annotations tell that they are yet to be scaled; but only a rolling update scales
-    /// several sets, and what is yet to be scaled is not rolled out.
-    fn scales_for_ever(&self, deployment: &Value) -> bool {
-        let sets = objects(self.session, Kind::ReplicaSet);
-        let used = sets.iter().filter(|set| {
-            set["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]
-                && number(set, "/spec/replicas") > 0
-        });
-        let desired =
-            |set: &&Value| set["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"].clone();
-        let (used, wanted) = (used.collect::<Vec<_>>(), deployment["spec"]["replicas"].to_string());
-        deployment["spec"]["strategy"]["type"] == "Recreate"
-            && used.len() > 1
-            && used.iter().any(|set| desired(set) != wanted.as_str())
     }
 
     fn replica_set(&self, set: &Value) -> Finding {

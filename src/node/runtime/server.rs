@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::catalogue::{PortDefinition, ServerDefinition};
 use super::nginx;
+use crate::machinery::order::Order as _;
 use crate::machinery::shell::{
     CommandIo, CommandPoll, CommandRun, HttpAnswer, HttpRequest, NetworkAnswer, Signal, SignalAction, utilities,
 };
@@ -71,6 +72,12 @@ impl Server {
         }
     }
 
+    /// Whether it is the image that most people know by that name, which begins as root.
+    fn is_official_nginx(&self) -> bool {
+        let image = self.surroundings.image.split(['@', ':']).next().unwrap_or("");
+        matches!(image, "nginx" | "library/nginx" | "docker.io/library/nginx" | "docker.io/nginx")
+    }
+
     fn ready_at(&self, started: Time) -> Time {
         if self.surroundings.instant {
             return started;
@@ -84,16 +91,21 @@ impl Server {
         self.ports =
             self.definition.ports.iter().map(|port| port_of(port, &arguments, io)).filter(|port| *port > 0).collect();
         if self.definition.config.as_deref() == Some("nginx") {
+            if !self.surroundings.instant && self.is_official_nginx() {
+                let warnings = nginx::warnings(io);
+                io.write(2, warnings.as_bytes());
+                if let Some(message) = nginx::unwritable(io) {
+                    io.write(2, nginx::emergency(&message, io.now()).as_bytes());
+                    return Some(1);
+                }
+            }
             match nginx::load(io) {
                 Ok(config) => {
                     self.ports = config.ports();
                     self.nginx = Some(Arc::new(config));
                 }
                 Err(message) => {
-                    io.write(
-                        2,
-                        format!("{} [emerg] 1#1: {message}\nnginx: [emerg] {message}\n", stamp(io.now())).as_bytes(),
-                    );
+                    io.write(2, nginx::emergency(&message, io.now()).as_bytes());
                     return Some(1);
                 }
             }
@@ -194,6 +206,7 @@ impl Server {
                         .iter()
                         .map(|(name, value)| format!("{}: {value}\n", name.to_lowercase()))
                         .collect(),
+                    "headers.go" => go_headers(request),
                     _ => return None,
                 }
             }
@@ -259,8 +272,23 @@ impl Server {
     }
 }
 
+/// A request's headers as a program in Go writes them: who asks first, then by name.
+fn go_headers(request: &HttpRequest) -> String {
+    let canonical = |name: &str| {
+        let words = name.split('-').map(|word| {
+            let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+            format!("{}{}", first.to_uppercase(), rest.to_lowercase())
+        });
+        words.collect::<Vec<_>>().join("-")
+    };
+    let headers = request.headers.iter().map(|(name, value)| (canonical(name), value));
+    let mut headers: Vec<(String, &String)> = headers.filter(|(name, _)| name != "Host").collect();
+    headers.order_by_key(|(name, _)| (name != "User-Agent", name.clone()));
+    headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+}
+
 /// nginx's own form of a time: `2026/01/01 00:00:00`.
-fn stamp(time: Time) -> String {
+pub(super) fn stamp(time: Time) -> String {
     utilities::format_time(time, "%Y/%m/%d %H:%M:%S")
 }
 

@@ -203,9 +203,9 @@ fn pod_of_stateful_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Loo
 
 /// How many pods a DaemonSet may have on a node: one, and one more while it surges.
 fn daemons(set: &DaemonSet) -> usize {
-    let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.clone()).unwrap_or_default();
-    let surge = strategy.rolling_update.and_then(|rolling| rolling.max_surge);
-    if surge.is_none_or(|surge| surge == IntOrString::Int(0)) { 1 } else { 2 }
+    let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+    let surge = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.max_surge.as_ref());
+    if surge.is_none_or(|surge| *surge == IntOrString::Int(0)) { 1 } else { 2 }
 }
 
 /// The node that a pod of a DaemonSet is for.
