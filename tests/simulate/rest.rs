@@ -214,12 +214,26 @@ impl Rest<'_> {
             for owner in metadata.owner_references.iter().flatten() {
                 ensure(uids.contains(owner.uid.as_str()), || format!("{} outlives its owner {}", what(), owner.name))?;
             }
-            let is_kept = matches!(object.kind(), Kind::PersistentVolumeClaim | Kind::PersistentVolume);
+            let is_kept = matches!(object.kind(), Kind::PersistentVolumeClaim | Kind::PersistentVolume)
+                || object.kind() == Kind::Pod && self.is_kept_for_its_index(&object.to_value());
             ensure(metadata.deletion_timestamp.is_none() || is_kept, || {
                 format!("{} is being deleted for ever, for {:?}", what(), metadata.finalizers)
             })?;
         }
         Ok(())
+    }
+
+    /// Whether a pod has failed and tells its Job how long to wait for the next one of its index. As upstream's, a Job with
+    /// a limit for each index keeps it until it makes that next one: with no pods at a time, or suspended, for ever.
+    fn is_kept_for_its_index(&self, pod: &Value) -> bool {
+        let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
+        let jobs = objects(self.session, Kind::Job);
+        let job = jobs.iter().find(|job| job["metadata"]["uid"] == *owner);
+        has_ended(pod)
+            && job.is_some_and(|job| {
+                let makes_none = job["spec"]["suspend"] == true || number(job, "/spec/parallelism") == 0;
+                makes_none && !job["spec"]["backoffLimitPerIndex"].is_null()
+            })
     }
 
     /// What machines run is what the store says of them.

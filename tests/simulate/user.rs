@@ -54,7 +54,9 @@ enum Misfortune {
     ComponentRestarts,
     ComponentStops,
     WatchIsSlow,
+    /// A watch is dropped, and goes on where it was.
     WatchBreaks,
+    /// A watch is dropped and too old to go on: all is listed, and so told, once more.
     WatchExpires,
     StoreIsFull,
     ImageIsBroken,

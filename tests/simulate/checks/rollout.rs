@@ -24,6 +24,8 @@ pub struct Rollouts {
     replicas: BTreeMap<String, Lately<i64>>,
     /// By the uid of a Deployment.
     bounds: BTreeMap<String, Bounds>,
+    /// By the uid of a DaemonSet, how many pods it might have on a node.
+    daemons: BTreeMap<String, Lately<usize>>,
 }
 
 type Looks = BTreeMap<&'static str, u64>;
@@ -43,6 +45,9 @@ impl Rollouts {
                 bounds.most.note(now, most);
                 bounds.least.note(now, least);
             }
+            Some(Object::DaemonSet(set)) => {
+                self.daemons.entry(set.uid().to_owned()).or_default().note(now, daemons(set));
+            }
             _ => {}
         }
         if let Some(pod) = created::<Pod>(sight.commit)
@@ -51,13 +56,26 @@ impl Rollouts {
             match owner.kind.as_str() {
                 "ReplicaSet" => self.pod_of_set(sight, pod, &owner.uid, looks)?,
                 "StatefulSet" => pod_of_stateful_set(sight, pod, &owner.name, looks)?,
-                "DaemonSet" => pod_of_daemon_set(sight, pod, &owner.name, looks)?,
+                "DaemonSet" => self.pod_of_daemon_set(sight, pod, &owner.uid, looks)?,
                 _ => {}
             }
         }
         match condemned(sight.commit).filter(|_| sight.is_calm && actor(sight.commit) == "replicaset-controller") {
             Some(pod) => self.availability(sight, pod, looks),
             None => Ok(()),
+        }
+    }
+
+    /// A DaemonSet has one pod on a node, and one more if it surges or did a moment ago.
+    fn pod_of_daemon_set(&self, sight: &Sight<'_>, pod: &Pod, owner: &str, looks: &mut Looks) -> Finding {
+        let Some(most) = self.daemons.get(owner).and_then(|most| most.most(sight.commit.time)) else { return Ok(()) };
+        look(looks, "daemons");
+        let own = target_node(pod);
+        let on_node =
+            pods_of(sight.cluster, pod.namespace(), owner).filter(|pod| is_active(pod) && target_node(pod) == own);
+        match on_node.count() {
+            count if count > most => Err(format!("is one of {count} pods of its DaemonSet for node {own:?}")),
+            _ => Ok(()),
         }
     }
 
@@ -183,29 +201,11 @@ fn pod_of_stateful_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Loo
     Ok(())
 }
 
-/// A DaemonSet has one pod on a node, and one more while it surges.
-fn pod_of_daemon_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Looks) -> Finding {
-    let set = sight.cluster.api().etcd().get(Kind::DaemonSet, &ObjectKey::new(pod.namespace(), name));
-    let Some(set) = set.and_then(Object::downcast::<DaemonSet>) else { return Ok(()) };
-    look(looks, "daemons");
-    // The controller may not have heard yet that it is not to surge any more.
-    let etcd = sight.cluster.api().etcd();
-    let lately = etcd.commits(etcd.revision().saturating_sub(20)).filter_map(|commit| commit.before.as_ref());
-    let was = lately.filter_map(Object::downcast::<DaemonSet>).filter(|was| was.uid() == set.uid());
-    let most = if was.chain([set]).any(|set| surges(set)) { 2 } else { 1 };
-    let own = target_node(pod);
-    let on_node =
-        pods_of(sight.cluster, pod.namespace(), set.uid()).filter(|pod| is_active(pod) && target_node(pod) == own);
-    match on_node.count() {
-        count if count > most => Err(format!("is one of {count} pods of its DaemonSet for node {own:?}")),
-        _ => Ok(()),
-    }
-}
-
-fn surges(set: &DaemonSet) -> bool {
+/// How many pods a DaemonSet may have on a node: one, and one more while it surges.
+fn daemons(set: &DaemonSet) -> usize {
     let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
     let surge = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.max_surge.as_ref());
-    surge.is_some_and(|surge| *surge != IntOrString::Int(0))
+    if surge.is_none_or(|surge| *surge == IntOrString::Int(0)) { 1 } else { 2 }
 }
 
 /// The node that a pod of a DaemonSet is for.
