@@ -35,6 +35,7 @@ pub use host::{
 };
 pub use io::{CommandIo, Input, Output, ProcessState, Stream};
 pub use parser::{Aliases, SyntaxError, parse};
+pub use pattern::matches as pattern_matches;
 pub use table::{Pid, Poll, ProcessTable, RequestId, Spawn, SpawnError};
 
 #[cfg(test)]

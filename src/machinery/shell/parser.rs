@@ -296,7 +296,7 @@ impl Parser {
                 }
                 Some("[[") => {
                     self.take()?;
-                    CommandKind::Test(self.test_words()?)
+                    test_of(self.test_words()?, line)
                 }
                 Some(text) if RESERVED.contains(&text) => return Err(self.unexpected(&token)),
                 _ => return self.simple(line),
@@ -422,4 +422,19 @@ fn assignment(word: &Word) -> Option<Assignment> {
         parts[0] = Part::Literal(value.to_owned());
     }
     Some(Assignment { name: name.to_owned(), append, value: Word { parts } })
+}
+
+/// `[[ a && b ]]` is what `[[ a ]] && [[ b ]]` is: what comes later is only expanded when it counts.
+fn test_of(words: Vec<Word>, line: u32) -> CommandKind {
+    let has = |sign: &str| words.iter().any(|word| word.literal() == Some(sign));
+    if !has("&&") || has("||") || has("(") {
+        return CommandKind::Test(words);
+    }
+    let parts = words.split(|word| word.literal() == Some("&&"));
+    let link = |words: &[Word]| {
+        let command = Command { kind: CommandKind::Test(words.to_vec()), redirects: Vec::new(), line };
+        (Joint::And, Pipeline { negated: false, commands: vec![Arc::new(command)] })
+    };
+    let chain = Arc::new(Chain { links: parts.map(link).collect() });
+    CommandKind::Group(Arc::new(List { items: vec![Item { chain, background: false }] }))
 }

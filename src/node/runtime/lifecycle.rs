@@ -94,6 +94,36 @@ impl Runtime {
         self.sandboxes.get(sandbox).map(|held| held.containers.clone()).unwrap_or_default()
     }
 
+    /// Profiles of seccomp and AppArmor lie on the machine before pods use them; none does here.
+    fn verify_profiles(&self, config: &ContainerConfig) -> Result<(), String> {
+        if self.profile.answers_everywhere {
+            return Ok(());
+        }
+        if let Some(name) = &config.app_armor_profile {
+            return Err(format!(
+                "failed to get container spec opts: failed to generate apparmor spec opts: apparmor profile not found {name}"
+            ));
+        }
+        match &config.seccomp_profile {
+            Some(path) => Err(format!(
+                "failed to create containerd container: cannot load seccomp profile \"{path}\": open {path}: no such file or directory"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// A directory of a volume that a mount names is made when it is not there.
+    fn make_sub_paths(&mut self, config: &ContainerConfig, now: Time) {
+        for mount in config.mounts.iter().filter(|mount| !mount.sub_path.is_empty()) {
+            let path = format!("/{}", mount.sub_path.trim_matches('/'));
+            if let Some(files) = self.volumes.get(&mount.volume).filter(|files| files.get(&path).is_none()) {
+                let mut files = files.clone();
+                files.put_directories(&path, now);
+                self.volumes.insert(mount.volume.clone(), files);
+            }
+        }
+    }
+
     /// Makes a container in a sandbox.
     ///
     /// # Errors
@@ -115,6 +145,8 @@ impl Runtime {
         {
             return Err("failed to generate container spec: failed to generate spec: no command specified".to_owned());
         }
+        self.verify_profiles(&config)?;
+        self.make_sub_paths(&config, now);
         let mut root = image.root().clone();
         root.put("/etc/hostname", format!("{}\n", held.config.hostname).as_bytes(), 0o644, now);
         for (path, text) in std::mem::take(&mut config.files) {

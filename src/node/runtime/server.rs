@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::catalogue::{PortDefinition, ServerDefinition};
 use super::nginx;
+use super::store::Store;
 use crate::machinery::shell::{
-    CommandIo, CommandPoll, CommandRun, HttpAnswer, HttpRequest, NetworkAnswer, Signal, SignalAction, utilities,
+    CommandIo, CommandPoll, CommandRun, HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, Question, Signal,
+    SignalAction, utilities,
 };
 use crate::machinery::time::Time;
 
@@ -51,7 +53,30 @@ pub(super) struct Server {
     /// Processor time of all requests, in milliseconds.
     spent: u64,
     nginx: Option<Arc<nginx::Config>>,
+    /// What it keeps, when it is a database.
+    store: Option<Arc<Store>>,
+    /// What it asks the server that it follows.
+    follows: Following,
+    /// Hosts whose addresses nginx wants to know before it listens, each with its place in the files; the last is asked for.
+    hosts: Vec<(String, String)>,
+    /// Whether it is told to read its configuration anew.
+    reloads: bool,
 }
+
+/// Where a replica is with asking its leader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Following {
+    /// It asks next.
+    #[default]
+    Due,
+    /// It waits for the answer, until then at most.
+    Asked(Time),
+    /// It asks again then.
+    Rests(Time),
+}
+
+/// How long a replica waits for its leader's answer.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Server {
     pub(super) fn new(definition: Arc<ServerDefinition>, surroundings: Arc<Surroundings>) -> Self {
@@ -68,6 +93,10 @@ impl Server {
             load: VecDeque::new(),
             spent: 0,
             nginx: None,
+            store: None,
+            follows: Following::Due,
+            hosts: Vec::new(),
+            reloads: false,
         }
     }
 
@@ -82,23 +111,43 @@ impl Server {
     fn begin(&mut self, io: &mut CommandIo<'_>) -> Option<i32> {
         let arguments = io.arguments();
         self.ports =
-            self.definition.ports.iter().map(|port| port_of(port, &arguments, io)).filter(|port| *port > 0).collect();
+            self.definition.ports.iter().filter(|port| self.has_port(port)).map(|port| port_of(port, &arguments, io)).filter(|port| *port > 0).collect();
+        if self.definition.config.as_deref() == Some("porter") {
+            let names = io.environment().into_iter().map(|(name, _)| name);
+            let served = names.filter(|name| name.starts_with("SERVE_PORT_") || name.starts_with("SERVE_TLS_PORT_"));
+            self.ports = served.filter_map(|name| name.rsplit('_').next().and_then(|port| port.parse().ok())).collect();
+        }
         if self.definition.config.as_deref() == Some("nginx") {
+            let tests = arguments.iter().any(|word| word == "-t");
             match nginx::load(io) {
+                Ok(_) if tests => {
+                    io.write(2, b"nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\nnginx: configuration file /etc/nginx/nginx.conf test is successful\n");
+                    return Some(0);
+                }
                 Ok(config) => {
                     self.ports = config.ports();
+                    self.hosts = config.hosts().map(|(host, place)| (host.to_owned(), place.to_owned())).collect();
                     self.nginx = Some(Arc::new(config));
                 }
-                Err(message) => {
-                    io.write(
-                        2,
-                        format!("{} [emerg] 1#1: {message}\nnginx: [emerg] {message}\n", stamp(io.now())).as_bytes(),
-                    );
+                Err(message) if tests => {
+                    io.write(2, format!("nginx: [emerg] {message}\nnginx: configuration file /etc/nginx/nginx.conf test failed\n").as_bytes());
                     return Some(1);
                 }
+                Err(message) => return Some(emergency(&message, io)),
             }
         }
-        if self.definition.ports.is_empty() && self.nginx.is_none() {
+        if let Some(mut store) = self.definition.store.as_deref().and_then(Store::named) {
+            if let Err(words) = store.begin(&self.version(""), io) {
+                io.write(2, format!("{words}\n").as_bytes());
+                return Some(1);
+            }
+            if let Some(port) = store.port() {
+                self.ports = vec![port];
+            }
+            self.store = Some(Arc::new(store));
+        }
+        let is_porter = self.definition.config.as_deref() == Some("porter");
+        if self.definition.ports.is_empty() && self.nginx.is_none() && !is_porter {
             self.ports.clone_from(&self.surroundings.declared);
             self.any_port = self.ports.is_empty();
         }
@@ -148,6 +197,20 @@ impl Server {
         out
     }
 
+    /// Whether images of this tag have a port.
+    fn has_port(&self, port: &PortDefinition) -> bool {
+        port.tag.as_ref().is_none_or(|tag| self.surroundings.tag.contains(tag.as_str()))
+    }
+
+    /// The version that the image's tag names.
+    fn version(&self, default: &str) -> String {
+        let tag = &self.surroundings.tag;
+        let end = tag.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(tag.len());
+        let usual = self.definition.version.as_deref().unwrap_or(default);
+        // A tag that names only the beginning of a version stands for the newest that begins so.
+        if end == 0 || usual.starts_with(&format!("{}.", &tag[..end])) { usual.to_owned() } else { tag[..end].to_owned() }
+    }
+
     fn field(&self, name: &str, request: Option<(&HttpRequest, u16, usize)>, io: &CommandIo<'_>) -> Option<String> {
         let now = io.now();
         if let Some(variable) = name.strip_prefix("env.") {
@@ -158,14 +221,24 @@ impl Server {
             return Some(flag_value(&io.arguments(), flag).unwrap_or_else(|| default.to_owned()));
         }
         if let Some(("version", default)) = name.split_once('|').or((name == "version").then_some((name, "1.0"))) {
-            let tag = &self.surroundings.tag;
-            let end = tag.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(tag.len());
-            return Some(if end == 0 { default.to_owned() } else { tag[..end].to_owned() });
+            return Some(self.version(default));
+        }
+        if let Some(key) = name.strip_prefix("query.") {
+            let query = request?.0.path.split_once('?').map_or("", |(_, query)| query);
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            return Some(pairs.filter(|(name, _)| *name == key).map(|(_, value)| value.replace('+', " ")).collect());
         }
         if let Some(pattern) = name.strip_prefix("date:") {
             return Some(utilities::format_time(now, pattern));
         }
         let text = match name {
+            "configured" if io.arguments().is_empty() => "# Warning: no config file specified, using the default config. In order to specify a config file use redis-server /path/to/redis.conf".to_owned(),
+            "configured" => "* Configuration loaded".to_owned(),
+            "served" => {
+                let port = request?.0.port;
+                let given = ["SERVE_PORT", "SERVE_TLS_PORT"].iter().find_map(|name| io.variable(&format!("{name}_{port}")));
+                given.unwrap_or_default()
+            }
             "hostname" => io.host.hostname(),
             "address" => self.surroundings.address.clone(),
             "image" => self.surroundings.image.clone(),
@@ -214,6 +287,87 @@ impl Server {
         waits + processor_time * 1000 / millis.min(1000)
     }
 
+    /// nginx wants an address for each host that it passes requests on to, and does not start without.
+    fn look_up(&mut self, io: &mut CommandIo<'_>) -> Option<CommandPoll> {
+        let answer = io.take_answer();
+        if let Some(answer) = answer
+            && let Some((host, place)) = self.hosts.pop()
+            && !matches!(&answer, NetworkAnswer::Resolved { records, .. } if !records.is_empty())
+        {
+            let message = format!("host not found in upstream \"{host}\" in {place}");
+            return Some(CommandPoll::Exited(emergency(&message, io)));
+        }
+        let (host, _) = self.hosts.last()?;
+        let question = NetworkRequest::Resolve(Question::address(host));
+        Some(CommandPoll::Network(question, None))
+    }
+
+    /// Reads nginx's configuration anew, and keeps the old one when the new one is none.
+    fn reload(&mut self, io: &mut CommandIo<'_>) {
+        self.reloads = false;
+        let now = stamp(io.now());
+        match nginx::load(io) {
+            Ok(config) => {
+                io.write(2, format!("{now} [notice] 1#1: signal 1 (SIGHUP) received from 30, reconfiguring\n{now} [notice] 1#1: reconfiguring\n").as_bytes());
+                self.ports = config.ports();
+                self.nginx = Some(Arc::new(config));
+            }
+            Err(message) => drop(emergency(&message, io)),
+        }
+    }
+
+    /// A replica asks its leader every now and then what is new.
+    fn follow(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
+        let now = io.now();
+        let Some((request, pause)) = self.store.as_ref().and_then(|store| store.follow()) else {
+            return CommandPoll::Forever;
+        };
+        match self.follows {
+            Following::Rests(until) if until > now => return CommandPoll::Until(until),
+            Following::Asked(until) => {
+                let answer = io.take_answer();
+                // Somebody else may have connected meanwhile, for which the question is asked again.
+                if answer.is_some() || until <= now {
+                    let lines = self.store.as_mut().map(|store| Arc::make_mut(store).followed(answer, io));
+                    for line in lines.unwrap_or_default() {
+                        let stamp = utilities::format_time(now, "%d %b %Y %H:%M:%S.000");
+                        io.out(&format!("1:S {stamp} * {line}\n"));
+                    }
+                    self.follows = Following::Rests(now + pause);
+                    return CommandPoll::Until(now + pause);
+                }
+            }
+            _ => {}
+        }
+        let until = now + FOLLOW_TIMEOUT;
+        self.follows = Following::Asked(until);
+        CommandPoll::Network(NetworkRequest::Http(request), Some(until))
+    }
+
+    /// What a server answers to bytes that are no HTTP request of a client's own making.
+    fn respond_raw(&mut self, request: &HttpRequest, io: &mut CommandIo<'_>) -> NetworkAnswer {
+        if let Some(store) = &mut self.store {
+            return NetworkAnswer::Http(Arc::make_mut(store).answer(request, io));
+        }
+        if let Some(path) = &self.definition.gives {
+            let body = io.files(|files| files.read(path)).unwrap_or_default().to_vec();
+            return NetworkAnswer::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() });
+        }
+        let text = String::from_utf8_lossy(&request.body).into_owned();
+        let mut words = text.lines().next().unwrap_or_default().split_whitespace();
+        let (Some(method), Some(path)) = (words.next(), words.next()) else {
+            return NetworkAnswer::Connected { address: String::new() };
+        };
+        let typed = HttpRequest { method: method.to_owned(), path: path.to_owned(), body: Vec::new(), ..request.clone() };
+        let NetworkAnswer::Http(answer) = self.respond(&typed, io) else {
+            return NetworkAnswer::Connected { address: String::new() };
+        };
+        let heads: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let mut body = format!("HTTP/1.1 {} {}\r\n{heads}\r\n", answer.status, answer.reason()).into_bytes();
+        body.extend_from_slice(&answer.body);
+        NetworkAnswer::Http(HttpAnswer { body, headers: Vec::new(), ..answer })
+    }
+
     fn respond(&self, request: &HttpRequest, io: &mut CommandIo<'_>) -> NetworkAnswer {
         let Some(http) = &self.definition.http else {
             return NetworkAnswer::Connected { address: String::new() };
@@ -259,6 +413,13 @@ impl Server {
     }
 }
 
+/// nginx's last words; its exit code.
+fn emergency(message: &str, io: &mut CommandIo<'_>) -> i32 {
+    let line = format!("{} [emerg] 1#1: {message}\nnginx: [emerg] {message}\n", stamp(io.now()));
+    io.write(2, line.as_bytes());
+    1
+}
+
 /// nginx's own form of a time: `2026/01/01 00:00:00`.
 fn stamp(time: Time) -> String {
     utilities::format_time(time, "%Y/%m/%d %H:%M:%S")
@@ -289,13 +450,28 @@ impl CommandRun for Server {
         if let Some(code) = self.stopping {
             let lines = self.definition.stop.clone();
             self.print(&lines, None, io);
+            if let Some(store) = &self.store {
+                store.end(io);
+            }
             return CommandPoll::Exited(code);
+        }
+        if self.reloads {
+            self.reload(io);
+        }
+        if self.store.as_ref().is_some_and(|store| store.ends()) {
+            self.stopping = Some(0);
+            return CommandPoll::Again;
         }
         let started = match self.started {
             Some(started) => started,
             None => {
-                if let Some(code) = self.begin(io) {
+                if self.nginx.is_none()
+                    && let Some(code) = self.begin(io)
+                {
                     return CommandPoll::Exited(code);
+                }
+                if let Some(poll) = self.look_up(io) {
+                    return poll;
                 }
                 let lines = self.definition.logs.clone();
                 self.print(&lines, None, io);
@@ -312,7 +488,7 @@ impl CommandRun for Server {
             let lines = self.definition.ready.clone();
             self.print(&lines, None, io);
         }
-        CommandPoll::Forever
+        self.follow(io)
     }
 
     fn clone_box(&self) -> Box<dyn CommandRun> {
@@ -321,6 +497,10 @@ impl CommandRun for Server {
 
     fn signal(&mut self, signal: Signal) -> SignalAction {
         match (signal, self.definition.term) {
+            (Signal::Hangup, _) if self.nginx.is_some() => {
+                self.reloads = true;
+                SignalAction::Wake
+            }
             (Signal::Hangup | Signal::User1 | Signal::User2 | Signal::Pipe, Some(_)) => SignalAction::Ignore,
             // Its last words are printed at its next step.
             (Signal::Terminate | Signal::Interrupt | Signal::Quit, Some(code)) if !self.definition.stop.is_empty() => {
@@ -335,6 +515,7 @@ impl CommandRun for Server {
     fn memory(&self, now: Time) -> u64 {
         let full = (self.definition.memory * 1_048_576.0) as u64;
         // Memory fills up while the server starts.
+        let full = full + self.store.as_ref().map_or(0, |store| store.memory());
         let Some(started) = self.started else { return full / 8 };
         let total = self.ready_at(started).since(started).as_micros().max(1);
         let passed = now.since(started).as_micros().min(total);
@@ -379,7 +560,7 @@ impl CommandRun for Server {
         while self.load.front().is_some_and(|(held, _)| held + LOAD_SECONDS < second) {
             self.load.pop_front();
         }
-        let mut answer = self.respond(request, io);
+        let mut answer = if request.is_raw() { self.respond_raw(request, io) } else { self.respond(request, io) };
         if let NetworkAnswer::Http(answer) = &mut answer {
             answer.latency += self.latency(answer.processor_time, io);
         }
