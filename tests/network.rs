@@ -270,6 +270,7 @@ macro_rules! transcripts {
 
 transcripts! {
     services,
+    databases,
     tutorials,
     balancing,
     api,

@@ -50,6 +50,8 @@ pub struct User {
     pub id: i64,
     /// Its group's number.
     pub group: i64,
+    /// The groups that it belongs to besides.
+    pub groups: Vec<i64>,
     /// Its name, if `/etc/passwd` knows it.
     pub name: Option<String>,
 }
@@ -58,7 +60,7 @@ impl User {
     /// root.
     #[must_use]
     pub fn root() -> Self {
-        Self { id: 0, group: 0, name: Some("root".to_owned()) }
+        Self { id: 0, group: 0, groups: Vec::new(), name: Some("root".to_owned()) }
     }
 }
 

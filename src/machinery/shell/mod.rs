@@ -9,6 +9,7 @@
 //! other than read-only mounts and the executable bit.
 
 mod arithmetic;
+mod arrays;
 mod braces;
 mod builtins;
 mod escape;

@@ -328,7 +328,12 @@ impl Parser {
                 Token::Word(word) => {
                     self.take()?;
                     match assignment(&word).filter(|_| words.is_empty()) {
-                        Some(assignment) => assignments.push(assignment),
+                        Some(mut assignment) => {
+                            if assignment.value.parts.is_empty() && self.take_operator("(")? {
+                                assignment.items = Some(self.elements()?);
+                            }
+                            assignments.push(assignment);
+                        }
                         None => words.push(word),
                     }
                 }
@@ -348,6 +353,19 @@ impl Parser {
             }
         }
         Ok(Command { kind: CommandKind::Simple { assignments, words }, redirects, line })
+    }
+
+    /// The elements of an array, up to its parenthesis.
+    fn elements(&mut self) -> Parsed<Vec<Word>> {
+        let mut words = Vec::new();
+        loop {
+            match self.take()? {
+                Token::Word(word) => words.push(word),
+                Token::Newline => {}
+                Token::Operator(")") => return Ok(words),
+                token => return Err(self.expected(&token, ")")),
+            }
+        }
     }
 
     fn redirect(&mut self) -> Parsed<Option<Redirect>> {
@@ -421,7 +439,7 @@ fn assignment(word: &Word) -> Option<Assignment> {
     } else {
         parts[0] = Part::Literal(value.to_owned());
     }
-    Some(Assignment { name: name.to_owned(), append, value: Word { parts } })
+    Some(Assignment { name: name.to_owned(), append, value: Word { parts }, items: None })
 }
 
 /// `[[ a && b ]]` is what `[[ a ]] && [[ b ]]` is: what comes later is only expanded when it counts.

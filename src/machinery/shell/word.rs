@@ -295,8 +295,8 @@ impl Parser {
             name.extend(self.peek_char().filter(|c| "@*#?-$!".contains(*c)));
             self.at += name.len();
         }
-        // The groups of `=~` are the only array.
-        if name == "BASH_REMATCH" && self.looking_at("[") {
+        // An element of an array keeps its subscript in its name.
+        if is_name(&name) && self.looking_at("[") {
             while let Some(c) = self.next_char() {
                 name.push(c);
                 if c == ']' {

@@ -102,6 +102,7 @@ pub(super) fn container(
         processor_limit,
         user,
         group: own.run_as_group.or(of_pod.run_as_group),
+        groups: of_pod.fs_group.into_iter().chain(of_pod.supplemental_groups.clone().unwrap_or_default()).collect(),
         seccomp_profile: seccomp_profile(&own, &of_pod),
         app_armor_profile: app_armor_profile(&own, &of_pod),
         read_only_root: own.read_only_root_filesystem == Some(true),

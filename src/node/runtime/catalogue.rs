@@ -243,7 +243,12 @@ impl Catalogue {
     #[must_use]
     pub fn find(&self, reference: &ImageReference) -> (Arc<ImageDefinition>, bool) {
         let name = reference.name();
-        let anywhere = || self.images.get(&format!("*/{}", name.rsplit('/').next().unwrap_or_default()));
+        let last = name.rsplit('/').next().unwrap_or_default();
+        // Somebody's mirror of an image holds what the image holds.
+        let anywhere = || {
+            let places = [format!("*/{last}"), format!("docker.io/library/{last}")];
+            places.iter().find_map(|place| self.images.get(place))
+        };
         let Some(family) = self.images.get(&name).or_else(anywhere) else {
             return (Arc::clone(&self.unknown), false);
         };
@@ -284,7 +289,10 @@ impl Catalogue {
 
     /// The names of all images, for completion in an editor.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.images.keys().filter(|name| !name.starts_with('*')).map(|name| name.strip_prefix("docker.io/library/").unwrap_or(name))
+        self.images
+            .keys()
+            .filter(|name| !name.starts_with('*'))
+            .map(|name| name.strip_prefix("docker.io/library/").unwrap_or(name))
     }
 }
 

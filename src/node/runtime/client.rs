@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::machinery::shell::{
-    CommandIo, CommandPoll, CommandRun, HttpAnswer, HttpRequest, Input, NetworkAnswer, NetworkRequest, Signal, SignalAction,
+    CommandIo, CommandPoll, CommandRun, HttpAnswer, HttpRequest, Input, NetworkAnswer, NetworkRequest, Signal,
+    SignalAction,
 };
 use crate::machinery::time::Time;
 
@@ -66,7 +67,12 @@ impl Client {
             "mysql" | "mariadb" => (Dialect::MySql, 3306, "9.5.0"),
             "psql" => (Dialect::Postgres, 5432, "18.1"),
             "mongosh" | "mongo" => (Dialect::Mongo, 27017, "2.5.9"),
-            "rabbitmqctl" | "rabbitmq-diagnostics" | "rabbitmqadmin" | "amqp-declare-queue" | "amqp-publish" | "amqp-get"
+            "rabbitmqctl"
+            | "rabbitmq-diagnostics"
+            | "rabbitmqadmin"
+            | "amqp-declare-queue"
+            | "amqp-publish"
+            | "amqp-get"
             | "amqp-delete-queue" => (Dialect::Rabbit, 5672, "4.2.0"),
             _ => return None,
         };
@@ -114,7 +120,9 @@ impl Client {
             let version = &self.version;
             io.out(&match self.dialect {
                 Dialect::Redis => format!("redis-cli {version}\n"),
-                Dialect::MySql => format!("{}  Ver {version} for Linux on x86_64 (MySQL Community Server - GPL)\n", self.name),
+                Dialect::MySql => {
+                    format!("{}  Ver {version} for Linux on x86_64 (MySQL Community Server - GPL)\n", self.name)
+                }
                 Dialect::Postgres => format!("psql (PostgreSQL) {version}\n"),
                 Dialect::Mongo | Dialect::Rabbit => format!("{version}\n"),
             });

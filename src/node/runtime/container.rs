@@ -85,6 +85,8 @@ pub struct ContainerConfig {
     pub user: Option<i64>,
     /// `runAsGroup`.
     pub group: Option<i64>,
+    /// `supplementalGroups` and `fsGroup`.
+    pub groups: Vec<i64>,
     /// The path of a seccomp profile that the machine must have.
     pub seccomp_profile: Option<String>,
     /// The name of an AppArmor profile that the machine must have.

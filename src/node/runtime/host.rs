@@ -161,7 +161,7 @@ impl Host for ContainerHost<'_> {
             65534 => Some("nobody".to_owned()),
             _ => None,
         };
-        User { id, group: self.config.group.unwrap_or(0), name }
+        User { id, group: self.config.group.unwrap_or(0), groups: self.config.groups.clone(), name }
     }
 
     fn port_in_use(&self, port: u16) -> bool {

@@ -17,7 +17,7 @@ use super::reference::ImageReference;
 use super::server::Surroundings;
 use super::written::Written;
 use super::{Runtime, RuntimeEvent};
-use crate::machinery::shell::files::{FileKind, FileTree};
+use crate::machinery::shell::files::{FileKind, FileTree, base_name};
 use crate::machinery::shell::{ProcessTable, Signal, Spawn, SpawnError};
 use crate::machinery::time::Time;
 
@@ -422,6 +422,12 @@ impl Runtime {
     }
 }
 
+/// Words that begin a command and never the arguments of a server.
+const COMMANDS: [&str; 18] = [
+    "sh", "bash", "ash", "dash", "sleep", "echo", "cat", "tail", "env", "printenv", "ls", "date", "curl", "wget",
+    "python", "python3", "node", "perl",
+];
+
 /// What a container runs: `command` in place of the image's entrypoint, `args` in place of its command.
 fn main_command(container: &Container) -> Vec<String> {
     let (config, image) = (&container.config, &container.image);
@@ -430,8 +436,10 @@ fn main_command(container: &Container) -> Vec<String> {
     }
     let rest = if config.args.is_empty() { &image.command } else { &config.args };
     let mut argv = [image.entrypoint.as_slice(), rest].concat();
-    // Nobody knows the entrypoint of somebody's own image: arguments are arguments to its server.
-    if !container.known_image && !config.args.is_empty() {
+    // Nobody knows the entrypoint of somebody's own image: arguments are arguments to its server, unless they are
+    // plainly a command.
+    let is_command = |word: &String| COMMANDS.contains(&base_name(word));
+    if !container.known_image && !config.args.is_empty() && !config.args.first().is_some_and(is_command) {
         argv.insert(0, SERVER.to_owned());
     }
     argv

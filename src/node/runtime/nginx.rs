@@ -283,7 +283,8 @@ impl Config {
         let empty = Rules::default();
         let rules = location.map_or(&empty, |(_, rules)| rules);
         if rules.tells_status {
-            let text = "Active connections: 1 \nserver accepts handled requests\n 1 1 1 \nReading: 0 Writing: 1 Waiting: 0 \n";
+            let text =
+                "Active connections: 1 \nserver accepts handled requests\n 1 1 1 \nReading: 0 Writing: 1 Waiting: 0 \n";
             return Some(NetworkAnswer::Http(HttpAnswer::text(200, text)));
         }
         if let Some((status, text)) = rules.returns.as_ref().or(server.rules.returns.as_ref()) {
@@ -301,7 +302,9 @@ impl Config {
                 let rest = path.strip_prefix(prefix).unwrap_or(path);
                 Some(NetworkAnswer::Http(utilities::serve_files(io, alias, rest, rules.lists)))
             }
-            (None, root) if !tries.is_empty() => Some(NetworkAnswer::Http(tried(tries, root.map_or(ROOT, String::as_str), path, io))),
+            (None, root) if !tries.is_empty() => {
+                Some(NetworkAnswer::Http(tried(tries, root.map_or(ROOT, String::as_str), path, io)))
+            }
             (None, Some(root)) if root != ROOT || rules.lists => {
                 Some(NetworkAnswer::Http(utilities::serve_files(io, root, path, rules.lists)))
             }
@@ -366,7 +369,9 @@ impl ServerBlock {
         }
         let plain = |pattern: &'_ str| pattern.strip_prefix("^~ ").unwrap_or(pattern).to_owned();
         let prefixes = self.locations.iter().filter(|(pattern, _)| !pattern.starts_with(['=', '~', '@']));
-        let longest = prefixes.filter(|(pattern, _)| path.starts_with(&plain(pattern))).max_by_key(|(pattern, _)| plain(pattern).len());
+        let longest = prefixes
+            .filter(|(pattern, _)| path.starts_with(&plain(pattern)))
+            .max_by_key(|(pattern, _)| plain(pattern).len());
         if !longest.is_some_and(|(pattern, _)| pattern.starts_with("^~")) {
             let fits = |(pattern, _): &&(String, Rules)| {
                 let (ignores_case, expression) = match (pattern.strip_prefix("~* "), pattern.strip_prefix("~ ")) {
@@ -448,7 +453,7 @@ mod tests {
         assert_eq!(server.location("/y").unwrap().1.returns, Some((200, "hi\n".to_owned())));
         assert_eq!(server.location("/a.php").unwrap().1.returns, Some((404, String::new())));
         assert_eq!(server.location("/raw/a.php").unwrap().1.root.as_deref(), Some("/raw"));
-        assert_eq!(config.hosts().collect::<Vec<_>>(), [("api", "default.conf:2"), ("one", "default.conf:4")]);
+        assert_eq!(config.hosts().collect::<Vec<_>>(), [("api", "default.conf:3"), ("one", "default.conf:5")]);
         let request = HttpRequest::get("web", 8080, "/api/users");
         let NetworkAnswer::Forward(onward) = forward("http://api:3000/v1/", "/api/", &request) else {
             panic!("a proxy passes on");

@@ -30,7 +30,10 @@ const COMMANDS: [(&str, &str); 17] = [
     ("mongodb-mongosh mongodb-clients mongodb-org-shell", "mongosh mongo"),
     ("gettext gettext-base", "envsubst"),
     ("bsdmainutils bsdextrautils util-linux", "column"),
-    ("coreutils findutils grep sed gawk ca-certificates gnupg lsb-release apt-transport-https software-properties-common", ""),
+    (
+        "coreutils findutils grep sed gawk ca-certificates gnupg lsb-release apt-transport-https software-properties-common",
+        "",
+    ),
     ("apache2-utils httpd-tools", "ab"),
     ("stress stress-ng", "stress stress-ng"),
 ];
@@ -70,7 +73,9 @@ impl Installer {
             io.files(|files| write(files, LISTS, "", 0o644));
             io.out("Get:1 http://deb.debian.org/debian bookworm InRelease [151 kB]\nGet:2 http://deb.debian.org/debian bookworm/main amd64 Packages [8693 kB]\nFetched 8844 kB in 2s (4422 kB/s)\nReading package lists... Done\n");
         } else if self.name == "apk" {
-            io.out("v3.22.1 [https://dl-cdn.alpinelinux.org/alpine/v3.22/main]\nOK: 25395 distinct packages available\n");
+            io.out(
+                "v3.22.1 [https://dl-cdn.alpinelinux.org/alpine/v3.22/main]\nOK: 25395 distinct packages available\n",
+            );
         }
         CommandPoll::Exited(0)
     }
@@ -84,8 +89,10 @@ impl Installer {
             }
             return CommandPoll::Exited(100);
         }
-        let mut known = String::from_utf8_lossy(&io.files(|files| files.read(INSTALLED)).unwrap_or_default()).into_owned();
-        let fresh: Vec<&String> = packages.iter().filter(|package| !known.lines().any(|line| line == package.as_str())).collect();
+        let mut known =
+            String::from_utf8_lossy(&io.files(|files| files.read(INSTALLED)).unwrap_or_default()).into_owned();
+        let fresh: Vec<&String> =
+            packages.iter().filter(|package| !known.lines().any(|line| line == package.as_str())).collect();
         let mut written = true;
         for package in &fresh {
             known.push_str(&format!("{package}\n"));
@@ -98,7 +105,18 @@ impl Installer {
         }
         written &= io.files(|files| write(files, INSTALLED, &known, 0o644));
         if !written {
-            io.write(2, format!("{}: Read-only file system\n", if is_apt { "E: Could not open lock file /var/lib/dpkg/lock-frontend - open" } else { "ERROR: Unable to lock database" }).as_bytes());
+            io.write(
+                2,
+                format!(
+                    "{}: Read-only file system\n",
+                    if is_apt {
+                        "E: Could not open lock file /var/lib/dpkg/lock-frontend - open"
+                    } else {
+                        "ERROR: Unable to lock database"
+                    }
+                )
+                .as_bytes(),
+            );
             return CommandPoll::Exited(if is_apt { 100 } else { 99 });
         }
         self.tell(&fresh, io);
@@ -113,7 +131,9 @@ impl Installer {
             io.out(&format!("OK: {} MiB in {} packages\n", 8 + 2 * fresh.len(), 16 + fresh.len()));
         } else if self.name.starts_with("apt") {
             let names: Vec<&str> = fresh.iter().map(|name| name.as_str()).collect();
-            io.out("Reading package lists... Done\nBuilding dependency tree... Done\nReading state information... Done\n");
+            io.out(
+                "Reading package lists... Done\nBuilding dependency tree... Done\nReading state information... Done\n",
+            );
             if !names.is_empty() {
                 io.out(&format!("The following NEW packages will be installed:\n  {}\n", names.join(" ")));
             }

@@ -110,8 +110,14 @@ impl Server {
     /// Reads ports and configuration; the exit code when it cannot start.
     fn begin(&mut self, io: &mut CommandIo<'_>) -> Option<i32> {
         let arguments = io.arguments();
-        self.ports =
-            self.definition.ports.iter().filter(|port| self.has_port(port)).map(|port| port_of(port, &arguments, io)).filter(|port| *port > 0).collect();
+        self.ports = self
+            .definition
+            .ports
+            .iter()
+            .filter(|port| self.has_port(port))
+            .map(|port| port_of(port, &arguments, io))
+            .filter(|port| *port > 0)
+            .collect();
         if self.definition.config.as_deref() == Some("porter") {
             let names = io.environment().into_iter().map(|(name, _)| name);
             let served = names.filter(|name| name.starts_with("SERVE_PORT_") || name.starts_with("SERVE_TLS_PORT_"));
@@ -130,7 +136,13 @@ impl Server {
                     self.nginx = Some(Arc::new(config));
                 }
                 Err(message) if tests => {
-                    io.write(2, format!("nginx: [emerg] {message}\nnginx: configuration file /etc/nginx/nginx.conf test failed\n").as_bytes());
+                    io.write(
+                        2,
+                        format!(
+                            "nginx: [emerg] {message}\nnginx: configuration file /etc/nginx/nginx.conf test failed\n"
+                        )
+                        .as_bytes(),
+                    );
                     return Some(1);
                 }
                 Err(message) => return Some(emergency(&message, io)),
@@ -208,7 +220,11 @@ impl Server {
         let end = tag.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(tag.len());
         let usual = self.definition.version.as_deref().unwrap_or(default);
         // A tag that names only the beginning of a version stands for the newest that begins so.
-        if end == 0 || usual.starts_with(&format!("{}.", &tag[..end])) { usual.to_owned() } else { tag[..end].to_owned() }
+        if end == 0 || usual.starts_with(&format!("{}.", &tag[..end])) {
+            usual.to_owned()
+        } else {
+            tag[..end].to_owned()
+        }
     }
 
     fn field(&self, name: &str, request: Option<(&HttpRequest, u16, usize)>, io: &CommandIo<'_>) -> Option<String> {
@@ -358,7 +374,8 @@ impl Server {
         let (Some(method), Some(path)) = (words.next(), words.next()) else {
             return NetworkAnswer::Connected { address: String::new() };
         };
-        let typed = HttpRequest { method: method.to_owned(), path: path.to_owned(), body: Vec::new(), ..request.clone() };
+        let typed =
+            HttpRequest { method: method.to_owned(), path: path.to_owned(), body: Vec::new(), ..request.clone() };
         let NetworkAnswer::Http(answer) = self.respond(&typed, io) else {
             return NetworkAnswer::Connected { address: String::new() };
         };

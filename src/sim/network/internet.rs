@@ -29,12 +29,8 @@ const HOSTS: [&str; 20] = [
     "deb.debian.org",
 ];
 /// Public resolvers, which are pinged by their addresses.
-const RESOLVERS: [Ipv4Addr; 4] = [
-    Ipv4Addr::new(8, 8, 8, 8),
-    Ipv4Addr::new(8, 8, 4, 4),
-    Ipv4Addr::new(1, 1, 1, 1),
-    Ipv4Addr::new(9, 9, 9, 9),
-];
+const RESOLVERS: [Ipv4Addr; 4] =
+    [Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(8, 8, 4, 4), Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(9, 9, 9, 9)];
 /// The hosts' network, which documentation may use (RFC 5737).
 const NETWORK: [u8; 3] = [198, 51, 100];
 
@@ -60,7 +56,9 @@ pub(super) fn answer(request: &NetworkRequest, address: Ipv4Addr, client: Ipv4Ad
     let is_open = matches!(request.port(), None | Some(80 | 443 | 53));
     Some(match (request, name) {
         _ if !is_open => NetworkAnswer::TimedOut { address: String::new() },
-        (NetworkRequest::Http(_), Some(&"ifconfig.me")) => NetworkAnswer::Http(HttpAnswer::text(200, client.to_string())),
+        (NetworkRequest::Http(_), Some(&"ifconfig.me")) => {
+            NetworkAnswer::Http(HttpAnswer::text(200, client.to_string()))
+        }
         (NetworkRequest::Http(_), Some(name)) => NetworkAnswer::Http(page(name)),
         _ => NetworkAnswer::Connected { address: String::new() },
     })

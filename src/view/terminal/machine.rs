@@ -127,7 +127,7 @@ impl Host for Machine<'_> {
     }
 
     fn user(&self) -> User {
-        User { id: 1000, group: 1000, name: Some("you".to_owned()) }
+        User { id: 1000, group: 1000, groups: Vec::new(), name: Some("you".to_owned()) }
     }
 
     fn world(&mut self) -> Option<&mut dyn Any> {

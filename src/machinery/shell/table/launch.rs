@@ -101,7 +101,8 @@ pub(in super::super) fn resolve(directory: &str, host: &mut dyn Host, argv: &[St
                     return Err(SpawnError::Denied);
                 }
                 // An empty executable file stands for a program that the host knows, if it knows one of that name.
-                let known = bytes.is_empty().then(|| host.lookup(name, argv)).filter(|known| !matches!(known, Lookup::Missing));
+                let known =
+                    bytes.is_empty().then(|| host.lookup(name, argv)).filter(|known| !matches!(known, Lookup::Missing));
                 if let Some(known) = known {
                     return from_lookup(host, known, argv);
                 }

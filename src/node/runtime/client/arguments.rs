@@ -153,7 +153,10 @@ impl Client {
                 }
                 Some("p" | "password") => {
                     if self.name == "mysql" {
-                        io.write(2, b"mysql: [Warning] Using a password on the command line interface can be insecure.\n");
+                        io.write(
+                            2,
+                            b"mysql: [Warning] Using a password on the command line interface can be insecure.\n",
+                        );
                     }
                     self.set("password", &value);
                 }
@@ -231,7 +234,8 @@ impl Client {
         // Several calls stand behind each other.
         let evaluated: Vec<String> = self.statements.drain(..).collect();
         for text in evaluated {
-            self.statements.extend(text.split(['\n', ';']).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned));
+            self.statements
+                .extend(text.split(['\n', ';']).map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned));
         }
         Ok(())
     }
@@ -252,7 +256,11 @@ impl Client {
         let queue = value("q queue").unwrap_or_default();
         let statement = match self.name.as_str() {
             "amqp-declare-queue" => {
-                let durable = if given.iter().any(|(name, _)| matches!(name.as_deref(), Some("d" | "durable"))) { " durable" } else { "" };
+                let durable = if given.iter().any(|(name, _)| matches!(name.as_deref(), Some("d" | "durable"))) {
+                    " durable"
+                } else {
+                    ""
+                };
                 format!("declare \"{queue}\"{durable}")
             }
             "amqp-publish" => {
@@ -262,7 +270,8 @@ impl Client {
             "amqp-delete-queue" => format!("delete_queue \"{queue}\""),
             "amqp-get" => format!("take \"{queue}\""),
             _ => {
-                let words: Vec<&str> = given.iter().filter(|(name, _)| name.is_none()).map(|(_, word)| word.as_str()).collect();
+                let words: Vec<&str> =
+                    given.iter().filter(|(name, _)| name.is_none()).map(|(_, word)| word.as_str()).collect();
                 if words.is_empty() {
                     return Err("Usage\n\nrabbitmqctl [--node <node>] [--timeout <timeout>] [--longnames] [--quiet] <command> [<command options>]\n".to_owned());
                 }

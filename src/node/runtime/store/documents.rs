@@ -84,8 +84,13 @@ impl Documents {
         match words.as_slice() {
             [] => return Reply::ok(""),
             ["use", name] => {
-                let remember = vec![("database".to_owned(), (*name).to_owned()), ("prompt".to_owned(), format!("{name}> "))];
-                let text = if *name == database { format!("already on db {name}\n") } else { format!("switched to db {name}\n") };
+                let remember =
+                    vec![("database".to_owned(), (*name).to_owned()), ("prompt".to_owned(), format!("{name}> "))];
+                let text = if *name == database {
+                    format!("already on db {name}\n")
+                } else {
+                    format!("switched to db {name}\n")
+                };
                 return Reply { status: 200, text, remember };
             }
             ["db"] => return Reply::ok(format!("{database}\n")),
@@ -99,7 +104,9 @@ impl Documents {
             }
             ["show", "collections" | "tables"] => {
                 let held = self.databases.get(&database);
-                return Reply::ok(held.into_iter().flat_map(BTreeMap::keys).map(|name| format!("{name}\n")).collect::<String>());
+                return Reply::ok(
+                    held.into_iter().flat_map(BTreeMap::keys).map(|name| format!("{name}\n")).collect::<String>(),
+                );
             }
             _ => {}
         }
@@ -137,7 +144,9 @@ impl Documents {
             };
         };
         match (path.as_slice(), method.as_str()) {
-            (["rs"], "initiate") => Ok(Some(json!({"info2": "no configuration specified. Using a default configuration for the set", "ok": 1}))),
+            (["rs"], "initiate") => Ok(Some(
+                json!({"info2": "no configuration specified. Using a default configuration for the set", "ok": 1}),
+            )),
             (["rs"], "status") => Err("MongoServerError[NoReplicationEnabled]: not running with --replSet".to_owned()),
             (["console"], "log") | ([], "print" | "printjson") => Ok(arguments.first().cloned()),
             (["db"], "runCommand" | "adminCommand" | "command") => self.command(arguments.first(), is_open, io),
@@ -162,7 +171,9 @@ impl Documents {
                 Ok(Some(json!({"ok": 1})))
             }
             (["db"], "createUser") => {
-                let of = |field: &str| arguments.first().and_then(|user| user[field].as_str()).unwrap_or_default().to_owned();
+                let of = |field: &str| {
+                    arguments.first().and_then(|user| user[field].as_str()).unwrap_or_default().to_owned()
+                };
                 if !self.users.is_empty() {
                     self.users.insert(of("user"), of("pwd"));
                 }
@@ -188,8 +199,12 @@ impl Documents {
             "ping" => json!({"ok": 1}),
             "hello" | "isMaster" | "ismaster" => json!({"isWritablePrimary": true, "ok": 1}),
             "buildInfo" => json!({"version": self.version, "ok": 1}),
-            name if !is_open => return Err(format!("MongoServerError[Unauthorized]: Command {name} requires authentication")),
-            "connectionStatus" => json!({"authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": []}, "ok": 1}),
+            name if !is_open => {
+                return Err(format!("MongoServerError[Unauthorized]: Command {name} requires authentication"));
+            }
+            "connectionStatus" => {
+                json!({"authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": []}, "ok": 1})
+            }
             "serverStatus" => json!({"host": io.host.hostname(), "version": self.version, "ok": 1}),
             "listDatabases" => {
                 let names: Vec<Value> = self.databases.keys().map(|name| json!({"name": name})).collect();
@@ -231,7 +246,12 @@ impl Documents {
                         *fields = with_id;
                     }
                     ids.push(document["_id"].clone());
-                    self.databases.entry(database.to_owned()).or_default().entry(name.to_owned()).or_default().push(document);
+                    self.databases
+                        .entry(database.to_owned())
+                        .or_default()
+                        .entry(name.to_owned())
+                        .or_default()
+                        .push(document);
                 }
                 if method == "insertOne" {
                     json!({"acknowledged": true, "insertedId": ids.first()})
@@ -282,7 +302,15 @@ impl Documents {
                 let gone = self.databases.get_mut(database).and_then(|held| held.remove(name)).is_some();
                 json!(gone)
             }
-            "createIndex" => json!(first.as_object().into_iter().flatten().map(|(key, order)| format!("{key}_{order}")).collect::<Vec<_>>().join("_")),
+            "createIndex" => json!(
+                first
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(key, order)| format!("{key}_{order}"))
+                    .collect::<Vec<_>>()
+                    .join("_")
+            ),
             other => return Err(format!("TypeError: db.{name}.{other} is not a function")),
         };
         Ok(Some(value))
@@ -312,7 +340,8 @@ fn matches(document: &Value, query: &Value) -> bool {
     let Some(wanted) = query.as_object() else { return true };
     wanted.iter().all(|(name, wanted)| {
         let held = document.get(name).unwrap_or(&Value::Null);
-        let Some(operators) = wanted.as_object().filter(|fields| fields.keys().any(|key| key.starts_with('$') && key != "$oid"))
+        let Some(operators) =
+            wanted.as_object().filter(|fields| fields.keys().any(|key| key.starts_with('$') && key != "$oid"))
         else {
             return held == wanted || held.as_f64().is_some_and(|held| Some(held) == wanted.as_f64());
         };

@@ -169,7 +169,9 @@ impl Keys {
         if verb == "AUTH" {
             let given = words.last().cloned().unwrap_or_default();
             if password.is_empty() {
-                return Value::error("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?");
+                return Value::error(
+                    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+                );
             }
             if given != password {
                 return Value::error("WRONGPASS invalid username-password pair or user is disabled.");
@@ -218,7 +220,9 @@ impl Keys {
                     self.settings.insert(name, value);
                     Value::ok()
                 }
-                (Some(name), Some(_)) => Value::error(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'")),
+                (Some(name), Some(_)) => {
+                    Value::error(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))
+                }
                 _ => Value::error("ERR wrong number of arguments for 'config|set' command"),
             },
             ("CONFIG", _) => Value::ok(),
@@ -241,7 +245,12 @@ impl Keys {
                         self.settings.insert("replicaof".to_owned(), value);
                         self.known = None;
                     }
-                    _ => return Some(Value::error(format!("ERR wrong number of arguments for '{}' command", verb.to_lowercase()))),
+                    _ => {
+                        return Some(Value::error(format!(
+                            "ERR wrong number of arguments for '{}' command",
+                            verb.to_lowercase()
+                        )));
+                    }
                 }
                 Value::ok()
             }
@@ -250,7 +259,11 @@ impl Keys {
                 Value::Verbatim(String::new())
             }
             ("SAVE", _) => {
-                if self.save(io) { Value::ok() } else { Value::error("ERR") }
+                if self.save(io) {
+                    Value::ok()
+                } else {
+                    Value::error("ERR")
+                }
             }
             ("BGSAVE", _) => {
                 self.save(io);
@@ -258,7 +271,9 @@ impl Keys {
             }
             ("BGREWRITEAOF", _) => Value::Status("Background append only file rewriting started".to_owned()),
             ("LASTSAVE", _) => Value::Integer(i64::try_from(self.began.as_secs()).unwrap_or(0)),
-            ("TIME", _) => Value::texts([io.now().as_secs().to_string(), (io.now().as_micros() % 1_000_000).to_string()]),
+            ("TIME", _) => {
+                Value::texts([io.now().as_secs().to_string(), (io.now().as_micros() % 1_000_000).to_string()])
+            }
             ("SELECT" | "CLIENT" | "RESET" | "READONLY" | "SWAPDB" | "MEMORY" | "WAIT", _) => Value::ok(),
             ("COMMAND" | "MODULE" | "SLOWLOG" | "ACL", _) => Value::List(Vec::new()),
             ("PUBLISH", _) => Value::Integer(0),
@@ -344,28 +359,37 @@ impl Keys {
             }
         };
         let uptime = now.since(self.began).as_secs();
-        part("Server", vec![
-            ("redis_version", self.version.clone()),
-            ("redis_mode", "standalone".to_owned()),
-            ("os", "Linux 6.8.0-kubetab x86_64".to_owned()),
-            ("process_id", "1".to_owned()),
-            ("tcp_port", self.setting("port").to_owned()),
-            ("uptime_in_seconds", uptime.to_string()),
-            ("config_file", self.setting("config_file").to_owned()),
-        ]);
+        part(
+            "Server",
+            vec![
+                ("redis_version", self.version.clone()),
+                ("redis_mode", "standalone".to_owned()),
+                ("os", "Linux 6.8.0-kubetab x86_64".to_owned()),
+                ("process_id", "1".to_owned()),
+                ("tcp_port", self.setting("port").to_owned()),
+                ("uptime_in_seconds", uptime.to_string()),
+                ("config_file", self.setting("config_file").to_owned()),
+            ],
+        );
         part("Clients", vec![("connected_clients", "1".to_owned()), ("blocked_clients", "0".to_owned())]);
         let used = 900_000 + self.memory();
-        part("Memory", vec![
-            ("used_memory", used.to_string()),
-            ("used_memory_human", format!("{:.2}K", used as f64 / 1024.0)),
-            ("maxmemory", self.setting("maxmemory").to_owned()),
-            ("maxmemory_policy", self.setting("maxmemory-policy").to_owned()),
-        ]);
-        part("Persistence", vec![
-            ("loading", "0".to_owned()),
-            ("rdb_changes_since_last_save", self.changes.to_string()),
-            ("aof_enabled", u8::from(self.appends()).to_string()),
-        ]);
+        part(
+            "Memory",
+            vec![
+                ("used_memory", used.to_string()),
+                ("used_memory_human", format!("{:.2}K", used as f64 / 1024.0)),
+                ("maxmemory", self.setting("maxmemory").to_owned()),
+                ("maxmemory_policy", self.setting("maxmemory-policy").to_owned()),
+            ],
+        );
+        part(
+            "Persistence",
+            vec![
+                ("loading", "0".to_owned()),
+                ("rdb_changes_since_last_save", self.changes.to_string()),
+                ("aof_enabled", u8::from(self.appends()).to_string()),
+            ],
+        );
         part("Stats", vec![("total_commands_processed", self.commands.to_string())]);
         part("Replication", self.replication(now));
         if !self.entries.is_empty() || section == "keyspace" {

@@ -100,9 +100,13 @@ impl Queues {
         let node = format!("rabbit@{}", self.host);
         let uptime = io.now().since(io.process.started).as_secs();
         Reply::ok(match verb {
-            "ping" => format!("Will ping {node}. This only checks if the OS process is running and registered with epmd. Timeout: 60000 ms.\nPing succeeded\n"),
+            "ping" => format!(
+                "Will ping {node}. This only checks if the OS process is running and registered with epmd. Timeout: 60000 ms.\nPing succeeded\n"
+            ),
             "check_running" | "check_local_alarms" | "check_port_connectivity" | "node_health_check" => {
-                format!("Checking if RabbitMQ is running on node {node} ...\nRabbitMQ on node {node} is fully booted and running\n")
+                format!(
+                    "Checking if RabbitMQ is running on node {node} ...\nRabbitMQ on node {node} is fully booted and running\n"
+                )
             }
             "status" => format!(
                 "Status of node {node} ...\nRuntime\n\nOS PID: 1\nOS: Linux\nUptime (seconds): {uptime}\nIs under maintenance?: false\nRabbitMQ version: {}\nRabbitMQ release series support status: supported\nNode name: {node}\n\nListeners\n\nInterface: [::], port: 25672, protocol: clustering, purpose: inter-node and CLI tool communication\nInterface: [::], port: 5672, protocol: amqp, purpose: AMQP 0-9-1 and AMQP 1.0\n",
@@ -120,7 +124,10 @@ impl Queues {
             }
             "list_users" => "Listing users ...\nuser\ttags\nguest\t[administrator]\n".to_owned(),
             "list_vhosts" => "Listing vhosts ...\nname\n/\n".to_owned(),
-            "add_user" => format!("Adding user \"{}\" ...\nDone. Don't forget to grant the user permissions to some virtual hosts! See 'rabbitmqctl help set_permissions' to learn more.\n", rest.first().unwrap_or(&"")),
+            "add_user" => format!(
+                "Adding user \"{}\" ...\nDone. Don't forget to grant the user permissions to some virtual hosts! See 'rabbitmqctl help set_permissions' to learn more.\n",
+                rest.first().unwrap_or(&"")
+            ),
             "set_user_tags" | "set_permissions" | "add_vhost" | "set_policy" | "enable_feature_flag" => String::new(),
             _ => return Reply::error(format!("Command '{verb}' not found. \n")),
         })

@@ -236,17 +236,15 @@ mod tests {
     fn statements_and_tokens() {
         let parts = split("SELECT ';' -- none\n; show slave status\\G\n insert into t values (1, 'it''s')");
         let texts: Vec<(&str, bool)> = parts.iter().map(|part| (part.text.as_str(), part.vertical)).collect();
-        assert_eq!(texts, [
-            ("SELECT ';'", false),
-            ("show slave status", true),
-            ("insert into t values (1, 'it''s')", false)
-        ]);
+        assert_eq!(
+            texts,
+            [("SELECT ';'", false), ("show slave status", true), ("insert into t values (1, 'it''s')", false)]
+        );
         assert_eq!(written(&tokens("count( * ), @@server_id,'a'", false).unwrap()), "count(*),@@server_id,'a'");
-        assert_eq!(tokens("'it''s' <> \"b\"", false).unwrap(), [
-            Token::Text("it's".to_owned()),
-            Token::Sign("<>"),
-            Token::Name("b".to_owned())
-        ]);
+        assert_eq!(
+            tokens("'it''s' <> \"b\"", false).unwrap(),
+            [Token::Text("it's".to_owned()), Token::Sign("<>"), Token::Name("b".to_owned())]
+        );
         assert!(tokens("'open", true).is_err());
     }
 }

@@ -187,12 +187,17 @@ impl<'a> Evaluation<'a> {
                     break;
                 }
             }
-            return if self.cursor.sign(")") { Ok(Self::truth(found != negated)) } else { Err(Failure::Syntax(self.cursor.at)) };
+            return if self.cursor.sign(")") {
+                Ok(Self::truth(found != negated))
+            } else {
+                Err(Failure::Syntax(self.cursor.at))
+            };
         }
         if self.cursor.take("between") {
             let low = self.sum()?;
             let high = if self.cursor.take("and") { self.sum()? } else { return Err(Failure::Syntax(self.cursor.at)) };
-            let within = left.compare(&low).is_some_and(Ordering::is_ge) && left.compare(&high).is_some_and(Ordering::is_le);
+            let within =
+                left.compare(&low).is_some_and(Ordering::is_ge) && left.compare(&high).is_some_and(Ordering::is_le);
             return Ok(Self::truth(within != negated));
         }
         Ok(left)
@@ -279,7 +284,10 @@ impl<'a> Evaluation<'a> {
                 }
                 self.cursor.sign(",");
             }
-            return self.scope.function(&name.to_ascii_lowercase(), &arguments).ok_or_else(|| Failure::Function(name.to_owned()));
+            return self
+                .scope
+                .function(&name.to_ascii_lowercase(), &arguments)
+                .ok_or_else(|| Failure::Function(name.to_owned()));
         }
         let mut name = name.to_owned();
         while self.cursor.sign(".") {

@@ -305,12 +305,16 @@ impl Tables {
         }
         let from = if is_local { "localhost".to_owned() } else { statement.request.client.clone() };
         let used = if given.is_empty() { "NO" } else { "YES" };
-        Err(Reply::denied(format!("ERROR 1045 (28000): Access denied for user '{user}'@'{from}' (using password: {used})\n")))
+        Err(Reply::denied(format!(
+            "ERROR 1045 (28000): Access denied for user '{user}'@'{from}' (using password: {used})\n"
+        )))
     }
 
     fn changed(&self, database: &str, statement: &Statement<'_>) -> String {
         match (self.is_postgres, statement.has("interactive")) {
-            (true, _) => format!("You are now connected to database \"{database}\" as user \"{}\".\n", statement.option("user")),
+            (true, _) => {
+                format!("You are now connected to database \"{database}\" as user \"{}\".\n", statement.option("user"))
+            }
             (false, true) => "Database changed\n".to_owned(),
             (false, false) => String::new(),
         }
@@ -323,7 +327,11 @@ impl Tables {
             Outcome::Use(_) => String::new(),
             Outcome::Text(text) => text,
             Outcome::Done(word, _) if self.is_postgres => {
-                if statement.has("quiet") || word.is_empty() { String::new() } else { format!("{word}\n") }
+                if statement.has("quiet") || word.is_empty() {
+                    String::new()
+                } else {
+                    format!("{word}\n")
+                }
             }
             Outcome::Done(_, touched) if interactive => {
                 format!("Query OK, {touched} row{} affected (0.01 sec)\n\n", if touched == 1 { "" } else { "s" })
@@ -402,7 +410,8 @@ impl Tables {
     pub(super) fn follow(&self) -> Option<HttpRequest> {
         let source = Some(&self.source).filter(|source| source.runs && !source.host.is_empty())?;
         let mut request = HttpRequest::raw(&source.host, source.port, "");
-        let headers = [("replica", &self.log.len().to_string()), ("user", &source.user), ("password", &source.password)];
+        let headers =
+            [("replica", &self.log.len().to_string()), ("user", &source.user), ("password", &source.password)];
         request.headers.extend(headers.map(|(name, value)| (name.to_owned(), value.clone())));
         Some(request)
     }
@@ -462,7 +471,9 @@ impl Scope for Tables {
             "lower" | "lcase" => Value::Text(text(0).to_lowercase()),
             "length" | "char_length" => Value::Integer(i64::try_from(text(0).chars().count()).unwrap_or(0)),
             "concat" => Value::Text(arguments.iter().map(Value::text).collect()),
-            "coalesce" | "ifnull" => arguments.iter().find(|value| **value != Value::Null).cloned().unwrap_or(Value::Null),
+            "coalesce" | "ifnull" => {
+                arguments.iter().find(|value| **value != Value::Null).cloned().unwrap_or(Value::Null)
+            }
             "sleep" | "pg_sleep" => Value::Integer(0),
             _ => return None,
         })

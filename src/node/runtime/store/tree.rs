@@ -91,7 +91,8 @@ impl Tree {
             "stat" => Reply::ok(self.told(&path, false)),
             "ls" => {
                 let prefix = format!("{}/", path.trim_end_matches('/'));
-                let below = self.nodes.keys().filter_map(|key| key.strip_prefix(&prefix)).filter(|key| !key.contains('/'));
+                let below =
+                    self.nodes.keys().filter_map(|key| key.strip_prefix(&prefix)).filter(|key| !key.contains('/'));
                 let mut names: Vec<&str> = below.collect();
                 if path == "/" {
                     names.push("zookeeper");

@@ -188,7 +188,8 @@ fn inline(value: &Value) -> String {
             if let Some(id) = fields.get("$oid").and_then(Value::as_str) {
                 return format!("ObjectId('{id}')");
             }
-            let parts: Vec<String> = fields.iter().map(|(name, value)| format!("{}: {}", key(name), inline(value))).collect();
+            let parts: Vec<String> =
+                fields.iter().map(|(name, value)| format!("{}: {}", key(name), inline(value))).collect();
             if parts.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", parts.join(", ")) }
         }
         other => other.to_string(),
@@ -226,7 +227,8 @@ pub(super) fn inspect(value: &Value) -> String {
         Value::String(text) => text.clone(),
         // What was made is told on several lines, however short.
         Value::Object(fields) if fields.contains_key("acknowledged") => {
-            let parts: Vec<String> = fields.iter().map(|(name, value)| format!("  {}: {}", key(name), shown(value, 2))).collect();
+            let parts: Vec<String> =
+                fields.iter().map(|(name, value)| format!("  {}: {}", key(name), shown(value, 2))).collect();
             format!("{{\n{}\n}}", parts.join(",\n"))
         }
         other => shown(other, 0),
@@ -245,6 +247,9 @@ mod tests {
         assert_eq!(chain.made[1], ("limit".to_owned(), vec![json!(2)]));
         assert_eq!(calls("db.x("), None);
         assert_eq!(inspect(&json!({"ok": 1})), "{ ok: 1 }");
-        assert_eq!(inspect(&json!([{"_id": {"$oid": "ab"}, "a-b": "c"}])), "[\n  { _id: ObjectId('ab'), 'a-b': 'c' }\n]");
+        assert_eq!(
+            inspect(&json!([{"_id": {"$oid": "ab"}, "a-b": "c"}])),
+            "[\n  { _id: ObjectId('ab'), 'a-b': 'c' }\n]"
+        );
     }
 }

@@ -62,7 +62,10 @@ impl Keys {
             Data::Text(_) => true,
         });
         answer.unwrap_or_else(|| {
-            let known = writes(&verb) || "GET MGET STRLEN LRANGE LLEN LINDEX HGET HGETALL SMEMBERS ZRANGE TYPE TTL EXISTS ECHO KEYS".split(' ').any(|known| known == verb);
+            let known = writes(&verb)
+                || "GET MGET STRLEN LRANGE LLEN LINDEX HGET HGETALL SMEMBERS ZRANGE TYPE TTL EXISTS ECHO KEYS"
+                    .split(' ')
+                    .any(|known| known == verb);
             if known {
                 return Value::error(format!("ERR wrong number of arguments for '{}' command", verb.to_lowercase()));
             }
@@ -126,7 +129,8 @@ impl Keys {
             },
             ("EXPIRE" | "PEXPIRE" | "EXPIREAT" | "PEXPIREAT", [key, number, ..]) => {
                 let Ok(number) = number.parse::<i64>() else { return Some(not_integer()) };
-                let micros = if verb.starts_with('P') { number.saturating_mul(1000) } else { number.saturating_mul(1_000_000) };
+                let micros =
+                    if verb.starts_with('P') { number.saturating_mul(1000) } else { number.saturating_mul(1_000_000) };
                 let micros = u64::try_from(micros).unwrap_or(0);
                 let base = if verb.ends_with("AT") { 0 } else { now.as_micros() };
                 let Some(entry) = self.entries.get_mut(*key) else { return Some(Value::Integer(0)) };
@@ -151,7 +155,9 @@ impl Keys {
     }
 
     fn on_texts(&mut self, verb: &str, given: &[&str], now: Time) -> Option<Value> {
-        let seconds = |text: &str, micros: u64| text.parse::<u64>().ok().map(|number| Time::from_micros(now.as_micros() + number * micros));
+        let seconds = |text: &str, micros: u64| {
+            text.parse::<u64>().ok().map(|number| Time::from_micros(now.as_micros() + number * micros))
+        };
         Some(match (verb, given) {
             ("GET", [key]) => self.text(key).map_or_else(|error| error, or_nil),
             ("MGET", [_, ..]) => {
@@ -169,9 +175,10 @@ impl Keys {
                 if (has("NX") && is_there) || (has("XX") && !is_there) {
                     return Some(Value::Nil);
                 }
-                let expires = upper.iter().position(|word| word == "EX" || word == "PX").and_then(|at| {
-                    seconds(options.get(at + 1)?, if upper[at] == "EX" { 1_000_000 } else { 1000 })
-                });
+                let expires = upper
+                    .iter()
+                    .position(|word| word == "EX" || word == "PX")
+                    .and_then(|at| seconds(options.get(at + 1)?, if upper[at] == "EX" { 1_000_000 } else { 1000 }));
                 self.entries.insert((*key).to_owned(), Entry { data: Data::Text((*text).to_owned()), expires });
                 if has("GET") { old.map_or_else(|error| error, or_nil) } else { Value::ok() }
             }
@@ -353,9 +360,9 @@ impl Keys {
                 })
             }
             ("HGET", [key, field]) => self.hash(key).map(|fields| or_nil(fields.get(*field).cloned())),
-            ("HMGET", [key, names @ ..]) => self.hash(key).map(|fields| {
-                Value::List(names.iter().map(|name| or_nil(fields.get(*name).cloned())).collect())
-            }),
+            ("HMGET", [key, names @ ..]) => self
+                .hash(key)
+                .map(|fields| Value::List(names.iter().map(|name| or_nil(fields.get(*name).cloned())).collect())),
             ("HGETALL", [key]) => self.hash(key).map(|fields| {
                 Value::texts(fields.iter().flat_map(|(name, value)| [name.clone(), value.clone()]).collect::<Vec<_>>())
             }),
@@ -365,9 +372,9 @@ impl Keys {
             ("HEXISTS", [key, field]) => {
                 self.hash(key).map(|fields| Value::count(usize::from(fields.contains_key(*field))))
             }
-            ("HDEL", [key, names @ ..]) => self.hash(key).map(|fields| {
-                Value::count(names.iter().filter(|name| fields.remove(**name).is_some()).count())
-            }),
+            ("HDEL", [key, names @ ..]) => self
+                .hash(key)
+                .map(|fields| Value::count(names.iter().filter(|name| fields.remove(**name).is_some()).count())),
             ("HINCRBY", [key, field, by]) => self.hash(key).map(|fields| {
                 let held = fields.get(*field).map_or(Ok(0), |text| text.parse::<i64>());
                 match (held, by.parse::<i64>()) {
@@ -404,9 +411,9 @@ impl Keys {
 
     fn on_members(&mut self, verb: &str, given: &[&str]) -> Option<Value> {
         let answer = match (verb, given) {
-            ("SADD", [key, items @ ..]) if !items.is_empty() => self.set(key).map(|set| {
-                Value::count(items.iter().filter(|item| set.insert((**item).to_owned())).count())
-            }),
+            ("SADD", [key, items @ ..]) if !items.is_empty() => self
+                .set(key)
+                .map(|set| Value::count(items.iter().filter(|item| set.insert((**item).to_owned())).count())),
             ("SREM", [key, items @ ..]) => {
                 self.set(key).map(|set| Value::count(items.iter().filter(|item| set.remove(**item)).count()))
             }
@@ -414,14 +421,18 @@ impl Keys {
             ("SCARD", [key]) => self.set(key).map(|set| Value::count(set.len())),
             ("SPOP", [key]) => self.set(key).map(|set| or_nil(set.pop_first())),
             ("SISMEMBER", [key, item]) => self.set(key).map(|set| Value::count(usize::from(set.contains(*item)))),
-            ("ZADD", [key, pairs @ ..]) if pairs.len() >= 2 && pairs.len() % 2 == 0 => self.sorted(key).map(|members| {
-                let mut added = 0;
-                for pair in pairs.chunks(2) {
-                    let Ok(score) = pair[0].parse::<f64>() else { return Value::error("ERR value is not a valid float") };
-                    added += usize::from(members.insert(pair[1].to_owned(), score).is_none());
-                }
-                Value::count(added)
-            }),
+            ("ZADD", [key, pairs @ ..]) if pairs.len() >= 2 && pairs.len() % 2 == 0 => {
+                self.sorted(key).map(|members| {
+                    let mut added = 0;
+                    for pair in pairs.chunks(2) {
+                        let Ok(score) = pair[0].parse::<f64>() else {
+                            return Value::error("ERR value is not a valid float");
+                        };
+                        added += usize::from(members.insert(pair[1].to_owned(), score).is_none());
+                    }
+                    Value::count(added)
+                })
+            }
             ("ZINCRBY", [key, by, member]) => self.sorted(key).map(|members| {
                 let held = members.entry((*member).to_owned()).or_insert(0.0);
                 *held += by.parse().unwrap_or(0.0);
@@ -430,9 +441,9 @@ impl Keys {
             ("ZSCORE", [key, member]) => {
                 self.sorted(key).map(|members| or_nil(members.get(*member).map(|held| score(*held))))
             }
-            ("ZREM", [key, items @ ..]) => self.sorted(key).map(|members| {
-                Value::count(items.iter().filter(|item| members.remove(**item).is_some()).count())
-            }),
+            ("ZREM", [key, items @ ..]) => self
+                .sorted(key)
+                .map(|members| Value::count(items.iter().filter(|item| members.remove(**item).is_some()).count())),
             ("ZCARD", [key]) => self.sorted(key).map(|members| Value::count(members.len())),
             ("ZRANGE" | "ZREVRANGE", [key, from, to, options @ ..]) => self.sorted(key).map(|members| {
                 let mut ranked: Vec<(&String, f64)> = members.iter().map(|(member, score)| (member, *score)).collect();
@@ -443,9 +454,14 @@ impl Keys {
                 }
                 let Some(range) = range(ranked.len(), from, to) else { return not_integer() };
                 let with_scores = has("withscores");
-                Value::texts(ranked[range].iter().flat_map(|(member, number)| {
-                    std::iter::once((*member).clone()).chain(with_scores.then(|| score(*number)))
-                }).collect::<Vec<_>>())
+                Value::texts(
+                    ranked[range]
+                        .iter()
+                        .flat_map(|(member, number)| {
+                            std::iter::once((*member).clone()).chain(with_scores.then(|| score(*number)))
+                        })
+                        .collect::<Vec<_>>(),
+                )
             }),
             _ => return None,
         };

@@ -418,7 +418,8 @@ fn column(tokens: &[Token], table: &mut Table) {
         } else if cursor.take("unique") {
             column.is_unique = true;
         } else if cursor.take("default") {
-            column.default = Some(cursor.until(&["not", "null", "primary", "unique", "on", "check", "comment"]).to_vec());
+            column.default =
+                Some(cursor.until(&["not", "null", "primary", "unique", "on", "check", "comment"]).to_vec());
         } else {
             cursor.next();
         }

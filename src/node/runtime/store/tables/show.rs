@@ -7,7 +7,12 @@ use crate::machinery::shell::pattern_matches;
 
 impl Tables {
     /// A statement that looks at the server and not at rows; nothing when it is another one.
-    pub(super) fn look(&mut self, cursor: &mut Cursor<'_>, text: &str, database: &str) -> Option<Result<Outcome, Refused>> {
+    pub(super) fn look(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        text: &str,
+        database: &str,
+    ) -> Option<Result<Outcome, Refused>> {
         if self.is_postgres {
             return self.look_postgres(cursor, database);
         }
@@ -23,7 +28,10 @@ impl Tables {
             && ["database", "schema"].iter().any(|known| name.eq_ignore_ascii_case(known))
         {
             let value = if database.is_empty() { Value::Null } else { Value::Text(database.to_owned()) };
-            return Some(Ok(Outcome::Rows(Rows { names: vec![sql::written(&cursor.tokens[1..])], rows: vec![vec![value]] }, None)));
+            return Some(Ok(Outcome::Rows(
+                Rows { names: vec![sql::written(&cursor.tokens[1..])], rows: vec![vec![value]] },
+                None,
+            )));
         }
         if cursor.take("describe") || cursor.take("desc") || cursor.take("show columns from") {
             return Some(self.describe(cursor, database));
@@ -51,7 +59,11 @@ impl Tables {
             let of = if cursor.take("from") || cursor.take("in") { cursor.name() } else { None };
             let of = of.unwrap_or_else(|| database.to_owned());
             let Some(tables) = self.databases.get(&of) else {
-                return Err(if of.is_empty() { "1046 (3D000): No database selected".to_owned() } else { self.no_table(&of, "") });
+                return Err(if of.is_empty() {
+                    "1046 (3D000): No database selected".to_owned()
+                } else {
+                    self.no_table(&of, "")
+                });
             };
             let names = tables.keys().filter(|name| fits(name)).map(|name| [name.clone()]);
             let mut shown = Rows::of([""], names.collect());
@@ -60,7 +72,10 @@ impl Tables {
         }
         if cursor.take("variables") || cursor.take("status") {
             let all = self.variables().into_iter().filter(|(name, _)| fits(name));
-            return rows(Rows::of(["Variable_name", "Value"], all.map(|(name, value)| [name.to_owned(), value]).collect()));
+            return rows(Rows::of(
+                ["Variable_name", "Value"],
+                all.map(|(name, value)| [name.to_owned(), value]).collect(),
+            ));
         }
         if cursor.take("processlist") || cursor.take("full processlist") {
             let row = ["8", "root", "localhost", database, "Query", "0", "init", text].map(str::to_owned);
@@ -70,7 +85,10 @@ impl Tables {
             return rows(Rows::of(["Level", "Code", "Message"], Vec::new()));
         }
         if cursor.take("grants") {
-            let mut shown = Rows::of([""], vec![["GRANT ALL PRIVILEGES ON *.* TO 'root'@'localhost' WITH GRANT OPTION".to_owned()]]);
+            let mut shown = Rows::of(
+                [""],
+                vec![["GRANT ALL PRIVILEGES ON *.* TO 'root'@'localhost' WITH GRANT OPTION".to_owned()]],
+            );
             shown.names = vec!["Grants for root@localhost".to_owned()];
             return rows(shown);
         }
@@ -85,7 +103,14 @@ impl Tables {
                 column.name.clone(),
                 column.kind.clone(),
                 if column.is_required { "NO" } else { "YES" }.to_owned(),
-                if column.is_key { "PRI" } else if column.is_unique { "UNI" } else { "" }.to_owned(),
+                if column.is_key {
+                    "PRI"
+                } else if column.is_unique {
+                    "UNI"
+                } else {
+                    ""
+                }
+                .to_owned(),
                 default,
                 if column.counts { "auto_increment" } else { "" }.to_owned(),
             ]
@@ -140,7 +165,10 @@ impl Tables {
         }
         if cursor.take("start slave") || cursor.take("start replica") {
             if self.source.host.is_empty() {
-                return Some(Err("1200 (HY000): The server is not configured as slave; fix in config file or with CHANGE MASTER TO".to_owned()));
+                return Some(Err(
+                    "1200 (HY000): The server is not configured as slave; fix in config file or with CHANGE MASTER TO"
+                        .to_owned(),
+                ));
             }
             self.source.runs = true;
             return done;
@@ -234,8 +262,13 @@ impl Tables {
             ("d" | "dt", None) => Ok(self.list_relations(database)),
             ("d", Some(name)) => self.describe_relation(database, &name),
             ("du", _) => {
-                let rows = self.users.keys().map(|name| [name.clone(), "Superuser, Create role, Create DB, Replication, Bypass RLS".to_owned()]);
-                Ok(Outcome::Rows(Rows::of(["Role name", "Attributes"], rows.collect()), Some("List of roles".to_owned())))
+                let rows = self.users.keys().map(|name| {
+                    [name.clone(), "Superuser, Create role, Create DB, Replication, Bypass RLS".to_owned()]
+                });
+                Ok(Outcome::Rows(
+                    Rows::of(["Role name", "Attributes"], rows.collect()),
+                    Some("List of roles".to_owned()),
+                ))
             }
             _ => Ok(Outcome::Text(String::new())),
         })
@@ -247,7 +280,14 @@ impl Tables {
 
     fn list_databases(&self) -> Outcome {
         let row = |name: &String| {
-            [name.clone(), self.owner(), "UTF8".to_owned(), "libc".to_owned(), "en_US.utf8".to_owned(), "en_US.utf8".to_owned()]
+            [
+                name.clone(),
+                self.owner(),
+                "UTF8".to_owned(),
+                "libc".to_owned(),
+                "en_US.utf8".to_owned(),
+                "en_US.utf8".to_owned(),
+            ]
         };
         let names = ["Name", "Owner", "Encoding", "Locale Provider", "Collate", "Ctype"];
         Outcome::Rows(Rows::of(names, self.databases.keys().map(row).collect()), Some("List of databases".to_owned()))
@@ -265,7 +305,9 @@ impl Tables {
 
     fn describe_relation(&self, database: &str, name: &str) -> Result<Outcome, Refused> {
         let table = self.databases.get(database).and_then(|tables| tables.get(name));
-        let Some(table) = table else { return Ok(Outcome::Text(format!("Did not find any relation named \"{name}\".\n"))) };
+        let Some(table) = table else {
+            return Ok(Outcome::Text(format!("Did not find any relation named \"{name}\".\n")));
+        };
         let row = |column: &super::super::table::Column| {
             let kind = match column.kind.as_str() {
                 "int" | "serial" | "int4" => "integer".to_owned(),
@@ -277,9 +319,16 @@ impl Tables {
                 (None, true) => format!("nextval('{name}_{}_seq'::regclass)", column.name),
                 (None, false) => String::new(),
             };
-            [column.name.clone(), kind, String::new(), if column.is_required { "not null" } else { "" }.to_owned(), default]
+            [
+                column.name.clone(),
+                kind,
+                String::new(),
+                if column.is_required { "not null" } else { "" }.to_owned(),
+                default,
+            ]
         };
-        let rows = Rows::of(["Column", "Type", "Collation", "Nullable", "Default"], table.columns.iter().map(row).collect());
+        let rows =
+            Rows::of(["Column", "Type", "Collation", "Nullable", "Default"], table.columns.iter().map(row).collect());
         Ok(Outcome::Rows(rows, Some(format!("Table \"public.{name}\""))))
     }
 }
