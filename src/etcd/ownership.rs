@@ -75,7 +75,8 @@ impl Entry {
     }
 
     /// Adds a commit that falls out of the log, as [`Account::add`] does. When no other follows there, the object is left
-    /// in peace, and the run is over: else it would keep an old version of each object for ever.
+    /// in peace, and the run is over, unless it is [slight](Run::is_slight): else it would keep an old version of each
+    /// object for ever.
     fn add(&mut self, commit: &Commit, is_last: bool) {
         match &commit.cause.ownership {
             Ownership::Kept => self.close(commit.before.as_ref()),
@@ -90,7 +91,7 @@ impl Entry {
                 }
             }
         }
-        if is_last && self.run.as_ref().is_some_and(|run| run.before.is_some()) {
+        if is_last && self.run.as_mut().is_some_and(|run| !run.is_slight()) {
             self.close(commit.after.as_ref());
         }
     }
@@ -156,6 +157,20 @@ impl Run {
             self.time = commit.time;
         }
         is_of_run
+    }
+
+    /// Whether the run may stay open as long as its object lives. What it has to keep of the version before is then not
+    /// much more than the owners' text; and to work that out for each pod of a large cluster takes longer than all else
+    /// that the store does.
+    fn is_slight(&mut self) -> bool {
+        match &mut self.before {
+            None | Some(Object::Lease(_)) => true,
+            Some(before @ Object::Pod(_)) if self.writer.subresource == Some(Subresource::Status) => {
+                *before = managed_fields::without_spec(before);
+                true
+            }
+            Some(_) => false,
+        }
     }
 
     fn write(&self, after: &Object, managed: &mut Managed) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::files::FileSystem;
 use super::io::CommandIo;
+use super::scripts::Scripts;
 use crate::machinery::time::Time;
 
 /// The world around the processes of one container, or of the page's terminal.
@@ -27,6 +28,10 @@ pub trait Host {
     }
     /// What programs of the host's own work with besides, such as a whole cluster for kubectl.
     fn world(&mut self) -> Option<&mut dyn Any> {
+        None
+    }
+    /// Scripts that were read already; `None` reads each one anew.
+    fn scripts(&mut self) -> Option<&mut Scripts> {
         None
     }
     /// Who runs the processes.

@@ -215,7 +215,12 @@ fn script(shell: &mut Shell, io: &mut CommandIo<'_>, text: &str) -> Flow {
         shell.frames.push(Frame::Script(format!("{lines}{}", &text[end..]).into()));
         text = text[..end].to_owned().into();
     }
-    match parser::parse_with(&text, &shell.aliases_in_use()) {
+    let aliases = shell.aliases_in_use();
+    let parsed = match io.host.scripts().filter(|_| aliases.is_empty()) {
+        Some(scripts) => scripts.parse(&text),
+        None => parser::parse_with(&text, &aliases),
+    };
+    match parsed {
         Ok(list) => {
             if !shell.options.no_execute {
                 shell.frames.push(Frame::List { list, next: 0 });

@@ -21,6 +21,7 @@ mod io;
 mod parser;
 mod pattern;
 pub mod regex;
+mod scripts;
 #[allow(clippy::module_inception, reason = "a running shell is what this room is named after")]
 mod shell;
 mod simple;
@@ -37,6 +38,7 @@ pub use host::{
 pub use io::{CommandIo, Input, Output, ProcessState, Stream};
 pub use parser::{Aliases, SyntaxError, parse};
 pub use pattern::matches as pattern_matches;
+pub use scripts::Scripts;
 pub use table::{Pid, Poll, ProcessTable, RequestId, Spawn, SpawnError};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::packages::Installer;
 use super::server::{Server, Surroundings};
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::{FileSystem, FileTree, base_name, parent};
-use crate::machinery::shell::{Flavor, Host, Lookup, Machine, User, utilities};
+use crate::machinery::shell::{Flavor, Host, Lookup, Machine, Scripts, User, utilities};
 use crate::machinery::time::Time;
 
 /// Where the scripts of the catalogue find utilities that their image does not offer to anybody else.
@@ -26,6 +26,8 @@ const PATH: [&str; 6] = ["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/b
 pub(super) struct ContainerHost<'a> {
     pub now: Time,
     pub random: &'a mut Random,
+    /// What the node's processes read before.
+    pub scripts: &'a mut Scripts,
     pub root: &'a mut FileTree,
     pub volumes: &'a mut OrdMap<String, FileTree>,
     pub config: &'a ContainerConfig,
@@ -100,6 +102,10 @@ impl Host for ContainerHost<'_> {
 
     fn random(&mut self) -> u64 {
         self.random.next_u64()
+    }
+
+    fn scripts(&mut self) -> Option<&mut Scripts> {
+        Some(self.scripts)
     }
 
     fn with_files(&mut self, work: &mut dyn FnMut(&mut FileSystem<'_>)) {

@@ -53,9 +53,8 @@ pub use reference::ImageReference;
 
 use crate::machinery::persistent::OrdMap;
 use crate::machinery::random::Random;
-use crate::machinery::shell::NetworkRequest;
-use crate::machinery::shell::RequestId;
 use crate::machinery::shell::files::FileTree;
+use crate::machinery::shell::{NetworkRequest, RequestId, Scripts};
 use crate::machinery::time::Time;
 use agenda::Agenda;
 use container::Container;
@@ -124,6 +123,7 @@ pub struct Runtime {
     sandboxes: OrdMap<Id, Arc<Sandbox>>,
     containers: OrdMap<Id, Arc<Container>>,
     agenda: Agenda,
+    scripts: Scripts,
     requests: BTreeMap<RequestNumber, (Id, RequestId)>,
     events: Vec<RuntimeEvent>,
     next_number: u64,
@@ -144,6 +144,7 @@ impl Runtime {
             sandboxes: OrdMap::new(),
             containers: OrdMap::new(),
             agenda: Agenda::default(),
+            scripts: Scripts::default(),
             requests: BTreeMap::new(),
             events: Vec::new(),
             next_number: 0,

@@ -33,6 +33,7 @@ impl Runtime {
         let mut host = ContainerHost {
             now,
             random: &mut self.random,
+            scripts: &mut self.scripts,
             root: &mut container.root,
             volumes: &mut self.volumes,
             config: &container.config,

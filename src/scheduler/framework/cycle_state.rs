@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::machinery::time::Time;
 
 use crate::scheduler::configuration::{PluginArgs, Profile};
@@ -13,7 +15,7 @@ use crate::scheduler::plugins::volume_restrictions::ExclusiveClaims;
 use crate::scheduler::plugins::volume_zone::Place;
 use crate::scheduler::pod_info::PodInfo;
 
-use super::plugin::PluginSet;
+use super::plugin::{Plugin, PluginSet};
 
 /// The memory of one scheduling cycle. What needs no counting over nodes stands in [`PodInfo`] already.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct CycleState {
     pub profile: Arc<Profile>,
     /// Filters that have nothing to say of this pod.
     pub skip_filter: PluginSet,
+    /// The other filters of the profile, in their order.
+    pub filters: SmallVec<[Plugin; 16]>,
     /// How many matching pods each domain has, for hard constraints.
     pub spread: Option<SpreadState>,
     /// How many matching pods each topology has, for required terms.
@@ -43,11 +47,12 @@ pub struct CycleState {
 impl CycleState {
     /// An empty memory for `pod`.
     #[must_use]
-    pub const fn new(pod: Arc<PodInfo>, profile: Arc<Profile>) -> Self {
+    pub fn new(pod: Arc<PodInfo>, profile: Arc<Profile>) -> Self {
         Self {
             pod,
             profile,
             skip_filter: PluginSet::EMPTY,
+            filters: SmallVec::new(),
             spread: None,
             affinity: None,
             exclusive_claims: None,

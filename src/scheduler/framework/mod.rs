@@ -109,6 +109,12 @@ pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreF
             return Err(ruled_out(result.plugins, " simultaneously"));
         }
     }
+    // Worked out once, and not for each of a thousand nodes.
+    let has_a_say = |plugin: &Plugin| match plugin {
+        Plugin::NodeName => !state.pod.node_name().is_empty(),
+        plugin => !state.skip_filter.contains(*plugin),
+    };
+    state.filters = profile.filter.iter().copied().filter(has_a_say).collect();
     Ok(result)
 }
 
@@ -119,15 +125,12 @@ pub fn ruled_out(plugins: PluginSet, how: &str) -> Rejection {
     Rejection { plugin: None, code: Code::UnschedulableAndUnresolvable, reasons: std::iter::once(reason).collect() }
 }
 
-/// Asks plugin after plugin whether a node will do, until one refuses it.
+/// Asks plugin after plugin whether a node will do, until one refuses it. [`run_pre_filter`] has to have been run.
 ///
 /// # Errors
 /// The first plugin's no.
 pub fn run_filter(state: &CycleState, handle: Handle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
-    for &plugin in &state.profile.filter {
-        if state.skip_filter.contains(plugin) {
-            continue;
-        }
+    for &plugin in &state.filters {
         match plugin {
             Plugin::NodeUnschedulable => node_unschedulable::filter(state, node)?,
             Plugin::NodeName => node_name::filter(state, node)?,

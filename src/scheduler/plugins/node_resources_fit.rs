@@ -78,6 +78,7 @@ pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
 
 /// How much of a resource a node has, and how much of it is used with the pod on it; `None` when the resource is left
 /// out: the node has none of it, or the pod asks for none of it and it is no resource that every pod uses.
+#[inline]
 fn use_of(resource: &ScoredResource, pod: &PodRequests, node: &NodeInfo) -> Option<(i64, i64)> {
     let (wanted, used) = match resource {
         ScoredResource::Cpu => (pod.non_zero_milli_cpu, node.non_zero_milli_cpu),
@@ -94,31 +95,46 @@ fn use_of(resource: &ScoredResource, pod: &PodRequests, node: &NodeInfo) -> Opti
 /// What the strategy makes of each node, 0 to 100.
 #[must_use]
 pub fn score(state: &CycleState, nodes: &[&NodeInfo]) -> Vec<i64> {
-    let (args, pod) = (&state.args().node_resources_fit, &state.pod.requests);
+    let args = &state.args().node_resources_fit;
+    let (resources, pod) = (&args.resources[..], &state.pod.requests);
+    let mean = |sum: i64, weights: i64| sum / weights;
+    match &args.strategy {
+        ScoringStrategy::LeastAllocated => {
+            let score = |requested, capacity| Some(least_requested_score(requested, capacity));
+            weighted(resources, pod, nodes, score, mean)
+        }
+        ScoringStrategy::MostAllocated => {
+            let score = |requested: i64, capacity| Some(in_hundredths(requested.min(capacity), capacity));
+            weighted(resources, pod, nodes, score, mean)
+        }
+        ScoringStrategy::RequestedToCapacityRatio(shape) => {
+            // A resource that is worth nothing does not count at all.
+            let score = |requested: i64, capacity| {
+                Some(on_line(shape, in_hundredths(requested.min(capacity), capacity))).filter(|score| *score > 0)
+            };
+            weighted(resources, pod, nodes, score, |sum, weights| (sum as f64 / weights as f64).round() as i64)
+        }
+    }
+}
+
+/// The mean of what each node's resources are worth, by `score` of what is used and of how much there is. Made for
+/// each strategy by itself, since this is where a cycle spends its time.
+fn weighted(
+    resources: &[(ScoredResource, i64)],
+    pod: &PodRequests,
+    nodes: &[&NodeInfo],
+    score: impl Fn(i64, i64) -> Option<i64>,
+    mean: impl Fn(i64, i64) -> i64,
+) -> Vec<i64> {
     let score_one = |node: &&NodeInfo| {
         let (mut sum, mut weights) = (0, 0);
-        for (resource, weight) in &args.resources {
+        for (resource, weight) in resources {
             let Some((capacity, requested)) = use_of(resource, pod, node) else { continue };
-            let score = match &args.strategy {
-                ScoringStrategy::LeastAllocated => least_requested_score(requested, capacity),
-                ScoringStrategy::MostAllocated => in_hundredths(requested.min(capacity), capacity),
-                ScoringStrategy::RequestedToCapacityRatio(shape) => {
-                    let score = on_line(shape, in_hundredths(requested.min(capacity), capacity));
-                    // A resource that is worth nothing does not count at all.
-                    if score <= 0 {
-                        continue;
-                    }
-                    score
-                }
-            };
+            let Some(score) = score(requested, capacity) else { continue };
             sum += score * weight;
             weights += weight;
         }
-        match args.strategy {
-            _ if weights == 0 => 0,
-            ScoringStrategy::RequestedToCapacityRatio(_) => (sum as f64 / weights as f64).round() as i64,
-            _ => sum / weights,
-        }
+        if weights == 0 { 0 } else { mean(sum, weights) }
     };
     nodes.iter().map(score_one).collect()
 }
