@@ -85,8 +85,7 @@ fn redis_keeps_keys_of_every_kind() {
             5
             ERR unknown command 'foo', with args beginning with: 
             ERR wrong number of arguments for 'get' command
-            $ printf 'PING\r\nGET n\r\n' | /bin/bash -c 'cat > /dev/null'; redis-cli -p 1 ping
-            nowhere says  from 10.244.1.5
+            $ redis-cli -p 1 ping
             Could not connect to Redis at 127.0.0.1:1: Connection refused
             exit 1
         "#]],
@@ -251,8 +250,8 @@ fn postgres_answers() {
                4
             (1 row)
 
-            nowhere says  from 10.244.1.5
             psql: error: connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" failed: FATAL:  database "nope" does not exist
+            exit 2
         "#]],
     );
 }
@@ -290,8 +289,6 @@ fn mongo_and_rabbitmq_and_memcached() {
               acknowledged: true,
               deletedCount: 2
             }
-            ReferenceError: db is not defined
-            exit 1
         "#]],
     );
     ask(
@@ -348,6 +345,7 @@ fn packages_bring_commands() {
             0 upgraded, 2 newly installed, 0 to remove and 0 not upgraded.
             Setting up curl ...
             Setting up redis-tools ...
+            api says /x from 10.244.1.5
             redis-cli 8.2.3
             sh: 1: curl: not found
             E: Unable to locate package curl
@@ -362,7 +360,7 @@ fn packages_bring_commands() {
             (1/2) Installing curl
             (2/2) Installing bash
             OK: 12 MiB in 18 packages
-            exit 7
+            api says /x from 10.244.1.5
             $ apt-get update
             sh: apt-get: not found
             exit 127
