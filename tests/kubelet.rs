@@ -1,6 +1,6 @@
-//! What a student sees of a node's own doings: kubectl's answers before and after.
+//! What a student sees of a node's own doings, and of the controllers': kubectl's answers before and after.
 //!
-//! A file of `tests/cases/kubelet` is a transcript. What is done in it is done again, and what comes of it must be what
+//! A file of `tests/cases/kubelet` or `tests/cases/controllers` is a transcript. What is done in it is done again, and what comes of it must be what
 //! stands there; `UPDATE_EXPECT=1` writes it anew. Its lines:
 //!
 //! - `=== TITLE` begins a case, in a cluster of three nodes that is 20 seconds old;
@@ -177,12 +177,12 @@ fn play(text: &str) -> (String, World) {
 
 /// A test for each transcript, under its name.
 macro_rules! transcripts {
-    ($($name:ident),* $(,)?) => {
+    ($folder:literal: $($name:ident),* $(,)?) => {
         $(#[test]
         fn $name() {
-            let text = include_str!(concat!("cases/kubelet/", stringify!($name), ".txt"));
+            let text = include_str!(concat!("cases/", $folder, "/", stringify!($name), ".txt"));
             let (told, world) = play(text);
-            expect_test::expect_file![concat!("cases/kubelet/", stringify!($name), ".txt")].assert_eq(&told);
+            expect_test::expect_file![concat!("cases/", $folder, "/", stringify!($name), ".txt")].assert_eq(&told);
             let log = SessionLog::from_json(&world.session.log().to_json()).expect("a session's own log is well-formed");
             assert_eq!(Session::from_log(log).hash(), world.session.hash(), "played again");
         })*
@@ -190,8 +190,22 @@ macro_rules! transcripts {
 }
 
 transcripts! {
+    "kubelet":
     devices,
     pressure,
     shutdown,
     static_pods,
+}
+
+transcripts! {
+    "controllers":
+    autoscalers,
+    budgets,
+    cron_jobs,
+    daemon_sets,
+    deployments,
+    garbage,
+    jobs,
+    quotas,
+    stateful_sets,
 }

@@ -110,6 +110,7 @@ pub struct Client<'a> {
     trigger: Option<Revision>,
     why: Why,
     requests: u32,
+    has_written: bool,
     follow_ups: Vec<(QueueKey, Duration)>,
 }
 
@@ -139,6 +140,7 @@ impl<'a> Client<'a> {
             trigger,
             why: Why::default(),
             requests: 0,
+            has_written: false,
             follow_ups: Vec::new(),
         }
     }
@@ -158,6 +160,7 @@ impl<'a> Client<'a> {
             trigger: self.trigger,
             why: Why::default(),
             requests: 0,
+            has_written: false,
             follow_ups: Vec::new(),
         }
     }
@@ -215,6 +218,12 @@ impl<'a> Client<'a> {
         self.requests
     }
 
+    /// Whether any of them was a write that was taken.
+    #[must_use]
+    pub const fn has_written(&self) -> bool {
+        self.has_written
+    }
+
     /// Who acts.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
@@ -240,12 +249,15 @@ impl<'a> Client<'a> {
             limiter.take(self.now).map_err(ClientError::Throttled)?;
         }
         self.requests += 1;
+        let is_write = !verb.is_read();
         if let Some(options) = verb.write_options_mut() {
             options.field_manager.get_or_insert_with(|| self.program.clone());
         }
         let cause = Cause { trigger: self.trigger, ..Cause::new(self.identity.component.clone(), self.why.clone()) };
         let request = Request { user: self.identity.user.clone(), cause, target, verb };
-        Ok(self.api.handle(self.now, self.random, request)?.response)
+        let response = self.api.handle(self.now, self.random, request)?.response;
+        self.has_written |= is_write;
+        Ok(response)
     }
 
     fn object<K: Resource>(response: Response) -> Result<Arc<K>, ClientError> {

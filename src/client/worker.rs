@@ -168,7 +168,8 @@ impl Worker {
         client.triggered_by(trigger);
         let mut own = client.act_as(&self.identity, Some(&mut self.limiter));
         let result = sync(&key, &mut own);
-        let busy = SYNC_TIME + REQUEST_TIME * own.requests();
+        let (sent, has_written) = (own.requests(), own.has_written());
+        let busy = SYNC_TIME + REQUEST_TIME * sent;
         let follow_ups = own.take_follow_ups();
         self.handled.push((key.clone(), client.now + busy));
         self.queue.begin(client.now, trigger);
@@ -181,7 +182,10 @@ impl Worker {
             Err(ClientError::Throttled(until)) => {
                 self.handled.pop();
                 self.queue.put_back(key, trigger);
-                self.stalled_until = self.stalled_until.max(until);
+                // Who has written nothing will ask the same again, and must come further then.
+                let needed = if has_written { 1 } else { sent + 1 };
+                let enough = self.limiter.ready(needed, client.now).err().unwrap_or(until);
+                self.stalled_until = self.stalled_until.max(until).max(enough);
             }
             result => self.finish(key, result),
         }

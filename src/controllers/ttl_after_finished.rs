@@ -50,6 +50,7 @@ impl Controller for TtlAfterFinishedController {
         if expiry_known > client.now {
             return Ok(Requeue::After(expiry_known.since(client.now)));
         }
+        client.reserve(2)?;
         // The cache may be old, and the time to live another.
         let fresh = match client.get::<Job>(key) {
             Err(error) if error.is_not_found() => return Ok(Requeue::Forget),

@@ -493,7 +493,8 @@ impl App {
         let answer = outcome.unwrap_or_else(|why| Answer { refusals: vec![why], ..Answer::default() });
         if purpose == Purpose::Other {
             let bad = !answer.is_success();
-            for text in answer.refusals.into_iter().chain(answer.lines) {
+            let deeds = answer.deeds.iter().map(|deed| self.say(deed));
+            for text in answer.refusals.into_iter().chain(answer.lines).chain(deeds) {
                 self.notice(bad, text);
             }
             return;
@@ -502,7 +503,8 @@ impl App {
         if purpose != Purpose::Check {
             let problems = answer.problems.into_iter().map(Message::Problem);
             let refusals = answer.refusals.into_iter().map(Message::Refusal);
-            let lines = answer.lines.into_iter().map(Message::Line);
+            let deeds = answer.deeds.iter().map(|deed| self.say(deed));
+            let lines = answer.lines.into_iter().chain(deeds).map(Message::Line);
             self.files.messages.set(problems.chain(refusals).chain(lines).collect());
         }
     }

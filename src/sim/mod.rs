@@ -108,6 +108,24 @@ mod tests {
         assert_eq!(cluster.stale_caches(), Vec::<String>::new());
     }
 
+    #[test]
+    fn who_was_told_and_does_not_know_is_found() {
+        let mut cluster = Cluster::new(Profile { nodes: 1, ..Profile::bare() }, 1);
+        cluster.run_for(Duration::from_secs(30));
+        assert_eq!(cluster.stale_caches(), Vec::<String>::new());
+        let mut config = ConfigMap::default();
+        config.metadata.name = Some("news".to_owned());
+        create(&mut cluster, Kind::ConfigMap, Body::Object(Object::from(config)));
+        assert_eq!(cluster.stale_caches(), Vec::<String>::new(), "it is on its way");
+        // As if it had been told.
+        let revision = cluster.api().etcd().revision();
+        let manager = cluster.processes.get_mut(&ProcessId::ControllerManager).expect("it runs");
+        manager.sent.insert(Kind::ConfigMap, revision);
+        let found = cluster.stale_caches();
+        assert!(found.iter().any(|line| line.contains("has another ConfigMap default/news")), "{found:?}");
+        assert!(found.iter().any(|line| line.starts_with("kube-controller-manager has")), "{found:?}");
+    }
+
     /// What one request writes is sent to its watchers after it, however much it is.
     #[test]
     fn history_keeps_all_that_was_written_in_one_moment() {

@@ -25,7 +25,7 @@ use super::requests::{self, ClientView};
 use super::scene::{Filter, NodeGroupView, Scene, SceneChanges};
 use super::terminal::{Terminal, TerminalInput};
 use super::timeline::{Mark, MarkKind, mark_of};
-use super::{Selection, decision, events, hints, inspect, logs, why};
+use super::{Selection, Sentence, decision, events, hints, inspect, logs, why};
 
 pub(super) use pulses::explanation;
 use running::Running;
@@ -230,7 +230,9 @@ impl Host {
         self.leave_the_future();
         let at = self.session.now();
         let mark = mark_of_action(at, &action);
+        let deed = deed(&action);
         let outcome = self.session.act(action).map(answer).map_err(|error| error.to_string());
+        let outcome = outcome.map(|answer| answer.in_words(deed));
         if outcome.is_ok() {
             self.marks.push(mark);
             self.save();
@@ -569,7 +571,16 @@ fn answer(outcome: Outcome) -> Answer {
         warning: error.warning,
         message: error.message,
     });
-    Answer { lines: outcome.lines, problems: problems.collect(), refusals: outcome.refusals }
+    Answer { lines: outcome.lines, deeds: Vec::new(), problems: problems.collect(), refusals: outcome.refusals }
+}
+
+/// An action that kubectl has no words for.
+fn deed(action: &Action) -> Option<Sentence> {
+    let is_of_kubectl = matches!(
+        action,
+        Action::Apply { .. } | Action::Delete { .. } | Action::Scale { .. } | Action::Patch { .. } | Action::Request(_)
+    );
+    (!is_of_kubectl).then(|| describe(action).0)
 }
 
 /// About how much an action adds to a saved session.

@@ -163,6 +163,8 @@ pub struct Problem {
 pub struct Answer {
     /// What was done, as kubectl says it.
     pub lines: Vec<String>,
+    /// What was done that kubectl has no words for.
+    pub deeds: Vec<Sentence>,
     /// What is wrong with files.
     pub problems: Vec<Problem>,
     /// What was refused and belongs to no file.
@@ -174,6 +176,16 @@ impl Answer {
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.refusals.is_empty() && self.problems.iter().all(|problem| problem.warning)
+    }
+
+    /// Tells what was done by a sentence instead, if there is one and it was done.
+    #[must_use]
+    pub fn in_words(mut self, deed: Option<Sentence>) -> Self {
+        if let Some(deed) = deed.filter(|_| self.is_success()) {
+            self.lines.clear();
+            self.deeds.push(deed);
+        }
+        self
     }
 }
 

@@ -222,3 +222,152 @@ fn other_metrics_stand_in_annotations() {
         assert_eq!(replicas(&scene, name), expected, "{name}: {:?}", conditions(&scene, name));
     }
 }
+
+/// The messages of warnings about an autoscaler, each once, in the order of their reasons.
+fn warnings(scene: &Scene, name: &str) -> Vec<String> {
+    let events = scene.cluster.api().etcd().range(Kind::Event, Some("default")).map(|(_, object)| object.to_value());
+    let about = events.filter(|event| event["involvedObject"]["name"] == name && event["type"] == "Warning");
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let mut found: Vec<String> =
+        about.map(|event| format!("{}: {}", text(&event["reason"]), text(&event["message"]))).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[test]
+fn two_autoscalers_of_the_same_pods_stand_in_each_others_way() {
+    let mut scene = scene();
+    deployment(&mut scene, "web", &json!({ "kubetab/cpu": "140m" }));
+    for name in ["first", "second"] {
+        scene.create_value(json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": name },
+            "spec": {
+                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+                "maxReplicas": 8, "metrics": [cpu(50)],
+            },
+        }));
+    }
+    scene.run(50);
+    let why = "pods by selector app=web are controlled by multiple HPAs: [default/first default/second]";
+    for name in ["first", "second"] {
+        assert_eq!(
+            conditions(&scene, name).last().map(String::as_str),
+            Some("ScalingActive=False AmbiguousSelector"),
+            "{name}"
+        );
+        let found = warnings(&scene, name);
+        assert!(found.contains(&format!("AmbiguousSelector: {why}")), "{found:?}");
+        assert!(found.contains(&format!("FailedComputeMetricsReplicas: {why}")), "{found:?}");
+    }
+    // Without the other, it goes on.
+    scene.delete("HorizontalPodAutoscaler second");
+    scene.run(40);
+    assert!(conditions(&scene, "first").contains(&"ScalingActive=True ValidMetricFound".to_owned()));
+}
+
+#[test]
+fn metrics_that_cannot_be_had_forbid_shrinking_only() {
+    let busy = [("140m", 3, true), ("5m", 2, false)];
+    for (usage, expected, goes_on) in busy {
+        let mut scene = scene();
+        deployment(&mut scene, "web", &json!({ "kubetab/cpu": usage }));
+        scene.patch("Deployment web", &json!({ "spec": { "replicas": if goes_on { 1 } else { 2 } } }).to_string());
+        scene.run(40);
+        let queue = json!({ "type": "Pods", "pods": {
+            "metric": { "name": "queue" }, "target": { "type": "AverageValue", "averageValue": "10" },
+        } });
+        scene.create_value(json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "web" },
+            "spec": {
+                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+                "maxReplicas": 8, "metrics": [cpu(50), queue],
+            },
+        }));
+        scene.run(40);
+        assert_eq!(replicas(&scene, "web"), expected, "{usage}: {:?}", conditions(&scene, "web"));
+        let found = warnings(&scene, "web");
+        let none = "unable to get metric queue: unable to fetch metrics from custom metrics API: no custom metrics API \
+                    (custom.metrics.k8s.io) registered";
+        assert!(found.contains(&format!("FailedGetPodsMetric: {none}")), "{found:?}");
+        let summary = format!(
+            "FailedComputeMetricsReplicas: invalid metrics (1 invalid out of 2), first error is: failed to get pods metric \
+             value: {none}"
+        );
+        assert_eq!(found.contains(&summary), !goes_on, "{usage}: {found:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_had_is_told_in_upstreams_words() {
+    let object = |target: Value| {
+        json!({ "type": "Object", "object": {
+            "metric": { "name": "hits" }, "describedObject": { "apiVersion": "v1", "kind": "Service", "name": "front" },
+            "target": target,
+        } })
+    };
+    let no_custom =
+        "unable to fetch metrics from custom metrics API: no custom metrics API (custom.metrics.k8s.io) registered";
+    let no_external = "unable to fetch metrics from external metrics API: no external metrics API (external.metrics.k8s.io) registered";
+    let cases = [
+        (
+            object(json!({ "type": "Value", "value": "100" })),
+            "FailedGetObjectMetric",
+            format!("unable to get metric hits: Service on default front/{no_custom}"),
+            "failed to get object metric value: ",
+        ),
+        (
+            json!({ "type": "External", "external": {
+                "metric": { "name": "lag", "selector": { "matchLabels": { "q": "r" } } },
+                "target": { "type": "AverageValue", "averageValue": "25" },
+            } }),
+            "FailedGetExternalMetric",
+            format!(
+                "unable to get external metric default/lag/&LabelSelector{{MatchLabels:map[string]string{{q: r,}},\
+                 MatchExpressions:[]LabelSelectorRequirement{{}},}}: {no_external}"
+            ),
+            "failed to get lag external metric value: failed to get lag external metric: ",
+        ),
+        (
+            json!({ "type": "External", "external": {
+                "metric": { "name": "lag" }, "target": { "type": "Value", "value": "25" },
+            } }),
+            "FailedGetExternalMetric",
+            format!("unable to get external metric default/lag/nil: {no_external}"),
+            "failed to get lag external metric value: failed to get external metric lag: ",
+        ),
+        (
+            json!({ "type": "ContainerResource", "containerResource": {
+                "name": "cpu", "container": "nobody", "target": { "type": "AverageValue", "averageValue": "1" },
+            } }),
+            "FailedGetContainerResourceMetric",
+            "failed to get cpu usage: did not receive metrics for targeted pods (pods might be unready)".to_owned(),
+            "failed to get nobody container metric value: ",
+        ),
+    ];
+    for (metric, reason, why, words) in cases {
+        let mut scene = scene();
+        deployment(&mut scene, "web", &json!({}));
+        scene.run(40);
+        autoscaler(&mut scene, "web", &metric, &Value::Null);
+        scene.run(20);
+        let summary =
+            format!("FailedComputeMetricsReplicas: invalid metrics (1 invalid out of 1), first error is: {words}{why}");
+        assert_eq!(warnings(&scene, "web"), [summary, format!("{reason}: {why}")]);
+    }
+}
+
+#[test]
+fn a_container_is_called_a_container() {
+    let mut scene = scene();
+    deployment(&mut scene, "web", &json!({ "kubetab/cpu": "140m" }));
+    let metric = json!({ "type": "ContainerResource", "containerResource": {
+        "name": "cpu", "container": "c", "target": { "type": "Utilization", "averageUtilization": 50 },
+    } });
+    autoscaler(&mut scene, "web", &metric, &Value::Null);
+    scene.run(60);
+    assert_eq!(replicas(&scene, "web"), 3);
+    let events = scene.events("horizontal-pod-autoscaler");
+    let wanted = "New size: 3; reason: cpu container resource utilization (percentage of request) above target";
+    assert!(events.contains(wanted), "{events}");
+}

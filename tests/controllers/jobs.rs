@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kubetab::api::{Kind, Object};
+use kubetab::sim::ComponentFault;
 use serde_json::{Value, json};
 
 use super::scene::Scene;
@@ -127,4 +128,30 @@ fn many_pods_are_counted_once_each_though_requests_are_limited() {
     let pods = all(&scene, Kind::Pod);
     assert_eq!(pods.len(), 120);
     assert!(pods.iter().all(|pod| pod["metadata"]["finalizers"].is_null()));
+}
+
+#[test]
+fn many_missing_jobs_are_forgotten_although_requests_are_limited() {
+    let mut scene = Scene::with_nodes(0);
+    for number in 0..40 {
+        cron_job(&mut scene, &format!("c{number}"), "* * * * *", json!({}));
+    }
+    scene.run(70);
+    let active = |scene: &Scene| {
+        let cron_jobs = all(scene, Kind::CronJob);
+        cron_jobs.iter().filter(|cron_job| !cron_job["status"]["active"].is_null()).count()
+    };
+    assert_eq!(active(&scene), 40);
+    // While nobody looks, all Jobs are taken away, and no more are to come.
+    scene.cluster.disturb("kube-controller-manager", ComponentFault::Stop).expect("it runs");
+    for number in 0..40 {
+        scene.patch(&format!("CronJob c{number}"), "{spec: {suspend: true}}");
+    }
+    for job in all(&scene, Kind::Job) {
+        scene.delete(&format!("Job {}", job["metadata"]["name"].as_str().expect("a name")));
+    }
+    scene.cluster.disturb("kube-controller-manager", ComponentFault::Start).expect("it does not run");
+    // Each takes a look and a write: 80 requests, of which 30 may be sent at once and 20 a second after that.
+    scene.run(20);
+    assert_eq!(active(&scene), 0);
 }

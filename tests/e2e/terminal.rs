@@ -97,6 +97,13 @@ fn the_keyboard_is_enough_in_the_terminal() {
         tab.until("it waits", "!document.querySelector('#interrupt').hidden").await;
         input.send_keys(Key::Control + "c").await.expect("a key");
         tab.until("the shell asks again", "document.querySelector('#interrupt').hidden").await;
+        // What never ends does not stop the page: the screen keeps its last lines, and the interrupt is heard.
+        input.send_keys("while true; do echo again; done\n").await.expect("typed");
+        tab.until("it writes", &format!("{SCREEN}.split('again').length > 1500")).await;
+        input.send_keys(Key::Control + "c").await.expect("a key");
+        tab.until("the loop ends", "document.querySelector('#interrupt').hidden").await;
+        let lines = tab.evaluate(&format!("{SCREEN}.split('\\n').length")).await;
+        assert!(lines.as_u64().is_some_and(|lines| lines < 5_000), "{lines} lines are kept");
         // Files of the editor are files here, and the other way round.
         type_line(
             &tab,

@@ -43,6 +43,9 @@ fn play(area: &str) {
             let is_known = known.take(&name, index, difference.is_some());
             if difference.is_some() {
                 differing += 1;
+                if is_known {
+                    println!("{title}:{index} differs, as is known");
+                }
             }
             if let Some(difference) = difference.filter(|_| !is_known) {
                 // Writing into a string cannot fail.

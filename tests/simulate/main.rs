@@ -11,6 +11,7 @@ mod faults;
 mod play;
 mod rest;
 mod rogue;
+mod rogue_at_rest;
 mod user;
 mod workloads;
 
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 
 use kubetab::session::{SessionLog, link};
 
-use play::{Report, play, replay, replays_alike, shrink};
+use play::{Clock, Report, at_speed, play, replay, replays_alike, shrink};
 
 /// How large the seeds are that each run of the tests plays.
 const TEST_STEPS: u64 = 1_500;
@@ -133,6 +134,14 @@ fn seeds_150_to_199() {
 fn the_log_of_a_seed_gives_the_same_cluster_again() {
     for seed in 0..6 {
         assert!(replays_alike(seed, TEST_STEPS), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_at_any_speed_of_the_clock() {
+    for seed in 6..10 {
+        let hashes = [Clock::Leaps, Clock::Frames, Clock::Steps].map(|clock| at_speed(seed, TEST_STEPS, clock).hash());
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "seed {seed}: {hashes:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kubetab::api::{Kind, Object, ObjectKey};
 use kubetab::etcd::Commit;
 use kubetab::machinery::time::Time;
-use kubetab::session::{Action, LogEntry, ObjectName, Session, SessionConfig, SessionLog};
+use kubetab::session::{Action, LogEntry, Session, SessionConfig, SessionLog};
 use kubetab::sim::Profile;
 use serde_json::Value;
 
@@ -99,7 +99,7 @@ impl Play {
         for action in self.faults.mend(&self.session) {
             self.act(&action)?;
         }
-        for action in self.pods_to_give_up() {
+        for action in self.pods_to_give_up().into_iter().chain(self.jobs_to_give_up()) {
             self.act(&action)?;
         }
         let limit = self.session.now() + REST_MAX;
@@ -113,7 +113,9 @@ impl Play {
             self.look()?;
         }
         if !self.waits_in_vain() && !self.session.cluster().is_idle() {
-            return Err(format!("the cluster does not come to rest: {:?}", self.session.cluster().unrest()));
+            let cluster = self.session.cluster();
+            let (unrest, stale) = (cluster.unrest(), cluster.stale_caches());
+            return Err(format!("the cluster does not come to rest: {unrest:?}, stale: {stale:?}"));
         }
         rest::check(&self.session)
     }
@@ -132,15 +134,20 @@ impl Play {
             pod["spec"]["volumes"].as_array().into_iter().flatten().any(|volume| deleted(&key.namespace, volume))
         };
         let pods = etcd.range(Kind::Pod, None).filter(|(key, pod)| !pod.is_deleting() && has_deleted_claim(key, pod));
-        let name = |key: &ObjectKey| ObjectName {
-            api_version: "v1".to_owned(),
-            kind: "Pod".to_owned(),
-            namespace: key.namespace.to_string(),
-            name: key.name.to_string(),
+        pods.map(|(key, _)| super::user::delete("v1", "Pod", &key.namespace, &key.name)).collect()
+    }
+
+    /// The deletions of Jobs with a limit for each index whose namespace is being deleted. Such a Job keeps the last failed
+    /// pod of an index until the next one is made, which is forbidden there; and a namespace that is being deleted waits for
+    /// its pods before it deletes anything else. Upstream's is stuck so, too, until somebody deletes the Job.
+    fn jobs_to_give_up(&self) -> Vec<Action> {
+        let etcd = self.session.cluster().api().etcd();
+        let is_going = |namespace: &str| {
+            etcd.get(Kind::Namespace, &ObjectKey::new("", namespace)).is_some_and(Object::is_deleting)
         };
-        let delete =
-            |key: &ObjectKey| Action::Delete { object: name(key), propagation: None, grace_period_seconds: None };
-        pods.map(|(key, _)| delete(key)).collect()
+        let limits_indexes = |job: &Object| !job.to_value()["spec"]["backoffLimitPerIndex"].is_null();
+        let jobs = etcd.range(Kind::Job, None).filter(|(key, job)| is_going(&key.namespace) && limits_indexes(job));
+        jobs.map(|(key, _)| super::user::delete("batch/v1", "Job", &key.namespace, &key.name)).collect()
     }
 
     /// Whether something is wanted that cannot be: what a quota forbids is tried for ever, and so is a Deployment looked
@@ -247,7 +254,7 @@ fn story(session: &Session) -> Vec<String> {
         format!("{revision} {time} {} {what} {} {}{deleting} {details}", cause.actor, commit.kind(), commit.key)
     };
     let mut lines: Vec<String> = etcd.commits(from).map(line).collect();
-    for kind in [Kind::Deployment, Kind::ReplicaSet, Kind::StatefulSet, Kind::DaemonSet, Kind::Job] {
+    for kind in [Kind::Deployment, Kind::ReplicaSet, Kind::StatefulSet, Kind::DaemonSet, Kind::Job, Kind::CronJob] {
         let left = etcd.range(kind, None).map(|(key, object)| (key, object.to_value()));
         lines.extend(left.map(|(key, object)| format!("in the end: {kind} {key} {}", object["status"])));
     }
@@ -316,8 +323,47 @@ fn is_alike(one: &str, other: &str) -> bool {
     words(one) == words(other)
 }
 
-/// Whether the log alone gives the same cluster again.
-pub fn replays_alike(seed: u64, steps_max: u64) -> bool {
+/// How time passes between one action and the next.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// At once, as where nobody looks.
+    Leaps,
+    /// In pictures, sixty a second, as where somebody looks at the real speed.
+    Frames,
+    /// Step by step, as where somebody presses the button.
+    Steps,
+}
+
+/// How long a picture stands.
+const FRAME: Duration = Duration::from_micros(16_667);
+/// Pauses that are longer are leapt over by every clock, since nothing but time would be spent on them.
+const FRAMES_MAX: u32 = 600;
+
+impl Clock {
+    fn run(self, session: &mut Session, until: Time) {
+        match self {
+            Self::Leaps => {}
+            Self::Frames => {
+                for _ in 0..FRAMES_MAX {
+                    let picture = session.now() + FRAME;
+                    if picture >= until {
+                        break;
+                    }
+                    session.run_until(picture);
+                }
+            }
+            Self::Steps => {
+                while session.cluster().next_step_at().is_some_and(|next| next <= until) {
+                    session.step();
+                }
+            }
+        }
+        session.run_until(until);
+    }
+}
+
+/// What a seed's user does, with a clock of some speed.
+pub fn at_speed(seed: u64, steps_max: u64, clock: Clock) -> Session {
     let mut play = Play::new(config(seed));
     let mut user = User::new(seed);
     while play.session.cluster().steps() < steps_max {
@@ -328,8 +374,26 @@ pub fn replays_alike(seed: u64, steps_max: u64) -> bool {
             }
         }
         let until = play.session.now() + user.pause();
-        play.session.run_until(until);
+        clock.run(&mut play.session, until);
     }
-    let log = SessionLog::from_json(&play.session.log().to_json()).expect("a session's own log is well-formed");
-    Session::from_log(log).hash() == play.session.hash()
+    play.session
+}
+
+/// Whether the log alone gives the same cluster again.
+pub fn replays_alike(seed: u64, steps_max: u64) -> bool {
+    let session = at_speed(seed, steps_max, Clock::Leaps);
+    let log = SessionLog::from_json(&session.log().to_json()).expect("a session's own log is well-formed");
+    Session::from_log(log).hash() == session.hash()
+}
+
+/// A cluster that came to rest after given actions, as its users want it.
+pub fn at_rest(actions: &[(u64, Action)]) -> Session {
+    let mut play = Play::new(script_config());
+    for (seconds, action) in actions {
+        play.run_until(play.session.now() + Duration::from_secs(*seconds)).expect("nothing is wrong yet");
+        play.act(action).expect("nothing is wrong yet");
+        assert!(play.taken, "refused: {action:?}");
+    }
+    play.come_to_rest().expect("the cluster comes to rest");
+    play.session
 }

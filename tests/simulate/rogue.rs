@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::play::{script, script_config as config};
 
-fn apply(manifests: &Value) -> Action {
+pub(super) fn apply(manifests: &Value) -> Action {
     let list = json!({ "apiVersion": "v1", "kind": "List", "items": manifests });
     let files = vec![File { name: "rogue.json".to_owned(), text: list.to_string() }];
     Action::Apply { files, namespace: "default".to_owned(), dry_run: false }
 }
 
-fn request(client: &str, method: &str, path: &str, content_type: &str, body: Value) -> Action {
+pub(super) fn request(client: &str, method: &str, path: &str, content_type: &str, body: Value) -> Action {
     Action::Request(Call {
         method: method.to_owned(),
         path: path.to_owned(),
@@ -28,23 +28,23 @@ fn request(client: &str, method: &str, path: &str, content_type: &str, body: Val
 }
 
 /// A component creates something.
-fn create(client: &str, path: &str, body: Value) -> Action {
+pub(super) fn create(client: &str, path: &str, body: Value) -> Action {
     request(client, "POST", path, "application/json", body)
 }
 
 /// A component changes something.
-fn change(client: &str, path: &str, body: Value) -> Action {
+pub(super) fn change(client: &str, path: &str, body: Value) -> Action {
     request(client, "PATCH", path, "application/merge-patch+json", body)
 }
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 
-fn template(cpu: &str) -> Value {
+pub(super) fn template(cpu: &str) -> Value {
     let container = json!({ "name": "web", "image": "nginx:1.27", "resources": { "requests": { "cpu": cpu } } });
     json!({ "metadata": { "labels": { "app": "web" } }, "spec": { "containers": [container] } })
 }
 
-fn workload(kind: &str, name: &str, mut spec: Value) -> Value {
+pub(super) fn workload(kind: &str, name: &str, mut spec: Value) -> Value {
     let group = if kind == "Job" { "batch/v1" } else { "apps/v1" };
     if kind != "Job" {
         spec["selector"] = json!({ "matchLabels": { "app": "web" } });
@@ -66,17 +66,26 @@ fn pod_of(kind: &str, owner: &str, uid: &str, name: &str) -> Value {
     pod
 }
 
-/// The first object whose name begins like this after some actions; everything follows from the seed.
+/// The first object whose name begins like this after some actions.
 fn find(actions: &[(u64, Action)], kind: Kind, name: &str) -> Object {
+    found(actions, kind, name).into_iter().next().expect("the object is there")
+}
+
+/// The names of all such.
+fn all(actions: &[(u64, Action)], kind: Kind, name: &str) -> Vec<String> {
+    found(actions, kind, name).iter().map(|object| object.key().name.to_string()).collect()
+}
+
+/// Everything follows from the seed.
+fn found(actions: &[(u64, Action)], kind: Kind, name: &str) -> Vec<Object> {
     let mut session = Session::new(config());
     for (seconds, action) in actions {
         session.run_until(session.now() + Duration::from_secs(*seconds));
         session.act(action.clone()).expect("it is taken");
     }
     session.run_until(session.now() + Duration::from_secs(60));
-    let mut objects = session.cluster().api().etcd().range(kind, None);
-    let found = objects.find(|(key, _)| key.name.starts_with(name)).map(|(_, object)| object.clone());
-    found.expect("the object is there")
+    let objects = session.cluster().api().etcd().range(kind, None);
+    objects.filter(|(key, _)| key.name.starts_with(name)).map(|(_, object)| object.clone()).collect()
 }
 
 fn uid(actions: &[(u64, Action)], kind: Kind, name: &str) -> String {
@@ -162,6 +171,58 @@ fn a_second_daemon_on_a_node() {
     );
 }
 
+/// A fault, and what a user does, need their time to be over.
+fn calmly(mut before: Vec<(u64, Action)>) -> Vec<(u64, Action)> {
+    before.push((130, apply(&json!([]))));
+    before
+}
+
+#[test]
+fn an_update_that_does_not_wait() {
+    let spec = json!({ "replicas": 2, "serviceName": "web", "template": template("10m") });
+    let before = calmly(vec![(5, apply(&json!([workload("StatefulSet", "web", spec)])))]);
+    let delete =
+        |actor: &str, pod: &str| request(actor, "DELETE", &format!("{PODS}/{pod}"), "application/json", Value::Null);
+    let deeds = ["web-1", "web-0"].map(|pod| delete("statefulset-controller", pod));
+    check(before, deeds.into(), "is replaced although the pod at place 1 is not well");
+    let before =
+        calmly(vec![(5, apply(&json!([workload("DaemonSet", "web", json!({ "template": template("10m") }))])))]);
+    let pods = all(&before, Kind::Pod, "web");
+    let deeds = pods.iter().take(2).map(|pod| delete("daemonset-controller", pod)).collect();
+    check(before, deeds, "leaves 2 nodes without a pod of DaemonSet web, of 1 at most");
+}
+
+#[test]
+fn a_job_that_counts_more_than_there_is() {
+    let status = |fields: Value| {
+        change("job-controller", "/apis/batch/v1/namespaces/default/jobs/web/status", json!({ "status": fields }))
+    };
+    let spec = |indexed: bool| {
+        let mut template = template("10m");
+        template["spec"]["restartPolicy"] = json!("Never");
+        template["spec"]["containers"][0]["image"] = json!("busybox:1.36");
+        template["spec"]["containers"][0]["command"] = json!(["sh", "-c", "sleep 1000"]);
+        let mode = if indexed { "Indexed" } else { "NonIndexed" };
+        json!({ "parallelism": 2, "completions": 2, "completionMode": mode, "template": template })
+    };
+    let before = |indexed: bool| vec![(5, apply(&json!([workload("Job", "web", spec(indexed))])))];
+    check(before(false), vec![status(json!({ "failed": 1 }))], "counts 0 + 1 pods that ended, of 0");
+    // What ended is known; more of it than was asked for cannot be.
+    let pods = all(&before(true), Kind::Pod, "web");
+    let end = |name: &String| {
+        change("kubelet", &format!("{PODS}/{name}/status"), json!({ "status": { "phase": "Succeeded" } }))
+    };
+    let mut deeds: Vec<Action> = pods.iter().take(1).map(end).collect();
+    deeds.push(status(json!({ "succeeded": 1, "completedIndexes": "0-1" })));
+    check(before(true), deeds, "has 2 completed indexes and counts Some(1) of them");
+    let uid = uid(&before(true), Kind::Job, "web");
+    let mut twin = pod_of("Job", "web", &uid, "extra");
+    twin["metadata"]["annotations"] = json!({ "batch.kubernetes.io/job-completion-index": "1" });
+    let mut deeds: Vec<Action> = pods.iter().take(1).map(end).collect();
+    deeds.push(create("job-controller", PODS, twin));
+    check(before(true), deeds, "has the index 1, which another active pod has");
+}
+
 fn deployment() -> Vec<(u64, Action)> {
     let rolling = json!({ "maxSurge": 1, "maxUnavailable": 0 });
     let spec = json!({
@@ -179,10 +240,8 @@ fn a_roll_out_beyond_its_bounds() {
     let path = format!("/apis/apps/v1/namespaces/default/replicasets/{set}");
     let rogue = change("deployment-controller", &path, json!({ "spec": { "replicas": 9 } }));
     check(before, vec![rogue], "brings its Deployment to 9 pods, of 3 at most");
-    // A fault, and what a user does, need their time to be over.
-    let mut before = deployment();
+    let before = calmly(deployment());
     let pod = named(&before, Kind::Pod, "web");
-    before.push((130, apply(&json!([]))));
     let rogue = request("replicaset-controller", "DELETE", &format!("{PODS}/{pod}"), "application/json", Value::Null);
     check(before, vec![rogue], "leaves Deployment web with 1 available pods, of 2 at least");
 }

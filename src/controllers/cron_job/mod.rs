@@ -357,6 +357,10 @@ impl Controller for CronJobController {
             controller_of(&job.metadata).is_some_and(|owner| owner.kind == "CronJob" && owner.name == *key.name)
         };
         let jobs: Vec<Arc<Job>> = listers.list_in::<Job>(&key.namespace).filter(is_own).cloned().collect();
+        // A Job that was made must be noted, too: a look at each Job that the status or the cache lacks, those that go,
+        // and what the next one takes.
+        let active = cron_job.status.as_ref().map_or(0, |status| status.active.iter().flatten().count());
+        client.reserve(jobs.len() + active + 4)?;
         let mut cron_job = (**cron_job).clone();
         let mut changed = history::clean_up(&mut cron_job, &jobs, client);
         let outcome = review_jobs(&mut cron_job, &jobs, &mut changed, client)

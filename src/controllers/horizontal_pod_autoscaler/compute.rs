@@ -124,7 +124,7 @@ impl Look<'_, '_> {
             "ContainerResource" => {
                 let Some(source) = &metric.container_resource else { return Ok(Err(unknown(metric))) };
                 let asked = self.resource(&source.name, &source.container, &source.target)?;
-                let what = format!("{} container", source.name);
+                let what = format!("{} container", source.container);
                 Ok(asked.map_err(|why| failure("FailedGetContainerResourceMetric", why, &what)).map(
                     |(replicas, name, current)| Asked {
                         replicas,
@@ -143,7 +143,20 @@ impl Look<'_, '_> {
             }
             "Pods" => Ok(self.pods(metric).map_err(|why| failure("FailedGetPodsMetric", why, "pods"))),
             "Object" => Ok(self.object(metric)?.map_err(|why| failure("FailedGetObjectMetric", why, "object"))),
-            "External" => Ok(self.external(metric)?.map_err(|why| failure("FailedGetExternalMetric", why, "external"))),
+            "External" => {
+                let Some(source) = &metric.external else { return Ok(Err(unknown(metric))) };
+                let (name, is_shared) = (source.metric.name.clone(), source.target.average_value.is_some());
+                Ok(self.external(metric)?.map_err(|why| {
+                    let told = match is_shared {
+                        true => format!("failed to get {name} external metric: {why}"),
+                        false => format!("failed to get external metric {name}: {why}"),
+                    };
+                    Failure {
+                        summary: failure("", told, &format!("{name} external")).summary,
+                        ..failure("FailedGetExternalMetric", why, "")
+                    }
+                }))
+            }
             _ => Ok(Err(unknown(metric))),
         }
     }
@@ -160,9 +173,9 @@ impl Look<'_, '_> {
         let found = found.map_err(|why| format!("unable to get metrics for resource {resource}: {why}"));
         if let Some(amount) = &target.average_value {
             let proposal = found.and_then(|found| calculator::by_average(self.scene(), found, milli(amount), resource));
-            return Ok(
-                proposal.map(|Proposal { replicas, raw, .. }| (replicas, format!("{resource} resource"), average(raw)))
-            );
+            return Ok(proposal
+                .map(|Proposal { replicas, raw, .. }| (replicas, format!("{resource} resource"), average(raw)))
+                .map_err(|why| format!("failed to get {resource} usage: {why}")));
         }
         let Some(percent) = target.average_utilization else {
             let why = "invalid resource metric source: neither an average utilization target nor an average value \
@@ -173,7 +186,8 @@ impl Look<'_, '_> {
             found.and_then(|found| calculator::by_utilization(self.scene(), found, percent, container, resource));
         Ok(proposal
             .map(|Proposal { replicas, utilization, raw }| {
-                let name = format!("{resource} resource utilization (percentage of request)");
+                let whose = if container.is_empty() { "" } else { "container " };
+                let name = format!("{resource} {whose}resource utilization (percentage of request)");
                 (replicas, name, MetricValueStatus { average_utilization: Some(utilization), ..average(raw) })
             })
             .map_err(|why| format!("failed to get {resource} utilization: {why}")))
@@ -203,11 +217,16 @@ impl Look<'_, '_> {
         let found = match metrics::of_object(self.client, &namespace, described, name)? {
             Ok(found) => found,
             Err(why) => {
-                let place = format!("{} {namespace}/{}", described.kind, described.name);
-                return Ok(Err(format!("unable to get metric {name}: {why} on {place}")));
+                // Upstream's words are in this order: the error comes where the object's name is announced.
+                let place = format!("{} on {namespace} {}", described.kind, described.name);
+                return Ok(Err(format!("unable to get metric {name}: {place}/{why}")));
             }
         };
-        let called = format!("{} metric {name}", described.kind);
+        let called = match source.target.average_value {
+            // Upstream calls it so.
+            Some(_) => format!("external metric {name}({})", labels::go_text(source.metric.selector.as_ref())),
+            None => format!("{} metric {name}", described.kind),
+        };
         let status = |current| MetricStatus {
             type_: "Object".to_owned(),
             object: Some(ObjectMetricStatus {
@@ -217,7 +236,7 @@ impl Look<'_, '_> {
             }),
             ..MetricStatus::default()
         };
-        Ok(self.of_whole(found, &source.target, called, &status))
+        Ok(self.of_whole(found, &source.target, (called, "object"), &status))
     }
 
     /// `computeStatusForExternalMetric`.
@@ -238,7 +257,7 @@ impl Look<'_, '_> {
             external: Some(ExternalMetricStatus { current, metric: source.metric.clone() }),
             ..MetricStatus::default()
         };
-        Ok(self.of_whole(found, &source.target, called, &status))
+        Ok(self.of_whole(found, &source.target, (called, "external"), &status))
     }
 
     /// What a number for all replicas together asks for.
@@ -246,7 +265,7 @@ impl Look<'_, '_> {
         &self,
         found: i64,
         target: &MetricTarget,
-        name: String,
+        (name, sort): (String, &str),
         status: &dyn Fn(MetricValueStatus) -> MetricStatus,
     ) -> Result<Asked, String> {
         if let Some(amount) = &target.average_value {
@@ -255,8 +274,9 @@ impl Look<'_, '_> {
             return Ok(Asked { replicas, name, status: status(average(raw)) });
         }
         let Some(amount) = &target.value else {
-            let why = "invalid metric source: neither a value target nor an average value target was set";
-            return Err(why.to_owned());
+            return Err(format!(
+                "invalid {sort} metric source: neither a value target nor an average value target was set"
+            ));
         };
         let Proposal { replicas, raw, .. } = calculator::by_value(self.scene(), found, milli(amount))?;
         Ok(Asked { replicas, name, status: status(value(raw)) })

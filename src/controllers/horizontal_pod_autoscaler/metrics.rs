@@ -56,19 +56,7 @@ pub(super) fn of_resource(
     if list.is_empty() {
         return Ok(Err("no metrics returned from resource metrics API".to_owned()));
     }
-    let metrics = list.iter().filter_map(|object| pod_metric(object, container, resource));
-    let metrics: PodMetrics = metrics.collect();
-    if metrics.is_empty() && !container.is_empty() {
-        return Ok(Err(format!(
-            "container {container} not present in metrics for pod {namespace}/{}",
-            first_name(&list)
-        )));
-    }
-    Ok(Ok(metrics))
-}
-
-fn first_name(list: &[Object]) -> &str {
-    list.first().and_then(|object| object.metadata().name.as_deref()).unwrap_or("")
+    Ok(Ok(list.iter().filter_map(|object| pod_metric(object, container, resource)).collect()))
 }
 
 fn pod_metric(object: &Object, container: &str, resource: &str) -> Option<(String, PodMetric)> {

@@ -39,6 +39,8 @@ const SYNC_PERIOD: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug, Default)]
 pub struct HorizontalPodAutoscalerController {
     memories: BTreeMap<ObjectKey, Memory>,
+    /// What the targets' selectors were when they were last looked at: `hpaSelectors`.
+    selectors: BTreeMap<ObjectKey, Selector>,
 }
 
 /// What is to become of the target.
@@ -110,6 +112,14 @@ struct Computed {
     error: Option<String>,
 }
 
+/// Why a target's pods cannot be told from its selector.
+struct Flaw {
+    event: &'static str,
+    error: String,
+    reason: &'static str,
+    message: String,
+}
+
 /// An autoscaler while it is looked at.
 struct Pass<'a, 'c> {
     autoscaler: HorizontalPodAutoscaler,
@@ -117,6 +127,8 @@ struct Pass<'a, 'c> {
     /// The scale as the API server gave it.
     value: Value,
     scale: Scale,
+    /// All autoscalers whose targets' selectors mean any of the target's pods, this one among them.
+    rivals: Vec<ObjectKey>,
     memory: &'a mut Memory,
     client: &'a mut Client<'c>,
 }
@@ -126,14 +138,41 @@ impl Pass<'_, '_> {
         set_condition(&mut self.autoscaler, self.client.now, type_, status, reason);
     }
 
+    /// What is wrong with the target's selector: `validateAndParseSelector`.
+    fn flaw_of_selector(&self) -> Option<Flaw> {
+        let text = &self.scale.selector;
+        if text.is_empty() {
+            return Some(Flaw {
+                event: "SelectorRequired",
+                error: "selector is required".to_owned(),
+                reason: "InvalidSelector",
+                message: "the HPA target's scale is missing a selector".to_owned(),
+            });
+        }
+        if let Err(error) = Selector::parse(text) {
+            let why = format!("couldn't convert selector into a corresponding internal selector object: {error}");
+            return Some(Flaw {
+                event: "InvalidSelector",
+                error: why.clone(),
+                reason: "InvalidSelector",
+                message: why,
+            });
+        }
+        (self.rivals.len() > 1).then(|| {
+            let rivals: Vec<String> = self.rivals.iter().map(ToString::to_string).collect();
+            let rivals = rivals.join(" ");
+            let why = format!("pods by selector {text} are controlled by multiple HPAs: [{rivals}]");
+            Flaw { event: "AmbiguousSelector", error: why.clone(), reason: "AmbiguousSelector", message: why }
+        })
+    }
+
     fn compute(&mut self) -> Result<Computed, ClientError> {
         let metrics = self.autoscaler.spec.metrics.clone().unwrap_or_default();
         let mut computed = Computed { asked: None, statuses: Vec::new(), error: None };
-        if self.scale.selector.is_empty() {
-            self.client.event(&self.autoscaler, EventType::Warning, "SelectorRequired", "selector is required");
-            let reason = ("InvalidSelector", "the HPA target's scale is missing a selector");
-            self.condition("ScalingActive", "False", reason);
-            computed.error = Some("selector is required".to_owned());
+        if let Some(flaw) = self.flaw_of_selector() {
+            self.client.event(&self.autoscaler, EventType::Warning, flaw.event, &flaw.error);
+            self.condition("ScalingActive", "False", (flaw.reason, &flaw.message));
+            computed.error = Some(flaw.error);
             return Ok(computed);
         }
         let mut failures: Vec<Failure> = Vec::new();
@@ -222,10 +261,10 @@ impl Pass<'_, '_> {
     /// The number of replicas that the metrics ask for, within bounds and rates, and why.
     fn by_metrics(&mut self) -> Result<Option<(i32, String, Vec<MetricStatus>)>, ClientError> {
         let computed = self.compute()?;
-        if let Some(error) = &computed.error {
-            self.client.event(&self.autoscaler, EventType::Warning, "FailedComputeMetricsReplicas", error);
-        }
         let Some((asked, name)) = computed.asked else {
+            // What some metrics say is enough; then the others are told of by their own events only.
+            let error = computed.error.unwrap_or_default();
+            self.client.event(&self.autoscaler, EventType::Warning, "FailedComputeMetricsReplicas", &error);
             self.set_status(None, computed.statuses, false);
             return Ok(None);
         };
@@ -299,6 +338,23 @@ fn read_scale(value: &Value, namespace: &str, listers: &Informers) -> Scale {
     }
 }
 
+impl HorizontalPodAutoscalerController {
+    /// Remembers what a target's selector means, and says which autoscalers mean any of the same pods:
+    /// `hpasControllingPodsUnderSelector`. Where the metrics are not asked, upstream does not come to look.
+    fn rivals(&mut self, key: &ObjectKey, scale: &Scale, spec: &HorizontalPodAutoscalerSpec) -> Vec<ObjectKey> {
+        let Some(selector) = Selector::parse(&scale.selector).ok().filter(|_| !scale.selector.is_empty()) else {
+            return Vec::new();
+        };
+        if decide(spec, scale.wanted) != Decision::AskMetrics {
+            return Vec::new();
+        }
+        self.selectors.insert(key.clone(), selector);
+        let means_any = |selector: &Selector| scale.pods.iter().any(|pod| selector.matches(&pod.metadata.labels));
+        let of_namespace = self.selectors.iter().filter(|(other, _)| other.namespace == key.namespace);
+        of_namespace.filter(|(_, selector)| means_any(selector)).map(|(other, _)| other.clone()).collect()
+    }
+}
+
 impl Controller for HorizontalPodAutoscalerController {
     fn name(&self) -> &'static str {
         "horizontal-pod-autoscaler"
@@ -314,6 +370,7 @@ impl Controller for HorizontalPodAutoscalerController {
 
     fn reset(&mut self) {
         self.memories.clear();
+        self.selectors.clear();
     }
 
     fn on_event(&mut self, event: &InformerEvent, _listers: &Informers, queue: &mut WorkQueue) {
@@ -325,6 +382,7 @@ impl Controller for HorizontalPodAutoscalerController {
     fn sync(&mut self, key: &QueueKey, listers: &Informers, client: &mut Client<'_>) -> Result<Requeue, ClientError> {
         let Some(original) = listers.get::<HorizontalPodAutoscaler>(key).cloned() else {
             self.memories.remove(key);
+            self.selectors.remove(key);
             return Ok(Requeue::Forget);
         };
         let mut autoscaler = (*original).clone();
@@ -338,9 +396,10 @@ impl Controller for HorizontalPodAutoscalerController {
         };
         match (target, scale) {
             (Ok(target), Ok(value)) => {
-                let memory = self.memories.entry(key.clone()).or_default();
                 let scale = read_scale(&value, autoscaler.namespace(), listers);
-                let mut pass = Pass { autoscaler, target, value, scale, memory, client: &mut *client };
+                let rivals = self.rivals(key, &scale, &autoscaler.spec);
+                let memory = self.memories.entry(key.clone()).or_default();
+                let mut pass = Pass { autoscaler, target, value, scale, rivals, memory, client: &mut *client };
                 pass.reconcile()?;
                 autoscaler = pass.autoscaler;
             }

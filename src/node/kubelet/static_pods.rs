@@ -190,9 +190,12 @@ impl Kubelet {
         self.host.agenda.arm(client);
     }
 
+    /// Lets a static pod run. A mirror that its forerunner left has to go before its own comes.
     fn start_static(&mut self, pod: Arc<Pod>, client: &mut Client<'_>) {
         let key = pod.key();
         let id = self.add_pod(pod, None, client);
+        let old = self.statics.orphans.remove(&key);
+        self.with_worker(id, client, |worker, _, _| worker.mirror = old);
         self.statics.running.insert(key, id);
     }
 

@@ -3,8 +3,8 @@
 use crate::session::Outcome;
 use crate::session::scenario::{self, Scenario, Written};
 
-use super::super::protocol::{Lesson, LessonStep, Report};
-use super::{Host, answer, mark_of_action};
+use super::super::protocol::{Answer, Lesson, LessonStep, Report};
+use super::{Host, answer, deed, mark_of_action};
 
 /// How many single steps a step of a lesson makes at most.
 const STEPS_MAX: u32 = 1_000;
@@ -67,14 +67,17 @@ impl Host {
         if let Some(speed) = step.speed {
             self.running.set_speed(speed);
         }
-        let mut all = Outcome::default();
+        let (mut all, mut deeds) = (Outcome::default(), Vec::new());
         for action in step.actions {
             self.leave_the_future();
-            let mark = mark_of_action(self.session.now(), &action);
+            let (mark, deed) = (mark_of_action(self.session.now(), &action), deed(&action));
             match self.session.act(action) {
                 Ok(outcome) => {
                     self.marks.push(mark);
-                    all.lines.extend(outcome.lines);
+                    match deed.filter(|_| outcome.is_success()) {
+                        Some(deed) => deeds.push(deed),
+                        None => all.lines.extend(outcome.lines),
+                    }
                     all.errors.extend(outcome.errors);
                     all.refusals.extend(outcome.refusals);
                 }
@@ -94,6 +97,6 @@ impl Host {
             self.play(play);
         }
         self.save();
-        self.reports.push(Report::Done { id, outcome: Ok(answer(all)) });
+        self.reports.push(Report::Done { id, outcome: Ok(Answer { deeds, ..answer(all) }) });
     }
 }

@@ -8,6 +8,7 @@ mod budget;
 mod identity;
 mod job;
 mod rollout;
+mod update;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub struct Checks {
     revision: Revision,
     identity: identity::Identity,
     rollouts: rollout::Rollouts,
+    updates: update::Updates,
     budgets: budget::Budgets,
     jobs: job::Jobs,
     /// How often each of the checkers had something to look at.
@@ -61,6 +63,7 @@ impl Checks {
             let what =
                 |what: String| format!("revision {} ({} {}): {what}", commit.revision, commit.kind(), commit.key);
             self.rollouts.commit(&sight, &mut self.looks).map_err(what)?;
+            self.updates.commit(&sight, &mut self.looks).map_err(what)?;
             self.jobs.commit(&sight, &mut self.looks).map_err(what)?;
             attachment::commit(&sight, &mut self.looks).map_err(what)?;
             self.budgets.commit(&sight);

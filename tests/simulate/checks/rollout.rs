@@ -133,7 +133,7 @@ fn sets_of<'a>(cluster: &'a Cluster, namespace: &'a str, uid: &'a str) -> impl I
 }
 
 /// A number or a part of a whole.
-fn scaled(amount: Option<&IntOrString>, whole: i64, round_up: bool) -> i64 {
+pub fn scaled(amount: Option<&IntOrString>, whole: i64, round_up: bool) -> i64 {
     match amount {
         Some(IntOrString::Int(number)) => i64::from(*number),
         Some(IntOrString::String(text)) => {
@@ -201,7 +201,7 @@ fn pod_of_daemon_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Looks
 }
 
 /// The node that a pod of a DaemonSet is for.
-fn target_node(pod: &Pod) -> String {
+pub fn target_node(pod: &Pod) -> String {
     let value = kubetab::machinery::json::to_value(pod);
     let terms = &value["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     terms["nodeSelectorTerms"][0]["matchFields"][0]["values"][0].as_str().unwrap_or("").to_owned()
