@@ -228,39 +228,7 @@ impl Documents {
             documents.into_iter().flatten().filter(|document| matches(document, &first)).cloned().collect()
         };
         let value = match method.as_str() {
-            "insertOne" | "insertMany" | "insert" => {
-                let documents = match first {
-                    Value::Array(items) => items,
-                    one => vec![one],
-                };
-                let mut ids = Vec::new();
-                for mut document in documents {
-                    let Some(fields) = document.as_object_mut() else {
-                        return Err("MongoInvalidArgumentError: Document must be a valid JS object".to_owned());
-                    };
-                    if !fields.contains_key("_id") {
-                        self.made += 1;
-                        let id = format!("{:08x}{:010x}{:06x}", io.now().as_secs(), 0x3f_2a91_c0de_u64, self.made);
-                        let mut with_id = Map::from_iter([("_id".to_owned(), json!({"$oid": id}))]);
-                        with_id.append(fields);
-                        *fields = with_id;
-                    }
-                    ids.push(document["_id"].clone());
-                    self.databases
-                        .entry(database.to_owned())
-                        .or_default()
-                        .entry(name.to_owned())
-                        .or_default()
-                        .push(document);
-                }
-                if method == "insertOne" {
-                    json!({"acknowledged": true, "insertedId": ids.first()})
-                } else {
-                    let ids: Map<String, Value> =
-                        ids.into_iter().enumerate().map(|(index, id)| (index.to_string(), id)).collect();
-                    json!({"acknowledged": true, "insertedIds": ids})
-                }
-            }
+            "insertOne" | "insertMany" | "insert" => self.insert(database, name, method, first, io)?,
             "find" => Value::Array(cursor(found(place), &calls[1..])),
             "findOne" => found(place).into_iter().next().unwrap_or(Value::Null),
             "countDocuments" | "count" | "estimatedDocumentCount" => return Ok(Some(json!(found(place).len()))),
@@ -275,28 +243,12 @@ impl Documents {
                 Value::Array(values)
             }
             "deleteOne" | "deleteMany" | "remove" => {
-                let Some(documents) = self.collection(database, name) else {
-                    return Ok(Some(json!({"acknowledged": true, "deletedCount": 0})));
-                };
-                let before = documents.len();
-                let mut left = if method == "deleteOne" { 1 } else { usize::MAX };
-                documents.retain(|document| {
-                    let goes = left > 0 && matches(document, &first);
-                    left -= usize::from(goes);
-                    !goes
-                });
-                json!({"acknowledged": true, "deletedCount": before - documents.len()})
+                let most = if method == "deleteOne" { 1 } else { usize::MAX };
+                self.delete(database, name, &first, most)
             }
             "updateOne" | "updateMany" | "replaceOne" => {
                 let change = arguments.get(1).cloned().unwrap_or(Value::Null);
-                let mut count = 0;
-                for document in self.collection(database, name).into_iter().flatten() {
-                    if matches(document, &first) && (count == 0 || method == "updateMany") {
-                        count += 1;
-                        update(document, &change);
-                    }
-                }
-                json!({"acknowledged": true, "insertedId": null, "matchedCount": count, "modifiedCount": count, "upsertedCount": 0})
+                self.change(database, name, &first, &change, method == "updateMany")
             }
             "drop" => {
                 let gone = self.databases.get_mut(database).and_then(|held| held.remove(name)).is_some();
@@ -314,6 +266,66 @@ impl Documents {
             other => return Err(format!("TypeError: db.{name}.{other} is not a function")),
         };
         Ok(Some(value))
+    }
+
+    fn insert(
+        &mut self,
+        database: &str,
+        name: &str,
+        method: &str,
+        first: Value,
+        io: &CommandIo<'_>,
+    ) -> Result<Value, String> {
+        let documents = match first {
+            Value::Array(items) => items,
+            one => vec![one],
+        };
+        let mut ids = Vec::new();
+        for mut document in documents {
+            let Some(fields) = document.as_object_mut() else {
+                return Err("MongoInvalidArgumentError: Document must be a valid JS object".to_owned());
+            };
+            if !fields.contains_key("_id") {
+                self.made += 1;
+                let id = format!("{:08x}{:010x}{:06x}", io.now().as_secs(), 0x3f_2a91_c0de_u64, self.made);
+                let mut with_id = Map::from_iter([("_id".to_owned(), json!({"$oid": id}))]);
+                with_id.append(fields);
+                *fields = with_id;
+            }
+            ids.push(document["_id"].clone());
+            self.databases.entry(database.to_owned()).or_default().entry(name.to_owned()).or_default().push(document);
+        }
+        Ok(if method == "insertOne" {
+            json!({"acknowledged": true, "insertedId": ids.first()})
+        } else {
+            let ids: Map<String, Value> =
+                ids.into_iter().enumerate().map(|(index, id)| (index.to_string(), id)).collect();
+            json!({"acknowledged": true, "insertedIds": ids})
+        })
+    }
+
+    fn delete(&mut self, database: &str, name: &str, query: &Value, most: usize) -> Value {
+        let Some(documents) = self.collection(database, name) else {
+            return json!({"acknowledged": true, "deletedCount": 0});
+        };
+        let (before, mut left) = (documents.len(), most);
+        documents.retain(|document| {
+            let goes = left > 0 && matches(document, query);
+            left -= usize::from(goes);
+            !goes
+        });
+        json!({"acknowledged": true, "deletedCount": before - documents.len()})
+    }
+
+    fn change(&mut self, database: &str, name: &str, query: &Value, change: &Value, all: bool) -> Value {
+        let mut count = 0;
+        for document in self.collection(database, name).into_iter().flatten() {
+            if matches(document, query) && (count == 0 || all) {
+                count += 1;
+                update(document, change);
+            }
+        }
+        json!({"acknowledged": true, "insertedId": null, "matchedCount": count, "modifiedCount": count, "upsertedCount": 0})
     }
 
     fn collection(&mut self, database: &str, name: &str) -> Option<&mut Vec<Value>> {

@@ -200,11 +200,10 @@ impl Keys {
         value
     }
 
-    /// What concerns the server and not its keys.
-    fn administer(&mut self, verb: &str, words: &[String], io: &mut CommandIo<'_>) -> Option<Value> {
-        let second = words.get(1).map(|word| word.to_ascii_lowercase()).unwrap_or_default();
-        Some(match (verb, second.as_str()) {
-            ("CONFIG", "get") => {
+    /// `CONFIG`.
+    fn configure(&mut self, verb: &str, words: &[String]) -> Value {
+        match verb {
+            "get" => {
                 let patterns = &words[2..];
                 let names = config::names().filter(|name| {
                     patterns.iter().any(|pattern| commands::matches(&pattern.to_ascii_lowercase(), name))
@@ -213,7 +212,7 @@ impl Keys {
                     names.flat_map(|name| [name.to_owned(), self.setting(name).to_owned()]).collect();
                 Value::texts(pairs)
             }
-            ("CONFIG", "set") => match (words.get(2), words.get(3)) {
+            "set" => match (words.get(2), words.get(3)) {
                 (Some(name), Some(value)) if config::is_known(name) => {
                     let name = name.to_ascii_lowercase();
                     let value = config::value(&name, value);
@@ -225,7 +224,15 @@ impl Keys {
                 }
                 _ => Value::error("ERR wrong number of arguments for 'config|set' command"),
             },
-            ("CONFIG", _) => Value::ok(),
+            _ => Value::ok(),
+        }
+    }
+
+    /// What concerns the server and not its keys.
+    fn administer(&mut self, verb: &str, words: &[String], io: &mut CommandIo<'_>) -> Option<Value> {
+        let second = words.get(1).map(|word| word.to_ascii_lowercase()).unwrap_or_default();
+        Some(match (verb, second.as_str()) {
+            ("CONFIG", verb) => self.configure(verb, words),
             ("INFO", section) => Value::Verbatim(self.info(section, io.now())),
             ("ROLE", _) => match self.leader() {
                 Some((host, port)) => Value::List(vec![

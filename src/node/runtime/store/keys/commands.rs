@@ -51,6 +51,7 @@ impl Keys {
         let given: Vec<&str> = words[1..].iter().map(String::as_str).collect();
         let answer = self.on_keys(&verb, &given, now);
         let answer = answer.or_else(|| self.on_texts(&verb, &given, now));
+        let answer = answer.or_else(|| self.on_numbers(&verb, &given));
         let answer = answer.or_else(|| self.on_lists(&verb, &given));
         let answer = answer.or_else(|| self.on_fields(&verb, &given));
         let answer = answer.or_else(|| self.on_members(&verb, &given));
@@ -207,6 +208,12 @@ impl Keys {
                 self.entries.remove(*key);
                 old.map_or_else(|error| error, or_nil)
             }
+            _ => return None,
+        })
+    }
+
+    fn on_numbers(&mut self, verb: &str, given: &[&str]) -> Option<Value> {
+        Some(match (verb, given) {
             ("MSET", pairs) if pairs.len() >= 2 && pairs.len() % 2 == 0 => {
                 for pair in pairs.chunks(2) {
                     self.put(pair[0], Data::Text(pair[1].to_owned()));

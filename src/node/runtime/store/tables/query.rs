@@ -43,20 +43,26 @@ impl Item<'_> {
     }
 }
 
+/// The list of a `SELECT`.
+fn items<'a>(cursor: &mut Cursor<'a>) -> Vec<Item<'a>> {
+    cursor.take("distinct");
+    let mut items = Vec::new();
+    loop {
+        let tokens = cursor.until(&CLAUSES);
+        let named = cursor.take("as");
+        items.push(Item { tokens, name: named.then(|| cursor.name()).flatten() });
+        if !cursor.sign(",") {
+            break;
+        }
+    }
+    items
+}
+
 impl Tables {
     /// `SELECT` after its word.
     pub(super) fn select(&self, cursor: &mut Cursor<'_>, database: &str) -> Result<Outcome, Refused> {
         let tokens = cursor.tokens;
-        cursor.take("distinct");
-        let mut items = Vec::new();
-        loop {
-            let tokens = cursor.until(&CLAUSES);
-            let named = cursor.take("as");
-            items.push(Item { tokens, name: named.then(|| cursor.name()).flatten() });
-            if !cursor.sign(",") {
-                break;
-            }
-        }
+        let items = items(cursor);
         if items.iter().any(|item| item.tokens.is_empty()) {
             return Err(self.syntax_error(&sql::written(&tokens[cursor.at..])));
         }
@@ -109,8 +115,18 @@ impl Tables {
         if items.iter().any(|item| item.aggregate().is_some()) {
             return self.aggregated(&items, &rows, table);
         }
+        self.rows_of(&items, rows, table)
+    }
+
+    /// A row for each row.
+    fn rows_of(
+        &self,
+        items: &[Item<'_>],
+        rows: Vec<Option<&Vec<Value>>>,
+        table: Option<&Table>,
+    ) -> Result<Outcome, Refused> {
         let mut made = Rows::default();
-        for item in &items {
+        for item in items {
             match (item.tokens, table) {
                 ([.., Token::Sign("*")], Some(table)) => {
                     made.names.extend(table.columns.iter().map(|column| column.name.clone()));
@@ -120,10 +136,14 @@ impl Tables {
         }
         for row in rows {
             let mut fields = Vec::new();
-            for item in &items {
+            for item in items {
                 match (item.tokens, row) {
                     ([.., Token::Sign("*")], Some(row)) => fields.extend(row.iter().cloned()),
-                    _ => fields.push(value(item.tokens, row)?),
+                    _ => {
+                        let place = table.zip(row.map(Vec::as_slice));
+                        let found = Evaluation::new(item.tokens, place, self).whole();
+                        fields.push(found.map_err(|failure| failure_of(self, &failure, item.tokens))?);
+                    }
                 }
             }
             made.rows.push(fields);
