@@ -192,9 +192,13 @@ macro_rules! transcripts {
 transcripts! {
     "kubelet":
     devices,
+    extended_resources,
+    identity,
     pressure,
     shutdown,
     static_pods,
+    storage,
+    volumes,
 }
 
 transcripts! {

@@ -254,6 +254,15 @@ fn a_cluster_in_which_pods_only_ask_again_and_again_is_idle() {
     assert!(log(&session) >= before + 25, "it goes on");
 }
 
+/// Plays a transcript of one's own, and prints what comes of it.
+#[test]
+#[ignore = "plays the transcript that OWN names"]
+#[expect(clippy::disallowed_methods, reason = "the environment says which transcript to play")]
+fn own() {
+    let file = std::env::var("OWN").expect("OWN names a file");
+    println!("{}", play(&std::fs::read_to_string(file).expect("a readable transcript")).0);
+}
+
 /// A test for each transcript, which also plays the last session's log again.
 macro_rules! transcripts {
     ($($name:ident),* $(,)?) => {
@@ -278,4 +287,6 @@ transcripts! {
     policies,
     traffic,
     ingress,
+    proxy,
+    tools,
 }

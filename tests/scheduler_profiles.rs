@@ -228,7 +228,7 @@ fn who_is_asked_when_no_node_will_do() {
 /// Nodes on which driver `d` takes one volume, a claim `c` with a volume of it, and another that is not bound.
 fn bench_with_volumes() -> Bench {
     let mut bench = Bench::new(
-        "plugins: {preFilter: {disabled: [{name: VolumeBinding}]}, filter: {disabled: [{name: VolumeBinding}]}, reserve: {disabled: [{name: VolumeBinding}]}}",
+        "plugins: {preFilter: {disabled: [{name: VolumeBinding}]}, filter: {disabled: [{name: VolumeBinding}]}, reserve: {disabled: [{name: VolumeBinding}]}, preBind: {disabled: [{name: VolumeBinding}]}}",
     );
     let listers = &mut bench.scheduler.listers;
     for node in ["a", "b"] {
@@ -301,4 +301,94 @@ fn volumes_of_the_old_types_count_for_their_drivers() {
     bench.running("there", "a", &disk("one"));
     bench.add("p", spec("", json!({"cpu": "100m"}), &disk("two")));
     assert_eq!(bench.decide(), "b");
+}
+
+/// What becomes of a usual pod under a profile with these plugins.
+fn under(plugins: &str) -> String {
+    let mut bench = Bench::new(&format!("plugins: {plugins}"));
+    bench.running("there", "a", &json!({}));
+    bench.add("p", usual());
+    bench.decide()
+}
+
+#[test]
+fn a_plugin_that_is_not_asked_at_pre_filter_may_be_lost_at_filter() {
+    for (plugin, said) in [
+        ("NodePorts", "reading \"PreFilterNodePorts\" from cycleState: not found"),
+        ("NodeResourcesFit", "error reading \"PreFilterNodeResourcesFit\" from cycleState: not found"),
+        ("VolumeRestrictions", "cannot read \"PreFilterVolumeRestrictions\" from cycleState"),
+        ("VolumeBinding", "not found"),
+        ("PodTopologySpread", "reading \"PreFilterPodTopologySpread\" from cycleState: not found"),
+        ("InterPodAffinity", "error reading \"PreFilterInterPodAffinity\" from cycleState: not found"),
+        ("DynamicResources", "not found"),
+    ] {
+        let off = format!("{{preFilter: {{disabled: [{{name: {plugin}}}]}}}}");
+        assert_eq!(under(&off), format!("running {plugin:?} filter plugin: {said}"), "{plugin}");
+        let off =
+            format!("{{preFilter: {{disabled: [{{name: {plugin}}}]}}, filter: {{disabled: [{{name: {plugin}}}]}}}}");
+        let expected = match plugin {
+            "VolumeBinding" => "running Reserve plugin \"VolumeBinding\": not found",
+            "DynamicResources" => "running Score plugins: plugin \"DynamicResources\" failed with: not found",
+            _ => "b",
+        };
+        assert_eq!(under(&off), expected, "{plugin}");
+    }
+    for plugin in ["NodeAffinity", "NodeVolumeLimits", "VolumeZone"] {
+        assert_eq!(under(&format!("{{preFilter: {{disabled: [{{name: {plugin}}}]}}}}")), "b", "{plugin}");
+    }
+}
+
+#[test]
+fn a_filter_that_is_off_leaves_what_pre_filter_says() {
+    let by_name = json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+        {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}]}}}});
+    for (plugins, expected) in [
+        ("{filter: {disabled: [{name: NodeAffinity}]}}", "a"),
+        ("{multiPoint: {disabled: [{name: NodeAffinity}]}}", "b"),
+        // Without PreFilter, the filter looks at each node.
+        ("{preFilter: {disabled: [{name: NodeAffinity}]}}", "a"),
+    ] {
+        let mut bench = Bench::new(&format!("plugins: {plugins}"));
+        bench.running("there", "a", &json!({}));
+        bench.add("p", spec("", json!({"cpu": "1", "memory": "1Gi"}), &by_name));
+        assert_eq!(bench.decide(), expected, "{plugins}");
+    }
+    // A volume's claim that is not there is told of each node where PreFilter does not look.
+    let mut bench = Bench::new(
+        "plugins: {preFilter: {disabled: [{name: VolumeZone}, {name: VolumeBinding}, {name: VolumeRestrictions}]},
+            filter: {disabled: [{name: VolumeBinding}, {name: VolumeRestrictions}]}}",
+    );
+    let volume = json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]});
+    bench.add("p", spec("", json!({}), &volume));
+    assert_eq!(
+        bench.decide(),
+        format!("0/2 nodes are available: 2 persistentvolumeclaim \"data\" not found. {NO_PREEMPTION}"),
+    );
+}
+
+#[test]
+fn a_plugin_that_is_not_asked_at_pre_score_scores_every_pod() {
+    let pre_score_off = |plugin: &str| format!("{{preScore: {{disabled: [{{name: {plugin}}}]}}}}");
+    for (plugin, said) in [
+        ("TaintToleration", "failed to read \"PreScoreTaintToleration\" from cycleState: not found"),
+        ("PodTopologySpread", "error reading \"PreScorePodTopologySpread\" from cycleState: not found"),
+        ("InterPodAffinity", "failed to read \"PreScoreInterPodAffinity\" from cycleState: not found"),
+    ] {
+        let expected = format!("running Score plugins: plugin {plugin:?} failed with: {said}");
+        assert_eq!(under(&pre_score_off(plugin)), expected);
+    }
+    for (plugin, requests, expected) in [
+        ("NodeAffinity", json!({"cpu": "1"}), Some(0)),
+        ("NodeResourcesBalancedAllocation", json!({}), Some(0)),
+        ("VolumeBinding", json!({}), Some(0)),
+    ] {
+        let mut bench = Bench::new(&format!("plugins: {}", pre_score_off(plugin)));
+        bench.add("p", spec("", requests.clone(), &json!({})));
+        bench.decide();
+        assert_eq!(bench.scores("p", plugin)[0], expected, "{plugin}");
+        let mut usual = Bench::new("plugins: {}");
+        usual.add("p", spec("", requests, &json!({})));
+        usual.decide();
+        assert_eq!(usual.scores("p", plugin)[0], None, "{plugin} has nothing to say");
+    }
 }

@@ -283,7 +283,16 @@ pub fn stamp(new: &mut Object, old: &Object, now: Time) {
         (Object::Unstructured(new), Object::Unstructured(old)) if new.kind == Kind::CertificateSigningRequest => {
             certificates::stamp(Arc::make_mut(new), old, now);
         }
-        _ => {}
+        (new, _) => stamp_new(new, now),
+    }
+}
+
+/// Writes down since when devices have their taints: all that a creation's strategy needs a clock for.
+pub fn stamp_new(new: &mut Object, now: Time) {
+    if let Object::Unstructured(new) = new
+        && new.kind == Kind::ResourceSlice
+    {
+        resource::stamp(Arc::make_mut(new), now);
     }
 }
 

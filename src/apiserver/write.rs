@@ -46,6 +46,7 @@ impl ApiServer {
         admission::mutate(&self.etcd, context, &mut object, attributes)?;
         prepare_metadata_for_create(context, &mut object);
         strategy::prepare_for_create(&mut object);
+        strategy::stamp_new(&mut object, context.now);
         let allocated = self.allocator.allocate(&mut object, None, context.random)?;
         let mut errors = strategy::validate(&object);
         errors.extend(admission::admin_access::check(&self.etcd, &object).into_iter().flatten());

@@ -228,6 +228,11 @@ impl Informers {
             .filter_map(|(_, object)| object.downcast())
     }
 
+    /// As [`Self::list`], of any kind.
+    pub fn objects(&self, kind: Kind) -> impl Iterator<Item = &Object> {
+        self.caches.get(kind).objects.values()
+    }
+
     /// As [`Self::list_in`], of any kind.
     pub fn objects_in<'a>(&'a self, kind: Kind, namespace: &'a str) -> impl Iterator<Item = &'a Object> + use<'a> {
         let objects = self.caches.get(kind).objects.range(ObjectKey::new(namespace, "")..);

@@ -4,6 +4,7 @@
 //! `kubernetes/pkg/controller/controller_utils.go`. Components share nothing but the API server.
 
 pub mod csi;
+pub mod csi_translation;
 mod expectations;
 mod handle;
 mod informer;

@@ -3,7 +3,7 @@
 //! Guarantees that the Endpoints of a Service without a selector have slices with the same addresses. Watches Endpoints,
 //! Services and EndpointSlices. Follows `kubernetes/pkg/controller/endpointslicemirroring`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointSubset, Endpoints, Service};
@@ -15,7 +15,7 @@ use super::pod_control::controller_ref;
 use crate::api::{Kind, Resource};
 use crate::apiserver::DeleteOptions;
 use crate::client::{
-    Client, ClientError, Controller, InformerEvent, Informers, QueueKey, Requeue, WatchSpec, WorkQueue,
+    Client, ClientError, Controller, EventType, InformerEvent, Informers, QueueKey, Requeue, WatchSpec, WorkQueue,
 };
 use crate::etcd::Why;
 use crate::machinery::ip::parse_ip;
@@ -49,31 +49,67 @@ fn is_mirrored(endpoints: &Endpoints) -> bool {
     !is_skipped && !is_lock
 }
 
-/// The slices that Endpoints should have, without names.
-fn wanted(endpoints: &Endpoints) -> Vec<EndpointSlice> {
-    let mut slices = Vec::new();
-    for subset in endpoints.subsets.iter().flatten() {
-        for (address_type, is_v6) in [("IPv4", false), ("IPv6", true)] {
-            let found = mirrored(subset, is_v6);
-            if !found.is_empty() {
-                slices.push(new_slice(endpoints, address_type, subset, found));
-            }
-        }
-    }
-    slices
+/// What Endpoints come to.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// The slices that they should have, without names: one for each set of ports and family of addresses.
+    slices: Vec<EndpointSlice>,
+    /// How many addresses were left out, since a subset has too many.
+    skipped: usize,
 }
 
-fn mirrored(subset: &EndpointSubset, is_v6: bool) -> Vec<Endpoint> {
-    let of_family = |address: &&EndpointAddress| parse_ip(&address.ip).is_some_and(|ip| ip.is_ipv6() == is_v6);
-    let ready = subset.addresses.iter().flatten().filter(of_family).map(|address| endpoint(address, true));
-    let not_ready = subset.not_ready_addresses.iter().flatten().filter(of_family);
-    ready.chain(not_ready.map(|address| endpoint(address, false))).take(ENDPOINTS_PER_SUBSET_MAX).collect()
+/// Ports whatever their order: `NewPortMapKey`.
+type PortsKey = BTreeSet<(Option<String>, Option<i32>, Option<String>, Option<String>)>;
+
+fn ports_key(ports: &[EndpointPort]) -> PortsKey {
+    ports.iter().cloned().map(|port| (port.name, port.port, port.protocol, port.app_protocol)).collect()
+}
+
+/// Whether a slice is for these addresses with these ports.
+fn is_for(slice: &EndpointSlice, address_type: &str, ports: &[EndpointPort]) -> bool {
+    slice.address_type == address_type && ports_key(slice.ports.as_deref().unwrap_or(&[])) == ports_key(ports)
+}
+
+/// `desiredCalc`: subsets with the same ports come together.
+fn wanted(endpoints: &Endpoints) -> Wanted {
+    let mut wanted = Wanted::default();
+    for subset in endpoints.subsets.iter().flatten() {
+        let ready = subset.addresses.iter().flatten().map(|address| (address, true));
+        let not_ready = subset.not_ready_addresses.iter().flatten().map(|address| (address, false));
+        let ports = ports(subset);
+        for (index, (address, ready)) in ready.chain(not_ready).enumerate() {
+            if index >= ENDPOINTS_PER_SUBSET_MAX {
+                wanted.skipped += 1;
+                continue;
+            }
+            let Some(ip) = parse_ip(&address.ip) else { continue };
+            let address_type = if ip.is_ipv6() { "IPv6" } else { "IPv4" };
+            let at = wanted.slices.iter().position(|slice| is_for(slice, address_type, &ports)).unwrap_or_else(|| {
+                wanted.slices.push(new_slice(endpoints, address_type, &ports));
+                wanted.slices.len() - 1
+            });
+            let found = wanted.slices[at].endpoints.get_or_insert_default();
+            found.push(endpoint(address, &ip.to_string(), ready));
+        }
+    }
+    wanted
+}
+
+/// `epPortsToEpsPorts`.
+fn ports(subset: &EndpointSubset) -> Vec<EndpointPort> {
+    let ports = subset.ports.iter().flatten().map(|port| EndpointPort {
+        name: Some(port.name.clone().unwrap_or_default()),
+        port: Some(port.port),
+        protocol: port.protocol.clone(),
+        app_protocol: port.app_protocol.clone(),
+    });
+    ports.collect()
 }
 
 /// `addressToEndpoint`.
-fn endpoint(address: &EndpointAddress, ready: bool) -> Endpoint {
+fn endpoint(address: &EndpointAddress, ip: &str, ready: bool) -> Endpoint {
     Endpoint {
-        addresses: vec![address.ip.clone()],
+        addresses: vec![ip.to_owned()],
         conditions: Some(EndpointConditions { ready: Some(ready), ..EndpointConditions::default() }),
         hostname: address.hostname.clone().filter(|hostname| !hostname.is_empty()),
         node_name: address.node_name.clone(),
@@ -83,24 +119,13 @@ fn endpoint(address: &EndpointAddress, ready: bool) -> Endpoint {
 }
 
 /// `newEndpointSlice`.
-fn new_slice(
-    endpoints: &Endpoints,
-    address_type: &str,
-    subset: &EndpointSubset,
-    found: Vec<Endpoint>,
-) -> EndpointSlice {
+fn new_slice(endpoints: &Endpoints, address_type: &str, ports: &[EndpointPort]) -> EndpointSlice {
     let mut labels = endpoints.metadata.labels.clone().unwrap_or_default();
     labels.insert(LABEL_SERVICE.to_owned(), endpoints.name().to_owned());
     labels.insert(LABEL_MANAGED_BY.to_owned(), MANAGED_BY.to_owned());
     let annotations = endpoints.metadata.annotations.iter().flatten();
     let kept = annotations.filter(|(key, _)| !matches!(key.as_str(), TRIGGER_TIME | LAST_APPLIED));
     let annotations: BTreeMap<String, String> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let ports = subset.ports.iter().flatten().map(|port| EndpointPort {
-        name: Some(port.name.clone().unwrap_or_default()),
-        port: Some(port.port),
-        protocol: port.protocol.clone(),
-        app_protocol: port.app_protocol.clone(),
-    });
     EndpointSlice {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}-", endpoints.name())),
@@ -111,8 +136,8 @@ fn new_slice(
             ..ObjectMeta::default()
         },
         address_type: address_type.to_owned(),
-        endpoints: Some(found),
-        ports: Some(ports.collect()),
+        endpoints: None,
+        ports: Some(ports.to_vec()),
     }
 }
 
@@ -124,21 +149,34 @@ struct Plan {
     delete: Vec<Arc<EndpointSlice>>,
 }
 
-/// Compares what there is with what there should be. A slice keeps its name as long as its addresses are of one sort
-/// and its ports the same.
+/// Compares what there is with what there should be. A slice keeps its name as long as its addresses are of one family
+/// and its ports the same; one that is no longer wanted becomes one that is new: `reconcile` and `recycleSlices`.
 fn plan(wanted: Vec<EndpointSlice>, existing: &[Arc<EndpointSlice>]) -> Plan {
     let mut plan = Plan::default();
     let mut left: Vec<&Arc<EndpointSlice>> = existing.iter().collect();
+    let mut new = Vec::new();
     for slice in wanted {
-        let fits = |old: &&Arc<EndpointSlice>| {
-            old.address_type == slice.address_type && old.ports.iter().flatten().eq(slice.ports.iter().flatten())
-        };
-        let Some(at) = left.iter().position(fits) else {
-            plan.create.push(slice);
-            continue;
-        };
-        let old = left.remove(at);
+        let ports = slice.ports.as_deref().unwrap_or(&[]);
+        match left.iter().position(|old| is_for(old, &slice.address_type, ports)) {
+            Some(at) => plan.renew(left.remove(at), slice),
+            None => new.push(slice),
+        }
+    }
+    for slice in new {
+        match left.iter().position(|old| old.address_type == slice.address_type) {
+            Some(at) => plan.renew(left.remove(at), slice),
+            None => plan.create.push(slice),
+        }
+    }
+    plan.delete = left.into_iter().cloned().collect();
+    plan
+}
+
+impl Plan {
+    /// A slice becomes another, if it is not that already.
+    fn renew(&mut self, old: &EndpointSlice, slice: EndpointSlice) {
         let same = old.endpoints == slice.endpoints
+            && old.ports == slice.ports
             && old.metadata.labels == slice.metadata.labels
             && old.metadata.annotations == slice.metadata.annotations;
         if !same {
@@ -147,11 +185,9 @@ fn plan(wanted: Vec<EndpointSlice>, existing: &[Arc<EndpointSlice>]) -> Plan {
                 annotations: slice.metadata.annotations,
                 ..old.metadata.clone()
             };
-            plan.update.push(EndpointSlice { metadata, ..slice });
+            self.update.push(EndpointSlice { metadata, ..slice });
         }
     }
-    plan.delete = left.into_iter().cloned().collect();
-    plan
 }
 
 impl Controller for EndpointSliceMirroringController {
@@ -186,8 +222,16 @@ impl Controller for EndpointSliceMirroringController {
         let is_wanted = listers.get::<Service>(key).is_some_and(|service| !is_selfmade(service));
         let endpoints = listers.get::<Endpoints>(key).filter(|endpoints| is_wanted && is_mirrored(endpoints)).cloned();
         let wanted = endpoints.as_deref().map(wanted).unwrap_or_default();
-        let plan = plan(wanted, &existing);
+        let plan = plan(wanted.slices, &existing);
         client.reserve(plan.create.len() + plan.update.len() + plan.delete.len())?;
+        if let Some(endpoints) = endpoints.filter(|_| wanted.skipped > 0) {
+            let message = format!(
+                "A max of {ENDPOINTS_PER_SUBSET_MAX} addresses can be mirrored to EndpointSlices per Endpoints subset. \
+                 {} addresses were skipped",
+                wanted.skipped
+            );
+            client.event(&*endpoints, EventType::Warning, "TooManyAddressesToMirror", &message);
+        }
         client.because(Why::new("The Endpoints {} are not those in its slices.", [key.name.to_string()]));
         for slice in plan.create {
             match client.create(slice) {
@@ -226,19 +270,40 @@ mod tests {
 
     #[test]
     fn each_family_has_a_slice_of_its_own() {
-        let slices = wanted(&endpoints(&["10.0.0.1", "fd00::1"]));
+        let slices = wanted(&endpoints(&["10.0.0.1", "fd00::1"])).slices;
         let types: Vec<&str> = slices.iter().map(|slice| slice.address_type.as_str()).collect();
         assert_eq!(types, ["IPv4", "IPv6"]);
     }
 
     #[test]
+    fn subsets_with_the_same_ports_have_one_slice_and_no_subset_more_than_a_thousand_addresses() {
+        let mut two = endpoints(&["10.0.0.1"]);
+        let other = endpoints(&["10.0.0.2"]).subsets.expect("a subset");
+        two.subsets.get_or_insert_default().extend(other);
+        let slices = wanted(&two).slices;
+        assert_eq!(slices.len(), 1);
+        assert_eq!(slices[0].endpoints.as_ref().map(Vec::len), Some(2));
+        let many: Vec<String> = (0..1_003).map(|n| format!("10.0.{}.{}", n / 250, n % 250)).collect();
+        let wanted = wanted(&endpoints(&many.iter().map(String::as_str).collect::<Vec<_>>()));
+        assert_eq!(wanted.slices[0].endpoints.as_ref().map(Vec::len), Some(1_000));
+        assert_eq!(wanted.skipped, 3);
+    }
+
+    #[test]
     fn what_is_right_is_left_and_what_changed_keeps_its_name() {
-        let mut slice = wanted(&endpoints(&["10.0.0.1"])).remove(0);
+        let mut slice = wanted(&endpoints(&["10.0.0.1"])).slices.remove(0);
         slice.metadata.name = Some("web-abcde".to_owned());
         let existing = [Arc::new(slice)];
-        assert_eq!(plan(wanted(&endpoints(&["10.0.0.1"])), &existing), Plan::default());
-        let plan = plan(wanted(&endpoints(&["10.0.0.2"])), &existing);
-        assert_eq!(plan.update[0].metadata.name.as_deref(), Some("web-abcde"));
-        assert!(plan.create.is_empty() && plan.delete.is_empty());
+        assert_eq!(plan(wanted(&endpoints(&["10.0.0.1"])).slices, &existing), Plan::default());
+        let changed = plan(wanted(&endpoints(&["10.0.0.2"])).slices, &existing);
+        assert_eq!(changed.update[0].metadata.name.as_deref(), Some("web-abcde"));
+        assert!(changed.create.is_empty() && changed.delete.is_empty());
+        // With other ports, too.
+        let mut moved = endpoints(&["10.0.0.1"]);
+        let port = k8s_openapi::api::core::v1::EndpointPort { port: 81, ..Default::default() };
+        moved.subsets.get_or_insert_default()[0].ports = Some(vec![port]);
+        let moved = plan(wanted(&moved).slices, &existing);
+        assert_eq!(moved.update[0].metadata.name.as_deref(), Some("web-abcde"));
+        assert!(moved.create.is_empty() && moved.delete.is_empty());
     }
 }

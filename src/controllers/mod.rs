@@ -9,6 +9,7 @@ mod cluster_role_aggregation;
 mod cron_job;
 mod daemon;
 mod deployment;
+mod device_taint_eviction;
 mod disruption;
 mod endpoint_slice;
 mod endpoint_slice_mirroring;
@@ -45,6 +46,7 @@ pub use cluster_role_aggregation::ClusterRoleAggregationController;
 pub use cron_job::CronJobController;
 pub use daemon::{DaemonSetController, daemon_pod_for};
 pub use deployment::DeploymentController;
+pub use device_taint_eviction::DeviceTaintEvictionController;
 pub use disruption::DisruptionController;
 pub use endpoint_slice::EndpointSliceController;
 pub use endpoint_slice_mirroring::EndpointSliceMirroringController;
@@ -69,9 +71,9 @@ pub use ttl::TtlController;
 pub use ttl_after_finished::TtlAfterFinishedController;
 pub use validating_policy_status::ValidatingPolicyStatusController;
 pub use volume::{
-    AttachDetachController, AttributesClassProtection, ClaimProtection, CsiAttacher, CsiCapacity, CsiProvisioner,
-    CsiResizer, EphemeralVolumeController, ExpandController, LocalPathProvisioner, PersistentVolumeController,
-    VolumeProtection,
+    AttachDetachController, AttributesClassProtection, ClaimProtection, CsiAttacher, CsiCapacity, CsiModifier,
+    CsiProvisioner, CsiResizer, EphemeralVolumeController, ExpandController, LocalPathProvisioner,
+    PersistentVolumeController, VolumeProtection,
 };
 
 /// What stands beside storage drivers in a cloud.
@@ -81,6 +83,7 @@ pub fn storage_sidecars() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::<CsiProvisioner>::default(),
         Box::<CsiAttacher>::default(),
         Box::new(CsiCapacity),
+        Box::<CsiModifier>::default(),
         Box::<CsiResizer>::default(),
     ]
 }
@@ -120,6 +123,7 @@ pub fn all() -> Vec<Box<dyn Controller + Send + Sync>> {
         Box::new(AttributesClassProtection),
         Box::new(EphemeralVolumeController),
         Box::new(ResourceClaimController),
+        Box::<DeviceTaintEvictionController>::default(),
         Box::new(LocalPathProvisioner),
         Box::<HorizontalPodAutoscalerController>::default(),
         Box::new(TokensController),

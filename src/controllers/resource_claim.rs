@@ -93,6 +93,9 @@ fn enqueue_pod(pod: &Pod, is_gone: bool, listers: &Informers, queue: &mut WorkQu
                 queue.add(key_of(CLAIM_PREFIX, pod.namespace(), name));
             }
         }
+        if let Some(name) = claim::extended_name(pod) {
+            queue.add(key_of(CLAIM_PREFIX, pod.namespace(), name));
+        }
     }
     if !is_gone && needs_work(pod, listers) {
         queue.add(key_of(POD_PREFIX, pod.namespace(), pod.name()));
@@ -351,7 +354,8 @@ impl Controller for ResourceClaimController {
 
     fn on_event(&mut self, event: &InformerEvent, listers: &Informers, queue: &mut WorkQueue) {
         if event.kind == Kind::Pod {
-            if let Some(pod) = event.newest::<Pod>().filter(|pod| !claim::references(pod).is_empty()) {
+            let has_claims = |pod: &Pod| !claim::references(pod).is_empty() || claim::extended_name(pod).is_some();
+            if let Some(pod) = event.newest::<Pod>().filter(|pod| has_claims(pod)) {
                 enqueue_pod(pod, event.after.is_none(), listers, queue);
             }
         } else if event.kind == Kind::ResourceClaim {

@@ -205,12 +205,17 @@ fn tell_pending(cli: &mut Cli<'_>, node: &str, why: &Failure) -> Result<(), Fail
 
 /// Lets a pod go on leaving; whether it is gone.
 fn go_on(cli: &mut Cli<'_>, pod: &mut Leaving) -> Result<bool, Failure> {
+    let deletes = cli.flags().is("disable-eviction", false);
+    let dry_run = cli.dry_run()? == DryRun::Server;
     if let State::Evict(when) = pod.state {
         if cli.api.now() < when {
             return Ok(false);
         }
-        cli.say(&format!("evicting pod {}/{}", pod.namespace, pod.name));
-        match evict(cli, pod) {
+        if !deletes {
+            cli.say(&format!("evicting pod {}/{}{}", pod.namespace, pod.name, cli.dry_run()?.suffix()));
+        }
+        match evict(cli, pod, dry_run) {
+            Ok(()) if dry_run => return Ok(true),
             Ok(()) => pod.state = State::Ending,
             Err(status) if status.is_not_found() => return Ok(true),
             Err(status) if status.reason() == Reason::TooManyRequests => {
@@ -237,21 +242,24 @@ fn go_on(cli: &mut Cli<'_>, pod: &mut Leaving) -> Result<bool, Failure> {
         Ok(object) if object["metadata"]["uid"] == pod.uid.as_str() => Ok(false),
         Err(status) if !status.is_not_found() => Err(status.into()),
         _ => {
-            cli.say(&format!("pod/{} evicted", pod.name));
+            cli.say(&format!("pod/{} {}", pod.name, if deletes { "deleted" } else { "evicted" }));
             Ok(true)
         }
     }
 }
 
-fn evict(cli: &mut Cli<'_>, pod: &Leaving) -> Result<(), Status> {
+fn evict(cli: &mut Cli<'_>, pod: &Leaving, dry_run: bool) -> Result<(), Status> {
     let grace = cli.flags().integer("grace-period").filter(|seconds| *seconds >= 0);
     if cli.flags().is("disable-eviction", false) {
-        let options = DeleteOptions { grace_period_seconds: grace, ..DeleteOptions::default() };
+        let options = DeleteOptions { grace_period_seconds: grace, dry_run, ..DeleteOptions::default() };
         return cli.delete(Kind::Pod, &pod.namespace, &pod.name, options).map(drop);
     }
     let mut options = json!({});
     if let Some(seconds) = grace {
         options["gracePeriodSeconds"] = seconds.into();
+    }
+    if dry_run {
+        options["dryRun"] = json!(["All"]);
     }
     let eviction = json!({
         "apiVersion": "policy/v1",

@@ -103,7 +103,7 @@ fn print_tables(cli: &mut Cli<'_>, found: Found) -> Result<(), Failure> {
             },
         }
     }
-    let several = groups.len() > 1;
+    let several = groups.len() > 1 || asks_for_several(cli);
     let headers = !cli.flags().is("no-headers", false);
     for (at, group) in groups.iter().enumerate() {
         if at > 0 && headers {
@@ -150,6 +150,13 @@ fn each_once(failures: Vec<Failure>) -> Vec<Failure> {
         }
     }
     told
+}
+
+/// Whether the command line asks for all objects of several kinds, whether there are any or not:
+/// `multipleGVKsRequested`.
+fn asks_for_several(cli: &Cli<'_>) -> bool {
+    let [kinds] = cli.arguments() else { return false };
+    !kinds.contains('/') && resource::kinds_of(cli.api, kinds).is_ok_and(|kinds| kinds.len() > 1)
 }
 
 /// Whether all kinds of the command line live in namespaces.

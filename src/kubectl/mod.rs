@@ -168,8 +168,9 @@ impl Kubectl {
     /// Whether a command line reads its standard input: `-f -` and its like.
     #[must_use]
     pub fn reads_stdin(arguments: &[String]) -> bool {
-        // What stands behind `--` is a container's command.
-        let arguments = arguments.split(|word| word == "--").next().unwrap_or_default();
+        // What comes after `--` is for somebody else.
+        let end = arguments.iter().position(|word| word == "--").unwrap_or(arguments.len());
+        let arguments = &arguments[..end];
         let pairs = arguments.iter().zip(arguments.iter().skip(1));
         let separate = |(flag, value): (&String, &String)| {
             value == "-" && matches!(flag.as_str(), "-f" | "--filename" | "--patch-file")

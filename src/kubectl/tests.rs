@@ -337,3 +337,48 @@ fn logs_of_a_job_are_those_of_its_pods() {
     "#]]
     .assert_eq(&lines);
 }
+
+#[test]
+fn a_drain_that_is_only_tried_moves_nothing() {
+    let mut cluster = cluster();
+    kubectl(
+        &mut cluster,
+        "create -f -",
+        "{apiVersion: v1, kind: Pod, metadata: {name: one}, spec: {nodeName: node-1, terminationGracePeriodSeconds: 0, containers: [{name: c, image: 'nginx:1.27'}]}}",
+    );
+    kubectl(&mut cluster, "wait pod/one --for=condition=Ready", "");
+    let mut lines = String::new();
+    for line in [
+        "drain node-1 --force --dry-run=server",
+        "get node,pod --no-headers -o custom-columns=N:.metadata.name,U:.spec.unschedulable",
+        "drain node-1 --force --disable-eviction",
+        "get pods",
+        "get pods,nodes --no-headers",
+    ] {
+        lines.push_str(&format!("$ {line}\n{}", kubectl(&mut cluster, line, "")));
+    }
+    expect![[r#"
+        $ drain node-1 --force --dry-run=server
+        node/node-1 cordoned (server dry run)
+        Warning: deleting Pods that declare no controller: default/one
+        evicting pod default/one (server dry run)
+        node/node-1 drained (server dry run)
+        $ get node,pod --no-headers -o custom-columns=N:.metadata.name,U:.spec.unschedulable
+        node-1   <none>
+        node-2   <none>
+        node-3   <none>
+        one      <none>
+        $ drain node-1 --force --disable-eviction
+        node/node-1 cordoned
+        Warning: deleting Pods that declare no controller: default/one
+        pod/one deleted
+        node/node-1 drained
+        $ get pods
+        No resources found in default namespace.
+        $ get pods,nodes --no-headers
+        node/node-1   Ready,SchedulingDisabled   <none>   33s   v1.36.2
+        node/node-2   Ready                      <none>   33s   v1.36.2
+        node/node-3   Ready                      <none>   33s   v1.36.2
+    "#]]
+    .assert_eq(&lines);
+}

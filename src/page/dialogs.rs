@@ -195,7 +195,7 @@ fn node_group(spec: NodeSpec, sizes: [RwSignal<String>; 2]) -> Result<Action, St
         text.trim().parse().map_err(|_| text)
     };
     let [min, max] = sizes;
-    let NodeSpec { name, labels, taints, capacity } = spec;
+    let NodeSpec { name, labels, taints, capacity, .. } = spec;
     let group = NodeGroupSpec { name, min: count(min)?, max: count(max)?, labels, taints, capacity, stock: None };
     Ok(Action::SetNodeGroup(group))
 }
@@ -215,6 +215,7 @@ fn add_node(app: App) -> AnyView {
             labels: items(&labels.get_untracked(), label)?.into_iter().collect(),
             taints: items(&taints.get_untracked(), taint)?,
             capacity: amounts.map(|(name, amount)| (name.to_owned(), amount.get_untracked())).into_iter().collect(),
+            ..NodeSpec::default()
         })
     };
     let proposed = name.get_untracked();

@@ -330,6 +330,11 @@ fn scores(app: App, details: &ObjectDetails) -> AnyView {
         let mark = is_chosen.then_some("✓ ");
         view! { <tr class:chosen=is_chosen><th scope="row">{mark}{node}</th>{cells}</tr> }.into_any()
     });
+    let legend = decision.legend.into_iter().map(move |entry| {
+        let mark = entry.rules_out.then_some("✕ ");
+        let sentence = app.phrase(&entry.sentence);
+        view! { <li>{mark}<b>{entry.plugin}</b>" "{sentence}</li> }.into_any()
+    });
     let heads =
         decision.plugins.iter().map(|plugin| view! { <th scope="col">{plugin.clone()}</th> }.into_any()).collect_view();
     view! {
@@ -338,6 +343,7 @@ fn scores(app: App, details: &ObjectDetails) -> AnyView {
         <div class="scroll" tabindex="0" role="region" aria-label=t!(app, "scores.table")>
             <table class="scores"><thead><tr><th></th>{heads}<th scope="col">{t!(app, "scores.total")}</th></tr></thead><tbody>{rows.collect_view()}</tbody></table>
         </div>
+        <ul class="legend soft small">{legend.collect_view()}</ul>
     }
     .into_any()
 }

@@ -3,6 +3,7 @@
 //! Follows `pkg/scheduler/framework/plugins/dynamicresources/dra_manager.go`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -15,6 +16,7 @@ use crate::machinery::persistent::OrdMap;
 
 use super::framework::events::Change;
 use super::plugins::dynamic_resources::allocator::{Allocated, Allocator};
+use super::plugins::dynamic_resources::extended;
 
 /// A claim that a pod is to have before it is bound.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,8 @@ pub struct Reservation {
     pub claim: Arc<Unstructured>,
     /// What it is given, if it had nothing yet.
     pub allocation: Option<Value>,
+    /// Of a claim that is made for resources: which of its requests is for which container.
+    pub mappings: Vec<Value>,
 }
 
 /// Devices, their classes, and claims. Cheap to clone.
@@ -66,13 +70,20 @@ impl DraManager {
             Kind::ResourceSlice => &mut self.slices,
             _ => {
                 self.set_claim(event.key.clone(), after.as_ref());
-                return after.map(|claim| Change::ResourceClaim(before, claim));
+                return match (before, after) {
+                    (before, Some(claim)) => Some(Change::ResourceClaim(before, claim)),
+                    (before, None) => before.map(Change::ResourceClaimGone),
+                };
             }
         };
         match after {
             Some(object) => {
-                map.insert(event.key.name.clone(), object);
-                Some(Change::Devices)
+                map.insert(event.key.name.clone(), Arc::clone(&object));
+                Some(if event.kind == Kind::DeviceClass {
+                    Change::DeviceClass(before, object)
+                } else {
+                    Change::Devices
+                })
             }
             None => {
                 map.remove(&event.key.name);
@@ -94,10 +105,39 @@ impl DraManager {
         }
     }
 
+    /// A class that exists.
+    #[cfg(test)]
+    pub(in crate::scheduler) fn set_class(&mut self, class: &Arc<Unstructured>) {
+        let name = class.metadata.name.as_deref().unwrap_or("");
+        self.classes.insert(name.into(), Arc::clone(class));
+    }
+
     /// Whether a class exists.
     #[must_use]
     pub fn has_class(&self, name: &str) -> bool {
         self.classes.contains_key(name)
+    }
+
+    /// The class that stands behind a resource of this name: `GetDeviceClass`.
+    #[must_use]
+    pub fn class_behind(&self, resource: &str) -> Option<Name> {
+        match resource.strip_prefix(claim::DEVICE_CLASS_PREFIX) {
+            Some(class) => self.has_class(class).then(|| class.into()),
+            None => extended::class_behind(resource, self.classes.values()),
+        }
+    }
+
+    /// All claims, as they are or as the API server answered.
+    fn all_claims(&self) -> impl Iterator<Item = &Arc<Unstructured>> {
+        let known = self.claims.keys().filter_map(|key| self.claim(key));
+        let unknown = self.assumed.iter().filter(|(key, _)| !self.claims.contains_key(*key));
+        known.chain(unknown.map(|(_, claim)| claim))
+    }
+
+    /// The claim that was made for what a pod asks for as a resource, if it was.
+    #[must_use]
+    pub fn extended_claim_of(&self, pod: &Pod) -> Option<&Arc<Unstructured>> {
+        self.all_claims().find(|claim| extended::is_made_for(claim, pod))
     }
 
     /// A claim, as it is or as the API server answered.
@@ -138,10 +178,11 @@ impl DraManager {
     #[must_use]
     pub fn allocator(&self) -> Allocator {
         let mut allocated = Allocated::default();
-        let known = self.claims.keys().filter_map(|key| self.claim(key));
-        let told = known.filter(|known| !self.is_in_flight(known)).filter_map(|known| claim::allocation(known));
+        let told =
+            self.all_claims().filter(|known| !self.is_in_flight(known)).filter_map(|known| claim::allocation(known));
         told.chain(self.in_flight.values().map(|allocation| &**allocation)).for_each(|given| allocated.add(given));
-        Allocator { classes: self.classes.clone(), slices: self.slices.values().cloned().collect(), allocated }
+        let (classes, slices) = (self.classes.clone(), self.slices.values().cloned().collect());
+        Allocator { classes, slices, allocated, timeout: Duration::ZERO }
     }
 
     /// Counts with what a pod is to have.
@@ -166,9 +207,19 @@ impl DraManager {
         let key = ObjectKey::of(&claim.metadata);
         let is_newer =
             |known: &Arc<Unstructured>| version(&claim.metadata) > version(&known.metadata) && uid(known) == uid(claim);
-        if self.claims.get(&key).is_some_and(is_newer) {
+        if self.claim(&key).is_some_and(is_newer) {
             self.assumed.insert(key, Arc::clone(claim));
         }
+    }
+
+    /// The API server made a claim that was decided on, and which the watch has not told of yet.
+    pub fn made(&mut self, claim: &Arc<Unstructured>) {
+        self.assumed.insert(ObjectKey::of(&claim.metadata), Arc::clone(claim));
+    }
+
+    /// A claim that was made has what was decided.
+    pub fn settled(&mut self, reservation: &Reservation) {
+        self.in_flight.remove(uid(&reservation.claim));
     }
 
     /// A pod is bound, or will not be: what it was to have is decided no more.

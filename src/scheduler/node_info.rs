@@ -149,11 +149,18 @@ impl NodeInfo {
         spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default()
     }
 
+    /// What the node says that it can do for pods.
+    #[must_use]
+    pub fn declared_features(&self) -> &[String] {
+        let status = self.node.as_ref().and_then(|node| node.status.as_ref());
+        status.and_then(|status| status.declared_features.as_deref()).unwrap_or_default()
+    }
+
     /// Puts a pod on the node.
     pub fn add_pod(&mut self, pod: Arc<PodInfo>) {
         self.requested.add(&pod.requests.requests);
-        self.non_zero_milli_cpu += pod.requests.non_zero_milli_cpu;
-        self.non_zero_memory += pod.requests.non_zero_memory;
+        self.non_zero_milli_cpu += pod.requests.counted_milli_cpu;
+        self.non_zero_memory += pod.requests.counted_memory;
         for port in &pod.host_ports {
             if !self.used_ports.contains(port) {
                 self.used_ports.push(port.clone());
@@ -173,8 +180,8 @@ impl NodeInfo {
         let index = self.pods.iter().position(|pod| &*pod.uid == uid)?;
         let pod = self.pods.swap_remove(index);
         self.requested.sub(&pod.requests.requests);
-        self.non_zero_milli_cpu -= pod.requests.non_zero_milli_cpu;
-        self.non_zero_memory -= pod.requests.non_zero_memory;
+        self.non_zero_milli_cpu -= pod.requests.counted_milli_cpu;
+        self.non_zero_memory -= pod.requests.counted_memory;
         self.used_ports.retain(|port| !pod.host_ports.contains(port));
         self.pods_with_affinity.retain(|other| &*other.uid != uid);
         self.pods_with_required_anti_affinity.retain(|other| &*other.uid != uid);

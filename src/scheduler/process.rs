@@ -123,10 +123,15 @@ impl KubeScheduler {
 
     fn bind(&mut self, client: &mut Client<'_>, queued: &QueuedPodInfo, node: &str) {
         let pod = &queued.pod;
+        if self.has_claims_to_bind(pod) {
+            // Others may see where it is going to be: nobody has to, so a refusal does not matter.
+            let _ = patch_status(client, pod, json!({ "nominatedNodeName": node }));
+        }
         if let Err(why) = self.bind_claims(pod, client) {
             return self.claims_failed(queued, &why, client);
         }
-        match self.devices_are_ready(pod, client.now) {
+        let timeout = queued.profile.args.dynamic_resources.binding_timeout;
+        match self.devices_are_ready(pod, client.now, timeout) {
             Ok(true) => {}
             Ok(false) => return self.await_devices(client, queued, node),
             Err(why) => return self.claims_failed(queued, &why, client),

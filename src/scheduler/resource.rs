@@ -117,6 +117,11 @@ pub struct PodRequests {
     pub non_zero_milli_cpu: i64,
     /// Bytes of memory with [`DEFAULT_MEMORY_REQUEST`] for each container that asks for none.
     pub non_zero_memory: i64,
+    /// Milli-CPU that the pod counts for on its node: as [`Self::non_zero_milli_cpu`], but a pod with requests of its own
+    /// as a whole gets nothing added where anybody names the resource.
+    pub counted_milli_cpu: i64,
+    /// Bytes of memory that the pod counts for on its node, likewise.
+    pub counted_memory: i64,
 }
 
 impl PodRequests {
@@ -126,8 +131,46 @@ impl PodRequests {
     pub fn of(pod: &Pod) -> Self {
         let plain = pod_requests(pod, false);
         let non_zero = pod_requests(pod, true);
-        Self { non_zero_milli_cpu: non_zero.milli_cpu, non_zero_memory: non_zero.memory, requests: plain }
+        let is_whole = has_own_requests(pod);
+        let counted = |name: &str, plain: i64, filled: i64| if is_whole && names(pod, name) { plain } else { filled };
+        Self {
+            counted_milli_cpu: counted("cpu", plain.milli_cpu, non_zero.milli_cpu),
+            counted_memory: counted("memory", plain.memory, non_zero.memory),
+            non_zero_milli_cpu: non_zero.milli_cpu,
+            non_zero_memory: non_zero.memory,
+            requests: plain,
+        }
     }
+}
+
+/// Whether a pod as a whole may ask for a resource: `IsSupportedPodLevelResource`.
+fn is_for_whole_pods(name: &str) -> bool {
+    name == "cpu" || name == "memory" || name.starts_with("hugepages-")
+}
+
+/// Whether the pod asks for something as a whole: `IsPodLevelRequestsSet`.
+fn has_own_requests(pod: &Pod) -> bool {
+    let own = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
+    own.is_some_and(|own| own.keys().any(|name| is_for_whole_pods(name)))
+}
+
+/// Whether the pod or one of its containers asks for a resource, be it for none of it.
+fn names(pod: &Pod, resource: &str) -> bool {
+    let Some(spec) = &pod.spec else { return false };
+    let of_containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let of_containers = of_containers.filter_map(|container| container.resources.as_ref()?.requests.as_ref());
+    let own = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    of_containers.chain(own).chain(&spec.overhead).any(|requests| requests.contains_key(resource))
+}
+
+/// While a pod as a whole is resized, it counts for the larger of what it has and what it shall have.
+fn largest_of_whole(pod: &Pod, name: &str, wanted: Quantity) -> Quantity {
+    let Some(status) = &pod.status else { return wanted };
+    let actual = status.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    let actual = actual.and_then(|requests| requests.get(name)).map(Quantity::of);
+    let allocated = status.allocated_resources.as_ref().and_then(|allocated| allocated.get(name)).map(Quantity::of);
+    let wanted = actual.filter(|_| is_resize_infeasible(pod)).unwrap_or(wanted);
+    [actual, allocated].into_iter().flatten().fold(wanted, Quantity::max)
 }
 
 fn pod_requests(pod: &Pod, default_missing: bool) -> Resource {
@@ -135,8 +178,8 @@ fn pod_requests(pod: &Pod, default_missing: bool) -> Resource {
     let mut requests = container_requests(pod, default_missing);
     let pod_level = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
     for (name, quantity) in pod_level.into_iter().flatten() {
-        if name == "cpu" || name == "memory" || name.starts_with("hugepages-") {
-            requests.set(name, Quantity::of(quantity));
+        if is_for_whole_pods(name) {
+            requests.set(name, largest_of_whole(pod, name, Quantity::of(quantity)));
         }
     }
     if let Some(overhead) = &spec.overhead {
@@ -251,6 +294,28 @@ mod tests {
         assert_eq!(requests(overhead), (1100, 1024, 1100, 1024));
         let whole = json!({"containers": [{"name": "c"}], "resources": {"requests": {"cpu": "2"}}});
         assert_eq!(requests(whole), (2000, 0, 2000, DEFAULT_MEMORY_REQUEST));
+    }
+
+    #[test]
+    fn a_pod_that_asks_as_a_whole_counts_for_what_is_named() {
+        let counted = |spec: serde_json::Value, status: serde_json::Value| {
+            let pod: Pod = serde_json::from_value(json!({ "spec": spec, "status": status })).expect("a pod");
+            let requests = PodRequests::of(&pod);
+            (requests.non_zero_memory, requests.counted_milli_cpu, requests.counted_memory)
+        };
+        let two = || json!([container("100m", "1Ki"), {"name": "d"}]);
+        let (whole, none) = (|| json!({"requests": {"cpu": "2"}}), || json!({}));
+        assert_eq!(
+            counted(json!({"containers": two()}), none()),
+            (1024 + DEFAULT_MEMORY_REQUEST, 200, 1024 + DEFAULT_MEMORY_REQUEST),
+        );
+        let spec = json!({"containers": two(), "resources": whole()});
+        assert_eq!(counted(spec, none()), (1024 + DEFAULT_MEMORY_REQUEST, 2000, 1024));
+        let spec = json!({"containers": [{"name": "c"}], "resources": whole()});
+        assert_eq!(counted(spec.clone(), none()), (DEFAULT_MEMORY_REQUEST, 2000, DEFAULT_MEMORY_REQUEST));
+        // Its last resize has not come about yet.
+        let status = json!({"resources": {"requests": {"cpu": "3"}}, "allocatedResources": {"cpu": "1"}});
+        assert_eq!(counted(spec, status), (DEFAULT_MEMORY_REQUEST, 3000, DEFAULT_MEMORY_REQUEST));
     }
 
     #[test]

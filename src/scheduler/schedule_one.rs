@@ -15,6 +15,7 @@ use super::framework::diagnosis::Diagnosis;
 use super::framework::plugin::{Plugin, PluginSet};
 use super::framework::score_table::ScoreTable;
 use super::framework::status::{Code, Rejection};
+use super::framework::unprepared::{binding_error, run_unprepared_score};
 use super::framework::{Handle, ruled_out, run_filter, run_pre_filter, run_pre_filter_extension, run_score};
 use super::node_info::NodeInfo;
 use super::plugins::default_preemption::{self, PostFilter};
@@ -152,7 +153,14 @@ impl Scheduler {
             self.explain(&pod, now, &outcome, diagnosis, None);
             return Some(Cycle { queued, outcome });
         }
-        match self.schedule_pod(&mut state, &mut diagnosis, random) {
+        let mut placement = self.schedule_pod(&mut state, &mut diagnosis, random);
+        if placement.is_some()
+            && let Some(error) = binding_error(&state.profile)
+        {
+            diagnosis.error = error;
+            placement = None;
+        }
+        match placement {
             Some(placement) => {
                 let node = self.cache.node_by_name(&placement.node);
                 let binds = reserves_volumes(&state.profile);
@@ -199,7 +207,19 @@ impl Scheduler {
                 let candidates = feasible.iter().map(|position| *position as u32).collect();
                 let mut table = ScoreTable::new(handle.cache.names(), candidates);
                 for &(plugin, weight) in &state.profile.score {
-                    if let Some(scores) = run_score(plugin, state, handle, &nodes) {
+                    let scores = if state.profile.unprepared_scores.contains(plugin) {
+                        match run_unprepared_score(plugin, state, handle, &nodes) {
+                            Ok(scores) => Some(scores),
+                            Err(why) => {
+                                let name = plugin.as_str();
+                                diagnosis.error = format!("running Score plugins: plugin {name:?} failed with: {why}");
+                                return None;
+                            }
+                        }
+                    } else {
+                        run_score(plugin, state, handle, &nodes)
+                    };
+                    if let Some(scores) = scores {
                         table.add(plugin, weight, &scores);
                     }
                 }
@@ -358,7 +378,8 @@ impl Scheduler {
             if *plugin == Plugin::DynamicResources {
                 // It remembers nothing of a pod that an earlier plugin refused as a whole: an error, which ends the round.
                 let is_own = diagnosis.unschedulable_plugins.contains(Plugin::DynamicResources);
-                if !diagnosis.pre_filter_message.is_empty() && !is_own {
+                let was_asked = state.profile.pre_filter.contains(&Plugin::DynamicResources);
+                if !was_asked || (!diagnosis.pre_filter_message.is_empty() && !is_own) {
                     let message = dynamic_resources::NOT_FOUND_MESSAGE.to_owned();
                     return (PostFilter { message, ..PostFilter::default() }, None);
                 }

@@ -14,7 +14,7 @@ use crate::cloud::{Cloud, CloudConfig, Instance};
 use crate::etcd::{Cause, Why};
 use crate::machinery::names;
 use crate::machinery::quantity::Quantity;
-use crate::node::kubelet::{Kubelet, NodeConfig};
+use crate::node::kubelet::{Kubelet, NodeConfig, check_thresholds};
 use crate::node::proxy::{KubeProxy, Rules};
 
 use super::cluster::Cluster;
@@ -44,6 +44,12 @@ pub struct NodeSpec {
     pub taints: Vec<NodeTaint>,
     /// Its resources, as quantities: `cpu`, `memory`, `pods`, and any other.
     pub capacity: BTreeMap<String, String>,
+    /// From what on its kubelet evicts pods, as `evictionHard` of a KubeletConfiguration.
+    #[serde(rename = "evictionHard", skip_serializing_if = "BTreeMap::is_empty")]
+    pub eviction_hard: BTreeMap<String, String>,
+    /// How many processes a container may have, as `podPidsLimit` of a KubeletConfiguration.
+    #[serde(rename = "podPidsLimit", skip_serializing_if = "Option::is_none")]
+    pub pod_pids_limit: Option<u32>,
 }
 
 /// A machine that is shut down in order.
@@ -138,14 +144,20 @@ impl Cluster {
         }
     }
 
-    /// A machine joins the cluster: its kubelet starts and registers it.
+    /// A machine joins the cluster: its kubelet starts and registers it. One of the name that lost its power comes back
+    /// as it was.
     ///
     /// # Errors
     /// [`MachineError::NodeExists`] and [`MachineError::BadNode`].
     pub fn add_node(&mut self, spec: &NodeSpec) -> Result<(), MachineError> {
         check_node(spec)?;
         if self.machine(&spec.name).is_ok() {
-            return Err(MachineError::NodeExists(spec.name.clone()));
+            let kubelet = ProcessId::Kubelet(Name::from(spec.name.as_str()));
+            return if self.is_running(&kubelet) {
+                Err(MachineError::NodeExists(spec.name.clone()))
+            } else {
+                self.start_node(&spec.name)
+            };
         }
         self.machines += 1;
         let config = self.node_config(spec, self.machines);
@@ -178,6 +190,8 @@ impl Cluster {
             labels: spec.labels.clone(),
             taints: spec.taints.iter().map(taint).collect(),
             capacity: spec.capacity.clone(),
+            eviction_hard: spec.eviction_hard.clone(),
+            pod_pids_limit: spec.pod_pids_limit,
             runtime: self.profile.runtime.clone(),
             is_in_cloud: self.profile.cloud.is_some(),
             ..NodeConfig::numbered(spec.name.as_str(), number)
@@ -256,8 +270,11 @@ impl Cluster {
         if let (ProcessId::Kubelet(name), Program::Kubelet(kubelet)) = (id, &slot.program)
             && kubelet.is_shut_down()
         {
-            let name = name.clone();
+            let (name, boots_again) = (name.clone(), kubelet.boots_again());
             self.stop_node(&name).expect("its kubelet has just run");
+            if boots_again {
+                self.start_node(&name).expect("it is there");
+            }
         }
     }
 
@@ -293,10 +310,16 @@ impl Cluster {
     /// [`MachineError::NoSuchNode`].
     pub fn start_node(&mut self, name: &str) -> Result<(), MachineError> {
         let [kubelet, proxy] = self.on_machine(name)?;
-        if let Some(slot) = self.processes.get_mut(&kubelet).filter(|slot| !slot.state.running)
+        if let Some(slot) = self.processes.get_mut(&kubelet)
             && let Program::Kubelet(kubelet) = &mut slot.program
         {
-            Arc::make_mut(kubelet).lose_power(self.now);
+            if !slot.state.running {
+                Arc::make_mut(kubelet).lose_power(self.now);
+            } else if kubelet.is_shutting_down() {
+                // It boots once it is off.
+                Arc::make_mut(kubelet).boot_again();
+                return Ok(());
+            }
         }
         self.in_cloud(|cloud| cloud.shut_down_instance(name, false));
         self.start_process(&kubelet);
@@ -431,6 +454,10 @@ pub(super) fn check_node(spec: &NodeSpec) -> Result<(), MachineError> {
         if Quantity::parse(amount).is_err() {
             return Err(MachineError::BadNode(format!("capacity {name:?}: {amount:?} is no quantity")));
         }
+    }
+    check_thresholds(&spec.eviction_hard).map_err(MachineError::BadNode)?;
+    if spec.pod_pids_limit == Some(0) {
+        return Err(MachineError::BadNode("podPidsLimit: a container needs a process".to_owned()));
     }
     Ok(())
 }

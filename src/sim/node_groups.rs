@@ -57,6 +57,7 @@ impl NodeGroupSpec {
             labels: self.labels.clone(),
             taints: self.taints.clone(),
             capacity: self.capacity.clone(),
+            ..NodeSpec::default()
         }
     }
 

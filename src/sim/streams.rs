@@ -449,9 +449,11 @@ mod tests {
             Server:		10.96.0.10
             Address:	10.96.0.10:53
 
-            Name:	kubernetes.default.svc.cluster.local
-            Address: 10.96.0.1
+            ** server can't find kubernetes.default: NXDOMAIN
 
+            ** server can't find kubernetes.default: NXDOMAIN
+
+            exit 1
             …
             …
             …

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use crate::machinery::order::{Order as _, map_of};
 use crate::scheduler::explanation::{Explanation, ROWS_MAX};
 use crate::scheduler::framework::diagnosis::Verdict;
+use crate::scheduler::framework::plugin::{Plugin, PluginSet};
 
-use super::inspect::{Decision, NodeVerdict};
+use super::inspect::{Decision, LegendEntry, NodeVerdict};
 use super::layout::natural;
+use super::plugins::{filter_sentence, score_sentence};
 
 /// How many nodes are told of; those with the most points come first.
 const NODES_MAX: usize = ROWS_MAX;
@@ -56,5 +58,22 @@ pub fn of(explanation: &Explanation) -> Decision {
         message: explanation.message.clone().unwrap_or_default(),
         plugins,
         nodes,
+        legend: legend(explanation),
     }
+}
+
+/// What those look at who had something to say, in the order in which they are asked.
+fn legend(explanation: &Explanation) -> Vec<LegendEntry> {
+    let refusing = explanation.diagnosis.verdicts().filter_map(|(_, verdict)| match verdict {
+        Verdict::Rejected(rejection) => rejection.plugin,
+        _ => None,
+    });
+    let refusing: PluginSet = refusing.collect();
+    let scoring = explanation.scores.as_deref().filter(|scores| !scores.is_empty());
+    let scoring = scoring.into_iter().flat_map(|scores| scores.weighted(0).map(|(plugin, _)| plugin));
+    let entry = |plugin: Plugin, rules_out: bool, sentence: Option<&'static str>| {
+        Some(LegendEntry { plugin: plugin.to_string(), rules_out, sentence: sentence?.to_owned() })
+    };
+    let refusing = refusing.iter().filter_map(|plugin| entry(plugin, true, filter_sentence(plugin)));
+    refusing.chain(scoring.filter_map(|plugin| entry(plugin, false, score_sentence(plugin)))).collect()
 }

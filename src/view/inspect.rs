@@ -94,6 +94,19 @@ pub struct Decision {
     pub plugins: Vec<String>,
     /// The nodes.
     pub nodes: Vec<NodeVerdict>,
+    /// What the plugins that ruled nodes out or gave points look at.
+    pub legend: Vec<LegendEntry>,
+}
+
+/// What a plugin of the scheduler looks at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LegendEntry {
+    /// The plugin.
+    pub plugin: String,
+    /// Whether this is why it rules nodes out, and not what it gives points for.
+    pub rules_out: bool,
+    /// The sentence, in the engine's English.
+    pub sentence: String,
 }
 
 /// What the scheduler thought of one node.

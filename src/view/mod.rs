@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod layout;
 pub mod logs;
 pub mod node;
+pub mod plugins;
 pub mod pod;
 pub mod protocol;
 pub mod requests;

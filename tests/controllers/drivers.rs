@@ -183,6 +183,54 @@ provisioner: ebs.csi.aws.com
     assert!(events.contains(told), "{events}");
 }
 
+/// How much room drivers tell of.
+fn room(scene: &Scene) -> Vec<String> {
+    let all = scene.cluster.api().etcd().range(kubetab::api::Kind::CSIStorageCapacity, None);
+    let mut told: Vec<String> =
+        all.map(|(_, object)| object.to_value()["capacity"].as_str().unwrap_or("").to_owned()).collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn a_claim_goes_where_there_is_room() {
+    let mut scene = Scene::in_cloud(2);
+    scene.create(
+        "
+apiVersion: storage.k8s.io/v1
+kind: CSIDriver
+metadata: {name: hostpath.csi.k8s.io, annotations: {kubetab/capacity: 10Gi}}
+spec: {attachRequired: false, storageCapacity: true}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: fast}
+provisioner: hostpath.csi.k8s.io
+volumeBindingMode: WaitForFirstConsumer
+",
+    );
+    scene.run(10);
+    for (name, size) in [("a", "7Gi"), ("b", "7Gi"), ("c", "7Gi"), ("d", "3Gi")] {
+        claim(&mut scene, name, "fast", "ReadWriteOnce", size);
+        scene.create_value(json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name},
+            "spec": {
+                "containers": [{"name": "c", "image": "busybox:1.36", "command": ["sleep", "3600"]}],
+                "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": name}}],
+            },
+        }));
+        scene.run(20);
+    }
+    assert_eq!(room(&scene), ["0", "3Gi"]);
+    let nodes = ["a", "b"].map(|name| text(&scene, &format!("Pod {name}"), "/spec/nodeName"));
+    assert_ne!(nodes[0], nodes[1]);
+    let message = text(&scene, "Pod c", "/status/conditions/0/message");
+    assert!(message.contains("2 node(s) did not have enough free storage"), "{message}");
+    assert_eq!(phase(&scene, "Pod d"), "Running");
+}
+
 #[test]
 fn a_driver_that_wants_it_tells_of_its_room() {
     let mut scene = Scene::in_cloud(2);
@@ -212,6 +260,11 @@ volumeBindingMode: WaitForFirstConsumer
     assert!(message.contains("node(s) did not have enough free storage"), "{message}");
     assert_eq!(phase(&scene, "Pod small"), "Running");
     assert_eq!(phase(&scene, "Pod inline"), "Running");
+    assert_eq!(room(&scene), ["100Gi", "99Gi"], "what was given away is gone");
+    scene.delete("Pod small");
+    scene.delete("PersistentVolumeClaim small");
+    scene.run(60);
+    assert_eq!(room(&scene), ["100Gi", "100Gi"], "it is there again");
     scene.delete("StorageClass csi-hostpath-sc");
     scene.run(5);
     assert_eq!(scene.cluster.api().etcd().count(kubetab::api::Kind::CSIStorageCapacity), 0);
@@ -232,6 +285,46 @@ fn a_disk_grows_while_it_is_used() {
     assert!(
         scene.events("kubelet").contains("FileSystemResizeSuccessful Pod p: MountVolume.NodeExpandVolume succeeded")
     );
+}
+
+#[test]
+fn a_volume_gets_the_attributes_of_another_class() {
+    let mut scene = scene();
+    scene.create(
+        "
+apiVersion: storage.k8s.io/v1
+kind: VolumeAttributesClass
+metadata: {name: gold}
+driverName: ebs.csi.aws.com
+parameters: {iops: '4000'}
+",
+    );
+    claim(&mut scene, "data", "ebs", "ReadWriteOnce", "1Gi");
+    pod(&mut scene, "p", "node-1", "sleep 3600", of_claim("data"));
+    scene.run(40);
+    let claim = "PersistentVolumeClaim data";
+    scene.patch(claim, "spec: {volumeAttributesClassName: silver}");
+    scene.run(2);
+    assert_eq!(text(&scene, claim, "/status/modifyVolumeStatus/status"), "Pending");
+    scene.patch(claim, "spec: {volumeAttributesClassName: gold}");
+    scene.run(1);
+    assert_eq!(text(&scene, claim, "/status/modifyVolumeStatus/status"), "InProgress");
+    assert_eq!(text(&scene, claim, "/status/conditions/0/type"), "ModifyingVolume");
+    scene.run(20);
+    let status = scene.get(claim)["status"].clone();
+    assert_eq!(status["currentVolumeAttributesClassName"], "gold");
+    assert_eq!((status.get("modifyVolumeStatus"), status.get("conditions")), (None, None));
+    let volume = volume_of(&scene, "data");
+    assert_eq!(text(&scene, &volume, "/spec/volumeAttributesClassName"), "gold");
+    let events = scene.events("csi-resizer");
+    for told in [
+        "Warning VolumeModifyFailed PersistentVolumeClaim data: VAC silver does not exist.",
+        "Normal VolumeModify PersistentVolumeClaim data: external resizer is modifying volume data with vac gold",
+        "Normal VolumeModifySuccessful PersistentVolumeClaim data: external resizer modified volume data with vac gold \
+         successfully",
+    ] {
+        assert!(events.contains(told), "{events}");
+    }
 }
 
 /// A pod with a disk on a machine that loses its power, and is then deleted by force.
@@ -362,4 +455,68 @@ spec:
     scene.patch("Deployment web", "spec: {template: {metadata: {annotations: {a: b}}}}");
     scene.run(60);
     assert_eq!(scene.events("endpoint-controller"), "");
+}
+
+#[test]
+fn a_disk_that_stands_in_a_pod_is_attached_by_its_driver() {
+    let mut scene = scene();
+    let disk = || json!({"awsElasticBlockStore": {"volumeID": "aws://tab-1a/vol-7", "fsType": "ext4"}});
+    pod(&mut scene, "writer", "node-1", "echo kept > /data/file; sleep 3600", disk());
+    scene.run(40);
+    assert_eq!(phase(&scene, "Pod writer"), "Running");
+    assert_eq!(attachments(&scene), [("node-1".to_owned(), true)]);
+    let all = scene.cluster.api().etcd().range(kubetab::api::Kind::VolumeAttachment, None);
+    let sources: Vec<Value> = all.map(|(_, object)| object.to_value()["spec"]["source"].clone()).collect();
+    let csi = json!({"driver": "ebs.csi.aws.com", "fsType": "ext4", "volumeHandle": "vol-7"});
+    assert_eq!(sources, [json!({"inlineVolumeSpec": {"accessModes": ["ReadWriteOnce"], "csi": csi}})]);
+    let unique = "kubernetes.io/csi/ebs.csi.aws.com^vol-7";
+    assert_eq!(scene.get("Node node-1")["status"]["volumesAttached"][0]["name"], unique);
+    let events = scene.events("attachdetach-controller");
+    let told =
+        "Normal SuccessfulAttachVolume Pod writer: AttachVolume.Attach succeeded for volume \"ebs.csi.aws.com-vol-7\" ";
+    assert!(events.contains(told), "{events}");
+    // Another machine cannot have it meanwhile.
+    pod(&mut scene, "reader", "node-4", "test \"$(cat /data/file)\" = kept", disk());
+    scene.run(20);
+    let events = scene.events("attachdetach-controller");
+    let told = "Multi-Attach error for volume \"ebs.csi.aws.com-vol-7\" Volume is already used by pod(s) writer";
+    assert!(events.contains(told), "{events}");
+    scene.delete("Pod writer");
+    scene.run(60);
+    assert_eq!(phase(&scene, "Pod reader"), "Succeeded");
+    scene.run(30);
+    assert_eq!(attachments(&scene), []);
+}
+
+#[test]
+fn a_disk_without_a_driver_is_waited_for() {
+    let mut scene = scene();
+    pod(&mut scene, "p", "node-1", "sleep 3600", json!({"gcePersistentDisk": {"pdName": "data"}}));
+    scene.run(260);
+    assert_eq!(phase(&scene, "Pod p"), "Pending");
+    let events = scene.events("attachdetach-controller");
+    let told = "AttachVolume.Attach failed for volume \"pd.csi.storage.gke.io-data\" : timed out waiting for \
+                external-attacher of pd.csi.storage.gke.io CSI driver to attach volume \
+                projects/UNSPECIFIED/zones/UNSPECIFIED/disks/data";
+    assert!(events.contains(told), "{events}");
+    let events = scene.events("kubelet");
+    let told = "Unable to attach or mount volumes: unmounted volumes=[v], unattached volumes=[v], failed to process \
+                volumes=[]: context deadline exceeded";
+    assert!(events.contains(told), "{events}");
+}
+
+#[test]
+fn types_without_a_plugin_cannot_be_mounted() {
+    let mut scene = scene();
+    pod(&mut scene, "p", "node-1", "sleep 3600", json!({"glusterfs": {"endpoints": "e", "path": "p"}}));
+    pod(&mut scene, "q", "node-1", "sleep 3600", json!({"gitRepo": {"repository": "https://example.com/r.git"}}));
+    scene.run(20);
+    let events = scene.events("kubelet");
+    for told in [
+        "Pod p: Unable to attach or mount volumes: unmounted volumes=[v], unattached volumes=[], failed to process \
+         volumes=[v]: failed to get Plugin from volumeSpec for volume \"v\" err=no volume plugin matched",
+        "Pod q: MountVolume.SetUp failed for volume \"v\" : git-repo volume plugin has been disabled; if necessary",
+    ] {
+        assert!(events.contains(told), "{events}");
+    }
 }

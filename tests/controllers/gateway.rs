@@ -164,6 +164,43 @@ fn paths_are_matched_rewritten_and_redirected() {
 }
 
 #[test]
+fn answers_get_other_headers() {
+    let mut scene = scene();
+    create(&mut scene, "Gateway", "default/web", GATEWAY);
+    serve(&mut scene, "default", "v1");
+    create(
+        &mut scene,
+        "HTTPRoute",
+        "default/web",
+        "{parentRefs: [{name: web}], rules: [{filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {set: \
+         [{name: location, value: here}]}}], backendRefs: [{name: v1, port: 80}]}]}",
+    );
+    scene.run(5);
+    assert_eq!(ask(&mut scene, "http://example.com/", &[]), "200 here");
+}
+
+#[test]
+fn copies_of_requests_go_elsewhere_and_nobody_waits_for_their_answers() {
+    let mut scene = scene();
+    create(&mut scene, "Gateway", "default/web", GATEWAY);
+    serve(&mut scene, "default", "v1");
+    serve(&mut scene, "default", "v2");
+    create(
+        &mut scene,
+        "HTTPRoute",
+        "default/web",
+        "{parentRefs: [{name: web}], rules: [{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: v2, port: \
+         80}}}], backendRefs: [{name: v1, port: 80}]}]}",
+    );
+    scene.run(5);
+    assert_eq!(ask(&mut scene, "http://example.com/", &[]), "200 v1");
+    let reached = scene.cluster.journeys().since(0).map(|journey| journey.pod.clone().expect("a pod").name.to_string());
+    let mut reached: Vec<String> = reached.collect();
+    reached.sort();
+    assert_eq!(reached, ["v1", "v2"]);
+}
+
+#[test]
 fn what_is_missing_or_not_permitted_is_told_and_answered() {
     let mut scene = scene();
     scene.create("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}");

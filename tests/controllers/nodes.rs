@@ -387,6 +387,7 @@ fn a_new_node_is_told_of_and_takes_the_pod_that_waited_for_it() {
         labels: [text("beh", "added")].into(),
         taints: vec![taint],
         capacity: [text("cpu", "2"), text("memory", "3Gi"), text("pods", "7"), text("example.com/gpu", "2")].into(),
+        ..NodeSpec::default()
     };
     scene.cluster.add_node(&spec).expect("the machine joins");
     scene.run(10);

@@ -120,7 +120,7 @@ fn a_claim_grows_only_where_its_class_lets_it() {
     scene.run(5);
     assert_eq!(
         scene.events("volume_expand"),
-        "0 Normal ExternalExpanding PersistentVolumeClaim b: waiting for an external controller to expand this PVC\n"
+        "0 Warning ExternalExpanding PersistentVolumeClaim b: waiting for an external controller to expand this PVC\n"
     );
     assert_eq!(resize(&mut scene, "b", "1500Mi"), "patched");
     let refused = "PersistentVolumeClaim \"b\" is invalid: spec.resources.requests.storage: Forbidden: field can not be \

@@ -8,7 +8,8 @@
 //! Steps that differ are listed with their reason in `KNOWN_DIFFERENCES.md` here; a listed step that holds fails the
 //! test too. To play some cases only: `CASES=rollout/scale cargo test --test oracle rollout`; with `TRACE=deployments`
 //! every change of that kind in the cases' namespaces is printed too. `SEED=7` plays them on another cluster, which
-//! tells chance from difference. A new area is a folder and a function below.
+//! tells chance from difference. `OWN=FILE cargo test --test oracle own -- --ignored --nocapture` plays a case without a
+//! recording and prints its answers. A new area is a folder and a function below.
 
 #![expect(clippy::disallowed_methods, reason = "the environment says which cases to play and what to trace")]
 
@@ -58,6 +59,21 @@ fn play(area: &str) {
     assert!(report.is_empty(), "{area}: {} of {steps} steps as recorded\n{report}", steps - differing);
 }
 
+/// Plays a case of one's own and prints what is answered, for whoever looks for what no recording shows.
+#[test]
+#[ignore = "plays the cases that OWN names"]
+fn own() {
+    let files = std::env::var("OWN").expect("OWN names files");
+    for file in files.split(',') {
+        let case = recording::Case::own(file);
+        let steps = case.spec["steps"].as_array().cloned().unwrap_or_default();
+        for (step, answer) in steps.iter().zip(case::answers(&case)) {
+            let line = step["run"].as_str().or(step["until"].as_str()).unwrap_or("sleep");
+            println!("$ {line}\n{}", kubetab::machinery::yaml::print(&answer));
+        }
+    }
+}
+
 /// A test for each area, under its name.
 macro_rules! areas {
     ($($area:ident),* $(,)?) => {
@@ -83,6 +99,7 @@ areas! {
     podlife,
     quota,
     rollout,
+    scheduling,
     services,
     statefulset,
     storage,

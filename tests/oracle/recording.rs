@@ -1,6 +1,6 @@
 //! A case and its recording: how they are read, and what an answer must be like to be the recorded one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kubetab::machinery::diff::unified;
 use kubetab::machinery::yaml;
@@ -44,16 +44,23 @@ pub struct Case {
     pub recorded: Vec<Value>,
 }
 
+fn read(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).expect("a readable case");
+    // The recorder's YAML is not kubectl's: a plain `y` is a text there.
+    let value: serde_yaml::Value =
+        serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::to_value(value).expect("text keys")
+}
+
 impl Case {
+    /// Reads a case of one's own, to which no answers were recorded.
+    pub fn own(file: &str) -> Self {
+        Self { name: "own".to_owned(), spec: read(Path::new(file)), recorded: Vec::new() }
+    }
+
     /// Reads a case.
     pub fn read(area: &str, name: &str) -> Self {
-        let read = |file: String| {
-            let text = std::fs::read_to_string(directory(area).join(&file)).expect("a readable case");
-            // The recorder's YAML is not kubectl's: a plain `y` is a text there.
-            let value: serde_yaml::Value =
-                serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
-            serde_json::to_value(value).expect("text keys")
-        };
+        let read = |file: String| read(&directory(area).join(file));
         let recorded = read(format!("{name}.recorded.yaml"));
         let recorded = recorded.as_array().cloned().expect("a list of answers");
         Self { name: name.to_owned(), spec: read(format!("{name}.yaml")), recorded }

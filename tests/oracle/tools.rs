@@ -140,7 +140,7 @@ fn diff(io: &mut CommandIo<'_>, arguments: &[String], input: &str) -> Result<Str
     if old == new { Ok(String::new()) } else { Err((unified(&old, &new), 1)) }
 }
 
-/// `simulated-node add NAME INDEX [--labels …]`, `start NAME` and `stop NAME`.
+/// `simulated-node add NAME INDEX [--labels …]`, which also brings a machine back, and `stop NAME`.
 fn simulated_node(io: &mut CommandIo<'_>, arguments: &[String], _: &str) -> Result<String, (String, i32)> {
     let flag = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;
@@ -167,14 +167,13 @@ fn simulated_node(io: &mut CommandIo<'_>, arguments: &[String], _: &str) -> Resu
         labels: pairs("--labels").into_iter().collect(),
         taints: taints.collect(),
         capacity,
+        ..NodeSpec::default()
     };
     let world = io.host.world().expect("there is a cluster");
     let cluster = world.downcast_mut::<Cluster>().expect("it is a cluster");
     let done = match action {
         "stop" => cluster.stop_node(&name),
-        // A machine that was there before comes back.
-        _ if cluster.add_node(&spec).is_ok() => Ok(()),
-        _ => cluster.start_node(&name),
+        _ => cluster.add_node(&spec),
     };
     done.map(|()| String::new()).map_err(|error| (format!("{error}\n"), 1))
 }

@@ -258,6 +258,16 @@ fn story(session: &Session) -> Vec<String> {
         let left = etcd.range(kind, None).map(|(key, object)| (key, object.to_value()));
         lines.extend(left.map(|(key, object)| format!("in the end: {kind} {key} {}", object["status"])));
     }
+    let waits = |object: &serde_json::Value| {
+        let conditions = object["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ready = conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True");
+        !ready && object["status"]["phase"] != "Succeeded" && object["status"]["phase"] != "Failed"
+    };
+    let pods = etcd.range(Kind::Pod, None).map(|(key, object)| (key, object.to_value()));
+    let waiting = pods.filter(|(_, object)| waits(object));
+    lines.extend(
+        waiting.map(|(key, pod)| format!("in the end: Pod {key} {} {}", pod["spec"]["nodeName"], pod["status"])),
+    );
     lines
 }
 

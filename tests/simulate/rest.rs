@@ -262,12 +262,21 @@ impl Rest<'_> {
         if is_paused || self.is_short(deployment) {
             return Ok(());
         }
-        for field in ["/replicas", "/readyReplicas", "/availableReplicas", "/updatedReplicas"] {
-            ensure(number(status, field) == replicas, || what(field))?;
-        }
         let sets = objects(self.session, Kind::ReplicaSet);
         let owned =
             sets.iter().filter(|set| set["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]);
+        // Whoever scales a Deployment with several ReplicaSets and then changes its strategy to Recreate has it hang:
+        // upstream's `scale` does nothing then, and leaves the note by which it knows that there is something to scale.
+        let is_to_scale = |set: &&Value| {
+            let noted = &set["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"];
+            number(set, "/spec/replicas") > 0 && noted.as_str() != Some(replicas.to_string().as_str())
+        };
+        if deployment["spec"]["strategy"]["type"] == "Recreate" && owned.clone().filter(is_to_scale).count() > 1 {
+            return Ok(());
+        }
+        for field in ["/replicas", "/readyReplicas", "/availableReplicas", "/updatedReplicas"] {
+            ensure(number(status, field) == replicas, || what(field))?;
+        }
         let (used, old): (Vec<&Value>, Vec<&Value>) = owned.partition(|set| number(set, "/spec/replicas") > 0);
         ensure(used.len() <= 1, || what("has several ReplicaSets with pods"))?;
         let limit = number(deployment, "/spec/revisionHistoryLimit") + 1;

@@ -12,6 +12,10 @@ use crate::api::{Resource as _, controller_of};
 pub const FINALIZER: &str = "resource.kubernetes.io/delete-protection";
 /// Which of its pod's references a claim was made for: `podResourceClaimAnnotation`.
 pub const POD_CLAIM_NAME: &str = "resource.kubernetes.io/pod-claim-name";
+/// Says of a claim that it was made for what its pod asks for as a resource: `ExtendedResourceClaimAnnotation`.
+pub const EXTENDED_RESOURCE_CLAIM: &str = "resource.kubernetes.io/extended-resource-claim";
+/// Before the name of a class, the name of a resource that it stands behind: `ResourceDeviceClassPrefix`.
+pub const DEVICE_CLASS_PREFIX: &str = "deviceclass.resource.kubernetes.io/";
 /// `ResourceClaimReservedForMaxSize`.
 pub const CONSUMERS_MAX: usize = 256;
 
@@ -48,6 +52,20 @@ pub fn check_is_for_pod(pod: &Pod, claim: &Unstructured) -> Result<(), String> {
     let (namespace, name) = (pod.namespace(), pod.name());
     let own = claim.metadata.name.as_deref().unwrap_or("");
     Err(format!("ResourceClaim {namespace}/{own} was not created for pod {namespace}/{name} (pod is not owner)"))
+}
+
+/// Whether a claim was made for what its pod asks for as a resource.
+#[must_use]
+pub fn is_for_extended_resources(claim: &Unstructured) -> bool {
+    let annotation = claim.metadata.annotations.as_ref().and_then(|all| all.get(EXTENDED_RESOURCE_CLAIM));
+    annotation.is_some_and(|value| value == "true")
+}
+
+/// The claim that was made for what a pod asks for as a resource, once it was.
+#[must_use]
+pub fn extended_name(pod: &Pod) -> Option<&str> {
+    let status = pod.status.as_ref()?.extended_resource_claim_status.as_ref()?;
+    Some(&status.resource_claim_name)
 }
 
 /// A claim's status.

@@ -39,6 +39,15 @@ pub(crate) fn default(object: &mut Unstructured) {
     }
 }
 
+/// `SetDefaults_DeviceTaint`: since when a device has a taint, if whoever tells of it does not say.
+pub(crate) fn stamp(slice: &mut Unstructured, now: Time) {
+    let devices = slice.fields.get_mut("spec").and_then(|spec| spec.get_mut("devices")).and_then(Value::as_array_mut);
+    let taints = devices.into_iter().flatten().filter_map(|device| device.get_mut("taints")?.as_array_mut());
+    for taint in taints.flatten().filter_map(Value::as_object_mut) {
+        taint.entry("timeAdded").or_insert_with(|| now.to_rfc3339().into());
+    }
+}
+
 /// `SetDefaults_ExactDeviceRequest`, `SetDefaults_DeviceSubRequest`.
 fn default_request(request: &mut Map<String, Value>) {
     let mode = request.get("allocationMode").and_then(Value::as_str).unwrap_or("").to_owned();

@@ -35,6 +35,9 @@ use health::NodeHealth;
 use tainter::Next;
 use zones::{Mode, Zones, zone_of};
 
+/// How long it takes until a cordoned node has its taint: in the recorded cluster another kubectl was faster
+/// (`scheduling/wake-up`).
+const CORDON_DELAY: Duration = Duration::from_millis(250);
 /// How often nodes are looked at: `--node-monitor-period`.
 const MONITOR_PERIOD: Duration = Duration::from_secs(5);
 /// How often the zones' queues are looked at: `NodeEvictionPeriod`.
@@ -276,7 +279,15 @@ impl Controller for NodeLifecycleController {
 
     fn on_event(&mut self, event: &InformerEvent, _listers: &Informers, queue: &mut WorkQueue) {
         match event.kind {
-            Kind::Node if event.after.is_some() => queue.add(event.key.clone()),
+            Kind::Node if event.after.is_some() => {
+                let is_cordoned = |node: &Node| node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true);
+                let (before, after) = (event.before::<Node>().map(is_cordoned), event.after::<Node>().map(is_cordoned));
+                if before.is_some() && before != after {
+                    queue.add_after(event.key.clone(), CORDON_DELAY);
+                } else {
+                    queue.add(event.key.clone());
+                }
+            }
             Kind::Node => {
                 self.nodes_to_retry.remove(&event.key.name);
             }

@@ -4,14 +4,16 @@
 //! once the node has let go of the volume. A node that does not answer is waited for six minutes; one that somebody has
 //! tainted as out of service is not waited for. Attaching itself is the work of a driver's external attacher, which
 //! answers in the attachment's status. Watches Pods, Nodes, PersistentVolumes, PersistentVolumeClaims, CSIDrivers and
-//! VolumeAttachments. Follows `kubernetes/pkg/controller/volume/attachdetach` and `pkg/volume/csi/csi_attacher.go`; volumes
-//! that stand in pods themselves are left out.
+//! VolumeAttachments. Follows `kubernetes/pkg/controller/volume/attachdetach` and `pkg/volume/csi/csi_attacher.go`. Disks of
+//! old types that stand in pods themselves are their drivers' volumes, too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{AttachedVolume, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{
+    AttachedVolume, Node, PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec, Pod,
+};
 use k8s_openapi::api::storage::v1::{VolumeAttachment, VolumeAttachmentSource, VolumeAttachmentSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
@@ -20,6 +22,7 @@ use crate::api::core::claim;
 use crate::api::{Kind, Name, Object, ObjectKey, Resource};
 use crate::apiserver::DeleteOptions;
 use crate::client::csi::{CsiVolume, needs_attaching};
+use crate::client::csi_translation::InlineDisk;
 use crate::client::volumes::{claim_key, claim_ref, is_bound_to};
 use crate::client::{
     Client, ClientError, Controller, EventType, InformerEvent, Informers, QueueKey, Requeue, WatchSpec, WorkQueue,
@@ -39,7 +42,11 @@ const UNMOUNT_WAIT_MAX: Duration = Duration::from_secs(6 * 60);
 /// `v1.TaintNodeOutOfService`.
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
-/// The attach-detach controller. Its keys are the names of volumes.
+/// In this namespace are the keys of volumes that no object stands for. Those of the others are in none.
+const INLINE: &str = "inline";
+
+/// The attach-detach controller. Its keys are the names of PersistentVolumes, and what nodes call the disks that stand
+/// in pods themselves.
 #[derive(Clone, Debug, Default)]
 pub struct AttachDetachController {
     /// Since when a volume is to be taken from a node: volume, node.
@@ -48,10 +55,76 @@ pub struct AttachDetachController {
     told: OrdSet<(Name, Name)>,
 }
 
-/// A driver's volume with the PersistentVolume that stands for it.
+/// A driver's volume: a PersistentVolume, or a disk that stands in pods.
 struct Subject<'a> {
-    volume: &'a PersistentVolume,
+    /// What people know it by.
+    name: &'a str,
     csi: CsiVolume,
+    spec: &'a PersistentVolumeSpec,
+    is_inline: bool,
+}
+
+impl<'a> Subject<'a> {
+    fn of_volume(volume: &'a PersistentVolume) -> Option<Self> {
+        let csi = CsiVolume::of(volume)?;
+        Some(Self { name: volume.name(), csi, spec: volume.spec.as_ref()?, is_inline: false })
+    }
+
+    fn of_disk(disk: &'a InlineDisk) -> Self {
+        Self { name: &disk.name, csi: disk.csi(), spec: &disk.spec, is_inline: true }
+    }
+
+    /// Whether it can be on one node only.
+    fn is_exclusive(&self) -> bool {
+        let mut modes = self.spec.access_modes.iter().flatten();
+        modes.all(|mode| matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod"))
+    }
+
+    /// How an attachment refers to it.
+    fn source(&self) -> VolumeAttachmentSource {
+        if self.is_inline {
+            return VolumeAttachmentSource {
+                inline_volume_spec: Some(self.spec.clone()),
+                persistent_volume_name: None,
+            };
+        }
+        VolumeAttachmentSource { persistent_volume_name: Some(self.name.to_owned()), inline_volume_spec: None }
+    }
+
+    /// Its attachments.
+    fn attachments<'l>(&'l self, listers: &'l Informers) -> impl Iterator<Item = &'l Arc<VolumeAttachment>> {
+        listers.list::<VolumeAttachment>().filter(|attachment| {
+            let source = &attachment.spec.source;
+            if self.is_inline {
+                return inline_volume(source).as_ref() == Some(&self.csi);
+            }
+            source.persistent_volume_name.as_deref() == Some(self.name)
+        })
+    }
+}
+
+/// The driver's volume of an attachment that no PersistentVolume stands for.
+fn inline_volume(source: &VolumeAttachmentSource) -> Option<CsiVolume> {
+    let csi = source.inline_volume_spec.as_ref()?.csi.as_ref()?;
+    Some(CsiVolume { driver: csi.driver.clone(), handle: csi.volume_handle.clone() })
+}
+
+/// The disks that stand in a pod itself.
+fn inline_disks(pod: &Pod) -> impl Iterator<Item = InlineDisk> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    volumes.filter_map(|volume| InlineDisk::of(volume, pod.namespace()))
+}
+
+/// The key of a volume that no object stands for.
+fn inline_key(volume: &CsiVolume) -> ObjectKey {
+    ObjectKey::new(INLINE, volume.unique_name())
+}
+
+/// The key of what an attachment attaches.
+fn key_of(attachment: &VolumeAttachment) -> Option<ObjectKey> {
+    let source = &attachment.spec.source;
+    let name = source.persistent_volume_name.as_deref().map(|name| ObjectKey::new("", name));
+    name.or_else(|| inline_volume(source).as_ref().map(inline_key))
 }
 
 /// Whether a driver's volumes are attached at all.
@@ -102,13 +175,11 @@ fn report(volume: &CsiVolume, node: &str, attached: bool, client: &mut Client<'_
 }
 
 /// The pods that use a volume, by their nodes.
-fn users<'a>(volume: &PersistentVolume, listers: &'a Informers) -> BTreeMap<&'a str, Vec<&'a Arc<Pod>>> {
-    let mut users: BTreeMap<&str, Vec<&Arc<Pod>>> = BTreeMap::new();
-    let Some(key) = claim_ref(volume).map(claim_key) else { return users };
-    if !listers.get::<PersistentVolumeClaim>(&key).is_some_and(|claim| is_bound_to(volume, claim)) {
-        return users;
-    }
-    for pod in listers.pods_using(&key) {
+type Users<'a> = BTreeMap<&'a str, Vec<&'a Arc<Pod>>>;
+
+fn by_node<'a>(pods: impl IntoIterator<Item = &'a Arc<Pod>>) -> Users<'a> {
+    let mut users = Users::new();
+    for pod in pods {
         let is_over = matches!(phase(pod), "Succeeded" | "Failed");
         if !node_name(pod).is_empty() && !is_over {
             users.entry(node_name(pod)).or_default().push(pod);
@@ -117,10 +188,34 @@ fn users<'a>(volume: &PersistentVolume, listers: &'a Informers) -> BTreeMap<&'a 
     users
 }
 
-/// Whether the volume can be on one node only.
-fn is_exclusive(volume: &PersistentVolume) -> bool {
-    let mut modes = volume.spec.iter().flat_map(|spec| spec.access_modes.iter().flatten());
-    modes.all(|mode| matches!(mode.as_str(), "ReadWriteOnce" | "ReadWriteOncePod"))
+fn users<'a>(volume: &PersistentVolume, listers: &'a Informers) -> Users<'a> {
+    let Some(key) = claim_ref(volume).map(claim_key) else { return Users::new() };
+    if !listers.get::<PersistentVolumeClaim>(&key).is_some_and(|claim| is_bound_to(volume, claim)) {
+        return Users::new();
+    }
+    by_node(listers.pods_using(&key))
+}
+
+/// A disk that no pod has in itself any more, as an attachment still tells of it.
+fn attached_disk(key: &QueueKey, listers: &Informers) -> Option<InlineDisk> {
+    listers.list::<VolumeAttachment>().find_map(|attachment| {
+        let volume = inline_volume(&attachment.spec.source)?;
+        let spec = attachment.spec.source.inline_volume_spec.clone()?;
+        (*volume.unique_name() == *key.name).then(|| InlineDisk { name: volume.unique_name(), spec })
+    })
+}
+
+/// The pods that have a disk in themselves, and the disk.
+fn users_of_disk<'a>(key: &QueueKey, listers: &'a Informers) -> (Option<InlineDisk>, Users<'a>) {
+    let mut found = None;
+    let pods = listers.list::<Pod>().filter(|pod| {
+        let disk = inline_disks(pod).find(|disk| *disk.csi().unique_name() == *key.name);
+        let has_it = disk.is_some();
+        found = found.take().or(disk);
+        has_it
+    });
+    let users = by_node(pods);
+    (found, users)
 }
 
 fn tell(pods: &[&Arc<Pod>], event_type: EventType, reason: &str, message: &str, client: &mut Client<'_>) {
@@ -150,14 +245,14 @@ impl AttachDetachController {
     fn detach_unused(
         &mut self,
         subject: &Subject<'_>,
-        users: &BTreeMap<&str, Vec<&Arc<Pod>>>,
+        users: &Users<'_>,
         listers: &Informers,
         client: &mut Client<'_>,
     ) -> Result<Option<Duration>, ClientError> {
         let mut wait: Option<Duration> = None;
-        for attachment in attachments(subject.volume, listers).filter(|it| it.spec.attacher == subject.csi.driver) {
+        for attachment in subject.attachments(listers).filter(|it| it.spec.attacher == subject.csi.driver) {
             let node = attachment.spec.node_name.as_str();
-            let pair = (Name::from(subject.volume.name()), Name::from(node));
+            let pair = (Name::from(subject.csi.unique_name()), Name::from(node));
             if attachment.is_deleting() || users.contains_key(node) {
                 self.detaching.remove(&pair);
                 continue;
@@ -171,7 +266,7 @@ impl AttachDetachController {
             report(&subject.csi, node, false, client)?;
             client.because(Why::new(
                 "No pod on node {} uses volume {} any more.",
-                [node.to_owned(), subject.volume.name().to_owned()],
+                [node.to_owned(), subject.name.to_owned()],
             ));
             client.delete(Kind::VolumeAttachment, &attachment.key(), DeleteOptions::default())?;
             self.detaching.remove(&pair);
@@ -180,14 +275,8 @@ impl AttachDetachController {
     }
 
     /// Tells pods, once, that another node has the volume.
-    fn tell_multi_attach(
-        &mut self,
-        subject: &Subject<'_>,
-        node: &str,
-        users: &BTreeMap<&str, Vec<&Arc<Pod>>>,
-        client: &mut Client<'_>,
-    ) {
-        let name = subject.volume.name();
+    fn tell_multi_attach(&mut self, subject: &Subject<'_>, node: &str, users: &Users<'_>, client: &mut Client<'_>) {
+        let name = subject.name;
         if !self.told.insert((Name::from(name), Name::from(node))) {
             return;
         }
@@ -204,29 +293,26 @@ impl AttachDetachController {
         &mut self,
         subject: &Subject<'_>,
         node: &str,
-        users: &BTreeMap<&str, Vec<&Arc<Pod>>>,
+        users: &Users<'_>,
         listers: &Informers,
         client: &mut Client<'_>,
     ) -> Result<Option<Duration>, ClientError> {
-        let Subject { volume, csi } = subject;
+        let Subject { name: volume, csi, .. } = subject;
         let (name, pods) = (csi.attachment_name(node), users.get(node).map_or(&[][..], Vec::as_slice));
         let Some(attachment) = listers.get::<VolumeAttachment>(&ObjectKey::new("", name.as_str())) else {
-            let mut others = attachments(volume, listers).filter(|other| other.spec.node_name != node);
-            if is_exclusive(volume) && others.next().is_some() {
+            let mut others = subject.attachments(listers).filter(|other| other.spec.node_name != node);
+            if subject.is_exclusive() && others.next().is_some() {
                 self.tell_multi_attach(subject, node, users, client);
                 return Ok(None);
             }
-            self.told.remove(&(Name::from(volume.name()), Name::from(node)));
-            client.because(Why::new("Pods on node {} use volume {}.", [node.to_owned(), volume.name().to_owned()]));
+            self.told.remove(&(Name::from(*volume), Name::from(node)));
+            client.because(Why::new("Pods on node {} use volume {}.", [node.to_owned(), (*volume).to_owned()]));
             let created = client.create(VolumeAttachment {
                 metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
                 spec: VolumeAttachmentSpec {
                     attacher: csi.driver.clone(),
                     node_name: node.to_owned(),
-                    source: VolumeAttachmentSource {
-                        persistent_volume_name: Some(volume.name().to_owned()),
-                        inline_volume_spec: None,
-                    },
+                    source: subject.source(),
                 },
                 status: None,
             });
@@ -238,7 +324,7 @@ impl AttachDetachController {
         let status = attachment.status.clone().unwrap_or_default();
         if status.attached {
             if !attachment.is_deleting() && report(csi, node, true, client)? {
-                let message = format!("AttachVolume.Attach succeeded for volume {:?} ", volume.name());
+                let message = format!("AttachVolume.Attach succeeded for volume {volume:?} ");
                 tell(pods, EventType::Normal, "SuccessfulAttachVolume", &message, client);
             }
             return Ok(None);
@@ -253,7 +339,7 @@ impl AttachDetachController {
             ),
             None => return Ok(Some(TIMEOUT - waited)),
         };
-        let message = format!("AttachVolume.Attach failed for volume {:?} : {why}", volume.name());
+        let message = format!("AttachVolume.Attach failed for volume {volume:?} : {why}");
         tell(pods, EventType::Warning, "FailedAttachVolume", &message, client);
         Ok(Some(TIMEOUT))
     }
@@ -266,16 +352,6 @@ fn keeps(node: Option<&Node>, volume: &CsiVolume, waited: Duration) -> Option<Du
     let left = UNMOUNT_WAIT_MAX.saturating_sub(waited);
     let is_forced = is_out_of_service(node) || (left.is_zero() && !is_ready(node));
     (!is_forced).then_some(left)
-}
-
-/// The attachments of a volume.
-fn attachments<'a>(
-    volume: &'a PersistentVolume,
-    listers: &'a Informers,
-) -> impl Iterator<Item = &'a Arc<VolumeAttachment>> {
-    listers
-        .list::<VolumeAttachment>()
-        .filter(|attachment| attachment.spec.source.persistent_volume_name.as_deref() == Some(volume.name()))
 }
 
 impl Controller for AttachDetachController {
@@ -326,16 +402,15 @@ impl Controller for AttachDetachController {
                     return;
                 }
                 let here = listers.list::<VolumeAttachment>().filter(|it| *it.spec.node_name == *event.key.name);
-                let names = here.filter_map(|it| it.spec.source.persistent_volume_name.as_deref());
-                names.for_each(|name| queue.add(ObjectKey::new("", name)));
+                here.filter_map(|attachment| key_of(attachment)).for_each(|key| queue.add(key));
             }
             Kind::VolumeAttachment => {
-                let name =
-                    event.newest::<VolumeAttachment>().and_then(|it| it.spec.source.persistent_volume_name.clone());
-                name.into_iter().for_each(|name| queue.add(ObjectKey::new("", name)));
+                event.newest::<VolumeAttachment>().and_then(key_of).into_iter().for_each(|key| queue.add(key));
             }
             Kind::Pod => {
-                for key in event.newest::<Pod>().into_iter().flat_map(claims_of) {
+                let pod = event.newest::<Pod>();
+                pod.into_iter().flat_map(inline_disks).for_each(|disk| queue.add(inline_key(&disk.csi())));
+                for key in pod.into_iter().flat_map(claims_of) {
                     let name = listers.get::<PersistentVolumeClaim>(&key).map_or("", |claim| claim::volume_name(claim));
                     if !name.is_empty() {
                         queue.add(ObjectKey::new("", name));
@@ -347,23 +422,40 @@ impl Controller for AttachDetachController {
     }
 
     fn sync(&mut self, key: &QueueKey, listers: &Informers, client: &mut Client<'_>) -> Result<Requeue, ClientError> {
+        if *key.namespace == *INLINE {
+            let (disk, users) = users_of_disk(key, listers);
+            let disk = disk.or_else(|| attached_disk(key, listers));
+            return disk
+                .map_or(Ok(Requeue::Forget), |disk| self.see_to(&Subject::of_disk(&disk), &users, listers, client));
+        }
         let Some(volume) = listers.get::<PersistentVolume>(key) else { return Ok(Requeue::Forget) };
-        let Some(csi) = CsiVolume::of(volume) else { return Ok(Requeue::Forget) };
-        let subject = Subject { volume, csi };
-        let users = users(volume, listers);
-        let mut wait = self.detach_unused(&subject, &users, listers, client)?;
-        if !is_attachable(&subject.csi.driver, listers) {
-            return Ok(Requeue::Forget);
-        }
-        for node in users.keys() {
-            let longer = self.attach(&subject, node, &users, listers, client)?;
-            wait = wait.into_iter().chain(longer).min();
-        }
-        Ok(wait.map_or(Requeue::Forget, Requeue::After))
+        let Some(subject) = Subject::of_volume(volume) else { return Ok(Requeue::Forget) };
+        self.see_to(&subject, &users(volume, listers), listers, client)
     }
 
     fn boxed_clone(&self) -> Box<dyn Controller + Send + Sync> {
         Box::new(self.clone())
+    }
+}
+
+impl AttachDetachController {
+    /// Takes a volume from nodes that do not use it, and has it attached to those that do.
+    fn see_to(
+        &mut self,
+        subject: &Subject<'_>,
+        users: &Users<'_>,
+        listers: &Informers,
+        client: &mut Client<'_>,
+    ) -> Result<Requeue, ClientError> {
+        let mut wait = self.detach_unused(subject, users, listers, client)?;
+        if !is_attachable(&subject.csi.driver, listers) {
+            return Ok(Requeue::Forget);
+        }
+        for node in users.keys() {
+            let longer = self.attach(subject, node, users, listers, client)?;
+            wait = wait.into_iter().chain(longer).min();
+        }
+        Ok(wait.map_or(Requeue::Forget, Requeue::After))
     }
 }
 

@@ -6,6 +6,7 @@
 //! `sigs.k8s.io/sig-storage-lib-external-provisioner`; the helper pods that make and remove folders are left out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
     HostPathVolumeSource, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume,
@@ -33,6 +34,9 @@ const BASE_PATH: &str = "/var/local-path-provisioner";
 const MINIKUBE: &str = "k8s.io/minikube-hostpath";
 /// Where that one makes folders.
 const MINIKUBE_PATH: &str = "/tmp/hostpath-provisioner";
+
+/// The first and the longest wait of what failed: those of the library.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(1000));
 
 /// The provisioner of folders.
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +194,10 @@ impl Controller for LocalPathProvisioner {
 
     fn workers(&self) -> usize {
         4
+    }
+
+    fn backoff(&self) -> (Duration, Duration) {
+        BACKOFF
     }
 
     fn watches(&self) -> Vec<WatchSpec> {

@@ -15,7 +15,7 @@ use crate::client::volumes::{claim_name, claims_of};
 
 pub use attach_detach::AttachDetachController;
 pub use binder::PersistentVolumeController;
-pub use csi::{CsiAttacher, CsiCapacity, CsiProvisioner, CsiResizer};
+pub use csi::{CsiAttacher, CsiCapacity, CsiModifier, CsiProvisioner, CsiResizer};
 pub use ephemeral::EphemeralVolumeController;
 pub use expand::ExpandController;
 pub use local_path::LocalPathProvisioner;

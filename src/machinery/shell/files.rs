@@ -8,7 +8,7 @@ mod view;
 
 use std::fmt;
 
-pub use tree::{FileEntry, FileKind, FileTree, TREE_BYTES_MAX, WriteAt};
+pub use tree::{FileEntry, FileKind, FileTree, Owner, TREE_BYTES_MAX, WriteAt};
 pub use view::{FileSystem, MountPoint};
 
 /// Why a file operation failed, with the text of the C library.
@@ -98,9 +98,27 @@ mod tests {
         let config = FileTree::from_files([("a.txt", &b"A"[..]), ("sub/b.txt", b"B")], 0o644, Time::default());
         let mut volumes = OrdMap::from_iter([("config".to_owned(), config), ("data".to_owned(), FileTree::new())]);
         let mounts = [
-            MountPoint { path: "/config".into(), volume: "config".into(), sub_path: String::new(), read_only: true },
-            MountPoint { path: "/etc/one".into(), volume: "config".into(), sub_path: "a.txt".into(), read_only: true },
-            MountPoint { path: "/var/data".into(), volume: "data".into(), sub_path: String::new(), read_only: false },
+            MountPoint {
+                path: "/config".into(),
+                volume: "config".into(),
+                sub_path: String::new(),
+                read_only: true,
+                in_memory: None,
+            },
+            MountPoint {
+                path: "/etc/one".into(),
+                volume: "config".into(),
+                sub_path: "a.txt".into(),
+                read_only: true,
+                in_memory: None,
+            },
+            MountPoint {
+                path: "/var/data".into(),
+                volume: "data".into(),
+                sub_path: String::new(),
+                read_only: false,
+                in_memory: None,
+            },
         ];
         work(&mut FileSystem::new(&mut root, &mut volumes, &mounts, Time::from_micros(7)));
         (root, volumes)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::files::FileSystem;
 use super::io::CommandIo;
 use super::scripts::Scripts;
+use super::table::Pid;
 use crate::machinery::time::Time;
 
 /// The world around the processes of one container, or of the page's terminal.
@@ -30,6 +31,10 @@ pub trait Host {
     fn world(&mut self) -> Option<&mut dyn Any> {
         None
     }
+    /// The version of the busybox that the utilities are, where they are one whose version is known.
+    fn busybox_version(&self) -> Option<(u32, u32)> {
+        None
+    }
     /// Scripts that were read already; `None` reads each one anew.
     fn scripts(&mut self) -> Option<&mut Scripts> {
         None
@@ -37,6 +42,19 @@ pub trait Host {
     /// Who runs the processes.
     fn user(&self) -> User {
         User::root()
+    }
+    /// What has to be added to the numbers of processes for what they see of themselves: they are not alone in their
+    /// process namespace.
+    fn first_process(&self) -> Pid {
+        0
+    }
+    /// The processes that others have in the same namespace.
+    fn other_processes(&self) -> Vec<(Pid, Pid, String, Time)> {
+        Vec::new()
+    }
+    /// Sends a signal to a process of somebody else; whether there is such a process.
+    fn signal_other(&mut self, _pid: Pid, _signal: Option<Signal>) -> bool {
+        false
     }
     /// Whether some other process listens on a port.
     fn port_in_use(&self, _port: u16) -> bool {
@@ -55,7 +73,7 @@ pub struct User {
     pub id: i64,
     /// Its group's number.
     pub group: i64,
-    /// The groups that it belongs to besides.
+    /// The other groups that it is in.
     pub groups: Vec<i64>,
     /// Its name, if `/etc/passwd` knows it.
     pub name: Option<String>,

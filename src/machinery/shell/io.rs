@@ -6,6 +6,7 @@ use super::files::{FileError, FileSystem, WriteAt, normalise};
 use super::host::{Host, NetworkAnswer, Signal};
 use super::shell::Variables;
 use super::table::{Pid, ProcessTable};
+use crate::machinery::order::Order as _;
 use crate::machinery::time::Time;
 
 /// How many bytes a pipe holds before its writers wait.
@@ -327,11 +328,27 @@ impl CommandIo<'_> {
     /// The processes, for `ps` and its like: number, parent, name with arguments, start.
     #[must_use]
     pub fn processes(&self) -> Vec<(Pid, Pid, String, Time)> {
-        self.table.list(self.process)
+        let first = self.host.first_process();
+        let mut rows = self.table.list(self.process);
+        if first > 0 {
+            rows.iter_mut().for_each(|row| (row.0, row.1) = (row.0 + first, row.1 + first));
+            rows.extend(self.host.other_processes());
+            rows.order();
+        }
+        rows
     }
 
     /// Sends a signal, or only asks whether one could be sent; whether there is such a process.
     pub fn kill(&mut self, pid: Pid, signal: Option<Signal>) -> bool {
+        let first = self.host.first_process();
+        let own =
+            pid.checked_sub(first).filter(|own| first == 0 || *own == self.process.pid || self.table.is_alive(*own));
+        let pid = match own {
+            Some(own) => own,
+            None if self.host.signal_other(pid, signal) => return true,
+            // What the shell itself has begun it knows by the container's own numbers.
+            None => pid,
+        };
         if pid == self.process.pid {
             self.process.pending.extend(signal);
             return true;

@@ -25,7 +25,7 @@ pub type Pid = u32;
 /// The number of a request that a process sent out.
 pub type RequestId = u64;
 
-/// How many processes a table may hold, as a `pids` limit of a container.
+/// How many processes a table may hold, as a `pids` limit of a container; a smaller limit may be set.
 const PROCESSES_MAX: usize = 512;
 /// How much a process may do before others have their turn.
 const QUANTUM: u32 = 500;
@@ -156,6 +156,7 @@ pub struct ProcessTable {
     files_generation: u64,
     /// Set when a process wrote a file since the last step.
     pub files_changed: bool,
+    processes_max: usize,
 }
 
 impl ProcessTable {
@@ -176,7 +177,20 @@ impl ProcessTable {
             cursor: 0,
             files_generation: 0,
             files_changed: false,
+            processes_max: PROCESSES_MAX,
         }
+    }
+
+    /// No processes yet, and never more than so many.
+    #[must_use]
+    pub fn bounded(first_pid: Pid, processes_max: usize) -> Self {
+        Self { processes_max: processes_max.min(PROCESSES_MAX), ..Self::new(first_pid) }
+    }
+
+    /// How many processes there are.
+    #[must_use]
+    pub fn processes(&self) -> usize {
+        self.tasks.len()
     }
 
     /// Starts a process.
@@ -229,7 +243,7 @@ impl ProcessTable {
     }
 
     fn insert_root(&mut self, spawn: Spawn, process: ProcessState, body: Body) -> Result<Pid, SpawnError> {
-        if self.tasks.len() >= PROCESSES_MAX {
+        if self.tasks.len() >= self.processes_max {
             return Err(SpawnError::TooMany);
         }
         let pid = self.next_pid;
@@ -372,7 +386,7 @@ impl ProcessTable {
         body: Body,
         now: Time,
     ) -> Option<Pid> {
-        if self.tasks.len() + 1 >= PROCESSES_MAX {
+        if self.tasks.len() + 1 >= self.processes_max {
             return None;
         }
         let pid = self.next_pid;
@@ -556,6 +570,13 @@ impl ProcessTable {
         task.wait = Wait::Ready;
         self.tasks.insert(pid, task);
         answer
+    }
+
+    /// Every process that is not being stepped: number, parent, command, start.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(Pid, Pid, String, Time)> {
+        let row = |process: &ProcessState| (process.pid, process.parent, process.argv.join(" "), process.started);
+        self.tasks.values().map(|task| row(&task.process)).collect()
     }
 
     pub(super) fn list(&self, current: &ProcessState) -> Vec<(Pid, Pid, String, Time)> {

@@ -109,8 +109,9 @@ fn insufficient_resource(spec: &PodSpec, others: &[&Pod], capacity: &BTreeMap<St
     let rest = requests.keys().map(String::as_str).filter(|name| !first.contains(name));
     for name in first.into_iter().chain(rest) {
         let requested = requests.get(name).map_or(0, |amount| units(name, Quantity::of(amount)));
-        // Extended resources that the node does not have at all are somebody else's to check.
-        if requested == 0 || !capacity.contains_key(name) {
+        // Extended resources that the node has none of are somebody else's to check: a class of devices may stand behind.
+        let is_elsewhere = !capacity.contains_key(name) || (name.contains('/') && amount(name) == 0);
+        if requested == 0 || is_elsewhere {
             continue;
         }
         let used =

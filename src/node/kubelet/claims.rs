@@ -56,6 +56,9 @@ pub(super) fn folder(
     let persistent = found.map_err(|why| Trouble::Unprocessed(format!("error processing PVC {key}: {why}")))?;
     let spec = persistent.spec.clone().unwrap_or_default();
     check_mode(pod, volume, &spec)?;
+    if has_no_plugin(&spec) {
+        return Err(no_plugin(persistent.name()));
+    }
     if let Some(volume) = CsiVolume::of(&persistent) {
         return csi::mount(&volume, persistent.name(), pod, host, client);
     }
@@ -65,6 +68,45 @@ pub(super) fn folder(
         (.., Some(source)) => network_folder(&source.server, &source.path),
         _ => format!("{SHARED_FOLDER}{}", persistent.name()),
     })
+}
+
+/// Refuses volumes of types of which there is no plugin any more: `FindPluginBySpec`, and `GitRepoVolumeDriver`, which is
+/// off.
+///
+/// # Errors
+/// What keeps it from being used.
+pub(super) fn check_plugin(volume: &Volume) -> Result<(), Trouble> {
+    if volume.git_repo.is_some() {
+        let why = "git-repo volume plugin has been disabled; if necessary, it may be re-enabled by enabling the \
+                   feature-gate `GitRepoVolumeDriver`";
+        return Err(Trouble::SetUp(why.to_owned()));
+    }
+    let is_gone = volume.cephfs.is_some()
+        || volume.flocker.is_some()
+        || volume.glusterfs.is_some()
+        || volume.photon_persistent_disk.is_some()
+        || volume.quobyte.is_some()
+        || volume.rbd.is_some()
+        || volume.scale_io.is_some()
+        || volume.storageos.is_some();
+    if is_gone { Err(no_plugin(&volume.name)) } else { Ok(()) }
+}
+
+/// The same of volumes that are objects.
+fn has_no_plugin(spec: &PersistentVolumeSpec) -> bool {
+    spec.cephfs.is_some()
+        || spec.flocker.is_some()
+        || spec.glusterfs.is_some()
+        || spec.photon_persistent_disk.is_some()
+        || spec.quobyte.is_some()
+        || spec.rbd.is_some()
+        || spec.scale_io.is_some()
+        || spec.storageos.is_some()
+}
+
+fn no_plugin(name: &str) -> Trouble {
+    let why = format!("failed to get Plugin from volumeSpec for volume {name:?} err=no volume plugin matched");
+    Trouble::Unprocessed(why)
 }
 
 /// A folder that a server gives to every machine that asks.

@@ -31,6 +31,10 @@ pub struct NodeConfig {
     pub pod_cidr: String,
     /// Images that are on the machine already.
     pub preloaded_images: Vec<String>,
+    /// From what on pods are evicted: `evictionHard`, by the names of its signals, in place of all that holds by default.
+    pub eviction_hard: BTreeMap<String, String>,
+    /// How many processes a container may have: `podPidsLimit`.
+    pub pod_pids_limit: Option<u32>,
     /// How fast and how strict its container runtime is; processors and memory follow from the capacity.
     pub runtime: RuntimeProfile,
 }
@@ -48,6 +52,8 @@ impl Default for NodeConfig {
             internal_ip: "10.0.0.11".to_owned(),
             pod_cidr: "10.244.1.0/24".to_owned(),
             preloaded_images: Vec::new(),
+            eviction_hard: BTreeMap::new(),
+            pod_pids_limit: None,
             runtime: RuntimeProfile::default(),
         }
     }

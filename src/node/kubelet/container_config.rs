@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{
-    Container, Pod, PodSecurityContext, PodSpec, ResourceRequirements, SecurityContext, Volume,
+    Container, Pod, PodSecurityContext, PodSpec, ResourceRequirements, Secret, SecurityContext, Volume,
 };
 
-use crate::api::Resource;
+use crate::api::{ObjectKey, Resource};
 use crate::client::Client;
 use crate::machinery::quantity::Quantity;
 use crate::machinery::shell::Signal;
@@ -19,13 +19,17 @@ use crate::machinery::shell::files::{MountPoint, normalise};
 use crate::node::network::{CLUSTER_DOMAIN, DNS_ADDRESS};
 use crate::node::runtime::{ContainerConfig, SandboxConfig};
 
-use super::container_status::StartFailure;
+use super::container_status::{StartFailure, pod_resources};
 use super::environment::{self, Variables};
-use super::events::format_pod;
+use super::events::{self, Warning, format_pod};
 use super::host::Host;
 use super::kuberuntime::{host_path_key, volume_key};
-use super::volumes::VolumeContent;
+use super::volumes::{DEVICE, VolumeContent, bound_name};
 
+/// The server that the machine itself asks.
+const NODE_DNS_ADDRESS: &str = "10.0.0.2";
+/// How many servers a resolver asks at most: `MaxDNSNameservers`.
+const NAME_SERVERS_MAX: usize = 3;
 /// The longest host name that Linux takes.
 const HOST_NAME_BYTES_MAX: usize = 63;
 
@@ -44,6 +48,16 @@ fn host_name(pod: &Pod, spec: &PodSpec, host: &Host) -> String {
     name[..end].trim_end_matches(['-', '.']).to_owned()
 }
 
+/// The host name that the kernel tells: the full one where the pod wants that: `GetNodenameForKernel`.
+fn kernel_name(pod: &Pod, spec: &PodSpec, host: &Host) -> String {
+    let name = host_name(pod, spec, host);
+    let domain = spec.subdomain.as_ref().filter(|domain| !domain.is_empty() && spec.set_hostname_as_fqdn == Some(true));
+    match domain {
+        Some(domain) => format!("{name}.{domain}.{}.svc.{CLUSTER_DOMAIN}", pod.namespace()),
+        None => name,
+    }
+}
+
 /// What a pod's sandbox is made from.
 pub(super) fn sandbox(pod: &Pod, attempt: u32, host: &Host) -> SandboxConfig {
     let spec = spec_of(pod);
@@ -52,9 +66,10 @@ pub(super) fn sandbox(pod: &Pod, attempt: u32, host: &Host) -> SandboxConfig {
         namespace: pod.namespace().to_owned(),
         uid: pod.uid().to_owned(),
         attempt,
-        hostname: host_name(pod, &spec, host),
+        hostname: kernel_name(pod, &spec, host),
         addresses: Vec::new(),
         host_network: spec.host_network == Some(true),
+        shared_processes: spec.share_process_namespace == Some(true),
         annotations: pod.metadata.annotations.clone().unwrap_or_default(),
     }
 }
@@ -95,14 +110,15 @@ pub(super) fn container(
         command: expand(&container.command),
         args: expand(&container.args),
         directory: container.working_dir.clone().unwrap_or_default(),
-        mounts: mounts(pod, container, &spec, volumes, &environment).map_err(fail)?,
+        mounts: mounts(pod, container, &spec, volumes, &environment, host).map_err(fail)?,
         files: files(pod, &spec, host),
         ports: ports.filter_map(|port| u16::try_from(port.container_port).ok()).collect(),
         memory_limit,
         processor_limit,
+        process_limit: host.config.pod_pids_limit,
         user,
         group: own.run_as_group.or(of_pod.run_as_group),
-        groups: of_pod.fs_group.into_iter().chain(of_pod.supplemental_groups.clone().unwrap_or_default()).collect(),
+        groups: of_pod.supplemental_groups.iter().flatten().copied().chain(of_pod.fs_group).collect(),
         seccomp_profile: seccomp_profile(&own, &of_pod),
         app_armor_profile: app_armor_profile(&own, &of_pod),
         read_only_root: own.read_only_root_filesystem == Some(true),
@@ -160,6 +176,7 @@ fn is_read_only(volume: &Volume) -> bool {
         || volume.secret.is_some()
         || volume.downward_api.is_some()
         || volume.projected.is_some()
+        || volume.image.is_some()
         || volume.persistent_volume_claim.as_ref().is_some_and(|source| source.read_only == Some(true))
 }
 
@@ -169,6 +186,7 @@ fn mounts(
     spec: &PodSpec,
     mounted: &BTreeMap<String, VolumeContent>,
     environment: &Variables,
+    host: &Host,
 ) -> Result<Vec<MountPoint>, String> {
     let volumes = spec.volumes.as_deref().unwrap_or_default();
     let mut mounts = Vec::new();
@@ -193,14 +211,40 @@ fn mounts(
         if sub_path.split('/').any(|part| part == "..") {
             return Err(format!("unable to provision SubPath `{sub_path}`: must not contain '..'"));
         }
+        // Of files that the API server holds it sees what they were when it was made.
+        let is_bound = !sub_path.is_empty() && matches!(mounted.get(&volume.name), Some(VolumeContent::Files(..)));
+        let key = if is_bound { volume_key(pod.uid(), &bound_name(&volume.name, &container.name)) } else { key };
         mounts.push(MountPoint {
             path: normalise(&mount.mount_path, "/"),
             volume: key,
             sub_path: sub_path.trim_matches('/').to_owned(),
             read_only: mount.read_only == Some(true) || is_read_only(volume),
+            in_memory: memory_size(volume, spec, host),
         });
     }
+    for device in container.volume_devices.iter().flatten() {
+        if let Some(VolumeContent::HostPath(path)) = mounted.get(&device.name) {
+            mounts.push(MountPoint {
+                path: normalise(&device.device_path, "/"),
+                volume: host_path_key(path),
+                sub_path: DEVICE.trim_start_matches('/').to_owned(),
+                read_only: false,
+                in_memory: None,
+            });
+        }
+    }
     Ok(mounts)
+}
+
+/// How large a volume in memory gets: what it may, what the pod may use, or what the machine has, whichever is least
+/// (`calculateEmptyDirMemorySize`).
+fn memory_size(volume: &Volume, spec: &PodSpec, host: &Host) -> Option<u64> {
+    let source = volume.empty_dir.as_ref().filter(|source| source.medium.as_deref() == Some("Memory"))?;
+    let bytes = |amount: Quantity| u64::try_from(amount.value()).ok().filter(|bytes| *bytes > 0);
+    let of_pod = pod_resources(spec).limits.and_then(|limits| bytes(Quantity::of(limits.get("memory")?)));
+    let wanted = source.size_limit.as_ref().and_then(|limit| bytes(Quantity::of(limit)));
+    let all = host.config.full_capacity().get("memory").and_then(|text| bytes(Quantity::parse(text).ok()?));
+    [of_pod, wanted, all].into_iter().flatten().min()
 }
 
 /// The path that an expression of variables means: `ExpandContainerVolumeMounts`.
@@ -256,23 +300,70 @@ fn hosts_file(pod: &Pod, spec: &PodSpec, host: &Host) -> String {
     text
 }
 
-/// What pods find their DNS server by: `GetPodDNS`.
-fn resolver_file(pod: &Pod, spec: &PodSpec) -> String {
+/// What stands in a list for the second time does not count.
+fn omit_duplicates(texts: &mut Vec<String>) {
+    let mut seen = std::collections::BTreeSet::new();
+    texts.retain(|text| seen.insert(text.clone()));
+}
+
+/// Whether a pod asks the cluster's DNS server.
+fn asks_cluster(spec: &PodSpec) -> bool {
     let policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
     let on_host = spec.host_network == Some(true) && policy == "ClusterFirst";
-    let of_cluster = policy.starts_with("ClusterFirst") && !on_host;
-    let (mut servers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::new());
+    policy.starts_with("ClusterFirst") && !on_host
+}
+
+/// All servers that a pod would ask.
+fn name_servers(spec: &PodSpec) -> Vec<String> {
+    let of_policy = match spec.dns_policy.as_deref() {
+        _ if asks_cluster(spec) => Some(DNS_ADDRESS),
+        Some("None") => None,
+        _ => Some(NODE_DNS_ADDRESS),
+    };
+    let config = spec.dns_config.iter().flat_map(|config| config.nameservers.iter().flatten());
+    let mut servers: Vec<String> = of_policy.map(str::to_owned).into_iter().chain(config.cloned()).collect();
+    omit_duplicates(&mut servers);
+    servers
+}
+
+/// Tells of a pod that would ask more servers than a resolver does: `formDNSNameserversFitsLimits`.
+pub(super) fn tell_name_servers(pod: &Pod, client: &mut Client<'_>) {
+    let servers = pod.spec.as_ref().map(name_servers).unwrap_or_default();
+    if servers.len() > NAME_SERVERS_MAX {
+        let message = format!(
+            "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: {}",
+            servers[..NAME_SERVERS_MAX].join(" ")
+        );
+        client.event_about(&events::pod_reference(pod), Warning, "DNSConfigForming", &message);
+    }
+}
+
+/// Tells which of the secrets are not there that images are to be pulled with: `getPullSecretsForPod`.
+pub(super) fn tell_missing_pull_secrets(pod: &Pod, client: &mut Client<'_>) {
+    let named = pod.spec.iter().flat_map(|spec| spec.image_pull_secrets.iter().flatten());
+    let names: Vec<String> = named.map(|secret| secret.name.clone()).filter(|name| !name.is_empty()).collect();
+    let mut missing = names;
+    missing.retain(|name| client.get::<Secret>(&ObjectKey::new(pod.namespace(), name.as_str())).is_err());
+    if !missing.is_empty() {
+        let message = format!(
+            "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
+            missing.join(", ")
+        );
+        client.event_about(&events::pod_reference(pod), Warning, "FailedToRetrieveImagePullSecret", &message);
+    }
+}
+
+/// What pods find their DNS server by: `GetPodDNS`.
+fn resolver_file(pod: &Pod, spec: &PodSpec) -> String {
+    let of_cluster = asks_cluster(spec);
+    let (mut servers, mut searches, mut options) = (name_servers(spec), Vec::new(), Vec::new());
     if of_cluster {
-        servers.push(DNS_ADDRESS.to_owned());
         let namespace = pod.namespace();
         searches.extend([format!("{namespace}.svc.{CLUSTER_DOMAIN}"), format!("svc.{CLUSTER_DOMAIN}")]);
         searches.push(CLUSTER_DOMAIN.to_owned());
         options.push("ndots:5".to_owned());
-    } else if policy != "None" {
-        servers.push("10.0.0.2".to_owned());
     }
     if let Some(config) = &spec.dns_config {
-        servers.extend(config.nameservers.iter().flatten().cloned());
         searches.extend(config.searches.iter().flatten().cloned());
         for option in config.options.iter().flatten() {
             let name = option.name.clone().unwrap_or_default();
@@ -280,6 +371,8 @@ fn resolver_file(pod: &Pod, spec: &PodSpec) -> String {
             options.push(option.value.as_ref().map_or(name.clone(), |value| format!("{name}:{value}")));
         }
     }
+    omit_duplicates(&mut searches);
+    servers.truncate(NAME_SERVERS_MAX);
     let mut text = String::new();
     if !searches.is_empty() {
         writeln!(text, "search {}", searches.join(" ")).expect("a text grows");

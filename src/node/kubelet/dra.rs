@@ -18,8 +18,10 @@ use crate::client::{Client, Identity};
 /// Why they are not, as the event tells it.
 pub(super) fn prepare(pod: &Pod, client: &mut Client<'_>) -> Result<(), String> {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("");
-    for reference in claim::references(pod) {
-        let Some((name, must_be_own)) = claim::name(pod, reference)? else { continue };
+    let named = claim::references(pod).iter().map(|reference| claim::name(pod, reference));
+    let of_resources = claim::extended_name(pod).map(|name| Ok(Some((name, true))));
+    for named in named.chain(of_resources) {
+        let Some((name, must_be_own)) = named? else { continue };
         let found = client.get_unstructured(Kind::ResourceClaim, &ObjectKey::new(pod.namespace(), name));
         let found = found.map_err(|error| format!("fetch ResourceClaim {name}: {error}"))?;
         if must_be_own {

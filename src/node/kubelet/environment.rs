@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, EnvFromSource, EnvVarSource, ObjectFieldSelector, Pod, PodSpec, ResourceFieldSelector,
-    Secret, Service,
+    ConfigMap, Container, EnvFromSource, EnvVarSource, FileKeySelector, ObjectFieldSelector, Pod, PodSpec,
+    ResourceFieldSelector, Secret, Service,
 };
 
 use crate::api::{ObjectKey, Resource};
 use crate::client::Client;
 use crate::machinery::quantity::{Format, Quantity};
+use crate::machinery::shell::files::normalise;
 
 use super::host::Host;
+use super::kuberuntime::volume_key;
 
 /// Name and value of each variable, in order.
 pub(super) type Variables = Vec<(String, String)>;
@@ -150,7 +152,60 @@ fn from_reference(
             value => Ok(value),
         };
     }
-    Ok(Some(String::new()))
+    match &source.file_key_ref {
+        Some(selector) => from_file(pod, selector, host),
+        None => Ok(Some(String::new())),
+    }
+}
+
+/// A variable that an init container has written into a file of an `emptyDir`.
+fn from_file(pod: &Pod, selector: &FileKeySelector, host: &Host) -> Result<Option<String>, String> {
+    let key = volume_key(pod.uid(), &selector.volume_name);
+    let path = normalise(&selector.path, "/");
+    let file = host.runtime.cri.volume(&key).and_then(|files| files.get(&path));
+    let text = file.as_ref().and_then(|entry| entry.bytes()).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let is_optional = selector.optional == Some(true);
+    let value = match text.as_deref().map(|text| variable_in(text, &selector.key)) {
+        None if is_optional => return Ok(None),
+        None | Some(Err(())) => return Err("couldn't parse env file".to_owned()),
+        Some(Ok(value)) => value,
+    };
+    match value {
+        None if !is_optional => {
+            Err(format!("environment variable key {:?} not found in file {:?}", selector.key, selector.path))
+        }
+        value => Ok(value),
+    }
+}
+
+/// The value of a variable in a file whose lines are `NAME='value'`, where a value may go over several lines, and remarks.
+fn variable_in(text: &str, name: &str) -> Result<Option<String>, ()> {
+    let mut found = None;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+        rest = after;
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = line.split_once('=').ok_or(())?;
+        let value = match value.strip_prefix('\'') {
+            None => value.trim_matches('"').to_owned(),
+            Some(value) => match value.split_once('\'') {
+                Some((value, _)) => value.to_owned(),
+                None => {
+                    let (more, after) = rest.split_once('\'').ok_or(())?;
+                    rest = after.split_once('\n').map_or("", |(_, after)| after);
+                    format!("{value}\n{more}")
+                }
+            },
+        };
+        if key.trim() == name {
+            found = Some(value);
+        }
+    }
+    Ok(found)
 }
 
 /// A map's entries as the downward API prints them: `key="value"`, one a line.
@@ -328,6 +383,17 @@ pub(super) fn expand(text: &str, variables: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_are_found_in_files() {
+        let file = "# who\nA='1'\n\nB='two\nlines'\nA=2\nC=\"x y\"\n";
+        let found = |name: &str| variable_in(file, name).expect("it can be read");
+        assert_eq!(found("A").as_deref(), Some("2"));
+        assert_eq!(found("B").as_deref(), Some("two\nlines"));
+        assert_eq!(found("C").as_deref(), Some("x y"));
+        assert_eq!(found("D"), None);
+        assert_eq!(variable_in("no assignment", "A"), Err(()));
+    }
 
     #[test]
     fn references_are_expanded() {

@@ -48,8 +48,12 @@ pub(super) struct Host {
     pub image_gc: ImageGc,
     pub pressures: Pressures,
     pub csi: Plugins,
+    /// How often the machine was switched on after it had lost its power.
+    pub boots: u32,
     /// Whether the machine is about to be switched off.
     pub is_shutting_down: bool,
+    /// Whether somebody switched the machine on again before it was off.
+    pub boots_again: bool,
 }
 
 impl Host {
@@ -74,7 +78,9 @@ impl Host {
             image_gc: ImageGc::default(),
             pressures: Pressures::default(),
             csi: Plugins::default(),
+            boots: 0,
             is_shutting_down: false,
+            boots_again: false,
         }
     }
 
@@ -122,6 +128,7 @@ impl Host {
         self.pressures = Pressures::default();
         self.csi = Plugins::default();
         self.is_shutting_down = false;
+        self.boots_again = false;
         self.runtime.forget_askers(|_| true);
         self.runtime.advance(now);
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, ImageVolumeSource, Pod};
 
 use crate::api::Resource;
 use crate::client::Client;
@@ -21,6 +21,34 @@ use super::kuberuntime::KubeRuntime;
 const BACKOFF_BASE: Duration = Duration::from_secs(10);
 /// The longest wait after a pull that failed: `MaxImageBackOff`.
 const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// Who needs an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The container that is made from it; nothing for one that is a volume.
+    container: &'a str,
+    /// As the pod names it.
+    image: &'a str,
+    policy: &'a str,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn by_container(container: &'a Container) -> Self {
+        Self {
+            container: &container.name,
+            image: container.image.as_deref().unwrap_or(""),
+            policy: container.image_pull_policy.as_deref().unwrap_or("IfNotPresent"),
+        }
+    }
+
+    pub(super) fn by_volume(source: &'a ImageVolumeSource) -> Self {
+        Self {
+            container: "",
+            image: source.reference.as_deref().unwrap_or(""),
+            policy: source.pull_policy.as_deref().unwrap_or("IfNotPresent"),
+        }
+    }
+}
 
 /// The kubelet's image manager.
 #[derive(Clone, Debug)]
@@ -69,13 +97,13 @@ impl ImageManager {
     pub(super) fn ensure(
         &mut self,
         pod: &Pod,
-        container: &Container,
+        wanted: Wanted<'_>,
         runtime: &mut KubeRuntime,
         client: &mut Client<'_>,
     ) -> Ensure {
-        let asked = container.image.as_deref().unwrap_or("");
+        let asked = wanted.image;
         let tell = |client: &mut Client<'_>, kind, reason: &str, message: &str| {
-            events::about_container(client, pod, &container.name, kind, reason, message);
+            events::about_container(client, pod, wanted.container, kind, reason, message);
         };
         if let Err(error) = ImageReference::parse(asked) {
             let message = format!("Failed to apply default image tag {asked:?}: {error}");
@@ -84,15 +112,14 @@ impl ImageManager {
         }
         let image = with_default_tag(asked);
         let present = runtime.image(&image).is_some();
-        let policy = container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
         match present {
-            true if policy != "Always" => {
+            true if wanted.policy != "Always" => {
                 let message =
                     format!("Container image {asked:?} already present on machine and can be accessed by the pod");
                 tell(client, Normal, "Pulled", &message);
                 return Ensure::Present;
             }
-            false if policy == "Never" => {
+            false if wanted.policy == "Never" => {
                 let message = format!("Container image {asked:?} is not present with pull policy of Never");
                 tell(client, Warning, "ErrImageNeverPull", &message);
                 return Ensure::Failed(StartFailure { reason: "ErrImageNeverPull", message }, None);
@@ -124,11 +151,11 @@ impl ImageManager {
     pub(super) fn pulled(
         &mut self,
         pod: &Pod,
-        container: &Container,
+        wanted: Wanted<'_>,
         pull: &Pull,
         client: &mut Client<'_>,
     ) -> Result<(), StartFailure> {
-        let asked = container.image.as_deref().unwrap_or("");
+        let asked = wanted.image;
         match &pull.answer {
             Ok(record) => {
                 let rounded = |since: Time| {
@@ -141,13 +168,13 @@ impl ImageManager {
                     rounded(pull.asked_at),
                     record.size,
                 );
-                events::about_container(client, pod, &container.name, Normal, "Pulled", &message);
+                events::about_container(client, pod, wanted.container, Normal, "Pulled", &message);
                 self.errors.remove(&format!("{}_{asked}", pod.uid()));
                 Ok(())
             }
             Err(error) => {
                 let message = format!("Failed to pull image {asked:?}: {error}");
-                events::about_container(client, pod, &container.name, Warning, "Failed", &message);
+                events::about_container(client, pod, wanted.container, Warning, "Failed", &message);
                 let key = format!("{}_{asked}", pod.uid());
                 self.backoff.next(&key, client.now, client.now);
                 self.errors.insert(key, error.clone());

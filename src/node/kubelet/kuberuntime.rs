@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::machinery::persistent::{OrdMap, OrdSet};
 
+use k8s_openapi::api::core::v1::ImageVolumeSource;
+
 use crate::api::{Name, ObjectKey};
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::FileTree;
@@ -431,6 +433,17 @@ impl KubeRuntime {
 
     pub(super) fn put_volume(&mut self, key: &str, files: FileTree, now: Time) {
         self.cri.put_volume(key, files, now);
+    }
+
+    /// Puts what is in an image into a volume of a pod, unless it is there.
+    pub(super) fn put_image_volume(&mut self, uid: &str, volume: &str, source: &ImageVolumeSource, now: Time) {
+        let key = volume_key(uid, volume);
+        let image = source.reference.as_deref().unwrap_or("");
+        if self.cri.volume(&key).is_none_or(|files| files.inodes() == 0)
+            && let Some(files) = Runtime::image_files(image)
+        {
+            self.put_volume(&key, files, now);
+        }
     }
 
     /// A volume is used from now on: if machines share it, this one wants to have what is in it.

@@ -21,6 +21,7 @@ mod eviction;
 mod faults;
 mod hooks;
 mod host;
+mod host_path;
 mod image_gc;
 mod images;
 mod kept_status;
@@ -50,6 +51,7 @@ mod volumes;
 mod tests;
 
 pub use config::NodeConfig;
+pub use eviction::check_thresholds;
 pub use shared::SharedNews;
 pub use static_pods::MANIFEST_FOLDER;
 
@@ -111,6 +113,7 @@ impl Kubelet {
     /// The machine was without power until now: nothing runs, but its disk has all that it had, and so its runtime knows
     /// what ran before.
     pub fn lose_power(&mut self, now: Time) {
+        self.host.boots += 1;
         self.host.runtime.lose_power(now);
     }
 

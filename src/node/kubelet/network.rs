@@ -186,7 +186,10 @@ impl Kubelet {
 
     fn outgoing(&self, leaving: Leaving) -> Option<Outgoing> {
         let from = self.local_pod(&leaving.sandbox)?;
-        let aim = self.host.runtime.aim(&leaving.container, &leaving.request);
+        let mut aim = self.host.runtime.aim(&leaving.container, &leaving.request);
+        if matches!(&aim, Aim::Address(address) if is_loopback(address)) && !from.has_own_network() {
+            aim = Aim::Address(from.address.clone());
+        }
         let sender = Sender { container: leaving.container, number: leaving.number };
         Some(Outgoing { sender, from, aim, request: leaving.request, background: leaving.background })
     }

@@ -115,6 +115,7 @@ impl NodeKeeper {
         if !is_due && !has_changed(before, &mut after) {
             return Ok(());
         }
+        tell_reboot(before, &after, host, client);
         tell_changes(before, &after, host, client);
         client.because(why(&host.config.name, before, &after));
         let mut changed = (*node).clone();
@@ -282,8 +283,8 @@ fn labels(config: &NodeConfig) -> BTreeMap<String, String> {
 /// What a condition says when all is well, and when it is not: reason, message, event.
 struct PressureTexts {
     condition: &'static str,
-    /// What makes it true; process numbers never run out.
-    pressure: Option<Pressure>,
+    /// What makes it true.
+    pressure: Pressure,
     good: [&'static str; 3],
     bad: [&'static str; 3],
 }
@@ -291,19 +292,19 @@ struct PressureTexts {
 const PRESSURES: [PressureTexts; 3] = [
     PressureTexts {
         condition: "MemoryPressure",
-        pressure: Some(Pressure::Memory),
+        pressure: Pressure::Memory,
         good: ["KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"],
         bad: ["KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "NodeHasInsufficientMemory"],
     },
     PressureTexts {
         condition: "DiskPressure",
-        pressure: Some(Pressure::Disk),
+        pressure: Pressure::Disk,
         good: ["KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"],
         bad: ["KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"],
     },
     PressureTexts {
         condition: "PIDPressure",
-        pressure: None,
+        pressure: Pressure::Pid,
         good: ["KubeletHasSufficientPID", "kubelet has sufficient PID available", "NodeHasSufficientPID"],
         bad: ["KubeletHasInsufficientPID", "kubelet has insufficient PID available", "NodeHasInsufficientPID"],
     },
@@ -327,7 +328,7 @@ fn conditions(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> Ve
     let mut own: Vec<NodeCondition> = PRESSURES
         .iter()
         .map(|texts| {
-            let is_short = texts.pressure.is_some_and(|pressure| host.pressures.has(pressure));
+            let is_short = host.pressures.has(texts.pressure);
             let [reason, message, _] = if is_short { texts.bad } else { texts.good };
             condition(texts.condition, if is_short { "True" } else { "False" }, reason, message)
         })
@@ -351,6 +352,10 @@ fn conditions(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> Ve
     result
 }
 
+/// What a kubelet of v1.36 says that it can do for pods: `nodedeclaredfeatures` of `k8s.io/component-helpers`.
+const DECLARED_FEATURES: [&str; 3] =
+    ["GuaranteedQoSPodCPUResize", "InPlacePodLevelResourcesVerticalScaling", "RestartAllContainersOnContainerExits"];
+
 fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeStatus {
     let config = &host.config;
     let capacity = capacity(config);
@@ -362,9 +367,10 @@ fn status(before: &NodeStatus, host: &Host, is_ready: bool, now: Time) -> NodeSt
         allocatable: Some(capacity.clone()),
         capacity: Some(capacity),
         conditions: Some(conditions(before, host, is_ready, now)),
+        declared_features: Some(DECLARED_FEATURES.map(str::to_owned).to_vec()),
         daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }) }),
         images: Some(images(host)).filter(|images| !images.is_empty()),
-        node_info: Some(system_info(config)),
+        node_info: Some(system_info(config, host.boots)),
         volumes_in_use: Some(host.csi.volumes_in_use()).filter(|volumes| !volumes.is_empty()),
         ..before.clone()
     }
@@ -386,7 +392,7 @@ fn images(host: &Host) -> Vec<ContainerImage> {
     images
 }
 
-fn system_info(config: &NodeConfig) -> NodeSystemInfo {
+fn system_info(config: &NodeConfig, boots: u32) -> NodeSystemInfo {
     let mut digits = String::new();
     for byte in config.name.bytes().cycle().take(16) {
         digits.push_str(&format!("{byte:02x}"));
@@ -395,7 +401,7 @@ fn system_info(config: &NodeConfig) -> NodeSystemInfo {
     let uuid = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-");
     NodeSystemInfo {
         architecture: "amd64".to_owned(),
-        boot_id: uuid.clone(),
+        boot_id: if boots == 0 { uuid.clone() } else { format!("{}{boots:04x}", uuid.get(..32).unwrap_or("")) },
         container_runtime_version: "containerd://2.2.1".to_owned(),
         kernel_version: "6.12.57-amd64".to_owned(),
         kube_proxy_version: String::new(),
@@ -429,6 +435,16 @@ fn status_of<'a>(status: &'a NodeStatus, condition: &str) -> Option<&'a str> {
     conditions.find(|known| known.type_ == condition).map(|known| known.status.as_str())
 }
 
+/// Tells when the machine is another than it was before it was switched on: `MachineInfo`.
+fn tell_reboot(before: &NodeStatus, after: &NodeStatus, host: &Host, client: &mut Client<'_>) {
+    let boot = |status: &NodeStatus| status.node_info.as_ref().map_or_else(String::new, |info| info.boot_id.clone());
+    let (old, new) = (boot(before), boot(after));
+    if !old.is_empty() && old != new {
+        let message = format!("Node {} has been rebooted, boot id: {new}", host.config.name);
+        client.event_about(&reference(&host.config), EventType::Warning, "Rebooted", &message);
+    }
+}
+
 /// Tells of the conditions that have changed.
 fn tell_changes(before: &NodeStatus, after: &NodeStatus, host: &Host, client: &mut Client<'_>) {
     let config = host.config.clone();
@@ -451,13 +467,16 @@ fn tell_changes(before: &NodeStatus, after: &NodeStatus, host: &Host, client: &m
 fn why(name: &str, before: &NodeStatus, after: &NodeStatus) -> Why {
     for texts in PRESSURES {
         match (texts.pressure, status_of(before, texts.condition), status_of(after, texts.condition)) {
-            (Some(Pressure::Memory), Some("False"), Some("True")) => {
+            (Pressure::Memory, Some("False"), Some("True")) => {
                 return Why::new("Node {} runs short of memory.", [name.to_owned()]);
             }
-            (Some(Pressure::Disk), Some("False"), Some("True")) => {
+            (Pressure::Disk, Some("False"), Some("True")) => {
                 return Why::new("The disk of node {} is nearly full.", [name.to_owned()]);
             }
-            (Some(_), Some("True"), Some("False")) => {
+            (Pressure::Pid, Some("False"), Some("True")) => {
+                return Why::new("Node {} runs short of process numbers.", [name.to_owned()]);
+            }
+            (_, Some("True"), Some("False")) => {
                 return Why::new("Node {} is no longer short of anything.", [name.to_owned()]);
             }
             _ => {}

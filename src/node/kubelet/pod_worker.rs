@@ -19,7 +19,7 @@ use super::events::{self, Normal, Warning};
 use super::eviction::needs_measuring;
 use super::host::Host;
 use super::kept_status::KeptStatus;
-use super::kuberuntime::PodRecord;
+use super::kuberuntime::{PodRecord, volume_key};
 use super::prober::Probes;
 use super::resize::{Pending, Resize};
 use super::start::SyncJob;
@@ -426,6 +426,8 @@ impl Worker {
         status::terminate(&mut status, &self.pod);
         self.stage = Stage::Finished;
         host.csi.release(&self.uid);
+        // Its own volumes go with it, though its containers can still be looked at.
+        host.runtime.cri.take_volumes(&volume_key(&self.uid, ""));
         self.status = status.into();
         self.write_status(host, client);
         self.job = Job::Idle;

@@ -68,8 +68,8 @@ pub(super) fn is_directed(pod: &Pod) -> bool {
     pod.metadata.annotations.iter().flatten().any(|(key, _)| key.starts_with("kubetab/"))
 }
 
-/// How many bytes of something an annotation lets a container use, so long after its start.
-pub(super) fn directed_bytes(pod: &Pod, what: &str, container: &str, since: Duration) -> Option<u64> {
+/// How many bytes, files or processes of something an annotation lets a container use, so long after its start.
+pub(super) fn directed_amount(pod: &Pod, what: &str, container: &str, since: Duration) -> Option<u64> {
     let script = AmountScript::of(pod.metadata.annotations.as_ref()?, what, container)?;
     u64::try_from(script.amount_at(since).value()).ok()
 }

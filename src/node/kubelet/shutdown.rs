@@ -82,6 +82,23 @@ impl Kubelet {
         self.shutdown.is_over
     }
 
+    /// Whether the machine is being shut down.
+    #[must_use]
+    pub const fn is_shutting_down(&self) -> bool {
+        self.host.is_shutting_down
+    }
+
+    /// Whether the machine boots again once it is off.
+    #[must_use]
+    pub const fn boots_again(&self) -> bool {
+        self.host.boots_again
+    }
+
+    /// Somebody switches the machine on while it is being shut down.
+    pub const fn boot_again(&mut self) {
+        self.host.boots_again = true;
+    }
+
     /// Goes on with a shutdown: `killPods`.
     pub(super) fn go_on_shutting_down(&mut self, client: &mut Client<'_>) {
         let now = client.now;

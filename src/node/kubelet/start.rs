@@ -2,11 +2,11 @@
 //!
 //! `pkg/kubelet/kuberuntime/kuberuntime_manager.go` (`SyncPod`) and `kuberuntime_container.go` (`startContainer`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, ContainerState, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerState, Pod, Volume};
 
 use crate::api::Name;
 use crate::api::resource::claim;
@@ -21,7 +21,7 @@ use super::container_status::{StartFailure, as_container};
 use super::events::{self, Normal, Warning, format_pod};
 use super::hooks::{self, Hook};
 use super::host::Host;
-use super::images::{Ensure, Pull};
+use super::images::{Ensure, Pull, Wanted};
 use super::kuberuntime::{ContainerPhase, PodRecord};
 use super::pod_worker::{Job, Worker};
 use super::resize::{self, Resize};
@@ -51,6 +51,8 @@ enum Step {
     KillPod,
     Kill(Kill),
     Sandbox(u32),
+    /// Have the image of a volume.
+    ImageVolume(Arc<Volume>),
     /// Give a running container what was granted to it.
     Resize(Arc<Container>),
     Start(Starting),
@@ -64,6 +66,7 @@ enum Doing {
     Killing { killing: Killing, then_stop_sandboxes: bool },
     Sandbox { attempt: u32, until: Time },
     Pulling { starting: Starting, pull: Pull },
+    PullingVolume { volume: Arc<Volume>, pull: Pull },
     Creating { starting: Starting, until: Time },
     Launching { starting: Starting, id: Name, until: Time },
     PostStart { starting: Starting, id: Name, hook: Hook },
@@ -77,6 +80,8 @@ pub(super) struct SyncJob {
     /// What the runtime had when the sync began.
     runtime: PodRecord,
     failed: bool,
+    /// Why images of volumes cannot be had, by the volumes' names.
+    without_image: BTreeMap<String, StartFailure>,
     /// The soonest time at which something that waits may be tried again.
     retry_at: Option<Time>,
 }
@@ -119,6 +124,7 @@ impl Worker {
             doing: Doing::Nothing,
             runtime,
             failed: false,
+            without_image: BTreeMap::new(),
             retry_at: None,
         };
         self.go_on_syncing(job, host, client);
@@ -171,6 +177,7 @@ impl Worker {
                 job.doing = Doing::Sandbox { attempt, until };
                 Progress::Wait(Some(until))
             }
+            Step::ImageVolume(volume) => self.begin_image_volume(volume, job, host, client),
             Step::Resize(container) => {
                 self.resize_container(&container, &job.runtime, host, now);
                 Progress::Next
@@ -200,20 +207,33 @@ impl Worker {
             | Doing::Creating { until, .. }
             | Doing::Launching { until, .. }
             | Doing::Pulling { pull: Pull { until, .. }, .. }
+            | Doing::PullingVolume { pull: Pull { until, .. }, .. }
                 if now < until =>
             {
                 job.doing = doing;
                 Progress::Wait(Some(until))
             }
             Doing::Sandbox { attempt, .. } => {
+                container_config::tell_name_servers(&pod, client);
                 let config = container_config::sandbox(&pod, attempt, host);
                 host.runtime.run_sandbox(&self.uid, config, now);
                 Progress::Next
             }
-            Doing::Pulling { starting, pull } => match host.images.pulled(&pod, &starting.container, &pull, client) {
-                Ok(()) => begin_to_create(starting, job, now),
-                Err(failure) => self.not_started(&starting, failure, None, job, client),
-            },
+            Doing::Pulling { starting, pull } => {
+                let wanted = Wanted::by_container(&starting.container);
+                match host.images.pulled(&pod, wanted, &pull, client) {
+                    Ok(()) => self.has_image(starting, job, client),
+                    Err(failure) => self.not_started(&starting, failure, None, job, client),
+                }
+            }
+            Doing::PullingVolume { volume, pull } => {
+                let source = volume.image.clone().unwrap_or_default();
+                match host.images.pulled(&pod, Wanted::by_volume(&source), &pull, client) {
+                    Ok(()) => host.runtime.put_image_volume(&self.uid, &volume.name, &source, now),
+                    Err(failure) => drop(job.without_image.insert(volume.name.clone(), failure)),
+                }
+                Progress::Next
+            }
             Doing::Creating { starting, .. } => self.created(starting, job, host, client),
             Doing::Launching { starting, id, .. } => self.launched(starting, id, job, host, client),
             Doing::PostStart { starting, id, hook } => match hook.outcome(host, now) {
@@ -229,7 +249,7 @@ impl Worker {
 
     /// Makes the devices of the pod's claims ready; says whether they are.
     fn prepare_devices(&self, client: &mut Client<'_>) -> bool {
-        if claim::references(&self.pod).is_empty() {
+        if claim::references(&self.pod).is_empty() && claim::extended_name(&self.pod).is_none() {
             return true;
         }
         let outcome = super::dra::prepare(&self.pod, client);
@@ -256,6 +276,7 @@ impl Worker {
                 return Progress::Next;
             }
         }
+        container_config::tell_missing_pull_secrets(&pod, client);
         self.start_probes(host, client);
         let restarts_all = pod.spec.as_ref().is_some_and(|spec| restarts_all(spec, &job.runtime, &self.status));
         let actions = if restarts_all {
@@ -319,8 +340,8 @@ impl Worker {
         if let Some((failure, until)) = self.crash_backoff(&starting.container, job, host, client) {
             return self.not_started(&starting, failure, Some(until), job, client);
         }
-        match host.images.ensure(&pod, &starting.container, &mut host.runtime, client) {
-            Ensure::Present => begin_to_create(starting, job, client.now),
+        match host.images.ensure(&pod, Wanted::by_container(&starting.container), &mut host.runtime, client) {
+            Ensure::Present => self.has_image(starting, job, client),
             Ensure::Pulling(pull) => {
                 let until = pull.until;
                 job.doing = Doing::Pulling { starting, pull };
@@ -332,6 +353,48 @@ impl Worker {
                 self.not_started(&starting, failure, until, job, client)
             }
         }
+    }
+
+    /// A volume is what an image has in it: `getImageVolumes`.
+    fn begin_image_volume(
+        &mut self,
+        volume: Arc<Volume>,
+        job: &mut SyncJob,
+        host: &mut Host,
+        client: &mut Client<'_>,
+    ) -> Progress {
+        let pod = self.pod.clone();
+        let source = volume.image.clone().unwrap_or_default();
+        match host.images.ensure(&pod, Wanted::by_volume(&source), &mut host.runtime, client) {
+            Ensure::Present => {
+                host.runtime.put_image_volume(&self.uid, &volume.name, &source, client.now);
+                Progress::Next
+            }
+            Ensure::Pulling(pull) => {
+                let until = pull.until;
+                job.doing = Doing::PullingVolume { volume, pull };
+                Progress::Wait(Some(until))
+            }
+            Ensure::Failed(failure, until) => {
+                job.without_image.insert(volume.name.clone(), failure);
+                job.fail(until);
+                Progress::Next
+            }
+        }
+    }
+
+    /// The container's own image is there; if those of its volumes are, too, it can be created:
+    /// `toKubeContainerImageVolumes`.
+    fn has_image(&mut self, starting: Starting, job: &mut SyncJob, client: &mut Client<'_>) -> Progress {
+        let mut mounts = starting.container.volume_mounts.iter().flatten();
+        let Some(failure) = mounts.find_map(|mount| job.without_image.get(&mount.name)).cloned() else {
+            return begin_to_create(starting, job, client.now);
+        };
+        if failure.reason != "ErrImagePull" {
+            let message = format!("Error: {}", failure.reason);
+            events::about_container(client, &self.pod, &starting.container.name, Warning, "Failed", &message);
+        }
+        self.not_started(&starting, failure, None, job, client)
     }
 
     /// Whether a container that ended has to wait before it is started again: `doBackOff`.
@@ -389,6 +452,7 @@ impl Worker {
             Some(record) => record.restart_count + 1,
             None => self.told_restarts(&name),
         };
+        self.volumes.bind_sub_paths(&pod, &starting.container, host, client.now);
         let config =
             container_config::container(&pod, &starting.container, &self.volumes.mounted, restart_count, host, client);
         let created = config.and_then(|config| {
@@ -481,6 +545,9 @@ fn plan(pod: &Pod, actions: PodActions, resizing: &Resize) -> VecDeque<Step> {
     };
     let start =
         |container: Container, is_essential| Step::Start(Starting { container: granted(container), is_essential });
+    let starts_any = !(actions.ephemeral.is_empty() && actions.init.is_empty() && actions.start.is_empty());
+    let images = spec.volumes.iter().flatten().filter(|volume| volume.image.is_some() && starts_any);
+    steps.extend(images.map(|volume| Step::ImageVolume(Arc::new(volume.clone()))));
     for index in actions.resize {
         steps.extend(spec.containers.get(index).map(|one| Step::Resize(granted(one.clone()))));
     }

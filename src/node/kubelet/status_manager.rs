@@ -109,6 +109,7 @@ fn merge(reported: &PodStatus, own: &PodStatus, could_have_running_containers: b
     merged.conditions = Some(foreign.chain(ours).collect::<Vec<_>>()).filter(|conditions| !conditions.is_empty());
     merged.nominated_node_name.clone_from(&reported.nominated_node_name);
     merged.resource_claim_statuses.clone_from(&reported.resource_claim_statuses);
+    merged.extended_resource_claim_status.clone_from(&reported.extended_resource_claim_status);
     if own.qos_class.is_none() {
         merged.qos_class.clone_from(&reported.qos_class);
     }

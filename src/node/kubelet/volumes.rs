@@ -2,16 +2,18 @@
 //!
 //! `pkg/kubelet/volumemanager` and `pkg/volume/{configmap,secret,downwardapi,projected,emptydir,hostpath}`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, KeyToPath, Pod, ServiceAccountTokenProjection, Volume, VolumeProjection,
+    Container, DownwardAPIVolumeFile, KeyToPath, Pod, ServiceAccountTokenProjection, Volume, VolumeMount,
+    VolumeProjection,
 };
 
 use crate::api::{ObjectKey, Resource};
 use crate::client::Client;
+use crate::client::csi_translation::InlineDisk;
 use crate::machinery::order::map_of;
 use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
@@ -21,6 +23,7 @@ use super::csi;
 use super::environment;
 use super::events::{self, Warning};
 use super::host::Host;
+use super::host_path;
 use super::kuberuntime::{host_path_key, volume_key};
 
 /// The first wait after a volume could not be set up: `initialDurationBeforeRetry`.
@@ -29,6 +32,12 @@ const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(122);
 /// How long a sync waits for the pod's volumes: `podAttachAndMountTimeout`.
 const TIMEOUT: Duration = Duration::from_secs(123);
+/// Under this name a block device lies in its volume.
+pub(super) const DEVICE: &str = "/device";
+/// Its permission bits, and that it is a block device.
+const DEVICE_MODE: u32 = 0o060_660;
+/// The permission bits of a new `emptyDir`: `perm`.
+const EMPTY_DIR_MODE: u32 = 0o777;
 /// The trust anchor of the cluster, which each namespace's ConfigMap of this name holds.
 const ROOT_CA: &str = "kube-root-ca.crt";
 
@@ -163,21 +172,80 @@ impl PodVolumes {
     }
 }
 
+/// The folder that the files of a volume lie in at first: `newTimestampDir` of `pkg/volume/util/atomic_writer.go`. When they
+/// change, all of them do at once, by a link to another such folder.
+fn stamp(pod: &Pod, volume: &str, now: Time) -> String {
+    let bytes = pod.uid().bytes().chain(volume.bytes());
+    let digits = bytes.fold(now.as_micros(), |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let time = now.to_rfc3339().trim_end_matches('Z').replace(['-', 'T', ':'], "_");
+    format!("..{time}.{}", digits % 10_000_000_000)
+}
+
+/// Files under a folder.
+fn tree_of(files: &Files, mode: i32, folder: &str, now: Time) -> FileTree {
+    let mut tree = FileTree::new();
+    for (path, file) in files {
+        let mode = u32::try_from(file.mode.unwrap_or(mode)).unwrap_or(0o644);
+        tree.put(&format!("{folder}/{path}"), &file.bytes, mode, now);
+    }
+    tree
+}
+
+/// The name of what a container sees of a volume through a `subPath`.
+pub(super) fn bound_name(volume: &str, container: &str) -> String {
+    format!("{volume}.{container}")
+}
+
+impl PodVolumes {
+    /// Binds files that the API server holds, and that a container is to see by a `subPath`, to what they are now: whoever
+    /// changes them later changes nothing for the container.
+    pub(super) fn bind_sub_paths(&self, pod: &Pod, container: &Container, host: &mut Host, now: Time) {
+        let is_partial = |mount: &&VolumeMount| {
+            [&mount.sub_path, &mount.sub_path_expr].into_iter().flatten().any(|path| !path.is_empty())
+        };
+        for mount in container.volume_mounts.iter().flatten().filter(is_partial) {
+            if let Some(VolumeContent::Files(files, mode)) = self.mounted.get(&mount.name) {
+                let key = volume_key(pod.uid(), &bound_name(&mount.name, &container.name));
+                host.runtime.put_volume(&key, tree_of(files, *mode, "", now), now);
+            }
+        }
+    }
+}
+
+/// Whether containers get a volume as a block device.
+fn is_device(pod: &Pod, volume: &str) -> bool {
+    let spec = pod.spec.iter();
+    let mut containers = spec.flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    containers.any(|one| one.volume_devices.iter().flatten().any(|device| device.name == volume))
+}
+
 /// Puts a volume's files where the pod's containers see them. What lives on through a kubelet's restart stays.
 fn give_to_runtime(pod: &Pod, name: &str, content: &VolumeContent, host: &mut Host, now: Time) {
-    let (key, files) = match content {
+    let group = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()?.fs_group);
+    let group = group.and_then(|group| u32::try_from(group).ok());
+    let (key, mut files) = match content {
         VolumeContent::Files(files, mode) => {
-            let mut tree = FileTree::new();
-            for (path, file) in files {
-                let mode = u32::try_from(file.mode.unwrap_or(*mode)).unwrap_or(0o644);
-                tree.put(path, &file.bytes, mode, now);
+            let stamp = stamp(pod, name, now);
+            let mut tree = tree_of(files, *mode, &stamp, now);
+            tree.put_link("/..data", &stamp, now);
+            let top: BTreeSet<&str> = files.keys().filter_map(|path| path.split('/').next()).collect();
+            top.iter().for_each(|name| tree.put_link(&format!("/{name}"), &format!("..data/{name}"), now));
+            if let Some(group) = group {
+                tree.set_group(group);
             }
             return host.runtime.put_volume(&volume_key(pod.uid(), name), tree, now);
         }
-        VolumeContent::Empty => (volume_key(pod.uid(), name), FileTree::new()),
+        VolumeContent::Empty => (volume_key(pod.uid(), name), FileTree::new().with_root_mode(EMPTY_DIR_MODE)),
         VolumeContent::HostPath(path) => (host_path_key(path), FileTree::new()),
     };
     if !host.runtime.has_volume(&key) {
+        if is_device(pod, name) {
+            files.put(DEVICE, b"", DEVICE_MODE, now);
+        }
+        // Whose folders of the machine are is nobody's business but the machine's.
+        if let (Some(group), VolumeContent::Empty) = (group, content) {
+            files.set_group(group);
+        }
         host.runtime.put_volume(&key, files, now);
         host.runtime.ask_for_shared(&key);
     }
@@ -193,7 +261,13 @@ fn content(
     match claims::claim_name(pod, volume) {
         Some(claim) => claims::folder(pod, volume, &claim, host, client).map(VolumeContent::HostPath),
         None if volume.csi.is_some() => csi::mount_inline(volume, host).map(|()| VolumeContent::Empty),
-        None => own_content(pod, volume, known, host, client).map_err(Trouble::SetUp),
+        None => {
+            if let Some(disk) = InlineDisk::of(volume, pod.namespace()) {
+                return csi::mount(&disk.csi(), &disk.name, pod, host, client).map(VolumeContent::HostPath);
+            }
+            claims::check_plugin(volume)?;
+            own_content(pod, volume, known, host, client).map_err(Trouble::SetUp)
+        }
     }
 }
 
@@ -223,6 +297,7 @@ fn own_content(
             project(pod, projection, known, host, &mut files, client)?;
         }
     } else if let Some(source) = &volume.host_path {
+        host_path::check(source, &host.runtime)?;
         return Ok(VolumeContent::HostPath(source.path.clone()));
     } else if let Some(source) = &volume.nfs {
         return Ok(VolumeContent::HostPath(claims::network_folder(&source.server, &source.path)));
@@ -298,7 +373,7 @@ fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], host: &Host, files: &mut
         let value = if let Some(field) = &item.field_ref {
             environment::field_value(pod, field, host)?
         } else if let Some(resource) = &item.resource_field_ref {
-            environment::resource_value(pod, &k8s_openapi::api::core::v1::Container::default(), resource, host)?
+            environment::resource_value(pod, &Container::default(), resource, host)?
         } else {
             String::new()
         };

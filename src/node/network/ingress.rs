@@ -5,7 +5,10 @@
 //! Services and EndpointSlices. Follows ingress-nginx as kind installs it: class `nginx`, and Ingresses without a class.
 //!
 //! Not simulated: the pods that it runs in, certificates, the time of a reload, most annotations. Of these there are
-//! `canary` with its weight and header, `rewrite-target`, `use-regex`, `ssl-redirect` and `force-ssl-redirect`.
+//! `canary` with weight, header and cookie, `rewrite-target`, `use-regex`, `app-root`, the redirects, `server-alias`,
+//! `whitelist-source-range`, `upstream-vhost`, `x-forwarded-prefix` and `proxy-read-timeout`.
+
+mod annotations;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -23,6 +26,7 @@ use crate::machinery::shell::regex::Regex;
 use crate::machinery::time::Time;
 
 use super::backends::ready_endpoints;
+use annotations::{annotation, is_canary, is_chosen};
 
 /// The address at which the controller is reached: that of its load balancer.
 pub const INGRESS_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 255, 254);
@@ -36,8 +40,6 @@ const STATUS_PERIOD: Duration = Duration::from_secs(60);
 const STATUS: Token = 0;
 /// The annotation that named a class before there was a field for it.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
-/// What the controller's own annotations begin with.
-const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
 /// The controller.
 #[derive(Clone, Debug, Default)]
@@ -50,12 +52,12 @@ pub struct IngressController {
 /// Where a request goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Routed {
-    /// To one of these endpoints, with this path.
-    Endpoints(Vec<(Ipv4Addr, u16)>, String),
+    /// To one of these endpoints, as this request, whose answer may take so long.
+    Endpoints(Vec<(Ipv4Addr, u16)>, Box<HttpRequest>, Option<Duration>),
     /// Nowhere: this is the answer.
     Status(u16),
-    /// To the same place by https.
-    Redirect(String),
+    /// To another place, with this status.
+    Redirect(u16, String),
 }
 
 /// How well a rule fits.
@@ -67,16 +69,6 @@ struct Candidate<'a> {
     ingress: &'a Ingress,
     backend: &'a IngressBackend,
     path: &'a str,
-}
-
-fn annotation<'a>(ingress: &'a Ingress, name: &str) -> Option<&'a str> {
-    let annotations = ingress.metadata.annotations.as_ref()?;
-    let found = annotations.iter().find(|(key, _)| key.strip_prefix(PREFIX) == Some(name));
-    found.map(|(_, value)| value.as_str())
-}
-
-fn is_canary(ingress: &Ingress) -> bool {
-    annotation(ingress, "canary") == Some("true")
 }
 
 /// How well a host fits a rule's: exactly, by a wildcard, or since the rule names none.
@@ -95,12 +87,12 @@ fn host_fit(rule: &str, host: &str) -> Option<u8> {
 fn path_fit(rule: &HTTPIngressPath, path: &str, is_regex: bool) -> Option<(u8, usize)> {
     let wanted = rule.path.as_deref().unwrap_or("/");
     let fits = match rule.path_type.as_str() {
+        _ if is_regex => Regex::new(&format!("^{wanted}"), true, true).is_ok_and(|regex| regex.is_match(path)),
         "Exact" => return (wanted == path).then_some((2, wanted.len())),
-        "Prefix" if !is_regex => {
+        "Prefix" => {
             let stem = wanted.trim_end_matches('/');
             path.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }
-        _ if is_regex => Regex::new(&format!("^{wanted}"), true, true).is_ok_and(|regex| regex.is_match(path)),
         _ => path.starts_with(wanted),
     };
     fits.then_some((1, wanted.len()))
@@ -147,30 +139,48 @@ impl IngressController {
         let path = request.path.split('?').next().unwrap_or("/");
         let best = self.best(host, path, |ingress| !is_canary(ingress));
         let canary = self.best(host, path, |ingress| is_canary(ingress) && is_chosen(ingress, request, random));
-        let fallback = || self.default_backend();
-        let Some(candidate) = canary.filter(|_| best.is_some()).or(best).or_else(fallback) else {
-            return Routed::Status(404);
-        };
-        if !request.secure && is_redirected(candidate.ingress, host) {
-            return Routed::Redirect(format!("https://{host}{}", request.path));
+        let canary = canary.filter(|_| best.is_some());
+        let Some(candidate) = best.or_else(|| self.default_backend()) else { return Routed::Status(404) };
+        if let Some(answer) = annotations::answer(candidate.ingress, host, request) {
+            return answer;
         }
-        let endpoints = self.endpoints(candidate.ingress.namespace(), candidate.backend);
+        // Of a canary only the backend counts.
+        let chosen = canary.as_ref().unwrap_or(&candidate);
+        let endpoints = self.endpoints(chosen.ingress.namespace(), chosen.backend);
         if endpoints.is_empty() {
-            Routed::Status(503)
-        } else {
-            Routed::Endpoints(endpoints, rewritten(&candidate, request))
+            return Routed::Status(503);
         }
+        let onward = annotations::onward(candidate.ingress, candidate.path, host, request, random);
+        Routed::Endpoints(endpoints, Box::new(onward), annotations::read_timeout(candidate.ingress))
+    }
+
+    /// Whether all paths of a host are regular expressions, since one of them is rewritten or says that it is one:
+    /// `enforceRegexModifier`.
+    fn has_regex_paths(&self, host: &str) -> bool {
+        let mut ingresses = self.informers.list::<Ingress>().filter(|ingress| self.is_ours(ingress));
+        ingresses.any(|ingress| {
+            let rules = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten());
+            let of_host = rules.filter(|rule| rule.host.as_deref().unwrap_or("") == host);
+            let mut paths = of_host.flat_map(|rule| rule.http.iter().flat_map(|http| &http.paths));
+            !is_canary(ingress)
+                && paths.any(|one| {
+                    let target = annotation(ingress, "rewrite-target").unwrap_or("");
+                    annotation(ingress, "use-regex") == Some("true")
+                        || !(target.is_empty() || one.path.as_deref() == Some(target))
+                })
+        })
     }
 
     /// The rule that fits a request best.
     fn best(&self, host: &str, path: &str, mut wanted: impl FnMut(&Ingress) -> bool) -> Option<Candidate<'_>> {
         let mut best: Option<Candidate<'_>> = None;
         for ingress in self.informers.list::<Ingress>().filter(|ingress| self.is_ours(ingress)) {
-            let is_regex = annotation(ingress, "use-regex") == Some("true")
-                || annotation(ingress, "rewrite-target").is_some_and(|target| target.contains('$'));
             let rules = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten());
             for rule in rules {
-                let Some(of_host) = host_fit(rule.host.as_deref().unwrap_or(""), host) else { continue };
+                let named = rule.host.as_deref().unwrap_or("");
+                let alias = || annotations::is_alias(ingress, host).then_some(2);
+                let Some(of_host) = host_fit(named, host).or_else(alias) else { continue };
+                let is_regex = self.has_regex_paths(named);
                 for one in rule.http.iter().flat_map(|http| &http.paths) {
                     let Some((of_type, length)) = path_fit(one, path, is_regex) else { continue };
                     let fit = (of_host, of_type, length);
@@ -226,53 +236,6 @@ impl IngressController {
     }
 }
 
-/// Whether plain requests for a host are sent to https, as they are for hosts that have a certificate.
-fn is_redirected(ingress: &Ingress, host: &str) -> bool {
-    if annotation(ingress, "force-ssl-redirect") == Some("true") {
-        return true;
-    }
-    let certificates = ingress.spec.iter().flat_map(|spec| spec.tls.iter().flatten());
-    let mut hosts = certificates.flat_map(|certificate| certificate.hosts.iter().flatten());
-    annotation(ingress, "ssl-redirect") != Some("false") && hosts.any(|one| host_fit(one, host).is_some())
-}
-
-/// Whether a canary is chosen for a request: by a header, or by chance.
-fn is_chosen(ingress: &Ingress, request: &HttpRequest, random: &mut Random) -> bool {
-    if let Some(header) = annotation(ingress, "canary-by-header").and_then(|name| request.header(name)) {
-        match annotation(ingress, "canary-by-header-value") {
-            Some(wanted) if header == wanted => return true,
-            Some(_) => {}
-            None if header == "always" => return true,
-            None if header == "never" => return false,
-            None => {}
-        }
-    }
-    let weight = annotation(ingress, "canary-weight").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    let total = annotation(ingress, "canary-weight-total").and_then(|text| text.parse::<u64>().ok()).unwrap_or(100);
-    weight > 0 && random.below(total.max(1)) < weight
-}
-
-/// The path that a backend sees.
-fn rewritten(candidate: &Candidate<'_>, request: &HttpRequest) -> String {
-    let Some(target) = annotation(candidate.ingress, "rewrite-target") else { return request.path.clone() };
-    let (path, query) = request.path.split_once('?').map_or((request.path.as_str(), None), |(a, b)| (a, Some(b)));
-    let mut result = target.to_owned();
-    let letters: Vec<char> = path.chars().collect();
-    if target.contains('$')
-        && let Ok(regex) = Regex::new(&format!("^{}", candidate.path), true, true)
-        && let Some(groups) = regex.find(&letters, 0)
-    {
-        for number in (1..10).rev() {
-            let group = groups.get(number).copied().flatten().map_or(&[][..], |(from, to)| &letters[from..to]);
-            result = result.replace(&format!("${number}"), &group.iter().collect::<String>());
-        }
-    }
-    match query {
-        Some(query) => format!("{result}?{query}"),
-        None => result,
-    }
-}
-
 impl Process for IngressController {
     fn watches(&self) -> Vec<WatchSpec> {
         [Kind::Ingress, Kind::IngressClass, Kind::Service, Kind::EndpointSlice].map(WatchSpec::all).into()
@@ -286,7 +249,8 @@ impl Process for IngressController {
         self.informers.apply(event);
         match event.kind {
             Kind::Ingress => {
-                if let (None, Some(ingress)) = (event.before::<Ingress>(), event.after::<Ingress>())
+                // Each change of it is one, that of its status too.
+                if let Some(ingress) = event.after::<Ingress>()
                     && self.is_ours(ingress)
                 {
                     client.event(ingress, EventType::Normal, "Sync", "Scheduled for sync");

@@ -7,12 +7,14 @@
 mod backends;
 mod dns;
 mod gateway;
+mod headers;
 mod ingress;
 mod policy;
 mod resolver;
 
 pub use dns::{ClusterDns, Found};
 pub use gateway::{GATEWAY_API, GatewayController, Sent};
+pub use headers::HeaderChange;
 pub use ingress::{INGRESS_ADDRESS, INGRESS_CLASS, INGRESS_CONTROLLER, IngressController, Routed};
 pub use policy::{Party, PolicyAgent};
 pub use resolver::ResolverConfig;

@@ -3,8 +3,9 @@
 //! Guarantees that the rules follow the Services and EndpointSlices that it knows of, a second after each other at
 //! most. Watches both, and its own Node for its zone. Follows `kubernetes/pkg/proxy` in its iptables mode; the rules are data, see [`Rules`].
 //!
-//! Not simulated: health check ports, and the full sync once an hour, which would find nothing.
+//! Not simulated: the full sync once an hour, which would find nothing.
 
+mod health;
 mod rules;
 
 use rules::Place;

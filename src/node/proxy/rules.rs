@@ -83,7 +83,7 @@ fn port_of<'a>(slice: &'a EndpointSlice, port: &ServicePort) -> Option<&'a Endpo
     slice.ports.iter().flatten().find(|known| name(&known.name) == name(&port.name))
 }
 
-fn is_ready(endpoint: &Endpoint) -> bool {
+pub(super) fn is_ready(endpoint: &Endpoint) -> bool {
     endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
 }
 

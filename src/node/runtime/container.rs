@@ -35,6 +35,8 @@ pub struct SandboxConfig {
     pub addresses: Vec<IpAddr>,
     /// Whether it uses the node's network, whose ports all such pods share.
     pub host_network: bool,
+    /// Whether its containers see each other's processes: `shareProcessNamespace`.
+    pub shared_processes: bool,
     /// The pod's annotations, which may direct its containers.
     pub annotations: BTreeMap<String, String>,
 }
@@ -81,6 +83,8 @@ pub struct ContainerConfig {
     pub memory_limit: Option<u64>,
     /// Processor limit in thousandths.
     pub processor_limit: Option<u32>,
+    /// How many processes it may have.
+    pub process_limit: Option<u32>,
     /// `runAsUser`; the image's user without it.
     pub user: Option<i64>,
     /// `runAsGroup`.
@@ -190,6 +194,10 @@ pub struct ContainerStats {
     pub layer_bytes: u64,
     /// What its log takes of the disk, in bytes.
     pub log_bytes: u64,
+    /// The files that it has in its own layer, its log among them.
+    pub inodes: u64,
+    /// Its processes.
+    pub processes: u64,
 }
 
 /// A command that runs in a container besides its own program.
@@ -223,6 +231,7 @@ pub(super) struct Container {
     pub end: Option<End>,
     pub root: FileTree,
     pub initial_layer_bytes: u64,
+    pub initial_inodes: u64,
     pub table: ProcessTable,
     pub log: Log,
     /// What its own program wrote, byte for byte: only where somebody may talk with it (`stdin` or `tty`).

@@ -12,8 +12,8 @@ use super::language::Language;
 use super::packages::Installer;
 use super::server::{Server, Surroundings};
 use crate::machinery::random::Random;
-use crate::machinery::shell::files::{FileSystem, FileTree, base_name, parent};
-use crate::machinery::shell::{Flavor, Host, Lookup, Machine, Scripts, User, utilities};
+use crate::machinery::shell::files::{FileSystem, FileTree, Owner, base_name, parent};
+use crate::machinery::shell::{Flavor, Host, Lookup, Machine, Pid, Scripts, Signal, User, utilities};
 use crate::machinery::time::Time;
 
 /// Where the scripts of the catalogue find utilities that their image does not offer to anybody else.
@@ -45,6 +45,22 @@ pub(super) struct ContainerHost<'a> {
     pub machine: Machine,
     /// Volumes that were written.
     pub written: Vec<String>,
+    /// The containers with which it shares its processes, itself among them, in the order in which they were made.
+    pub process_neighbours: &'a [Id],
+    /// Signals to processes of other containers.
+    pub signals: Vec<(Id, Pid, Signal)>,
+}
+
+/// The process that holds a pod's namespaces together.
+const PAUSE: Pid = 1;
+/// The number of the first process of the first container beside it.
+const FIRST_PROCESS: Pid = 8;
+/// How far the numbers of two containers are apart.
+const CONTAINER_PROCESSES: Pid = 100;
+
+/// What is added to the numbers of a container's processes when it is so many places behind the first.
+fn first_process(place: usize) -> Pid {
+    FIRST_PROCESS - 1 + Pid::try_from(place).unwrap_or(0) * CONTAINER_PROCESSES
 }
 
 impl ContainerHost<'_> {
@@ -109,8 +125,11 @@ impl Host for ContainerHost<'_> {
     }
 
     fn with_files(&mut self, work: &mut dyn FnMut(&mut FileSystem<'_>)) {
+        let number = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
+        let owner =
+            Owner { user: number(Some(self.config.user.unwrap_or(self.image.user))), group: number(self.config.group) };
         let files = FileSystem::new(self.root, self.volumes, &self.config.mounts, self.now);
-        let mut files = files.with_read_only_root(self.config.read_only_root);
+        let mut files = files.with_read_only_root(self.config.read_only_root).owned_by(owner);
         work(&mut files);
         for volume in files.written {
             if !self.written.contains(&volume) {
@@ -156,6 +175,12 @@ impl Host for ContainerHost<'_> {
         self.hostname.to_owned()
     }
 
+    fn busybox_version(&self) -> Option<(u32, u32)> {
+        let tag = self.surroundings.tag.split('-').next().filter(|_| self.image.base == Base::Busybox)?;
+        let mut numbers = tag.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+
     fn addresses(&self) -> Vec<String> {
         self.addresses.iter().map(IpAddr::to_string).collect()
     }
@@ -168,6 +193,34 @@ impl Host for ContainerHost<'_> {
             _ => None,
         };
         User { id, group: self.config.group.unwrap_or(0), groups: self.config.groups.clone(), name }
+    }
+
+    fn first_process(&self) -> Pid {
+        self.process_neighbours.iter().position(|id| id == self.own).map_or(0, first_process)
+    }
+
+    fn other_processes(&self) -> Vec<(Pid, Pid, String, Time)> {
+        let mut rows = vec![(PAUSE, 0, "/pause".to_owned(), Time::default())];
+        for (place, id) in self.process_neighbours.iter().enumerate() {
+            let first = first_process(place);
+            let Some(other) = self.containers.get(id) else { continue };
+            rows.extend(other.table.rows().into_iter().map(|(pid, parent, command, started)| {
+                (pid + first, if parent == 0 { 0 } else { parent + first }, command, started)
+            }));
+        }
+        rows
+    }
+
+    fn signal_other(&mut self, pid: Pid, signal: Option<Signal>) -> bool {
+        for (place, id) in self.process_neighbours.iter().enumerate() {
+            let own = pid.checked_sub(first_process(place)).filter(|own| *own < CONTAINER_PROCESSES);
+            let Some((own, other)) = own.zip(self.containers.get(id)) else { continue };
+            if other.table.is_alive(own) {
+                self.signals.extend(signal.map(|signal| (Arc::clone(id), own, signal)));
+                return true;
+            }
+        }
+        false
     }
 
     fn port_in_use(&self, port: u16) -> bool {

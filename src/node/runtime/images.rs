@@ -7,6 +7,7 @@ use super::catalogue::{Catalogue, ImageDefinition};
 use super::profile::PullTime;
 use super::reference::{ImageReference, digest_of};
 use super::{Runtime, RuntimeEvent};
+use crate::machinery::shell::files::FileTree;
 use crate::machinery::time::Time;
 
 /// The number of a pull.
@@ -160,6 +161,13 @@ impl Runtime {
     pub fn preload_image(&mut self, image: &str) -> Result<ImageStatus, String> {
         let reference = ImageReference::parse(image)?;
         Ok(self.add_image(&reference))
+    }
+
+    /// The files that are in an image; nothing when the name is none.
+    #[must_use]
+    pub fn image_files(image: &str) -> Option<FileTree> {
+        let reference = ImageReference::parse(image).ok()?;
+        Some(Catalogue::builtin().find(&reference).0.root().clone())
     }
 
     fn add_image(&mut self, reference: &ImageReference) -> ImageStatus {

@@ -161,6 +161,8 @@ impl Runtime {
         };
         let id = self.new_id();
         self.next_number += 1;
+        let processes_max = config.process_limit.map_or(usize::MAX, |limit| limit as usize);
+        let table = ProcessTable::bounded(1, processes_max);
         let container = Container {
             id: Arc::clone(&id),
             number: self.next_number,
@@ -179,8 +181,9 @@ impl Runtime {
             started: None,
             end: None,
             initial_layer_bytes: root.usage(),
+            initial_inodes: root.inodes(),
             root,
-            table: ProcessTable::new(1),
+            table,
             log: Log::default(),
             ending: None,
             directed: None,
@@ -370,10 +373,12 @@ impl Runtime {
         let running = container.state == ContainerState::Running;
         let used = if running { container.table.processor(now) } else { 0 };
         Some(ContainerStats {
-            memory_bytes: container.memory(now),
+            memory_bytes: container.memory(now) + self.memory_of_mounts(container),
             processor_millis: used.min(self.processor_most(container)),
             layer_bytes: container.layer_bytes(),
             log_bytes: container.log.size(),
+            inodes: container.inodes(),
+            processes: if running { container.table.processes() as u64 } else { 0 },
         })
     }
 

@@ -8,8 +8,8 @@
 //! Requests that leave a pod come out as `RuntimeEvent::Request` and are answered with `answer`: names, Services and
 //! routes belong to the network room. Requests within a pod never leave it.
 //!
-//! What is not there: shared process namespaces, users and capabilities beyond what `id` prints, checkpointing, device
-//! plugins, cgroup details other than the memory limit.
+//! What is not there: what users and capabilities keep a process from doing, checkpointing, device plugins, cgroup details
+//! other than the limits of memory and processes.
 
 mod agenda;
 pub mod catalogue;

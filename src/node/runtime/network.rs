@@ -193,6 +193,12 @@ impl Runtime {
         if !loopback && !own {
             return None;
         }
+        let is_on_node = self.sandbox(&container.sandbox).is_some_and(|sandbox| sandbox.config.host_network);
+        // On the node's network somebody else may answer at the same address.
+        let port = content.port().filter(|_| is_on_node);
+        if port.is_some_and(|port| !self.listens(&container.sandbox, port, now)) {
+            return None;
+        }
         let address = if loopback { "127.0.0.1".to_owned() } else { container.addresses.first()?.to_string() };
         let mut answer = match content {
             NetworkRequest::Http(request) => self.http(&container.sandbox, request, now),

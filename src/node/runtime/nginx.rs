@@ -3,9 +3,12 @@
 
 mod files;
 
+use super::server::stamp;
 use crate::machinery::order::Order as _;
+use crate::machinery::shell::files::{FileError, Owner};
 use crate::machinery::shell::regex::Regex;
 use crate::machinery::shell::{CommandIo, HttpAnswer, HttpRequest, NetworkAnswer, utilities};
+use crate::machinery::time::Time;
 
 pub(super) use files::load;
 
@@ -58,6 +61,46 @@ struct Directive {
 /// The host of an address with a port.
 fn host_of(address: &str) -> &str {
     address.split(['/', ':']).next().unwrap_or_default()
+}
+
+/// What makes it give up, as it stands in its log and before the eyes of who started it.
+pub(super) fn emergency(message: &str, now: Time) -> String {
+    format!("{} [emerg] 1#1: {message}\nnginx: [emerg] {message}\n", stamp(now))
+}
+
+/// What it says to somebody who is not root.
+pub(super) fn warnings(io: &CommandIo<'_>) -> String {
+    if io.host.user().id == 0 {
+        return String::new();
+    }
+    let text = "the \"user\" directive makes sense only if the master process runs with super-user privileges, ignored in \
+                /etc/nginx/nginx.conf:2";
+    format!("{} [warn] 1#1: {text}\nnginx: [warn] {text}\n", stamp(io.now()))
+}
+
+/// Why it cannot write where it has to: its root is read-only, or it is not the user whom its folders belong to.
+pub(super) fn unwritable(io: &mut CommandIo<'_>) -> Option<String> {
+    let failure = |what: &str, (code, why): (u16, FileError)| format!("{what} failed ({code}: {why})");
+    if let Err(why) = may_write(io, "/var/cache/nginx") {
+        return Some(failure("mkdir() \"/var/cache/nginx/client_temp\"", why));
+    }
+    // The one is a link to the other in the image.
+    let pid = may_write(io, "/run").or_else(|why| may_write(io, "/var/run").map_err(|_| why));
+    pid.err().map(|why| failure("open() \"/run/nginx.pid\"", why))
+}
+
+/// Whether the user of a container may make files in a folder; a folder that is not there is root's.
+fn may_write(io: &mut CommandIo<'_>, folder: &str) -> Result<(), (u16, FileError)> {
+    let user = io.host.user();
+    let (is_read_only, entry) = io.files(|files| (files.is_read_only(folder), files.stat(folder, true).ok()));
+    if is_read_only {
+        return Err((30, FileError::ReadOnly));
+    }
+    let (mode, owner) = entry.map_or((0o755, Owner::default()), |entry| (entry.mode, entry.owner));
+    let is_own = i64::from(owner.user) == user.id && mode & 0o200 != 0;
+    let is_of_group = user.groups.iter().chain([&user.group]).any(|group| *group == i64::from(owner.group));
+    let may = user.id == 0 || is_own || (is_of_group && mode & 0o020 != 0) || mode & 0o002 != 0;
+    if may { Ok(()) } else { Err((13, FileError::Denied)) }
 }
 
 fn collect(directives: &[Directive], config: &mut Config) {

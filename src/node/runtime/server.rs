@@ -1,5 +1,7 @@
 //! Servers of the catalogue as running programs.
 
+mod talk;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +9,9 @@ use std::time::Duration;
 use super::catalogue::{PortDefinition, ServerDefinition};
 use super::nginx;
 use super::store::Store;
+use crate::machinery::order::Order as _;
 use crate::machinery::shell::{
-    CommandIo, CommandPoll, CommandRun, HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest, Question, Signal,
-    SignalAction, utilities,
+    CommandIo, CommandPoll, CommandRun, HttpAnswer, HttpRequest, NetworkAnswer, Signal, SignalAction, utilities,
 };
 use crate::machinery::time::Time;
 
@@ -75,9 +77,6 @@ enum Following {
     Rests(Time),
 }
 
-/// How long a replica waits for its leader's answer.
-const FOLLOW_TIMEOUT: Duration = Duration::from_secs(5);
-
 impl Server {
     pub(super) fn new(definition: Arc<ServerDefinition>, surroundings: Arc<Surroundings>) -> Self {
         Self {
@@ -98,6 +97,12 @@ impl Server {
             hosts: Vec::new(),
             reloads: false,
         }
+    }
+
+    /// Whether it is the image that most people know by that name, which begins as root.
+    fn is_official_nginx(&self) -> bool {
+        let image = self.surroundings.image.split(['@', ':']).next().unwrap_or("");
+        matches!(image, "nginx" | "library/nginx" | "docker.io/library/nginx" | "docker.io/nginx")
     }
 
     fn ready_at(&self, started: Time) -> Time {
@@ -125,6 +130,14 @@ impl Server {
         }
         if self.definition.config.as_deref() == Some("nginx") {
             let tests = arguments.iter().any(|word| word == "-t");
+            if !self.surroundings.instant && self.is_official_nginx() {
+                let warnings = nginx::warnings(io);
+                io.write(2, warnings.as_bytes());
+                if let Some(message) = nginx::unwritable(io) {
+                    io.write(2, nginx::emergency(&message, io.now()).as_bytes());
+                    return Some(1);
+                }
+            }
             match nginx::load(io) {
                 Ok(_) if tests => {
                     io.write(2, b"nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\nnginx: configuration file /etc/nginx/nginx.conf test is successful\n");
@@ -145,7 +158,10 @@ impl Server {
                     );
                     return Some(1);
                 }
-                Err(message) => return Some(emergency(&message, io)),
+                Err(message) => {
+                    io.write(2, nginx::emergency(&message, io.now()).as_bytes());
+                    return Some(1);
+                }
             }
         }
         if let Some(mut store) = self.definition.store.as_deref().and_then(Store::named) {
@@ -283,6 +299,7 @@ impl Server {
                         .iter()
                         .map(|(name, value)| format!("{}: {value}\n", name.to_lowercase()))
                         .collect(),
+                    "headers.go" => go_headers(request),
                     _ => return None,
                 }
             }
@@ -301,88 +318,6 @@ impl Server {
             self.busy_until = self.busy_until.max(now) + processor_time * 1000 / millis;
         }
         waits + processor_time * 1000 / millis.min(1000)
-    }
-
-    /// nginx wants an address for each host that it passes requests on to, and does not start without.
-    fn look_up(&mut self, io: &mut CommandIo<'_>) -> Option<CommandPoll> {
-        let answer = io.take_answer();
-        if let Some(answer) = answer
-            && let Some((host, place)) = self.hosts.pop()
-            && !matches!(&answer, NetworkAnswer::Resolved { records, .. } if !records.is_empty())
-        {
-            let message = format!("host not found in upstream \"{host}\" in {place}");
-            return Some(CommandPoll::Exited(emergency(&message, io)));
-        }
-        let (host, _) = self.hosts.last()?;
-        let question = NetworkRequest::Resolve(Question::address(host));
-        Some(CommandPoll::Network(question, None))
-    }
-
-    /// Reads nginx's configuration anew, and keeps the old one when the new one is none.
-    fn reload(&mut self, io: &mut CommandIo<'_>) {
-        self.reloads = false;
-        let now = stamp(io.now());
-        match nginx::load(io) {
-            Ok(config) => {
-                io.write(2, format!("{now} [notice] 1#1: signal 1 (SIGHUP) received from 30, reconfiguring\n{now} [notice] 1#1: reconfiguring\n").as_bytes());
-                self.ports = config.ports();
-                self.nginx = Some(Arc::new(config));
-            }
-            Err(message) => drop(emergency(&message, io)),
-        }
-    }
-
-    /// A replica asks its leader every now and then what is new.
-    fn follow(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
-        let now = io.now();
-        let Some((request, pause)) = self.store.as_ref().and_then(|store| store.follow()) else {
-            return CommandPoll::Forever;
-        };
-        match self.follows {
-            Following::Rests(until) if until > now => return CommandPoll::Until(until),
-            Following::Asked(until) => {
-                let answer = io.take_answer();
-                // Somebody else may have connected meanwhile, for which the question is asked again.
-                if answer.is_some() || until <= now {
-                    let lines = self.store.as_mut().map(|store| Arc::make_mut(store).followed(answer, io));
-                    for line in lines.unwrap_or_default() {
-                        let stamp = utilities::format_time(now, "%d %b %Y %H:%M:%S.000");
-                        io.out(&format!("1:S {stamp} * {line}\n"));
-                    }
-                    self.follows = Following::Rests(now + pause);
-                    return CommandPoll::Until(now + pause);
-                }
-            }
-            _ => {}
-        }
-        let until = now + FOLLOW_TIMEOUT;
-        self.follows = Following::Asked(until);
-        CommandPoll::Network(NetworkRequest::Http(request), Some(until))
-    }
-
-    /// What a server answers to bytes that are no HTTP request of a client's own making.
-    fn respond_raw(&mut self, request: &HttpRequest, io: &mut CommandIo<'_>) -> NetworkAnswer {
-        if let Some(store) = &mut self.store {
-            return NetworkAnswer::Http(Arc::make_mut(store).answer(request, io));
-        }
-        if let Some(path) = &self.definition.gives {
-            let body = io.files(|files| files.read(path)).unwrap_or_default().to_vec();
-            return NetworkAnswer::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() });
-        }
-        let text = String::from_utf8_lossy(&request.body).into_owned();
-        let mut words = text.lines().next().unwrap_or_default().split_whitespace();
-        let (Some(method), Some(path)) = (words.next(), words.next()) else {
-            return NetworkAnswer::Connected { address: String::new() };
-        };
-        let typed =
-            HttpRequest { method: method.to_owned(), path: path.to_owned(), body: Vec::new(), ..request.clone() };
-        let NetworkAnswer::Http(answer) = self.respond(&typed, io) else {
-            return NetworkAnswer::Connected { address: String::new() };
-        };
-        let heads: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let mut body = format!("HTTP/1.1 {} {}\r\n{heads}\r\n", answer.status, answer.reason()).into_bytes();
-        body.extend_from_slice(&answer.body);
-        NetworkAnswer::Http(HttpAnswer { body, headers: Vec::new(), ..answer })
     }
 
     fn respond(&self, request: &HttpRequest, io: &mut CommandIo<'_>) -> NetworkAnswer {
@@ -430,15 +365,23 @@ impl Server {
     }
 }
 
-/// nginx's last words; its exit code.
-fn emergency(message: &str, io: &mut CommandIo<'_>) -> i32 {
-    let line = format!("{} [emerg] 1#1: {message}\nnginx: [emerg] {message}\n", stamp(io.now()));
-    io.write(2, line.as_bytes());
-    1
+/// A request's headers as a program in Go writes them: who asks first, then by name.
+fn go_headers(request: &HttpRequest) -> String {
+    let canonical = |name: &str| {
+        let words = name.split('-').map(|word| {
+            let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+            format!("{}{}", first.to_uppercase(), rest.to_lowercase())
+        });
+        words.collect::<Vec<_>>().join("-")
+    };
+    let headers = request.headers.iter().map(|(name, value)| (canonical(name), value));
+    let mut headers: Vec<(String, &String)> = headers.filter(|(name, _)| name != "Host").collect();
+    headers.order_by_key(|(name, _)| (name != "User-Agent", name.clone()));
+    headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
 }
 
 /// nginx's own form of a time: `2026/01/01 00:00:00`.
-fn stamp(time: Time) -> String {
+pub(super) fn stamp(time: Time) -> String {
     utilities::format_time(time, "%Y/%m/%d %H:%M:%S")
 }
 

@@ -30,6 +30,8 @@ impl Runtime {
         work: impl FnOnce(&mut ProcessTable, &mut ContainerHost<'_>) -> T,
     ) -> T {
         let neighbours = self.reachable(&container.sandbox);
+        let sandbox = self.sandboxes.get(&container.sandbox).filter(|sandbox| sandbox.config.shared_processes);
+        let process_neighbours = sandbox.map(|sandbox| sandbox.containers.clone()).unwrap_or_default();
         let mut host = ContainerHost {
             now,
             random: &mut self.random,
@@ -55,9 +57,17 @@ impl Runtime {
                 memory_bytes: container.memory_limit.unwrap_or(self.profile.memory_bytes),
             },
             written: Vec::new(),
+            process_neighbours: &process_neighbours,
+            signals: Vec::new(),
         };
         let result = work(&mut container.table, &mut host);
-        let written = host.written;
+        let (written, signals) = (host.written, host.signals);
+        for (other, pid, signal) in signals {
+            self.change(&other, |other| {
+                other.table.signal(pid, signal);
+                other.wake = Some(Wake { time: now, background: false });
+            });
+        }
         if !written.is_empty() {
             let own = Arc::clone(&container.id);
             self.volumes_changed(&written, Some(&own), now);
@@ -179,7 +189,7 @@ impl Runtime {
         self.gather_output(&mut container, now);
         let requests = container.table.take_requests();
         let main = container.table.exit_code(1);
-        let memory = container.table.memory(now);
+        let memory = container.table.memory(now) + self.memory_of_mounts(&container);
         let limit = container.memory_limit.unwrap_or(u64::MAX).min(self.profile.memory_bytes);
         // A directive that lets the container live longer than its program holds it.
         let main = main.filter(|_| container.directed.is_none());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::machinery::duration::GoDuration;
 use crate::machinery::field::Path;
 use crate::machinery::quote::quote;
 use crate::machinery::schema;
@@ -13,8 +14,8 @@ use crate::machinery::strict::{self, Decoded};
 use crate::machinery::yaml;
 
 use super::super::framework::extension_point::ExtensionPoint;
-use super::super::framework::plugin::Plugin;
-use super::plugin_args::{PluginArgs, WITH_ARGS, list, number, set_defaults, text};
+use super::super::framework::plugin::{Plugin, PluginSet};
+use super::plugin_args::{DURATIONS, PluginArgs, WITH_ARGS, list, number, set_defaults, text};
 use super::plugins::Plugins;
 use super::validation;
 use super::{Backoff, Configuration, DEFAULT_SCHEDULER_NAME, Profile};
@@ -119,6 +120,10 @@ fn decode_args(config: &mut Value) -> Result<Option<String>, String> {
         let group = "kubescheduler.config.k8s.io";
         return Err(format!("args for plugin {plugin} were not of type {wanted}.{group}, got {kind}.{group}"));
     }
+    for field in DURATIONS {
+        let given = decoded.value.get(field).and_then(Value::as_str);
+        given.map_or(Ok(()), |given| GoDuration::parse(given).map(drop)).map_err(|error| in_decoding(&error))?;
+    }
     set_defaults(&plugin, &mut decoded.value);
     let strict = decoded.strict_error().map(|error| in_decoding(&error));
     config["args"] = decoded.value;
@@ -161,6 +166,18 @@ fn build(source: ProfileSource) -> Result<Profile, String> {
         args.set(plugin, value);
     }
     let mut resolved = source.plugins.resolve(&source.scheduler_name)?;
+    let unprepared = |before: ExtensionPoint, point: ExtensionPoint| {
+        let asked_before = &resolved[before as usize];
+        let asked = resolved[point as usize].iter().copied();
+        asked.filter(|plugin| before.has(*plugin) && !asked_before.contains(plugin)).collect()
+    };
+    let unprepared_filters = unprepared(ExtensionPoint::PreFilter, ExtensionPoint::Filter);
+    let mut unprepared_scores: PluginSet = unprepared(ExtensionPoint::PreScore, ExtensionPoint::Score);
+    // The one plugin whose scores are of what it found out at PreFilter.
+    let is_at = |point: ExtensionPoint| resolved[point as usize].contains(&Plugin::DynamicResources);
+    if is_at(ExtensionPoint::Score) && !is_at(ExtensionPoint::PreFilter) {
+        unprepared_scores.insert(Plugin::DynamicResources);
+    }
     let mut at = |point: ExtensionPoint| std::mem::take(&mut resolved[point as usize]);
     Ok(Profile {
         percentage_of_nodes_to_score: source
@@ -169,6 +186,8 @@ fn build(source: ProfileSource) -> Result<Profile, String> {
         pre_enqueue: at(ExtensionPoint::PreEnqueue).into_iter().collect(),
         pre_filter: at(ExtensionPoint::PreFilter),
         filter: at(ExtensionPoint::Filter),
+        unprepared_filters,
+        unprepared_scores,
         post_filter: at(ExtensionPoint::PostFilter),
         score: at(ExtensionPoint::Score).into_iter().map(|plugin| (plugin, source.plugins.weight(plugin))).collect(),
         reserve: at(ExtensionPoint::Reserve).into_iter().collect(),

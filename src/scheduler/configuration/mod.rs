@@ -5,8 +5,7 @@
 //! [`Configuration`], in which everything is worked out that does not depend on a pod.
 //!
 //! Not simulated: extenders, which are refused since nothing answers at their addresses; leader election and the
-//! client's settings are read and have no effect. A plugin is asked at PreFilter and PreScore whenever it is asked at
-//! Filter and Score, as all of upstream's need it.
+//! client's settings are read and have no effect.
 
 mod load;
 mod plugin_args;
@@ -27,8 +26,8 @@ use super::framework::plugin::{Plugin, PluginSet};
 
 pub use load::load;
 pub use plugin_args::{
-    DefaultPreemptionArgs, InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesFitArgs, PluginArgs,
-    PodTopologySpreadArgs, ScoredResource, ScoringStrategy, ShapePoint,
+    DefaultPreemptionArgs, DynamicResourcesArgs, InterPodAffinityArgs, NodeAffinityArgs, NodeResourcesFitArgs,
+    PluginArgs, PodTopologySpreadArgs, ScoredResource, ScoringStrategy, ShapePoint,
 };
 
 /// How long pods wait after a failure.
@@ -90,6 +89,10 @@ pub struct Profile {
     pub post_filter: Vec<Plugin>,
     /// Who compares nodes, in order, and how much each score counts.
     pub score: Vec<(Plugin, i64)>,
+    /// Who is asked at Filter and could be asked at PreFilter before, and is not.
+    pub unprepared_filters: PluginSet,
+    /// Who is asked at Score and could be asked at PreScore before, and is not.
+    pub unprepared_scores: PluginSet,
     /// Who reserves something on the node that was chosen.
     pub reserve: PluginSet,
     /// Who has something to do before the pod is bound.
@@ -116,6 +119,8 @@ impl Profile {
             pre_filter: at(ExtensionPoint::PreFilter).collect(),
             filter: at(ExtensionPoint::Filter).collect(),
             post_filter: at(ExtensionPoint::PostFilter).collect(),
+            unprepared_filters: PluginSet::EMPTY,
+            unprepared_scores: PluginSet::EMPTY,
             score: at(ExtensionPoint::Score).map(|plugin| (plugin, plugin.default_weight())).collect(),
             reserve: at(ExtensionPoint::Reserve).collect(),
             pre_bind: at(ExtensionPoint::PreBind).collect(),

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{NodeAffinity, TopologySpreadConstraint};
 use serde_json::{Value, json};
 
 use crate::api::Name;
+use crate::machinery::duration::GoDuration;
 use crate::machinery::json::from_value;
 use crate::machinery::node_selector::{NodeTerms, PreferredNodeAffinity};
 
@@ -28,11 +29,16 @@ pub(super) const WITH_ARGS: [&str; 8] = [
     "VolumeBinding",
 ];
 
+/// The arguments that are spans of time.
+pub(super) const DURATIONS: [&str; 2] = ["filterTimeout", "bindingTimeout"];
+
 /// What all plugins of a profile are told.
 #[derive(Clone, Debug)]
 pub struct PluginArgs {
     /// For DefaultPreemption.
     pub default_preemption: DefaultPreemptionArgs,
+    /// For DynamicResources.
+    pub dynamic_resources: DynamicResourcesArgs,
     /// For InterPodAffinity.
     pub inter_pod_affinity: InterPodAffinityArgs,
     /// For NodeAffinity.
@@ -51,6 +57,7 @@ impl Default for PluginArgs {
     fn default() -> Self {
         Self {
             default_preemption: DefaultPreemptionArgs::default(),
+            dynamic_resources: DynamicResourcesArgs::default(),
             inter_pod_affinity: InterPodAffinityArgs::default(),
             node_affinity: NodeAffinityArgs::default(),
             balanced_allocation: vec![ScoredResource::Cpu, ScoredResource::Memory],
@@ -73,6 +80,21 @@ pub struct DefaultPreemptionArgs {
 impl Default for DefaultPreemptionArgs {
     fn default() -> Self {
         Self { min_candidate_nodes_percentage: 10, min_candidate_nodes_absolute: 100 }
+    }
+}
+
+/// How long DynamicResources takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DynamicResourcesArgs {
+    /// How long devices are looked for on one node; zero for as long as it takes.
+    pub filter_timeout: Duration,
+    /// How long devices may take to become ready before their pod is bound.
+    pub binding_timeout: Duration,
+}
+
+impl Default for DynamicResourcesArgs {
+    fn default() -> Self {
+        Self { filter_timeout: Duration::from_secs(10), binding_timeout: Duration::from_secs(600) }
     }
 }
 
@@ -209,6 +231,11 @@ pub(super) fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
     value.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
+/// A span of time of a decoded object, as Go writes it.
+pub(super) fn duration(value: &Value, field: &str) -> Option<GoDuration> {
+    GoDuration::parse(value.get(field)?.as_str()?).ok()
+}
+
 fn default_resources() -> Value {
     json!([{"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1}])
 }
@@ -243,6 +270,10 @@ pub(super) fn set_defaults(plugin: &str, args: &mut Value) {
         "DefaultPreemption" => {
             set_default(args, "minCandidateNodesPercentage", || 10.into());
             set_default(args, "minCandidateNodesAbsolute", || 100.into());
+        }
+        "DynamicResources" => {
+            set_default(args, DURATIONS[0], || "10s".into());
+            set_default(args, DURATIONS[1], || "10m0s".into());
         }
         "InterPodAffinity" => set_default(args, "hardPodAffinityWeight", || 1.into()),
         "NodeResourcesBalancedAllocation" => set_resource_defaults(args),
@@ -284,6 +315,11 @@ impl PluginArgs {
                     min_candidate_nodes_percentage: unsigned(args, "minCandidateNodesPercentage") as usize,
                     min_candidate_nodes_absolute: unsigned(args, "minCandidateNodesAbsolute") as usize,
                 };
+            }
+            "DynamicResources" => {
+                let [filter_timeout, binding_timeout] =
+                    DURATIONS.map(|field| duration(args, field).unwrap_or_default().to_std());
+                self.dynamic_resources = DynamicResourcesArgs { filter_timeout, binding_timeout };
             }
             "InterPodAffinity" => {
                 let ignores = args.get("ignorePreferredTermsOfExistingPods").and_then(Value::as_bool);

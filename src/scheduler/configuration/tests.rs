@@ -72,7 +72,7 @@ fn plugins_are_switched_on_and_off() {
     assert_eq!(
         plugins(&off.filter),
         "NodeUnschedulable NodeAffinity NodePorts NodeResourcesFit VolumeRestrictions NodeVolumeLimits VolumeBinding \
-         VolumeZone PodTopologySpread InterPodAffinity DynamicResources",
+         VolumeZone PodTopologySpread InterPodAffinity DynamicResources NodeDeclaredFeatures",
     );
     assert_eq!(plugins(&off.post_filter), "");
     let all_off = profile(
@@ -316,6 +316,61 @@ fn plugins_that_do_not_fit_are_refused() {
     );
     refused(
         &plugins("{multiPoint: {disabled: [{name: PrioritySort}]}}"),
+        expect![[
+            r#"initializing profiles: creating profile for scheduler name default-scheduler: only one queue sort plugin required for profile with scheduler name "default-scheduler", but got 0"#
+        ]],
+    );
+}
+
+#[test]
+fn devices_have_their_times() {
+    let args = |args: &str| format!("profiles: [{{pluginConfig: [{{name: DynamicResources, args: {args}}}]}}]");
+    let times = |text: &str| {
+        let args = loaded(text).profiles[0].args.dynamic_resources;
+        (args.filter_timeout.as_millis(), args.binding_timeout.as_secs())
+    };
+    assert_eq!(times(""), (10_000, 600));
+    assert_eq!(times(&args("{filterTimeout: 1.5s, bindingTimeout: 2m}")), (1_500, 120));
+    assert_eq!(times(&args("{filterTimeout: '0'}")), (0, 600));
+    refused(
+        &args("{filterTimeout: -1s, bindingTimeout: 500ms}"),
+        expect![[
+            r#"[profiles[0].pluginConfig[0].args.filterTimeout: Invalid value: "-1s": must be zero or positive, profiles[0].pluginConfig[0].args.bindingTimeout: Invalid value: "500ms": must be at least 1 second]"#
+        ]],
+    );
+    refused(
+        &args("{filterTimeout: soon}"),
+        expect![[
+            r#"decoding .profiles[0].pluginConfig[0]: decoding args for plugin DynamicResources: time: invalid duration "soon""#
+        ]],
+    );
+}
+
+#[test]
+fn points_are_set_apart() {
+    let profile = |plugins: &str| Arc::clone(&loaded(&format!("profiles: [{{plugins: {plugins}}}]")).profiles[0]);
+    let default = profile("{}");
+    assert!(default.unprepared_filters.is_empty() && default.unprepared_scores.is_empty());
+    let apart = profile(
+        "{preFilter: {disabled: [{name: NodePorts}]}, preScore: {disabled: [{name: TaintToleration}, {name: NodeAffinity}]},
+            score: {disabled: [{name: NodeAffinity}]}}",
+    );
+    assert_eq!(apart.unprepared_filters.to_string(), "[NodePorts]");
+    assert_eq!(apart.unprepared_scores.to_string(), "[TaintToleration]");
+    refused(
+        "profiles: [{plugins: {permit: {enabled: [{name: NodeName}]}}}]",
+        expect![[
+            r#"initializing profiles: creating profile for scheduler name default-scheduler: plugin "NodeName" does not extend PermitPlugin plugin"#
+        ]],
+    );
+    refused(
+        "profiles: [{plugins: {bind: {disabled: [{name: '*'}]}}}]",
+        expect![[
+            r#"initializing profiles: creating profile for scheduler name default-scheduler: at least one bind plugin is needed for profile with scheduler name "default-scheduler""#
+        ]],
+    );
+    refused(
+        "profiles: [{plugins: {queueSort: {disabled: [{name: '*'}]}}}]",
         expect![[
             r#"initializing profiles: creating profile for scheduler name default-scheduler: only one queue sort plugin required for profile with scheduler name "default-scheduler", but got 0"#
         ]],

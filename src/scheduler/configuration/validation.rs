@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::api::core::pod::placement::validate_node_selector;
 use crate::api::core::pod::requirements::is_extended;
+use crate::machinery::duration::GoDuration;
 use crate::machinery::field::{ErrorList, FieldError, Path};
 use crate::machinery::json::from_value;
 use crate::machinery::names::is_qualified_name;
@@ -16,7 +17,7 @@ use crate::machinery::quote::quote;
 
 use super::super::framework::extension_point::ExtensionPoint;
 use super::load::{API_VERSION, ProfileSource};
-use super::plugin_args::{MAX_CUSTOM_PRIORITY_SCORE, list, number, text};
+use super::plugin_args::{MAX_CUSTOM_PRIORITY_SCORE, duration, list, number, text};
 
 /// Plugins that are gone.
 const REMOVED: [&str; 4] = ["AzureDiskLimits", "CinderLimits", "EBSLimits", "GCEPDLimits"];
@@ -172,6 +173,7 @@ fn validate_extenders(errors: &mut ErrorList, extenders: &[Value]) {
 fn validate_args(errors: &mut ErrorList, path: &Path, plugin: &str, args: &Value) {
     match plugin {
         "DefaultPreemption" => default_preemption_args(errors, path, args),
+        "DynamicResources" => dynamic_resources_args(errors, path, args),
         "InterPodAffinity" => {
             let weight = number(args, "hardPodAffinityWeight").unwrap_or(1);
             check_range(errors, &path.child("hardPodAffinityWeight"), weight, 100);
@@ -203,6 +205,18 @@ fn default_preemption_args(errors: &mut ErrorList, path: &Path, args: &Value) {
         let with = |other: &str| format!("cannot be zero at the same time as {other}");
         errors.push(FieldError::invalid(&of_all, percentage, with("minCandidateNodesAbsolute")));
         errors.push(FieldError::invalid(&absolute, count, with("minCandidateNodesPercentage")));
+    }
+}
+
+/// `ValidateDynamicResourcesArgs`.
+fn dynamic_resources_args(errors: &mut ErrorList, path: &Path, args: &Value) {
+    for (field, least, detail) in
+        [("filterTimeout", 0, "must be zero or positive"), ("bindingTimeout", 1, "must be at least 1 second")]
+    {
+        let Some(given) = duration(args, field) else { continue };
+        if given < GoDuration::from_secs(least) {
+            errors.push(FieldError::invalid(&path.child(field), given.to_string(), detail));
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::scheduler::plugins::volume_zone::Place;
 use crate::scheduler::pod_info::PodInfo;
 
 use super::plugin::{Plugin, PluginSet};
+use super::status::Rejection;
 
 /// The memory of one scheduling cycle. What needs no counting over nodes stands in [`PodInfo`] already.
 #[derive(Clone, Debug)]
@@ -26,7 +27,9 @@ pub struct CycleState {
     pub profile: Arc<Profile>,
     /// Filters that have nothing to say of this pod.
     pub skip_filter: PluginSet,
-    /// The other filters of the profile, in their order.
+    /// What the first filter says that was not asked at PreFilter and cannot do without: the same of every node.
+    pub unprepared: Option<Rejection>,
+    /// The other filters of the profile, in their order, up to that one.
     pub filters: SmallVec<[Plugin; 16]>,
     /// How many matching pods each domain has, for hard constraints.
     pub spread: Option<SpreadState>,
@@ -52,6 +55,7 @@ impl CycleState {
             pod,
             profile,
             skip_filter: PluginSet::EMPTY,
+            unprepared: None,
             filters: SmallVec::new(),
             spread: None,
             affinity: None,

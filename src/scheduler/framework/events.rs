@@ -44,6 +44,8 @@ impl ActionType {
     pub const UPDATE_NODE_LABEL: Self = Self(1 << 3);
     /// A node has other taints, or was cordoned or uncordoned.
     pub const UPDATE_NODE_TAINT: Self = Self(1 << 4);
+    /// A node declares other features.
+    pub const UPDATE_NODE_DECLARED_FEATURE: Self = Self(1 << 5);
     /// A pod has other labels.
     pub const UPDATE_POD_LABEL: Self = Self(1 << 8);
     /// A pod asks for less.
@@ -134,7 +136,11 @@ pub enum Change {
     Detached(Arc<VolumeAttachment>),
     /// A claim for devices appeared or changed.
     ResourceClaim(Option<Arc<Unstructured>>, Arc<Unstructured>),
-    /// A class of devices, or what a driver says that there is, appeared or changed.
+    /// A claim for devices is gone.
+    ResourceClaimGone(Arc<Unstructured>),
+    /// A class of devices appeared or changed.
+    DeviceClass(Option<Arc<Unstructured>>, Arc<Unstructured>),
+    /// What a driver says that there is appeared or changed.
     Devices,
     /// Nothing that a hint could look at.
     Nothing,
@@ -163,6 +169,7 @@ pub fn node_changes(old: &NodeInfo, new: &NodeInfo) -> Vec<ClusterEvent> {
     let changes = [
         (old.allocatable != new.allocatable, ActionType::UPDATE_NODE_ALLOCATABLE),
         (old.labels() != new.labels(), ActionType::UPDATE_NODE_LABEL),
+        (old.declared_features() != new.declared_features(), ActionType::UPDATE_NODE_DECLARED_FEATURE),
         (old.taints() != new.taints() || old.unschedulable != new.unschedulable, ActionType::UPDATE_NODE_TAINT),
     ];
     let events = changes.into_iter().filter(|(changed, _)| *changed);

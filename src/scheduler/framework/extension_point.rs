@@ -97,9 +97,11 @@ const fn points_of(plugin: Plugin) -> &'static [ExtensionPoint] {
         Plugin::NodeAffinity | Plugin::NodeResourcesFit | Plugin::PodTopologySpread | Plugin::InterPodAffinity => {
             &[PreFilter, Filter, PreScore, Score]
         }
-        Plugin::NodePorts | Plugin::VolumeRestrictions | Plugin::NodeVolumeLimits | Plugin::VolumeZone => {
-            &[PreFilter, Filter]
-        }
+        Plugin::NodePorts
+        | Plugin::VolumeRestrictions
+        | Plugin::NodeVolumeLimits
+        | Plugin::VolumeZone
+        | Plugin::NodeDeclaredFeatures => &[PreFilter, Filter],
         Plugin::VolumeBinding => &[PreFilter, Filter, PreScore, Score, Reserve, PreBind],
         Plugin::DynamicResources => &[PreEnqueue, PreFilter, Filter, PostFilter, Score, Reserve, PreBind],
         Plugin::DefaultPreemption => &[PreEnqueue, PostFilter],

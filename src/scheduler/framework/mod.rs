@@ -11,6 +11,7 @@ pub mod extension_point;
 pub mod plugin;
 pub mod score_table;
 pub mod status;
+pub mod unprepared;
 
 use std::collections::BTreeSet;
 
@@ -22,9 +23,9 @@ use super::dra_manager::DraManager;
 use super::listers::Listers;
 use super::node_info::NodeInfo;
 use super::plugins::{
-    balanced_allocation, dynamic_resources, image_locality, inter_pod_affinity, node_affinity, node_name, node_ports,
-    node_resources_fit, node_unschedulable, node_volume_limits, pod_topology_spread, scheduling_gates,
-    taint_toleration, volume_binding, volume_restrictions, volume_zone,
+    balanced_allocation, dynamic_resources, image_locality, inter_pod_affinity, node_affinity, node_declared_features,
+    node_name, node_ports, node_resources_fit, node_unschedulable, node_volume_limits, pod_topology_spread,
+    scheduling_gates, taint_toleration, volume_binding, volume_restrictions, volume_zone,
 };
 use super::pod_info::PodInfo;
 use cycle_state::CycleState;
@@ -80,6 +81,13 @@ pub fn run_pre_enqueue(profile: &Profile, pod: &PodInfo, claims: &DraManager) ->
 pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreFilterResult, Rejection> {
     let mut result = PreFilterResult::default();
     let profile = std::sync::Arc::clone(&state.profile);
+    let mut verdicts: Vec<Rejection> = Vec::new();
+    for plugin in profile.unprepared_filters.iter() {
+        if let Some(verdict) = unprepared::filter_verdict(plugin, state, handle) {
+            state.skip_filter.insert(plugin);
+            verdicts.push(verdict);
+        }
+    }
     for &plugin in &profile.pre_filter {
         let said = match plugin {
             Plugin::NodeAffinity => node_affinity::pre_filter(state),
@@ -91,6 +99,7 @@ pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreF
             Plugin::PodTopologySpread => pod_topology_spread::pre_filter(state, handle),
             Plugin::InterPodAffinity => inter_pod_affinity::pre_filter(state, handle),
             Plugin::DynamicResources => dynamic_resources::pre_filter(state, handle),
+            Plugin::NodeDeclaredFeatures => node_declared_features::pre_filter(state),
             _ => PreFilter::All,
         };
         match said {
@@ -114,7 +123,11 @@ pub fn run_pre_filter(state: &mut CycleState, handle: Handle<'_>) -> Result<PreF
         Plugin::NodeName => !state.pod.node_name().is_empty(),
         plugin => !state.skip_filter.contains(*plugin),
     };
-    state.filters = profile.filter.iter().copied().filter(has_a_say).collect();
+    let is_lost = |plugin: &Plugin| verdicts.iter().any(|verdict| verdict.plugin == Some(*plugin));
+    state.filters = profile.filter.iter().copied().take_while(|plugin| !is_lost(plugin)).filter(has_a_say).collect();
+    if let Some(plugin) = profile.filter.iter().copied().find(is_lost) {
+        state.unprepared = verdicts.into_iter().find(|verdict| verdict.plugin == Some(plugin));
+    }
     Ok(result)
 }
 
@@ -145,10 +158,14 @@ pub fn run_filter(state: &CycleState, handle: Handle<'_>, node: &NodeInfo) -> Re
             Plugin::PodTopologySpread => pod_topology_spread::filter(state, node)?,
             Plugin::InterPodAffinity => inter_pod_affinity::filter(state, node)?,
             Plugin::DynamicResources => dynamic_resources::filter(state, node)?,
+            Plugin::NodeDeclaredFeatures => node_declared_features::filter(node)?,
             _ => {}
         }
     }
-    Ok(())
+    match &state.unprepared {
+        None => Ok(()),
+        Some(verdict) => Err(verdict.clone()),
+    }
 }
 
 /// Tells plugins that a pod was put on a node for the sake of a what-if, or taken from it.
@@ -197,7 +214,7 @@ pub fn run_hint(
         Plugin::TaintToleration => taint_toleration::hint(event, pod, change),
         Plugin::NodeAffinity => node_affinity::hint(&profile.args.node_affinity, event, pod, change),
         Plugin::NodePorts => node_ports::hint(event, pod, change),
-        Plugin::NodeResourcesFit => node_resources_fit::hint(event, pod, change),
+        Plugin::NodeResourcesFit => node_resources_fit::hint(event, pod, change, &listers.dra),
         Plugin::VolumeRestrictions => volume_restrictions::hint(event, pod, change),
         Plugin::NodeVolumeLimits => node_volume_limits::hint(event, pod, change, listers),
         Plugin::VolumeBinding => volume_binding::hint(event, pod, change),
@@ -207,6 +224,7 @@ pub fn run_hint(
         }
         Plugin::InterPodAffinity => inter_pod_affinity::hint(event, pod, change, listers),
         Plugin::DynamicResources => dynamic_resources::hint(event, pod, change, &listers.dra),
+        Plugin::NodeDeclaredFeatures => node_declared_features::hint(event, change),
         _ => None,
     }
 }

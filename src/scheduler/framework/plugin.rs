@@ -28,11 +28,12 @@ pub enum Plugin {
     NodeResourcesBalancedAllocation,
     ImageLocality,
     DefaultBinder,
+    NodeDeclaredFeatures,
 }
 
 impl Plugin {
     /// All plugins in the order in which they run.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::SchedulingGates,
         Self::PrioritySort,
         Self::NodeUnschedulable,
@@ -52,6 +53,7 @@ impl Plugin {
         Self::NodeResourcesBalancedAllocation,
         Self::ImageLocality,
         Self::DefaultBinder,
+        Self::NodeDeclaredFeatures,
     ];
 
     /// How much the plugin's score counts by default.
@@ -87,6 +89,7 @@ impl Plugin {
             Self::NodeResourcesBalancedAllocation => "NodeResourcesBalancedAllocation",
             Self::ImageLocality => "ImageLocality",
             Self::DefaultBinder => "DefaultBinder",
+            Self::NodeDeclaredFeatures => "NodeDeclaredFeatures",
         }
     }
 }

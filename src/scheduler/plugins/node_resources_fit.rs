@@ -6,12 +6,14 @@ use smallvec::SmallVec;
 
 use crate::api::core::pod::requirements::is_extended;
 use crate::scheduler::configuration::{NodeResourcesFitArgs, ScoredResource, ScoringStrategy, ShapePoint};
+use crate::scheduler::dra_manager::DraManager;
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::events::{ActionType, Change, ClusterEvent, EventResource, QueueingHint};
 use crate::scheduler::framework::plugin::Plugin;
 use crate::scheduler::framework::score_table::MAX_NODE_SCORE;
 use crate::scheduler::framework::status::{Code, Reason, Rejection};
 use crate::scheduler::node_info::NodeInfo;
+use crate::scheduler::plugins::dynamic_resources::extended;
 use crate::scheduler::pod_info::PodInfo;
 use crate::scheduler::resource::{PodRequests, Resource};
 
@@ -68,7 +70,8 @@ fn missing(wanted: &Resource, node: &NodeInfo, is_ignored: impl Fn(&str) -> bool
 /// The refusal, with a reason for each thing.
 pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
     let args = &state.args().node_resources_fit;
-    let missing = missing(&state.pod.requests.requests, node, |name| is_ignored(args, name));
+    let is_elsewhere = |name: &str| state.devices.as_ref().is_some_and(|devices| devices.stands_behind(name, node));
+    let missing = missing(&state.pod.requests.requests, node, |name| is_ignored(args, name) || is_elsewhere(name));
     if missing.reasons.is_empty() {
         return Ok(());
     }
@@ -161,7 +164,7 @@ fn on_line(shape: &[ShapePoint], utilization: i64) -> i64 {
 
 /// A pod that frees resources, or a node that has more of what the pod asks for, may help.
 #[must_use]
-pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change) -> Option<QueueingHint> {
+pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change, manager: &DraManager) -> Option<QueueingHint> {
     let pod_action = ActionType::DELETE.or(ActionType::UPDATE_POD_SCALE_DOWN);
     let node_action = ActionType::ADD.or(ActionType::UPDATE_NODE_ALLOCATABLE);
     match change {
@@ -175,9 +178,13 @@ pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change) -> Option<Queue
         }
         Change::Node(old, Some(new)) if event.is_node(node_action) => {
             let wanted = &pod.requests.requests;
-            let fits = missing(wanted, new, |_| false).reasons.is_empty();
+            let is_elsewhere = |name: &str| new.allocatable.scalar(name) == 0 && manager.class_behind(name).is_some();
+            let fits = missing(wanted, new, is_elsewhere).reasons.is_empty();
             let grew = old.as_ref().is_none_or(|old| has_more(wanted, old, new));
             Some(QueueingHint::when(fits && grew))
+        }
+        Change::DeviceClass(before, after) => {
+            Some(QueueingHint::when(extended::class_may_help(pod, before.as_deref(), after)))
         }
         _ => None,
     }

@@ -15,7 +15,6 @@ use crate::client::{Client, ClientError, EventType, InformerEvent};
 use crate::etcd::Why;
 use crate::machinery::time::Time;
 use crate::scheduler::framework::events::{Change, ClusterEvent};
-use crate::scheduler::plugins::dynamic_resources::readiness::BINDING_TIMEOUT;
 use crate::scheduler::plugins::volume_binding::{Decisions, is_fully_bound};
 use crate::scheduler::pod_info::PodInfo;
 use crate::scheduler::queue::QueuedPodInfo;
@@ -137,8 +136,9 @@ impl KubeScheduler {
     }
 
     fn look_at_devices(&mut self, pending: PendingBinding, client: &mut Client<'_>) {
-        let outcome = match self.devices_are_ready(pending.pod(), client.now) {
-            Ok(false) if client.now.since(pending.since) < BINDING_TIMEOUT => return,
+        let timeout = pending.queued.profile.args.dynamic_resources.binding_timeout;
+        let outcome = match self.devices_are_ready(pending.pod(), client.now, timeout) {
+            Ok(false) if client.now.since(pending.since) < timeout => return,
             Ok(false) => Err("device binding timeout".to_owned()),
             outcome => outcome,
         };

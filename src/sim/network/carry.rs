@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest};
 use crate::node::kubelet::Kubelet;
 use crate::node::network::{Aim, INGRESS_ADDRESS, LocalPod, Outgoing, PolicyAgent};
-use crate::node::proxy::{Destination, Rule, Verdict};
+use crate::node::proxy::{Destination, KubeProxy, Rule, Verdict};
 
 use super::super::bootstrap::{API_SERVER, API_SERVER_PORT};
 use super::super::cluster::Cluster;
@@ -147,9 +147,7 @@ impl Cluster {
         let destination = Destination::tcp(Some(address), port);
         match self.rule(&node, &destination) {
             Some(rule) => {
-                let from_own_pods = rule.from_own_pods.clone().filter(|_| flow.source.pod.is_some());
-                let verdict = from_own_pods.unwrap_or_else(|| rule.verdict.clone());
-                self.follow(flow, &node, Rule { verdict, ..rule });
+                self.follow(flow, &node, from_here(rule));
             }
             None => self.travel(flow, address, port),
         }
@@ -215,13 +213,21 @@ impl Cluster {
             return Some(node.0);
         }
         let nodes = self.cloud()?.balanced(address)?;
-        // Its health checks find the nodes that would only drop what comes.
+        // Its health checks find the nodes that would only drop what comes, or whose endpoints are all about to end.
         let destination = Destination::tcp(Some(address), port);
-        let is_healthy = |node: &Name| {
-            let is_dropped = || self.rule(node, &destination).is_none_or(|rule| rule.verdict == Verdict::Drop);
-            self.is_reachable(Some(node)) && !is_dropped()
-        };
-        let healthy: Vec<Name> = nodes.iter().filter(|node| is_healthy(node)).cloned().collect();
+        let mut healthy: Vec<Name> = Vec::new();
+        let mut ready: Vec<Name> = Vec::new();
+        for node in nodes.iter().filter(|node| self.is_reachable(Some(node))) {
+            let Some(rule) = self.rule(node, &destination).filter(|rule| rule.verdict != Verdict::Drop) else {
+                continue;
+            };
+            let is_cluster_wide = rule.from_own_pods.is_none();
+            if is_cluster_wide || self.proxy_at(node).is_some_and(|proxy| proxy.ready_here(&rule.service) > 0) {
+                ready.push(node.clone());
+            }
+            healthy.push(node.clone());
+        }
+        let healthy = if ready.is_empty() { healthy } else { ready };
         let index = self.network.random.below(healthy.len() as u64);
         healthy.get(usize::try_from(index).unwrap_or(0)).cloned()
     }
@@ -285,8 +291,18 @@ impl Cluster {
         let of_node = self.rule(&hop.node, &Destination::tcp(None, hop.port)).filter(|_| is_own);
         let rule = self.rule(&hop.node, &Destination::tcp(Some(hop.address), hop.port)).or(of_node);
         if let Some(rule) = rule {
+            let is_from_here = flow.source.node.as_ref() == Some(&hop.node);
+            let rule = if is_from_here { from_here(rule) } else { rule };
             flow.source.node = Some(hop.node.clone());
             return self.follow(flow, &hop.node, rule);
+        }
+        if let Some(answer) = self.proxy_at(&hop.node).filter(|_| is_own).and_then(|proxy| proxy.health(hop.port, now))
+        {
+            let answer = match flow.request {
+                NetworkRequest::Http(_) => NetworkAnswer::Http(answer),
+                _ => NetworkAnswer::Connected { address: String::new() },
+            };
+            return self.finish(flow, answer, Duration::ZERO);
         }
         if let Some((pod, port)) = by_port {
             return self.reach(flow, &hop.node, &pod, port);
@@ -336,12 +352,19 @@ impl Cluster {
 
     /// Puts an answer on its way back. The ingress controller tries another endpoint first, if one does not answer.
     pub(super) fn finish(&mut self, mut flow: Flow, answer: NetworkAnswer, after: Duration) {
+        let patience = flow.patience.unwrap_or(PROXY_TIMEOUT);
+        if flow.forwards > 0 && after > patience && matches!(answer, NetworkAnswer::Http(_)) {
+            return self.finish(flow, NetworkAnswer::TimedOut { address: String::new() }, patience);
+        }
         let is_failure = matches!(answer, NetworkAnswer::Refused { .. } | NetworkAnswer::Unreachable { .. });
         if is_failure && let Some((address, port)) = flow.others.pop() {
             let background = flow.background;
             return self.post(after.min(UPSTREAM_TIMEOUT), Packet::Onward(flow, address, port), background);
         }
-        let answer = flow.answer(answer);
+        let mut answer = flow.answer(answer);
+        if let NetworkAnswer::Http(answer) = &mut answer {
+            flow.changes.iter().for_each(|change| change.apply(&mut answer.headers));
+        }
         let (after, background) = (after + flow.travelled, flow.background);
         self.post(after, Packet::Answer(flow, answer), background);
     }
@@ -354,8 +377,8 @@ impl Cluster {
         }
         let patience = match &flow.requester {
             Requester::Traffic(name, _) => self.network.traffic.get(name).map_or(CONNECT_TIMEOUT, |one| one.timeout()),
-            _ if flow.forwards > 0 => PROXY_TIMEOUT,
-            Requester::Process { .. } | Requester::Outside(_) => CONNECT_TIMEOUT,
+            _ if flow.forwards > 0 => flow.patience.unwrap_or(PROXY_TIMEOUT),
+            Requester::Process { .. } | Requester::Outside(_) | Requester::Nobody => CONNECT_TIMEOUT,
         };
         let after = (flow.sent + patience).since(self.now);
         let answer = flow.answer(NetworkAnswer::TimedOut { address: String::new() });
@@ -388,6 +411,7 @@ impl Cluster {
                 });
                 id
             }
+            Requester::Nobody => ProcessId::Outside,
             Requester::Outside(number) => {
                 if let Some(place) = self.network.outside.get_mut(number) {
                     *place = Some(answer);
@@ -407,7 +431,7 @@ impl Cluster {
         node.is_none_or(|node| state(node).is_some_and(|state| state.running && state.connected))
     }
 
-    pub(super) fn is_running(&self, id: &ProcessId) -> bool {
+    pub(in crate::sim) fn is_running(&self, id: &ProcessId) -> bool {
         self.process_state(id).is_some_and(|state| state.running)
     }
 
@@ -439,12 +463,27 @@ impl Cluster {
         self.proxy_rules(node)?.get(destination).cloned()
     }
 
+    /// The kube-proxy of a node, if it runs.
+    fn proxy_at(&self, node: &Name) -> Option<&KubeProxy> {
+        match &self.processes.get(&ProcessId::KubeProxy(node.clone())).filter(|slot| slot.state.running)?.program {
+            Program::KubeProxy(program) => Some(program),
+            _ => None,
+        }
+    }
+
     pub(super) fn policies(&self) -> Option<&PolicyAgent> {
         match &self.processes.get(&ProcessId::PolicyAgent)?.program {
             Program::PolicyAgent(program) => Some(program),
             _ => None,
         }
     }
+}
+
+/// A rule as it is for what comes from its own node, from there on which no other node has a say: whatever the Service's
+/// external policy is, all endpoints will do.
+fn from_here(rule: Rule) -> Rule {
+    let verdict = rule.from_own_pods.clone().unwrap_or(rule.verdict);
+    Rule { verdict, ..rule }
 }
 
 fn of_node(node: Option<&Name>) -> ProcessId {

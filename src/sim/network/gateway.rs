@@ -8,7 +8,7 @@ use crate::node::network::Sent;
 
 use super::super::cluster::Cluster;
 use super::super::processes::{ProcessId, Program};
-use super::packet::Flow;
+use super::packet::{Flow, Proxy, Requester};
 
 impl Cluster {
     /// Whether an address is a Gateway's.
@@ -29,7 +29,15 @@ impl Cluster {
             _ => Sent::Refused,
         };
         let answer = match sent {
-            Sent::Endpoints(endpoints, onward) => return self.send_on(flow, endpoints, *onward),
+            Sent::Endpoints(endpoints, onward) => {
+                for mirror in onward.mirrors {
+                    let copy = Flow { proxy: Proxy::Envoy, requester: Requester::Nobody, ..flow.clone() };
+                    self.send_on(copy, mirror, onward.request.clone());
+                }
+                let (changes, patience) = (onward.changes, onward.timeout);
+                let flow = Flow { changes, patience, proxy: Proxy::Envoy, ..flow };
+                return self.send_on(flow, endpoints, onward.request);
+            }
             Sent::Refused => NetworkAnswer::Refused { address: String::new() },
             // What Envoy says when nothing that it could send to is ready.
             Sent::Status(503) => NetworkAnswer::Http(HttpAnswer::text(503, "no healthy upstream")),

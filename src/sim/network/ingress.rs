@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::machinery::shell::{HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest};
+use crate::machinery::shell::{HttpRequest, NetworkAnswer, NetworkRequest};
 use crate::node::network::Routed;
 
 use super::super::cluster::Cluster;
 use super::super::processes::{ProcessId, Program};
-use super::packet::{Flow, INGRESS_POD, Source};
+use super::packet::{Flow, INGRESS_POD, Proxy, Source, nginx_page};
 
 /// How many endpoints it tries: `proxy-next-upstream-tries`.
 const UPSTREAM_TRIES: usize = 3;
@@ -19,24 +19,24 @@ impl Cluster {
         let NetworkRequest::Http(request) = &flow.request else {
             return self.finish(flow, NetworkAnswer::Connected { address: String::new() }, Duration::ZERO);
         };
+        let request = HttpRequest { client: flow.source.address.to_string(), ..request.clone() };
         let routed = match self.processes.get(&ProcessId::IngressController).map(|slot| &slot.program) {
-            Some(Program::IngressController(program)) => program.route(request, &mut self.network.random),
+            Some(Program::IngressController(program)) => program.route(&request, &mut self.network.random),
             _ => Routed::Status(502),
         };
-        let (endpoints, path) = match routed {
-            Routed::Endpoints(endpoints, path) => (endpoints, path),
-            Routed::Status(status) => {
-                return self.finish(flow, NetworkAnswer::Http(nginx_page(status)), Duration::ZERO);
+        let page = match routed {
+            Routed::Endpoints(endpoints, onward, patience) => {
+                let flow = Flow { patience, proxy: Proxy::Nginx, ..flow };
+                return self.send_on(flow, endpoints, *onward);
             }
-            Routed::Redirect(location) => {
-                let mut page = nginx_page(308);
+            Routed::Status(status) => nginx_page(status),
+            Routed::Redirect(status, location) => {
+                let mut page = nginx_page(status);
                 page.headers.push(("Location".to_owned(), location));
-                return self.finish(flow, NetworkAnswer::Http(page), Duration::ZERO);
+                page
             }
         };
-        let mut onward = HttpRequest { path, ..request.clone() };
-        onward.headers.push(("X-Real-IP".to_owned(), flow.source.address.to_string()));
-        self.send_on(flow, endpoints, onward);
+        self.finish(flow, NetworkAnswer::Http(page), Duration::ZERO);
     }
 
     /// A request goes on to one of some endpoints, from which the others are tried when it does not answer.
@@ -47,7 +47,9 @@ impl Cluster {
         endpoints.reverse();
         let host = request.header("host").unwrap_or(&request.host).to_owned();
         let mut onward = HttpRequest { host, secure: false, ..request };
-        onward.headers.push(("X-Forwarded-For".to_owned(), flow.source.address.to_string()));
+        if flow.proxy == Proxy::Envoy {
+            onward.headers.push(("X-Forwarded-For".to_owned(), flow.source.address.to_string()));
+        }
         flow.request = NetworkRequest::Http(onward);
         flow.forwards += 1;
         flow.source = Source { node: None, pod: Some(self.network.ingress_pod.clone()), address: INGRESS_POD };
@@ -58,20 +60,4 @@ impl Cluster {
             None => self.lose(flow),
         }
     }
-}
-
-/// nginx's own page for a status.
-fn nginx_page(status: u16) -> HttpAnswer {
-    let reason = match status {
-        308 => "Permanent Redirect",
-        503 => "Service Temporarily Unavailable",
-        _ => HttpAnswer::text(status, "").reason(),
-    };
-    HttpAnswer::text(
-        status,
-        format!(
-            "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n<center><h1>{status} {reason}</h1>\
-             </center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
-        ),
-    )
 }

@@ -1,6 +1,5 @@
 //! Names: questions to the cluster's DNS server, and their answers.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::machinery::shell::{NetworkAnswer, NetworkRequest, RecordKind};
@@ -9,7 +8,7 @@ use crate::node::network::{ClusterDns, DNS_ADDRESS, Found, Lookup, Party};
 use super::super::cluster::Cluster;
 use super::super::processes::{ProcessId, Program};
 use super::internet;
-use super::packet::{Flow, Packet};
+use super::packet::{DNS_POD, Flow, Packet};
 
 /// How long a program waits for a name: two attempts of five seconds.
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +33,7 @@ impl Cluster {
                 _ => self.arrive_resolved(flow, answer),
             };
         }
-        let target = Party { pod: Some(&self.network.dns_pod), address: Ipv4Addr::UNSPECIFIED };
+        let target = Party { pod: Some(&self.network.dns_pod), address: DNS_POD };
         let is_allowed =
             self.policies().is_none_or(|agent| agent.allows(&flow.source.party(), &target, Some(53), "UDP"));
         let is_reached = self.is_reachable(flow.source.node.as_ref());

@@ -4,14 +4,14 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, ContainerPort, Pod};
 
 use crate::api::{Name, ObjectKey};
 use crate::machinery::persistent::OrdMap;
 use crate::machinery::random::Random;
 use crate::machinery::shell::{HttpAnswer, NetworkAnswer, NetworkRequest};
 use crate::machinery::time::Time;
-use crate::node::network::{LocalPod, Lookup, Party, Sender};
+use crate::node::network::{HeaderChange, LocalPod, Lookup, Party, Sender};
 use crate::node::proxy::{Rule, Verdict};
 use crate::node::runtime::Id;
 
@@ -20,6 +20,8 @@ use super::traffic::Traffic;
 
 /// The address of the ingress controller's pod.
 pub(super) const INGRESS_POD: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 2);
+/// The address of the DNS server's pod, which stands behind that of its Service.
+pub(super) const DNS_POD: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 3);
 /// How many requests are remembered that came to their end.
 const JOURNEYS_MAX: usize = 1024;
 /// How many clients are remembered by the endpoints that they stay with.
@@ -34,6 +36,8 @@ pub(in crate::sim) enum Requester {
     Traffic(Name, u64),
     /// Somebody outside who sent a single request.
     Outside(u64),
+    /// Nobody: it is a copy.
+    Nobody,
 }
 
 /// Where a request comes from, as those see it whom it reaches.
@@ -68,6 +72,12 @@ pub(in crate::sim) struct Flow {
     pub address: Option<Ipv4Addr>,
     /// How many proxies have passed it on.
     pub forwards: u8,
+    /// What the last of them is.
+    pub proxy: Proxy,
+    /// How long that one waits for an answer, if not as long as proxies do.
+    pub patience: Option<Duration>,
+    /// What it changes of the answer's headers.
+    pub changes: Vec<HeaderChange>,
     /// Where the ingress controller tries next, last first.
     pub others: Vec<(Ipv4Addr, u16)>,
     /// The container that answers it, with its machine: if it ends before it has answered, the connection is cut.
@@ -100,6 +110,9 @@ impl Flow {
             request,
             address: None,
             forwards: 0,
+            proxy: Proxy::Nginx,
+            patience: None,
+            changes: Vec::new(),
             others: Vec::new(),
             server: None,
             sent,
@@ -126,11 +139,9 @@ impl Flow {
     /// What the requester gets: a proxy on the way stands in for what failed behind it.
     pub fn answer(&self, answer: NetworkAnswer) -> NetworkAnswer {
         let address = self.address.map(|address| address.to_string()).unwrap_or_default();
-        let by_proxy = |status| NetworkAnswer::Http(HttpAnswer { address: address.clone(), ..gateway_error(status) });
         match answer {
             NetworkAnswer::Http(answer) => NetworkAnswer::Http(HttpAnswer { address, ..answer }),
-            NetworkAnswer::TimedOut { .. } if self.forwards > 0 => by_proxy(504),
-            _ if self.forwards > 0 => by_proxy(502),
+            failure if self.forwards > 0 => NetworkAnswer::Http(HttpAnswer { address, ..self.proxy.failure(&failure) }),
             NetworkAnswer::Connected { .. } => NetworkAnswer::Connected { address },
             NetworkAnswer::Refused { .. } => NetworkAnswer::Refused { address },
             NetworkAnswer::TimedOut { .. } => NetworkAnswer::TimedOut { address },
@@ -140,10 +151,54 @@ impl Flow {
     }
 }
 
-/// What a proxy says of what is behind it.
-fn gateway_error(status: u16) -> HttpAnswer {
-    let reason = HttpAnswer::text(status, "").reason();
-    HttpAnswer::text(status, format!("{status} {reason}\n"))
+/// What passes requests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::sim) enum Proxy {
+    /// The ingress controller, or a pod.
+    #[default]
+    Nginx,
+    /// A Gateway.
+    Envoy,
+}
+
+impl Proxy {
+    /// What it says of what failed behind it.
+    fn failure(self, failure: &NetworkAnswer) -> HttpAnswer {
+        let late = matches!(failure, NetworkAnswer::TimedOut { .. });
+        match self {
+            Self::Nginx => nginx_page(if late { 504 } else { 502 }),
+            Self::Envoy if late => HttpAnswer::text(504, "upstream request timeout"),
+            Self::Envoy => {
+                let text = "upstream connect error or disconnect/reset before headers. reset reason: ";
+                let why = match failure {
+                    NetworkAnswer::Reset => "connection termination",
+                    NetworkAnswer::Refused { .. } => {
+                        "remote connection failure, transport failure reason: delayed connect error: Connection refused"
+                    }
+                    _ => "connection timeout",
+                };
+                HttpAnswer::text(503, format!("{text}{why}"))
+            }
+        }
+    }
+}
+
+/// nginx's own page for a status.
+pub(super) fn nginx_page(status: u16) -> HttpAnswer {
+    let reason = match status {
+        308 => "Permanent Redirect",
+        302 => "Found",
+        503 => "Service Temporarily Unavailable",
+        504 => "Gateway Time-out",
+        _ => HttpAnswer::text(status, "").reason(),
+    };
+    HttpAnswer::text(
+        status,
+        format!(
+            "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n<center><h1>{status} {reason}</h1>\
+             </center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+        ),
+    )
 }
 
 /// Where a request arrives.
@@ -173,6 +228,17 @@ pub(in crate::sim) enum Packet {
     Answer(Flow, NetworkAnswer),
     /// The traffic generator with this number sends its next request.
     Tick(Name, u64),
+}
+
+/// The ports of the DNS server's pods, which policies may name.
+fn dns_ports() -> Vec<ContainerPort> {
+    let port = |name: &str, number: i32, protocol: &str| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some(protocol.to_owned()),
+        ..ContainerPort::default()
+    };
+    vec![port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP")]
 }
 
 /// A pod of one of the cluster's add-ons, which only network policies see.
@@ -210,7 +276,9 @@ pub(in crate::sim) struct Network {
 
 impl Network {
     pub(in crate::sim) fn new(seed: u64) -> Self {
-        let dns_pod = add_on("kube-system", "coredns", ("k8s-app", "kube-dns"));
+        let mut dns_pod = add_on("kube-system", "coredns", ("k8s-app", "kube-dns"));
+        let server = Container { ports: Some(dns_ports()), ..Container::default() };
+        Arc::make_mut(&mut dns_pod).spec.get_or_insert_default().containers.push(server);
         let ingress_pod = add_on("ingress-nginx", "controller", ("app.kubernetes.io/name", "ingress-nginx"));
         Self {
             random: Random::new(seed ^ 0x006e_6574_776f_726b),

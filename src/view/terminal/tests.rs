@@ -454,6 +454,12 @@ fn why_tells_causes_and_scores() {
           node-1   397      300               97                 0                  0
           node-2   397      300               97                 0                  0
           node-3   397      300               97                 0                  0
+
+        What the plugins look at:
+          TaintToleration (points): The fewer PreferNoSchedule taints that the pod does not tolerate, the more points.
+          NodeResourcesFit (points): How much of the node would be requested with the pod on it: by default, the less, the more points.
+          DynamicResources (points): The earlier the alternative that the pod's claims would get, the more points.
+          ImageLocality (points): The more of the pod's images the node has already, by their sizes, the more points.
         $ kubectl why nosuch; kubectl why deploy/x -n y
         Error from server (NotFound): pods "nosuch" not found
         Error from server (NotFound): deployments.apps "x" not found

@@ -143,5 +143,12 @@ fn choice(decision: &crate::view::inspect::Decision) -> String {
         }
     }
     text.push_str(&kubectl::table(&rows));
+    if !decision.legend.is_empty() {
+        text.push_str("\nWhat the plugins look at:\n");
+    }
+    for entry in &decision.legend {
+        let mark = if entry.rules_out { "rules out" } else { "points" };
+        text.push_str(&format!("  {} ({mark}): {}\n", entry.plugin, entry.sentence));
+    }
     text
 }

@@ -188,9 +188,11 @@ fn pod_of_daemon_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Looks
     let set = sight.cluster.api().etcd().get(Kind::DaemonSet, &ObjectKey::new(pod.namespace(), name));
     let Some(set) = set.and_then(Object::downcast::<DaemonSet>) else { return Ok(()) };
     look(looks, "daemons");
-    let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.clone()).unwrap_or_default();
-    let surge = strategy.rolling_update.and_then(|rolling| rolling.max_surge);
-    let most = if surge.is_none_or(|surge| surge == IntOrString::Int(0)) { 1 } else { 2 };
+    // The controller may not have heard yet that it is not to surge any more.
+    let etcd = sight.cluster.api().etcd();
+    let lately = etcd.commits(etcd.revision().saturating_sub(20)).filter_map(|commit| commit.before.as_ref());
+    let was = lately.filter_map(Object::downcast::<DaemonSet>).filter(|was| was.uid() == set.uid());
+    let most = if was.chain([set]).any(|set| surges(set)) { 2 } else { 1 };
     let own = target_node(pod);
     let on_node =
         pods_of(sight.cluster, pod.namespace(), set.uid()).filter(|pod| is_active(pod) && target_node(pod) == own);
@@ -198,6 +200,12 @@ fn pod_of_daemon_set(sight: &Sight<'_>, pod: &Pod, name: &str, looks: &mut Looks
         count if count > most => Err(format!("is one of {count} pods of its DaemonSet for node {own:?}")),
         _ => Ok(()),
     }
+}
+
+fn surges(set: &DaemonSet) -> bool {
+    let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+    let surge = strategy.and_then(|strategy| strategy.rolling_update.as_ref()?.max_surge.as_ref());
+    surge.is_some_and(|surge| *surge != IntOrString::Int(0))
 }
 
 /// The node that a pod of a DaemonSet is for.

@@ -75,17 +75,21 @@ impl CsiAttacher {
             client.update(changed)?;
             return Ok(Requeue::Forget);
         }
-        let name = attachment.spec.source.persistent_volume_name.as_deref().unwrap_or("");
-        let volume = listers.get::<PersistentVolume>(&ObjectKey::new("", name));
-        let Some(volume) = volume.filter(|volume| !volume.is_deleting()) else {
-            return Self::fail(attachment, &format!("persistentvolume {name:?} not found"), client);
+        let source = &attachment.spec.source;
+        let name = source.persistent_volume_name.as_deref();
+        let inline = source.inline_volume_spec.as_ref().and_then(|spec| spec.csi.as_ref());
+        let name = match (name, inline) {
+            (None, Some(disk)) => disk.volume_handle.as_str(),
+            (name, _) => {
+                let name = name.unwrap_or("");
+                let volume = listers.get::<PersistentVolume>(&ObjectKey::new("", name));
+                let Some(volume) = volume.filter(|volume| !volume.is_deleting()) else {
+                    return Self::fail(attachment, &format!("persistentvolume {name:?} not found"), client);
+                };
+                Self::hold(volume, mark, client)?;
+                name
+            }
         };
-        if !has_finalizer(volume.metadata.finalizers.as_ref(), &mark) {
-            let mut changed = PersistentVolume::clone(volume);
-            changed.metadata.finalizers.get_or_insert_default().push(mark);
-            client.because(Why::new("Volume {} stays while it is attached.", [name.to_owned()]));
-            client.update(changed)?;
-        }
         if let Some(wait) = self.work(attachment, client) {
             return Ok(wait);
         }
@@ -95,6 +99,17 @@ impl CsiAttacher {
             json!({ "status": { "attached": true, "attachError": null } }),
         )?;
         Ok(Requeue::Forget)
+    }
+
+    /// Sees to it that a volume stays as long as it is attached.
+    fn hold(volume: &PersistentVolume, mark: String, client: &mut Client<'_>) -> Result<(), ClientError> {
+        if has_finalizer(volume.metadata.finalizers.as_ref(), &mark) {
+            return Ok(());
+        }
+        let mut changed = volume.clone();
+        changed.metadata.finalizers.get_or_insert_default().push(mark);
+        client.because(Why::new("Volume {} stays while it is attached.", [volume.name().to_owned()]));
+        client.update(changed).map(drop)
     }
 
     /// Notes why a volume could not be attached; it is tried again.

@@ -8,11 +8,13 @@
 mod attacher;
 mod capacity;
 mod drivers;
+mod modifier;
 mod provisioner;
 mod resizer;
 
 pub use attacher::CsiAttacher;
 pub use capacity::CsiCapacity;
+pub use modifier::CsiModifier;
 pub use provisioner::CsiProvisioner;
 pub use resizer::CsiResizer;
 

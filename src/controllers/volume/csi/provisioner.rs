@@ -28,7 +28,7 @@ use crate::machinery::persistent::OrdMap;
 use crate::machinery::time::Time;
 
 use super::drivers::Storage;
-use super::installed;
+use super::{capacity, installed};
 
 /// Keeps a volume until the driver has taken its storage away: `finalizerPV`.
 const FINALIZER: &str = "external-provisioner.volume.kubernetes.io/finalizer";
@@ -97,6 +97,19 @@ fn segment(
     // Claims are spread over what there is by their names: `GetPVCHash`.
     let sum: usize = claim.name().bytes().map(usize::from).sum();
     Ok(found.get(sum.checked_rem(found.len()).unwrap_or(0)).cloned())
+}
+
+/// What a driver says that has too little room for a claim, if it tells of its room at all.
+fn lack(claim: &PersistentVolumeClaim, driver: &str, place: Option<&Segment>, listers: &Informers) -> Option<String> {
+    let asked = claim::requested(claim).filter(|_| capacity::tells(driver, listers))?;
+    let room = capacity::room(driver, place, listers);
+    (asked > room).then(|| {
+        format!(
+            "rpc error: code = ResourceExhausted desc = not enough capacity: have {}, need {}",
+            room.value(),
+            asked.value()
+        )
+    })
 }
 
 fn volume_for(
@@ -192,7 +205,11 @@ impl CsiProvisioner {
             None => segment(claim, &class, driver, listers),
         };
         let place = match place {
-            Ok(place) => place,
+            Ok(place) => match lack(claim, driver, place.as_ref(), listers) {
+                None => place,
+                Some(why) if began.is_none() => return Self::reschedule(claim, &class, driver, &why, client),
+                Some(_) => place,
+            },
             Err(why) => {
                 let message = format!("failed to provision volume with StorageClass {:?}: {why}", class.name());
                 client.event_from(driver, &**claim, EventType::Warning, "ProvisioningFailed", &message);
@@ -214,6 +231,25 @@ impl CsiProvisioner {
         let message = format!("Successfully provisioned volume {name}");
         client.event_from(driver, &**claim, EventType::Normal, "ProvisioningSucceeded", &message);
         Ok(Requeue::Forget)
+    }
+
+    /// There is no room where the scheduler wants the volume: it has to choose again.
+    fn reschedule(
+        claim: &Arc<PersistentVolumeClaim>,
+        class: &StorageClass,
+        driver: &str,
+        why: &str,
+        client: &mut Client<'_>,
+    ) -> Result<Requeue, ClientError> {
+        let message = format!("failed to provision volume with StorageClass {:?}: {why}", class.name());
+        client.event_from(driver, &**claim, EventType::Warning, "ProvisioningFailed", &message);
+        if annotation(&claim.metadata, SELECTED_NODE).is_none() {
+            return Ok(Requeue::RateLimited);
+        }
+        let mut changed = PersistentVolumeClaim::clone(claim);
+        changed.metadata.annotations.iter_mut().for_each(|all| drop(all.remove(SELECTED_NODE)));
+        client.because(Why::new("{} has no room for claim {} there.", [driver.to_owned(), claim.name().to_owned()]));
+        client.update(changed).map(|_| Requeue::Forget)
     }
 
     /// `shouldDelete` and `deleteVolumeOperation`.

@@ -24,6 +24,15 @@ pub enum FileKind {
     Link(String),
 }
 
+/// Whom a file belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The user's number; 0 is root.
+    pub user: u32,
+    /// The group's number.
+    pub group: u32,
+}
+
 /// One entry of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileEntry {
@@ -33,6 +42,8 @@ pub struct FileEntry {
     pub mode: u32,
     /// When it was last written.
     pub modified: Time,
+    /// Whom it belongs to.
+    pub owner: Owner,
 }
 
 impl FileEntry {
@@ -87,7 +98,16 @@ pub struct FileTree {
     bytes: u64,
     /// What the files take, simulated zeros among them.
     pub(super) usage: u64,
+    /// The permission bits of its root directory, where they are not `0o755`.
+    root_mode: Option<u32>,
+    /// The group that everything in it belongs to, whoever makes it: `fsGroup`.
+    group: Option<u32>,
 }
+
+/// What a group may do with the files of its volume: `rwMask` of `pkg/volume/volume_linux.go`.
+const GROUP_FILE_BITS: u32 = 0o660;
+/// What it may do with directories, where what is made later belongs to it, too.
+const GROUP_DIRECTORY_BITS: u32 = 0o2770;
 
 impl FileTree {
     /// An empty tree, of the root directory only.
@@ -110,7 +130,14 @@ impl FileTree {
     pub fn put(&mut self, path: &str, bytes: &[u8], mode: u32, now: Time) {
         let path = normalise(path, "/");
         self.put_directories(parent(&path), now);
-        self.insert(&path, FileKind::File(Arc::new(bytes.to_vec()), 0), mode, now);
+        self.insert(&path, FileKind::File(Arc::new(bytes.to_vec()), 0), mode, Owner::default(), now);
+    }
+
+    /// Puts a symbolic link and the directories above it.
+    pub fn put_link(&mut self, path: &str, target: &str, now: Time) {
+        let path = normalise(path, "/");
+        self.put_directories(parent(&path), now);
+        self.insert(&path, FileKind::Link(target.to_owned()), 0o777, Owner::default(), now);
     }
 
     /// Puts a directory and those above it.
@@ -120,7 +147,7 @@ impl FileTree {
             at.push('/');
             at.push_str(name);
             if !self.entries.contains_key(at.as_str()) {
-                self.insert(&at, FileKind::Directory, 0o755, now);
+                self.insert(&at, FileKind::Directory, 0o755, Owner::default(), now);
             }
         }
     }
@@ -129,9 +156,41 @@ impl FileTree {
     #[must_use]
     pub fn get(&self, path: &str) -> Option<FileEntry> {
         if path == "/" {
-            return Some(FileEntry { kind: FileKind::Directory, mode: 0o755, modified: Time::default() });
+            return Some(self.root());
         }
         self.entries.get(path).cloned()
+    }
+
+    fn root(&self) -> FileEntry {
+        let own = self.root_mode.unwrap_or(0o755);
+        FileEntry {
+            kind: FileKind::Directory,
+            mode: if self.group.is_some() { own | GROUP_DIRECTORY_BITS } else { own },
+            modified: Time::default(),
+            owner: Owner { user: 0, group: self.group.unwrap_or(0) },
+        }
+    }
+
+    /// The same tree with a root directory of these permission bits.
+    #[must_use]
+    pub fn with_root_mode(self, mode: u32) -> Self {
+        Self { root_mode: Some(mode), ..self }
+    }
+
+    /// From now on everything in the tree belongs to a group, which may write: `SetVolumeOwnership`.
+    pub fn set_group(&mut self, group: u32) {
+        self.group = Some(group);
+        let paths: Vec<Arc<str>> = self.entries.keys().cloned().collect();
+        for path in paths {
+            if let Some(entry) = self.entries.get_mut(&path) {
+                entry.owner.group = group;
+                match entry.kind {
+                    FileKind::Directory => entry.mode |= GROUP_DIRECTORY_BITS,
+                    FileKind::File(..) => entry.mode |= GROUP_FILE_BITS,
+                    FileKind::Link(_) => {}
+                }
+            }
+        }
     }
 
     /// The names in a directory, in order.
@@ -159,14 +218,21 @@ impl FileTree {
         self.usage
     }
 
-    pub(super) fn insert(&mut self, path: &str, kind: FileKind, mode: u32, now: Time) {
+    /// How many files, directories and links there are.
+    #[must_use]
+    pub const fn inodes(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    pub(super) fn insert(&mut self, path: &str, kind: FileKind, mode: u32, owner: Owner, now: Time) {
         assert!(path.starts_with('/') && path.len() > 1, "not a path inside a tree: {path:?}");
         self.forget_bytes(path);
         if let FileKind::File(bytes, zeros) = &kind {
             self.bytes += bytes.len() as u64;
             self.usage = self.usage.saturating_add(bytes.len() as u64).saturating_add(*zeros);
         }
-        self.entries.insert(Arc::from(path), FileEntry { kind, mode, modified: now });
+        let owner = Owner { group: self.group.unwrap_or(owner.group), ..owner };
+        self.entries.insert(Arc::from(path), FileEntry { kind, mode, modified: now, owner });
     }
 
     pub(super) fn forget_bytes(&mut self, path: &str) {
@@ -181,16 +247,25 @@ impl FileTree {
         self.entries.remove(path)
     }
 
-    pub(super) fn write(&mut self, path: &str, data: &[u8], at: WriteAt, now: Time) -> Result<(), FileError> {
-        let (old, zeros, mode) = match self.entries.get(path) {
-            Some(FileEntry { kind: FileKind::File(bytes, zeros), mode, .. }) => (Arc::clone(bytes), *zeros, *mode),
+    pub(super) fn write(
+        &mut self,
+        path: &str,
+        data: &[u8],
+        at: WriteAt,
+        writer: Owner,
+        now: Time,
+    ) -> Result<(), FileError> {
+        let (old, zeros, mode, owner) = match self.entries.get(path) {
+            Some(FileEntry { kind: FileKind::File(bytes, zeros), mode, owner, .. }) => {
+                (Arc::clone(bytes), *zeros, *mode, *owner)
+            }
             Some(FileEntry { kind: FileKind::Directory, .. }) => return Err(FileError::IsDirectory),
             Some(FileEntry { kind: FileKind::Link(_), .. }) => return Err(FileError::TooManyLinks),
-            None => (Arc::default(), 0, 0o644),
+            None => (Arc::default(), 0, 0o644, writer),
         };
         if matches!(at, WriteAt::Start) {
             self.fits(data.len() as u64)?;
-            self.insert(path, FileKind::File(Arc::new(data.to_vec()), 0), mode, now);
+            self.insert(path, FileKind::File(Arc::new(data.to_vec()), 0), mode, owner, now);
             return Ok(());
         }
         if data.is_empty() && matches!(at, WriteAt::End) && self.entries.contains_key(path) {
@@ -210,7 +285,7 @@ impl FileTree {
         let mut bytes = Arc::unwrap_or_clone(old);
         bytes.resize(kept as usize, 0);
         bytes[offset as usize..end as usize].copy_from_slice(data);
-        self.insert(path, FileKind::File(Arc::new(bytes), total - kept), mode, now);
+        self.insert(path, FileKind::File(Arc::new(bytes), total - kept), mode, owner, now);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::machinery::order::Order as _;
 use crate::machinery::persistent::OrdMap;
 
-use super::{FileEntry, FileError, FileKind, FileTree, TREE_BYTES_MAX, WriteAt, normalise, parent};
+use super::{FileEntry, FileError, FileKind, FileTree, Owner, TREE_BYTES_MAX, WriteAt, normalise, parent};
 use crate::machinery::time::Time;
 
 /// How many symbolic links may follow one another, as in Linux.
@@ -22,6 +22,8 @@ pub struct MountPoint {
     pub sub_path: String,
     /// Writing says "Read-only file system".
     pub read_only: bool,
+    /// How many bytes it takes at most when it lies in memory: a `tmpfs`. Nothing for one that lies on a disk.
+    pub in_memory: Option<u64>,
 }
 
 /// The files as one container sees them: its root layer, and volumes at their mount points.
@@ -34,6 +36,8 @@ pub struct FileSystem<'a> {
     /// Volumes written through this view.
     pub written: Vec<String>,
     root_read_only: bool,
+    /// Whom what is made through this view belongs to.
+    owner: Owner,
 }
 
 /// A path within one of the trees.
@@ -51,13 +55,20 @@ impl<'a> FileSystem<'a> {
         mounts: &'a [MountPoint],
         now: Time,
     ) -> Self {
-        Self { root, volumes, mounts, now, written: Vec::new(), root_read_only: false }
+        Self { root, volumes, mounts, now, written: Vec::new(), root_read_only: false, owner: Owner::default() }
     }
 
     /// As `securityContext.readOnlyRootFilesystem`.
     #[must_use]
     pub fn with_read_only_root(mut self, read_only: bool) -> Self {
         self.root_read_only = read_only;
+        self
+    }
+
+    /// The files as somebody sees them to whom belongs what is made.
+    #[must_use]
+    pub const fn owned_by(mut self, owner: Owner) -> Self {
+        self.owner = owner;
         self
     }
 
@@ -124,7 +135,8 @@ impl<'a> FileSystem<'a> {
         };
         match entry {
             None if on_the_way() => {
-                Some(FileEntry { kind: FileKind::Directory, mode: 0o755, modified: Time::default() })
+                let (mode, owner) = (0o755, Owner::default());
+                Some(FileEntry { kind: FileKind::Directory, mode, modified: Time::default(), owner })
             }
             entry => entry,
         }
@@ -212,6 +224,30 @@ impl<'a> FileSystem<'a> {
         Ok(names)
     }
 
+    /// Whether nothing can be written below a path.
+    #[must_use]
+    pub fn is_read_only(&self, path: &str) -> bool {
+        match self.locate(path).mount {
+            Some(index) => self.mounts[index].read_only,
+            None => self.root_read_only,
+        }
+    }
+
+    /// How much more can be written at a path, if that lies in memory.
+    #[must_use]
+    pub fn room(&self, path: &str) -> Option<u64> {
+        let place = self.locate(path);
+        let size = place.mount.and_then(|index| self.mounts[index].in_memory)?;
+        Some(size.saturating_sub(self.tree(&place).map_or(0, FileTree::usage)))
+    }
+
+    /// Whether so much more has room in memory, if that is where it goes.
+    fn fits_in_memory(&self, place: &Place, more: u64) -> Result<(), FileError> {
+        let size = place.mount.and_then(|index| self.mounts[index].in_memory);
+        let used = self.tree(place).map_or(0, FileTree::usage);
+        if size.is_some_and(|size| used.saturating_add(more) > size) { Err(FileError::NoSpace) } else { Ok(()) }
+    }
+
     fn check_parent(&self, path: &str) -> Result<(), FileError> {
         match self.entry_at(parent(path)) {
             Some(entry) if entry.is_directory() => Ok(()),
@@ -230,11 +266,12 @@ impl<'a> FileSystem<'a> {
             return Err(FileError::IsDirectory);
         }
         self.check_parent(&path)?;
-        let (place, now) = (self.locate(&path), self.now);
+        let (place, now, owner) = (self.locate(&path), self.now, self.owner);
         if place.path == "/" {
             return Err(FileError::IsDirectory);
         }
-        self.tree_for_writing(&place)?.write(&place.path, data, at, now)
+        self.fits_in_memory(&place, data.len() as u64)?;
+        self.tree_for_writing(&place)?.write(&place.path, data, at, owner, now)
     }
 
     /// Makes a file `zeros` longer, without keeping the zeros.
@@ -245,6 +282,7 @@ impl<'a> FileSystem<'a> {
         self.write(path, b"", WriteAt::End)?;
         let path = self.resolve(path, true)?;
         let place = self.locate(&path);
+        self.fits_in_memory(&place, zeros)?;
         let tree = self.tree_for_writing(&place)?;
         if let Some(entry) = tree.entries.get_mut(place.path.as_str())
             && let FileKind::File(_, counted) = &mut entry.kind
@@ -261,8 +299,8 @@ impl<'a> FileSystem<'a> {
             return Err(FileError::Exists);
         }
         self.check_parent(&path)?;
-        let (place, now) = (self.locate(&path), self.now);
-        self.tree_for_writing(&place)?.insert(&place.path, kind, mode, now);
+        let (place, now, owner) = (self.locate(&path), self.now, self.owner);
+        self.tree_for_writing(&place)?.insert(&place.path, kind, mode, owner, now);
         Ok(())
     }
 
@@ -324,9 +362,24 @@ impl<'a> FileSystem<'a> {
             return self.remove(&from);
         }
         let target = self.locate(&to);
-        self.tree_for_writing(&target)?.insert(&target.path, entry.kind, entry.mode, entry.modified);
+        self.tree_for_writing(&target)?.insert(&target.path, entry.kind, entry.mode, entry.owner, entry.modified);
         let source = self.locate(&from);
         self.tree_for_writing(&source)?.take(&source.path);
+        Ok(())
+    }
+
+    /// Gives a file or directory to somebody else: the user, the group, or both.
+    ///
+    /// # Errors
+    /// When it is missing or read-only.
+    pub fn set_owner(&mut self, path: &str, user: Option<u32>, group: Option<u32>) -> Result<(), FileError> {
+        let path = self.resolve(path, true)?;
+        self.entry_at(&path).ok_or(FileError::NotFound)?;
+        let place = self.locate(&path);
+        if let Some(entry) = self.tree_for_writing(&place)?.entries.get_mut(place.path.as_str()) {
+            entry.owner.user = user.unwrap_or(entry.owner.user);
+            entry.owner.group = group.unwrap_or(entry.owner.group);
+        }
         Ok(())
     }
 

@@ -119,14 +119,14 @@ fn names_and_ports() {
         expect![[r#"
             [0.001s]
             Server:		10.96.0.10
-            Address:	10.96.0.10:53
+            Address:	10.96.0.10#53
 
             Name:	web.default.svc.cluster.local
             Address: 10.0.0.7
 
             [0.002s]
             Server:		10.96.0.10
-            Address:	10.96.0.10:53
+            Address:	10.96.0.10#53
 
             ** server can't find nowhere: NXDOMAIN
 

@@ -2,10 +2,9 @@
 
 use super::super::escape::unescape;
 use super::super::files::base_name;
-use super::super::host::Signal;
+use super::super::host::{Signal, User};
 use super::super::io::CommandIo;
 use super::Arguments;
-use crate::machinery::order::Order as _;
 
 /// Prints a line.
 pub(super) fn print(io: &mut CommandIo<'_>, text: &str) -> i32 {
@@ -112,25 +111,24 @@ pub(super) fn whoami(io: &mut CommandIo<'_>, _: &[String]) -> i32 {
     }
 }
 
+/// All groups of a user, in order.
+fn groups(user: &User) -> std::collections::BTreeSet<i64> {
+    user.groups.iter().copied().chain([user.group]).collect()
+}
+
 /// `id`.
 pub(super) fn id(io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
     let user = io.host.user();
-    let mut groups = [vec![user.group], user.groups.clone()].concat();
-    groups.order();
-    groups.dedup();
-    let listed = |between: &str, root: &str| {
-        let name = |group: &i64| if *group == 0 { format!("0{root}") } else { group.to_string() };
-        groups.iter().map(name).collect::<Vec<_>>().join(between)
-    };
     let text = match arguments.first().map(String::as_str) {
         Some("-u") => user.id.to_string(),
         Some("-g") => user.group.to_string(),
-        Some("-G") => listed(" ", ""),
+        Some("-G") => groups(&user).iter().map(i64::to_string).collect::<Vec<_>>().join(" "),
         Some("-un" | "-nu") => user.name.unwrap_or_else(|| user.id.to_string()),
         _ => {
-            let name = user.name.map(|name| format!("({name})")).unwrap_or_default();
-            let group = if user.group == 0 { "(root)" } else { "" };
-            format!("uid={}{name} gid={}{group} groups={}", user.id, user.group, listed(",", "(root)"))
+            let name = user.name.as_ref().map(|name| format!("({name})")).unwrap_or_default();
+            let group = |id: i64| if id == 0 { "0(root)".to_owned() } else { id.to_string() };
+            let groups: Vec<String> = groups(&user).into_iter().map(group).collect();
+            format!("uid={}{name} gid={} groups={}", user.id, group(user.group), groups.join(","))
         }
     };
     print(io, &text)

@@ -344,10 +344,31 @@ fn permissions(entry: &FileEntry) -> String {
     let kind = match entry.kind {
         FileKind::Directory => 'd',
         FileKind::Link(_) => 'l',
+        FileKind::File(..) if entry.mode & 0o170_000 == 0o060_000 => 'b',
         FileKind::File(..) => '-',
     };
-    let bit =
-        |index: u32| if entry.mode & (1 << (8 - index)) == 0 { '-' } else { char::from(b"rwx"[index as usize % 3]) };
+    let bit = |index: u32| {
+        let is_set = entry.mode & (1 << (8 - index)) != 0;
+        match index {
+            // Who is in the group stays in the group with what is made there.
+            5 if entry.mode & 0o2000 != 0 => {
+                if is_set {
+                    's'
+                } else {
+                    'S'
+                }
+            }
+            8 if entry.mode & 0o1000 != 0 => {
+                if is_set {
+                    't'
+                } else {
+                    'T'
+                }
+            }
+            _ if is_set => char::from(b"rwx"[index as usize % 3]),
+            _ => '-',
+        }
+    };
     std::iter::once(kind).chain((0..9).map(bit)).collect()
 }
 
@@ -369,7 +390,7 @@ pub(super) fn ls(io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
     let (mut code, mut text, mut directories) = (0, String::new(), Vec::new());
     for name in &names {
         let path = io.path(name);
-        match io.files(|files| files.stat(&path, !parsed.has("l"))) {
+        match io.files(|files| files.stat(&path, !parsed.has("l n"))) {
             Ok(entry) if entry.is_directory() && !parsed.has("d") => directories.push((name.clone(), path)),
             Ok(entry) => text.push_str(&row(io, &parsed, name, &path, &entry)),
             Err(error) => {
@@ -394,7 +415,7 @@ pub(super) fn ls(io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
         if parsed.has("r") {
             shown.reverse();
         }
-        if parsed.has("l") {
+        if parsed.has("l n") {
             text.push_str(&format!("total {}\n", shown.len() * 4));
         }
         for entry_name in shown {
@@ -414,9 +435,10 @@ pub(super) fn ls(io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
 }
 
 fn row(io: &mut CommandIo<'_>, parsed: &Arguments, name: &str, path: &str, entry: &FileEntry) -> String {
-    if !parsed.has("l") {
+    if !(parsed.has("l n")) {
         return format!("{name}\n");
     }
+    let (user, group) = owner_names(io, entry, parsed.has("n"));
     let size = if parsed.has("h") { human(entry.size()) } else { entry.size().to_string() };
     let time = super::date::format(entry.modified, "%b %e %H:%M");
     let arrow = match io.files(|files| files.stat(path, false)).map(|entry| entry.kind) {
@@ -424,7 +446,51 @@ fn row(io: &mut CommandIo<'_>, parsed: &Arguments, name: &str, path: &str, entry
         _ => String::new(),
     };
     let links = if entry.is_directory() { 2 } else { 1 };
-    format!("{}    {links} root     root      {size:>9} {time} {name}{arrow}\n", permissions(entry))
+    format!("{}    {links} {user:<8} {group:<8}  {size:>9} {time} {name}{arrow}\n", permissions(entry))
+}
+
+/// Whom a file belongs to, by the names that are known.
+fn owner_names(io: &CommandIo<'_>, entry: &FileEntry, as_numbers: bool) -> (String, String) {
+    let own = io.host.user();
+    let user = match (entry.owner.user, own.name) {
+        (id, _) if as_numbers => id.to_string(),
+        (0, _) => "root".to_owned(),
+        (id, Some(name)) if i64::from(id) == own.id => name,
+        (id, _) => id.to_string(),
+    };
+    let is_root = entry.owner.group == 0 && !as_numbers;
+    (user, if is_root { "root".to_owned() } else { entry.owner.group.to_string() })
+}
+
+/// `chown` and `chgrp`, of numbers and root.
+pub(super) fn chown(io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
+    let is_deep = arguments.iter().any(|word| word == "-R");
+    let words: Vec<String> = arguments.iter().filter(|word| !word.starts_with('-')).cloned().collect();
+    let Some((who, paths)) = words.split_first() else {
+        io.complain("missing operand");
+        return 1;
+    };
+    let (user, group) = match who.split_once([':', '.']) {
+        Some((user, group)) => (Some(user), Some(group)),
+        None if io.name() == "chgrp" => (None, Some(who.as_str())),
+        None => (Some(who.as_str()), None),
+    };
+    // Who has a name only is somebody whose number nobody here knows.
+    let number = |name: Option<&str>| name.and_then(|name| if name == "root" { Some(0) } else { name.parse().ok() });
+    let (user, group) = (number(user), number(group));
+    each(io, paths, |io, name| {
+        let mut left = vec![io.path(name)];
+        while let Some(path) = left.pop() {
+            let changed = io.files(|files| files.set_owner(&path, user, group));
+            changed.map_err(|error| format!("{name}: {error}"))?;
+            let is_directory = io.files(|files| files.stat(&path, false)).is_ok_and(|entry| entry.is_directory());
+            if is_deep && is_directory {
+                let names = io.files(|files| files.list(&path)).unwrap_or_default();
+                left.extend(names.iter().map(|inner| join(&path, inner)));
+            }
+        }
+        Ok(())
+    })
 }
 
 /// `stat`.
@@ -438,14 +504,16 @@ pub(super) fn stat(io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
             io.files(|files| files.stat(&path, false)).map_err(|error| format!("can't stat '{name}': {error}"))?;
         let kind = if entry.is_directory() { "directory" } else { "regular file" };
         let (size, mode) = (entry.size().to_string(), format!("{:o}", entry.mode));
+        let (user, group) = owner_names(io, &entry, false);
+        let (uid, gid) = (entry.owner.user.to_string(), entry.owner.group.to_string());
         text.push_str(&match &format {
             Some(format) => {
-                let words = [("%s", size.as_str()), ("%a", &mode), ("%n", name), ("%F", kind), ("%U", "root"), ("%G", "root")];
+                let words = [("%s", size.as_str()), ("%a", &mode), ("%n", name), ("%F", kind), ("%U", &user), ("%G", &group), ("%u", &uid), ("%g", &gid)];
                 let seconds = entry.modified.as_secs().to_string();
                 let filled = words.iter().fold(format.clone(), |text, (mark, value)| text.replace(mark, value));
                 format!("{}\n", filled.replace("%Y", &seconds))
             }
-            None => format!("  File: {name}\n  Size: {size}\t\t{kind}\nAccess: ({mode:0>4}/{})  Uid: (    0/    root)   Gid: (    0/    root)\nModify: {}\n", permissions(&entry), super::date::format(entry.modified, "%F %T.%N %z")),
+            None => format!("  File: {name}\n  Size: {size}\t\t{kind}\nAccess: ({mode:0>4}/{})  Uid: ({uid:>5}/{user:>8})   Gid: ({gid:>5}/{group:>8})\nModify: {}\n", permissions(&entry), super::date::format(entry.modified, "%F %T.%N %z")),
         });
         Ok(())
     });
@@ -481,20 +549,35 @@ pub(super) fn du(io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
     code
 }
 
-/// `df`.
+/// `df`: all that is mounted, or what the files that are named lie on.
 pub(super) fn df(io: &mut CommandIo<'_>, arguments: &[String]) -> i32 {
-    let is_human = arguments.iter().any(|argument| argument.contains('h'));
+    let is_human = arguments.iter().any(|argument| argument.starts_with('-') && argument.contains('h'));
     let total: u64 = 100 << 20;
-    let mounts: Vec<String> = io.files(|files| {
-        std::iter::once("/".to_owned()).chain(files.mounts().iter().map(|mount| mount.path.clone())).collect()
+    let mounts: Vec<(String, Option<u64>)> = io.files(|files| {
+        let mounts = files.mounts().iter().map(|mount| (mount.path.clone(), mount.in_memory));
+        std::iter::once(("/".to_owned(), None)).chain(mounts).collect()
     });
-    let mut text = "Filesystem           1K-blocks      Used Available Use% Mounted on\n".to_owned();
-    for mount in mounts {
-        let used = usage(io, &mount, 0);
+    let named: Vec<String> = arguments.iter().filter(|one| !one.starts_with('-')).map(|name| io.path(name)).collect();
+    let holds = |mount: &str, path: &str| {
+        let inside = path.strip_prefix(mount);
+        mount == "/" || inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let holder = |path: &String| mounts.iter().filter(|mount| holds(&mount.0, path)).max_by_key(|mount| mount.0.len());
+    let shown: Vec<&(String, Option<u64>)> =
+        if named.is_empty() { mounts.iter().collect() } else { named.iter().filter_map(holder).collect() };
+    let size = if is_human { "     Size" } else { "1K-blocks" };
+    let mut text = format!("Filesystem           {size}      Used Available Use% Mounted on\n");
+    for (mount, in_memory) in shown {
+        let total = in_memory.map_or(total, |size| size >> 10);
+        let used = usage(io, mount, 0);
         let left = total.saturating_sub(used);
         let show = |kilobytes: u64| if is_human { human(kilobytes << 10) } else { kilobytes.to_string() };
-        let name = if mount == "/" { "overlay" } else { "/dev/vda1" };
-        let percent = used * 100 / total;
+        let name = match mount.as_str() {
+            _ if in_memory.is_some() => "tmpfs",
+            "/" => "overlay",
+            _ => "/dev/vda1",
+        };
+        let percent = used * 100 / total.max(1);
         text.push_str(&format!(
             "{name:<20} {:>9} {:>9} {:>9} {percent:>3}% {mount}\n",
             show(total),

@@ -130,6 +130,28 @@ pub(super) fn dd(arguments: &[String]) -> Box<dyn CommandRun> {
 }
 
 impl Dd {
+    /// Writes zeros, as many as there is room for.
+    fn fill(&self, io: &mut CommandIo<'_>, path: &str, total: u64) -> CommandPoll {
+        let written = io.files(|files| {
+            files.write(path, b"", super::super::files::WriteAt::Start)?;
+            let fits = files.room(path).map_or(total, |room| room.min(total));
+            files.extend(path, fits).map(|()| fits)
+        });
+        io.table.files_changed = true;
+        match written {
+            Ok(fits) if fits == total => self.report(io, total),
+            Ok(fits) => {
+                io.complain(&format!("error writing '{}': No space left on device", self.output));
+                self.report(io, fits);
+                CommandPoll::Exited(1)
+            }
+            Err(error) => {
+                io.complain(&format!("can't open '{}': {error}", self.output));
+                CommandPoll::Exited(1)
+            }
+        }
+    }
+
     fn report(&self, io: &mut CommandIo<'_>, bytes: u64) -> CommandPoll {
         let (whole, part) = (bytes / self.block, u64::from(!bytes.is_multiple_of(self.block)));
         let seconds = bytes as f64 / COPY_BYTES_A_SECOND as f64;
@@ -173,19 +195,14 @@ impl CommandRun for Dd {
             (Some(_), Some(total)) => {
                 if self.output == "-" {
                     io.write(1, &vec![0; usize::try_from(total.min(1 << 20)).unwrap_or(0)]);
-                } else if !self.output.starts_with("/dev/") || self.output.starts_with("/dev/shm/") {
-                    let path = io.path(&self.output);
-                    let written = io.files(|files| {
-                        files.write(&path, b"", super::super::files::WriteAt::Start)?;
-                        files.extend(&path, total)
-                    });
-                    io.table.files_changed = true;
-                    if let Err(error) = written {
-                        io.complain(&format!("can't open '{}': {error}", self.output));
-                        return CommandPoll::Exited(1);
-                    }
+                    return self.report(io, total);
                 }
-                self.report(io, total)
+                let path = io.path(&self.output);
+                let is_device = self.output.starts_with("/dev/") && !self.output.starts_with("/dev/shm/");
+                if is_device && io.files(|files| files.stat(&path, true)).is_err() {
+                    return self.report(io, total);
+                }
+                self.fill(io, &path, total)
             }
             _ => CommandPoll::Forever,
         }

@@ -46,9 +46,8 @@ pub fn immediate(name: &str) -> Option<Immediate> {
         "arch" => |io, _| basic::print(io, "x86_64"),
         "basename" => basic::basename,
         "chmod" => disk::chmod,
-        "chown" | "chgrp" | "sync" | "clear" | "reset" | "ldconfig" | "mount" | "umount" | "modprobe" | "sysctl" => {
-            |_, _| 0
-        }
+        "chown" | "chgrp" => disk::chown,
+        "sync" | "clear" | "reset" | "ldconfig" | "mount" | "umount" | "modprobe" | "sysctl" => |_, _| 0,
         "cp" => disk::cp,
         "date" => date::date,
         "df" => disk::df,

@@ -238,6 +238,12 @@ struct Curl {
 
 const CURL_VALUED: &str = "X H d o u A m w x b c e F T E r Y y z request header data output user user-agent max-time write-out connect-timeout retry retry-delay data-raw data-binary data-urlencode cacert cert key resolve url proxy cookie form retry-max-time json interface";
 
+/// What `curl` says of a server whose certificate it cannot check.
+const UNKNOWN_ISSUER: &str = "SSL certificate problem: unable to get local issuer certificate\nMore details here: \
+    https://curl.se/docs/sslcerts.html\n\ncurl failed to verify the legitimacy of the server and therefore could not\n\
+    establish a secure connection to it. To learn more about this situation and\nhow to fix it, please visit the webpage \
+    mentioned above.";
+
 /// `curl`.
 pub(super) fn curl(arguments: &[String]) -> Box<dyn CommandRun> {
     let parsed = Arguments::parse(arguments, CURL_VALUED);
@@ -355,7 +361,12 @@ impl Curl {
         let status = answer.map_or(0, |answer| answer.status);
         let size = answer.map_or(0, |answer| answer.body.len());
         let taken = self.sent.map_or(Duration::ZERO, |sent| io.now().since(sent)).as_secs_f64();
+        let location = |answer: &HttpAnswer| {
+            let header = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("location"));
+            header.filter(|_| (300..400).contains(&answer.status)).map(|(_, value)| value.clone())
+        };
         let filled = format
+            .replace("%{redirect_url}", &answer.and_then(location).unwrap_or_default())
             .replace("%{http_code}", &format!("{status:03}"))
             .replace("%{response_code}", &format!("{status:03}"))
             .replace("%{size_download}", &size.to_string())
@@ -428,6 +439,10 @@ impl Curl {
             return Some(CommandPoll::Until(until));
         }
         match answer {
+            Some(NetworkAnswer::Http(_)) if request.secure && !self.parsed.has("k insecure cacert") => {
+                // No certificate here is signed by anybody whom a container knows by itself.
+                self.fail(io, 60, UNKNOWN_ISSUER);
+            }
             Some(NetworkAnswer::Http(answer)) => {
                 let follows = self.parsed.has("L location") && self.redirects < REDIRECTS_MAX;
                 if let Some(next) = redirected(&answer, &request).filter(|_| follows) {

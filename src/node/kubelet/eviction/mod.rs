@@ -1,11 +1,12 @@
 //! Node-pressure eviction: when the machine runs short of memory or disk, its pods pay for it, one after another.
 //!
-//! `pkg/kubelet/eviction/eviction_manager.go` with the thresholds that a kubelet has by default. Images, layers, logs and
-//! volumes lie on one file system, so that `nodefs` and `imagefs` are the same. Not simulated: inodes and process
-//! numbers, which never run out here, soft thresholds, and the kernel's own notification of low memory.
+//! `pkg/kubelet/eviction/eviction_manager.go` with the hard thresholds that a kubelet has by default or is given. Images,
+//! layers, logs and volumes lie on one file system, so that `nodefs` and `imagefs` are the same. Not simulated: soft
+//! thresholds, and the kernel's own notification of low memory.
 
 mod rank;
 mod storage;
+mod thresholds;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,6 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition, Taint};
 
 use crate::api::Name;
 use crate::client::Client;
-use crate::machinery::quantity::{Format, Quantity};
 use crate::machinery::time::Time;
 use crate::machinery::toleration::{NO_SCHEDULE, tolerates_taint};
 
@@ -28,7 +28,9 @@ use super::pod_worker::{Killed, Stage, Worker};
 use super::resource_metrics;
 use super::status::quality;
 pub(super) use storage::needs_measuring;
-use usage::Observations;
+pub(super) use thresholds::Pressure;
+pub use thresholds::check_thresholds;
+use thresholds::{Starved, Threshold, thresholds};
 
 /// How often the kubelet looks for pressure: `evictionMonitoringPeriod`.
 const MONITORING_PERIOD: Duration = Duration::from_secs(10);
@@ -42,67 +44,6 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(30);
 const GRACE_SECONDS: i64 = 1;
 /// The reason in an evicted pod's status.
 const REASON: &str = "Evicted";
-
-/// What a node can be short of, in the order in which messages name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Pressure {
-    Disk,
-    Memory,
-}
-
-impl Pressure {
-    /// The node's condition.
-    const fn condition(self) -> &'static str {
-        match self {
-            Self::Disk => "DiskPressure",
-            Self::Memory => "MemoryPressure",
-        }
-    }
-
-    /// The resource as messages name it.
-    const fn resource(self) -> &'static str {
-        match self {
-            Self::Disk => "ephemeral-storage",
-            Self::Memory => "memory",
-        }
-    }
-}
-
-/// How little of something is too little.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Limit {
-    Bytes(u64),
-    /// This part of the capacity. It is a float of Go's `float32`, which shows in what messages tell.
-    Part(f32),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Threshold {
-    pressure: Pressure,
-    limit: Limit,
-}
-
-/// `eviction.DefaultEvictionHard`: memory.available, nodefs.available, imagefs.available. Memory comes first whatever
-/// else is short.
-const THRESHOLDS: [Threshold; 3] = [
-    Threshold { pressure: Pressure::Memory, limit: Limit::Bytes(100 << 20) },
-    Threshold { pressure: Pressure::Disk, limit: Limit::Part(0.10) },
-    Threshold { pressure: Pressure::Disk, limit: Limit::Part(0.15) },
-];
-
-impl Threshold {
-    /// `GetThresholdQuantity`.
-    fn bytes(self, observed: &Observations) -> u64 {
-        match self.limit {
-            Limit::Bytes(bytes) => bytes,
-            Limit::Part(part) => (observed.capacity(self.pressure) as f64 * f64::from(part)) as u64,
-        }
-    }
-
-    fn is_met(self, observed: &Observations) -> bool {
-        observed.available(self.pressure) < self.bytes(observed)
-    }
-}
 
 /// What the node was found short of.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +59,7 @@ impl Pressures {
     }
 
     fn note(&mut self, met: &[Threshold], now: Time) {
-        self.seen_at.extend(met.iter().map(|threshold| (threshold.pressure, now)));
+        self.seen_at.extend(met.iter().map(|threshold| (threshold.signal.pressure(), now)));
         let recent = self.seen_at.iter().filter(|(_, at)| now.since(**at) < TRANSITION_PERIOD);
         self.current = recent.map(|(pressure, _)| *pressure).collect();
     }
@@ -152,11 +93,6 @@ pub(super) struct Cleanup {
     until: Time,
 }
 
-/// Bytes as messages tell them.
-fn quantity(bytes: u64) -> Quantity {
-    Quantity::new(i64::try_from(bytes).unwrap_or(i64::MAX), Format::BinarySI)
-}
-
 impl Kubelet {
     /// Looks whether the node is short of something, and evicts who has to go.
     pub(super) fn look_for_pressure(&mut self, client: &mut Client<'_>) {
@@ -176,29 +112,31 @@ impl Kubelet {
     fn relieve(&mut self, client: &mut Client<'_>) -> Vec<PodId> {
         self.kill_over_memory(client.now);
         let observed = self.observe(client.now);
-        let met: Vec<Threshold> = THRESHOLDS.into_iter().filter(|threshold| threshold.is_met(&observed)).collect();
+        let mut met = thresholds(&self.host.config.eviction_hard);
+        met.retain(|threshold| threshold.is_met(&observed));
         self.host.pressures.note(&met, client.now);
         let over_limit = self.evict_over_limits(client);
         if !over_limit.is_empty() {
             return over_limit;
         }
-        let Some(&threshold) = met.first() else { return Vec::new() };
-        let resource = threshold.pressure.resource();
+        let Some(threshold) = met.first() else { return Vec::new() };
+        let starved = threshold.signal.starved();
+        let resource = starved.name();
         let message = format!("Attempting to reclaim {resource}");
         client.event_about(&node_status::reference(&self.host.config), Warning, "EvictionThresholdMet", &message);
-        if threshold.pressure == Pressure::Disk && self.reclaim_disk(client) {
+        if starved.is_on_disk() && self.reclaim_disk(client) {
             return Vec::new();
         }
         let told = format!(
             "Threshold quantity: {}, available: {}. ",
-            quantity(threshold.bytes(&observed)),
-            quantity(observed.available(threshold.pressure))
+            threshold.quantity(&observed),
+            starved.quantity(observed.available(starved))
         );
-        for (id, used) in self.ranked(threshold.pressure, client.now) {
+        for (id, used) in self.ranked(starved, client.now) {
             let Some(worker) = self.workers.get(&id).filter(|worker| !is_critical(&worker.pod)) else { continue };
             let message = format!(
                 "The node was low on resource: {resource}. {told}{}",
-                rank::consumers(threshold.pressure, &worker.pod, &used)
+                rank::consumers(starved, &worker.pod, &used)
             );
             self.evict(id, &message, true, client);
             return vec![id];
@@ -224,7 +162,7 @@ impl Kubelet {
         }
         self.host.image_gc.free(&mut self.host.runtime.cri, u64::MAX, client.now);
         let observed = self.observe(client.now);
-        !THRESHOLDS.into_iter().any(|threshold| threshold.is_met(&observed))
+        !thresholds(&self.host.config.eviction_hard).iter().any(|threshold| threshold.is_met(&observed))
     }
 
     /// Evicts a pod: `evictPod`. Nobody evicts what the node itself needs; says whether it was evicted.

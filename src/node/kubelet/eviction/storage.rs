@@ -51,7 +51,7 @@ fn excess(pod: &Pod, used: &PodUse, in_volume: impl Fn(&str) -> u64) -> Option<S
     }
     let limits = pod_resources(spec).limits.unwrap_or_default();
     if let Some(limit) = limits.get(RESOURCE).map(Quantity::of)
-        && exceeds(used.of(super::Pressure::Disk), limit)
+        && exceeds(used.of(super::Starved::Storage), limit)
     {
         return Some(format!("Pod ephemeral local storage usage exceeds the total limit of containers {limit}. "));
     }

@@ -12,38 +12,52 @@ use crate::node::kubelet::kuberuntime::volume_key;
 use crate::node::kubelet::pod_worker::Worker;
 use crate::node::kubelet::resource_metrics;
 
-use super::Pressure;
+use super::thresholds::{PID_SIGNAL, Starved};
 
-/// What there is and what is left of it, in bytes.
+/// How big a file is for which the file system keeps an inode: the default of `mke2fs`.
+const BYTES_PER_INODE: u64 = 16 << 10;
+/// The largest number of a process: `kernel.pid_max` as the kernel has it by itself.
+const PID_MAX: u64 = 32_768;
+/// The processes and threads that the machine itself has.
+const SYSTEM_PROCESSES: u64 = 180;
+
+/// What there is and what is left of it: bytes, files and processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Observations {
     memory: (u64, u64),
     disk: (u64, u64),
+    inodes: (u64, u64),
+    processes: (u64, u64),
 }
 
 impl Observations {
-    pub(super) const fn capacity(&self, pressure: Pressure) -> u64 {
-        match pressure {
-            Pressure::Memory => self.memory.0,
-            Pressure::Disk => self.disk.0,
+    const fn of(&self, starved: Starved) -> (u64, u64) {
+        match starved {
+            Starved::Memory => self.memory,
+            Starved::Storage => self.disk,
+            Starved::Inodes => self.inodes,
+            Starved::Pids => self.processes,
         }
     }
 
-    pub(super) const fn available(&self, pressure: Pressure) -> u64 {
-        match pressure {
-            Pressure::Memory => self.memory.1,
-            Pressure::Disk => self.disk.1,
-        }
+    pub(super) const fn capacity(&self, starved: Starved) -> u64 {
+        self.of(starved).0
+    }
+
+    pub(super) const fn available(&self, starved: Starved) -> u64 {
+        self.of(starved).1
     }
 }
 
-/// What a running container uses, in bytes.
+/// What a running container uses: bytes, files and processes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ContainerUse {
     pub name: String,
     pub memory: u64,
     pub layer: u64,
     pub logs: u64,
+    pub inodes: u64,
+    pub processes: u64,
 }
 
 /// What a pod uses.
@@ -51,19 +65,19 @@ pub(super) struct ContainerUse {
 pub(super) struct PodUse {
     /// Its running containers, in the order of the spec.
     pub containers: Vec<ContainerUse>,
-    /// Its volumes that lie on the node's disk.
-    pub volumes: BTreeMap<String, u64>,
+    /// Its volumes that lie on the node's disk: bytes, and files.
+    pub volumes: BTreeMap<String, (u64, u64)>,
 }
 
 impl PodUse {
     /// How much it uses of what is short.
-    pub(super) fn of(&self, pressure: Pressure) -> u64 {
-        match pressure {
-            Pressure::Memory => self.containers.iter().map(|one| one.memory).sum(),
-            Pressure::Disk => {
-                let containers: u64 = self.containers.iter().map(|one| one.layer + one.logs).sum();
-                containers + self.volumes.values().sum::<u64>()
-            }
+    pub(super) fn of(&self, starved: Starved) -> u64 {
+        let sum = |of: fn(&ContainerUse) -> u64| self.containers.iter().map(of).sum::<u64>();
+        match starved {
+            Starved::Memory => sum(|one| one.memory),
+            Starved::Storage => sum(|one| one.layer + one.logs) + self.volumes.values().map(|one| one.0).sum::<u64>(),
+            Starved::Inodes => sum(|one| one.inodes) + self.volumes.values().map(|one| one.1).sum::<u64>(),
+            Starved::Pids => sum(|one| one.processes),
         }
     }
 }
@@ -75,7 +89,7 @@ fn is_local(volume: &Volume) -> bool {
 }
 
 impl Kubelet {
-    /// Capacity and what is left of the node's memory and disk.
+    /// Capacity and what is left of the node's memory, disk and process numbers.
     pub(super) fn observe(&self, now: Time) -> Observations {
         let capacity = self.host.config.full_capacity();
         let amount = |name: &str| {
@@ -85,15 +99,26 @@ impl Kubelet {
         let (memory, disk) = (amount("memory"), amount("ephemeral-storage"));
         let cri = &self.host.runtime.cri;
         let mut used = resource_metrics::system_bytes(memory) + cri.memory_in_use(now);
-        let mut stored = cri.disk_in_use();
+        let (mut stored, mut files) = cri.disk_and_files();
+        // Hardly anybody watches them.
+        let is_watched = self.host.config.eviction_hard.contains_key(PID_SIGNAL);
+        let mut processes = SYSTEM_PROCESSES + if is_watched { cri.processes_in_use() } else { 0 };
         // What annotations say counts in place of what was found.
         for worker in self.directed() {
             for (found, told) in self.directed_use(worker, now) {
                 used = (used + told.memory).saturating_sub(found.memory);
                 stored = (stored + told.layer).saturating_sub(found.layer);
+                files = (files + told.inodes).saturating_sub(found.inodes);
+                processes = (processes + told.processes).saturating_sub(found.processes);
             }
         }
-        Observations { memory: (memory, memory.saturating_sub(used)), disk: (disk, disk.saturating_sub(stored)) }
+        let left = |capacity: u64, used: u64| (capacity, capacity.saturating_sub(used));
+        Observations {
+            memory: left(memory, used),
+            disk: left(disk, stored),
+            inodes: left(disk / BYTES_PER_INODE, files),
+            processes: left(PID_MAX, processes),
+        }
     }
 
     /// What each running container of a pod uses: as it was found, and as the pod's annotations have it.
@@ -106,14 +131,22 @@ impl Kubelet {
         let use_of = |container: &crate::node::kubelet::kuberuntime::ContainerRecord| {
             let stats = cri.stats(&container.id, now)?;
             let name = container.name.to_string();
-            let found =
-                ContainerUse { name, memory: stats.memory_bytes, layer: stats.layer_bytes, logs: stats.log_bytes };
+            let found = ContainerUse {
+                name,
+                memory: stats.memory_bytes,
+                layer: stats.layer_bytes,
+                logs: stats.log_bytes,
+                inodes: stats.inodes,
+                processes: stats.processes,
+            };
             let directed = |what: &str| {
-                resource_metrics::directed_bytes(&worker.pod, what, &container.name, now.since(container.started_at?))
+                resource_metrics::directed_amount(&worker.pod, what, &container.name, now.since(container.started_at?))
             };
             let told = ContainerUse {
                 memory: resource_metrics::in_pages(directed("memory").unwrap_or(found.memory)),
                 layer: directed("ephemeral-storage").unwrap_or(found.layer),
+                inodes: directed("inodes").unwrap_or(found.inodes),
+                processes: directed("pids").unwrap_or(found.processes),
                 ..found.clone()
             };
             Some((found, told))
@@ -138,7 +171,8 @@ impl Kubelet {
         let volumes = worker.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         let usage = |volume: &Volume| {
             let key = volume_key(&worker.uid, &volume.name);
-            (volume.name.clone(), self.host.runtime.cri.volume_usage(&key))
+            let cri = &self.host.runtime.cri;
+            (volume.name.clone(), (cri.volume_usage(&key), cri.volume_inodes(&key)))
         };
         PodUse {
             containers: self.directed_use(worker, now).into_iter().map(|(_, told)| told).collect(),

@@ -1,4 +1,4 @@
-//! A node that runs short of memory or disk, and one that is shut down.
+//! A node that runs short of memory, disk, files or process numbers, and one that is shut down.
 
 use expect_test::expect;
 use serde_json::json;
@@ -279,6 +279,127 @@ fn images_go_when_the_disk_is_nearly_full() {
         lease held by node-1 for 40 s
     "#]]
     .assert_eq(&format!("{before}\n{}\n{}{}", images(&bench), end(&bench, "c"), bench.node()));
+}
+
+/// A node that watches what nobody watches by default.
+fn watching(signal: &str, value: &str) -> Bench {
+    let eviction_hard = [(signal.to_owned(), value.to_owned())].into();
+    let mut bench = Bench::with(NodeConfig { eviction_hard, ..NodeConfig::default() });
+    bench.run("70s");
+    bench
+}
+
+/// A pod that runs a script until it is killed.
+fn script(text: &str) -> String {
+    format!(
+        "
+    terminationGracePeriodSeconds: 60
+    volumes:
+    - {{name: cache, emptyDir: {{}}}}
+    containers:
+    - name: c
+      image: busybox:1.36
+      command: [sh, -c, '{text}']
+      volumeMounts: [{{name: cache, mountPath: /cache}}]
+    "
+    )
+}
+
+#[test]
+fn who_forks_too_much_is_evicted_where_process_numbers_are_watched() {
+    let mut bench = watching("pid.available", "32550");
+    bench.create("modest", STUBBORN, "{}");
+    bench.create("forks", &script("for i in $(seq 40); do sleep 1000 & done; wait; sleep 1000"), "{}");
+    bench.run("40s");
+    expect![[r#"
+        Failed Evicted The node was low on resource: pids. Threshold quantity: 32550, available: 32544. 
+        DisruptionTarget True TerminationByKubelet
+        Running  
+        Ready True KubeletReady: kubelet is posting ready status
+        MemoryPressure False KubeletHasSufficientMemory: kubelet has sufficient memory available
+        DiskPressure False KubeletHasNoDiskPressure: kubelet has no disk pressure
+        PIDPressure True KubeletHasInsufficientPID: kubelet has insufficient PID available
+        capacity cpu=4 ephemeral-storage=100Gi memory=8Gi pods=110
+        Normal Starting: Starting kubelet.
+        Normal NodeHasSufficientMemory: Node node-1 status is now: NodeHasSufficientMemory
+        Normal NodeHasNoDiskPressure: Node node-1 status is now: NodeHasNoDiskPressure
+        Normal NodeHasSufficientPID: Node node-1 status is now: NodeHasSufficientPID
+        Normal NodeReady: Node node-1 status is now: NodeReady
+        Warning EvictionThresholdMet: Attempting to reclaim pids
+        Normal NodeHasInsufficientPID: Node node-1 status is now: NodeHasInsufficientPID
+        lease held by node-1 for 40 s
+    "#]]
+    .assert_eq(&(end(&bench, "forks") + &end(&bench, "modest") + &bench.node()));
+    bench.create("late", IDLE, "{}");
+    bench.run("5s");
+    expect![[r#"
+        Failed Evicted Pod was rejected: The node had condition: [PIDPressure]. 
+    "#]]
+    .assert_eq(&end(&bench, "late"));
+}
+
+#[test]
+fn process_numbers_do_not_matter_by_default() {
+    let mut bench = small("8Gi", "100Gi");
+    bench.create("forks", STUBBORN, "{kubetab/pids: '32700'}");
+    bench.run("40s");
+    expect![[r#"
+        Running  
+    "#]]
+    .assert_eq(&end(&bench, "forks"));
+}
+
+#[test]
+fn who_has_too_many_files_is_evicted() {
+    let mut bench = small("8Gi", "100Gi");
+    bench.create("tidy", STUBBORN, "{}");
+    bench.create("hoards", STUBBORN, "{kubetab/inodes: '10@20s,6300k'}");
+    bench.run("60s");
+    expect![[r#"
+        Failed Evicted The node was low on resource: inodes. Threshold quantity: 320Ki, available: 253550. 
+        DisruptionTarget True TerminationByKubelet
+        Running  
+        Ready True KubeletReady: kubelet is posting ready status
+        MemoryPressure False KubeletHasSufficientMemory: kubelet has sufficient memory available
+        DiskPressure True KubeletHasDiskPressure: kubelet has disk pressure
+        PIDPressure False KubeletHasSufficientPID: kubelet has sufficient PID available
+        capacity cpu=4 ephemeral-storage=100Gi memory=8Gi pods=110
+        Normal Starting: Starting kubelet.
+        Normal NodeHasSufficientMemory: Node node-1 status is now: NodeHasSufficientMemory
+        Normal NodeHasNoDiskPressure: Node node-1 status is now: NodeHasNoDiskPressure
+        Normal NodeHasSufficientPID: Node node-1 status is now: NodeHasSufficientPID
+        Normal NodeReady: Node node-1 status is now: NodeReady
+        Warning EvictionThresholdMet: Attempting to reclaim inodes
+        Normal NodeHasDiskPressure: Node node-1 status is now: NodeHasDiskPressure
+        lease held by node-1 for 40 s
+    "#]]
+    .assert_eq(&(end(&bench, "hoards") + &end(&bench, "tidy") + &bench.node()));
+}
+
+#[test]
+fn files_in_volumes_and_layers_count() {
+    let mut bench = watching("nodefs.inodesFree", "6553350");
+    bench.create("volume", &script("for i in $(seq 150); do echo > /cache/$i; done; sleep 1000"), "{}");
+    bench.create("layer", &script("for i in $(seq 100); do echo > /tmp/$i; done; sleep 1000"), "{}");
+    bench.run("50s");
+    expect![[r#"
+        Failed Evicted The node was low on resource: inodes. Threshold quantity: 6553350, available: 6553299. 
+        DisruptionTarget True TerminationByKubelet
+        Running  
+    "#]]
+    .assert_eq(&(end(&bench, "volume") + &end(&bench, "layer")));
+}
+
+#[test]
+fn a_container_has_no_more_processes_than_it_may() {
+    let mut bench = Bench::with(NodeConfig { pod_pids_limit: Some(10), ..NodeConfig::default() });
+    bench.run("70s");
+    bench.create("forks", &script("for i in $(seq 12); do sleep 1000 & done; wait"), "{}");
+    bench.run("5s");
+    expect![[r#"
+        sh: can't fork: Resource temporarily unavailable
+    "#]]
+    .assert_eq(&bench.logs("forks", "c", false));
 }
 
 #[test]

@@ -8,8 +8,8 @@
 //!
 //! The kinds are not there before somebody installs them; then the controller makes its class.
 //!
-//! Not simulated: certificates, listeners for other protocols than HTTP and HTTPS, GRPCRoutes, mirroring, changes of
-//! answers, timeouts, and the pods of the gateway.
+//! Not simulated: certificates, listeners for other protocols than HTTP and HTTPS, GRPCRoutes, retries, and the
+//! pods of the gateway.
 
 mod attach;
 mod request;

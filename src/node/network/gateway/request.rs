@@ -2,32 +2,48 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ServicePort;
 use serde_json::Value;
 
 use crate::api::Unstructured;
 use crate::client::Informers;
+use crate::machinery::duration::GoDuration;
 use crate::machinery::random::Random;
 use crate::machinery::shell::HttpRequest;
 use crate::machinery::shell::regex::Regex;
 use crate::machinery::time::Time;
 
 use super::super::backends::ready_endpoints;
+use super::super::headers::HeaderChange;
 use super::attach::{attach, backend, host_fit, means_gateway};
 use super::{Known, items, name, namespace, spec, text};
 
 /// Where a request goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// To one of these endpoints, changed like this.
-    Endpoints(Vec<(Ipv4Addr, u16)>, Box<HttpRequest>),
+    /// To one of these endpoints.
+    Endpoints(Vec<(Ipv4Addr, u16)>, Box<Onward>),
     /// Nowhere: this is the answer.
     Status(u16),
     /// To another place.
     Redirect(u16, String),
     /// Nobody listens there.
     Refused,
+}
+
+/// A request as it goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Onward {
+    /// What the endpoint is asked.
+    pub request: HttpRequest,
+    /// What changes of its answer's headers.
+    pub changes: Vec<HeaderChange>,
+    /// How long the answer may take, if that is bounded.
+    pub timeout: Option<Duration>,
+    /// Who gets a copy, whose answer nobody waits for: one of each of these.
+    pub mirrors: Vec<Vec<(Ipv4Addr, u16)>>,
 }
 
 /// How well a match fits, as the specification orders them: kind and length of the path, method, headers, parameters.
@@ -64,10 +80,14 @@ pub(super) fn send(
         listeners.iter().filter_map(|listener| Some((host_fit(text(&listener["hostname"]), host)?, listener)));
     let Some((_, listener)) = fitting.max_by_key(|(fit, _)| *fit) else { return Sent::Status(404) };
     let Some(candidate) = best(known, informers, gateway, listener, host, request) else { return Sent::Status(404) };
-    let mut changed = request.clone();
+    let timeout = timeout(candidate.rule);
+    let mut changed = Onward { request: request.clone(), changes: Vec::new(), timeout, mirrors: Vec::new() };
     for filter in items(&candidate.rule["filters"]) {
         match text(&filter["type"]) {
             "RequestRedirect" => return redirect(&filter["requestRedirect"], &candidate, host, request, listener),
+            "RequestMirror" => {
+                changed.mirrors.extend(mirror(known, informers, candidate.route, &filter["requestMirror"], random));
+            }
             _ => apply(filter, candidate.prefix, &mut changed),
         }
     }
@@ -177,27 +197,29 @@ fn replaced(path: &str, modifier: &Value, prefix: &str) -> String {
     }
 }
 
-/// Lets a filter change a request.
-fn apply(filter: &Value, prefix: &str, request: &mut HttpRequest) {
+/// How long an answer may take: the shorter of `timeouts`, of which nothing is none.
+fn timeout(rule: &Value) -> Option<Duration> {
+    let bounds = ["request", "backendRequest"]
+        .into_iter()
+        .filter_map(|name| GoDuration::parse(text(&rule["timeouts"][name])).ok().map(GoDuration::to_std));
+    bounds.filter(|bound| !bound.is_zero()).min()
+}
+
+/// `http.HTTPHeaderFilter`.
+fn change(filter: &Value) -> HeaderChange {
+    let headers = |list: &Value| -> Vec<(String, String)> {
+        items(list).map(|one| (text(&one["name"]).to_owned(), text(&one["value"]).to_owned())).collect()
+    };
+    let remove = items(&filter["remove"]).map(|name| text(name).to_owned()).collect();
+    HeaderChange { set: headers(&filter["set"]), add: headers(&filter["add"]), remove }
+}
+
+/// Lets a filter change a request, or what becomes of its answer.
+fn apply(filter: &Value, prefix: &str, onward: &mut Onward) {
+    let request = &mut onward.request;
     match text(&filter["type"]) {
-        "RequestHeaderModifier" => {
-            let change = &filter["requestHeaderModifier"];
-            let is = |header: &(String, String), name: &str| header.0.eq_ignore_ascii_case(name);
-            for set in items(&change["set"]) {
-                request.headers.retain(|header| !is(header, text(&set["name"])));
-                request.headers.push((text(&set["name"]).to_owned(), text(&set["value"]).to_owned()));
-            }
-            for add in items(&change["add"]) {
-                let value = text(&add["value"]);
-                match request.headers.iter_mut().find(|header| is(header, text(&add["name"]))) {
-                    Some((_, known)) => *known = format!("{known},{value}"),
-                    None => request.headers.push((text(&add["name"]).to_owned(), value.to_owned())),
-                }
-            }
-            for remove in items(&change["remove"]) {
-                request.headers.retain(|header| !is(header, text(remove)));
-            }
-        }
+        "RequestHeaderModifier" => change(&filter["requestHeaderModifier"]).apply(&mut request.headers),
+        "ResponseHeaderModifier" => onward.changes.push(change(&filter["responseHeaderModifier"])),
         "URLRewrite" => {
             let change = &filter["urlRewrite"];
             if let Some(host) = change["hostname"].as_str() {
@@ -227,12 +249,31 @@ fn redirect(filter: &Value, candidate: &Candidate<'_>, host: &str, request: &Htt
     Sent::Redirect(status, format!("{scheme}://{host}{port}{path}"))
 }
 
+/// The ready endpoints that get a copy, if this request is one of those that are copied.
+fn mirror(
+    known: &Known,
+    informers: &Informers,
+    route: &Unstructured,
+    filter: &Value,
+    random: &mut Random,
+) -> Option<Vec<(Ipv4Addr, u16)>> {
+    let whole = filter["fraction"]["denominator"].as_u64().unwrap_or(100).max(1);
+    let part = filter["percent"].as_u64().or(filter["fraction"]["numerator"].as_u64());
+    if part.is_some_and(|part| random.below(whole) >= part) {
+        return None;
+    }
+    let reference = &filter["backendRef"];
+    let (namespace, service) = backend(known, informers, route, reference).ok()?;
+    let is_meant = |port: &ServicePort| reference["port"].as_i64() == Some(i64::from(port.port));
+    ready_endpoints(informers, namespace, service, is_meant).filter(|endpoints| !endpoints.is_empty())
+}
+
 /// Chooses a backend by weight, and answers in its place when there is none.
 fn pass_on(
     known: &Known,
     informers: &Informers,
     candidate: &Candidate<'_>,
-    mut request: HttpRequest,
+    mut onward: Onward,
     random: &mut Random,
 ) -> Sent {
     let weight = |reference: &Value| reference["weight"].as_u64().unwrap_or(1);
@@ -258,9 +299,9 @@ fn pass_on(
         Some(endpoints) if endpoints.is_empty() => Sent::Status(503),
         Some(endpoints) => {
             for filter in items(&reference["filters"]) {
-                apply(filter, candidate.prefix, &mut request);
+                apply(filter, candidate.prefix, &mut onward);
             }
-            Sent::Endpoints(endpoints, Box::new(request))
+            Sent::Endpoints(endpoints, Box::new(onward))
         }
     }
 }
@@ -318,9 +359,17 @@ mod tests {
             "add": [{ "name": "B", "value": "2" }, { "name": "c", "value": "3" }],
             "remove": ["d"],
         } });
-        let mut request = asked("GET", "/", &[("A", "0"), ("b", "1"), ("D", "9")]);
-        apply(&filter, "/", &mut request);
-        let told: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = asked("GET", "/", &[("A", "0"), ("b", "1"), ("D", "9")]);
+        let mut onward = Onward { request, changes: Vec::new(), timeout: None, mirrors: Vec::new() };
+        apply(&filter, "/", &mut onward);
+        let told: Vec<String> = onward.request.headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(told, ["b=1,2", "a=1", "c=3"]);
+        let filter = json!({ "type": "ResponseHeaderModifier", "responseHeaderModifier": {
+            "remove": ["Server"], "add": [{ "name": "x", "value": "1" }],
+        } });
+        apply(&filter, "/", &mut onward);
+        let mut headers = vec![("server".to_owned(), "nginx".to_owned())];
+        onward.changes[0].apply(&mut headers);
+        assert_eq!(headers, [("x".to_owned(), "1".to_owned())]);
     }
 }

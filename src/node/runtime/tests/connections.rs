@@ -158,6 +158,8 @@ fn requests_leave_the_pod_and_come_back() {
 
         ** server can't find web: NXDOMAIN
 
+        ** server can't find web: NXDOMAIN
+
         [3.00s]
         ! wget: download timed out
         [4.00s]
@@ -168,7 +170,8 @@ fn requests_leave_the_pod_and_come_back() {
         [0.00s] started
         [0.00s] request Resolve(Question { name: "web-0.web", kind: A, search: true, hosts_file: true, server: None })
         [0.00s] request GET web-0.web:8080/a
-        [0.00s] request Resolve(Question { name: "web", kind: A, search: true, hosts_file: false, server: None })
+        [0.00s] request Resolve(Question { name: "web", kind: A, search: false, hosts_file: false, server: None })
+        [0.00s] request Resolve(Question { name: "web", kind: Aaaa, search: false, hosts_file: false, server: None })
         [0.00s] request Resolve(Question { name: "silent", kind: A, search: true, hosts_file: true, server: None })
         [0.00s] request GET silent:80/, not answered
         [4.00s] request Resolve(Question { name: "other", kind: A, search: true, hosts_file: true, server: None })

@@ -42,7 +42,7 @@ pub(super) fn script(text: &str) -> ContainerConfig {
 }
 
 pub(super) fn mount(path: &str, volume: &str, read_only: bool) -> MountPoint {
-    MountPoint { path: path.to_owned(), volume: volume.to_owned(), sub_path: String::new(), read_only }
+    MountPoint { path: path.to_owned(), volume: volume.to_owned(), sub_path: String::new(), read_only, in_memory: None }
 }
 
 impl World {

@@ -2,10 +2,11 @@
 //!
 //! Follows `structured/internal/incubating/allocator_incubating.go` of `k8s.io/dynamic-resource-allocation`: claim after
 //! claim, request after request, one device after the other is tried, and the first choice that satisfies everything is
-//! taken. Where upstream gives up after ten seconds, this gives up after [`STEPS_MAX`] steps.
+//! taken. Where upstream gives up after ten seconds, or what it is told, this gives up after [`STEPS_A_SECOND`] steps for each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -23,8 +24,10 @@ use super::result;
 
 /// `AllocationResultsMaxSize`.
 const RESULTS_MAX: usize = 32;
-/// How many devices are tried before it is given up.
-const STEPS_MAX: u32 = 100_000;
+/// How many devices are tried in what counts as a second.
+const STEPS_A_SECOND: u32 = 10_000;
+/// How many are tried at most, however long it may take.
+const STEPS_MAX: u32 = 1_000_000;
 
 /// Why a claim could not be given devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +77,8 @@ pub struct Allocator {
     pub slices: Vec<Arc<Unstructured>>,
     /// What others have.
     pub allocated: Allocated,
+    /// How long it may look on one node; zero for as long as it takes.
+    pub timeout: Duration,
 }
 
 /// A request, or one of the alternatives of one.
@@ -154,6 +159,13 @@ pub(super) struct Search<'a> {
     /// Whether a candidate satisfies the selectors, by claim, request, alternative and candidate.
     selected: BTreeMap<(usize, usize, usize, usize), bool>,
     steps: u32,
+    steps_max: u32,
+}
+
+/// How many steps a search may take that is given so long.
+fn steps_in(timeout: Duration) -> u32 {
+    let steps = timeout.as_millis() * u128::from(STEPS_A_SECOND) / 1000;
+    if timeout.is_zero() { STEPS_MAX } else { u32::try_from(steps).unwrap_or(STEPS_MAX).min(STEPS_MAX) }
 }
 
 impl Allocator {
@@ -183,6 +195,7 @@ impl Allocator {
             programs: BTreeMap::new(),
             selected: BTreeMap::new(),
             steps: 0,
+            steps_max: steps_in(self.timeout),
         };
         for claim in claims {
             search.plan(claim).map_err(Failure::Fatal)?;
@@ -363,7 +376,7 @@ impl<'a> Search<'a> {
     /// Finds a device for one place, and for all that come behind it: `allocateOne`.
     fn allocate_one(&mut self, at: Position) -> Result<bool, Stop> {
         self.steps += 1;
-        if self.steps > STEPS_MAX {
+        if self.steps > self.steps_max {
             let why = "timed out trying to allocate devices".to_owned();
             return Err(Stop::Failure(Failure::OnNode(why)));
         }

@@ -1,12 +1,12 @@
 //! DynamicResources: the claims of a pod for devices.
 //!
 //! Follows `pkg/scheduler/framework/plugins/dynamicresources/dynamicresources.go`. A node's devices are looked for when the
-//! node is filtered, and again for the node that is chosen: what was found is the same both times. Not simulated: claims
-//! made for extended resources.
+//! node is filtered, and again for the node that is chosen: what was found is the same both times.
 
 pub mod allocator;
 mod capacity;
 mod constraint;
+pub mod extended;
 mod pools;
 pub mod readiness;
 mod result;
@@ -22,7 +22,6 @@ use crate::api::resource::claim::{self, items, requests, text};
 use crate::api::{ObjectKey, Unstructured};
 use crate::machinery::json;
 use crate::machinery::node_selector::NodeTerms;
-use crate::machinery::time::Time;
 use crate::scheduler::dra_manager::{DraManager, Reservation};
 use crate::scheduler::framework::cycle_state::CycleState;
 use crate::scheduler::framework::diagnosis::Diagnosis;
@@ -33,6 +32,7 @@ use crate::scheduler::framework::{Handle, PreFilter, default_normalize_score};
 use crate::scheduler::node_info::NodeInfo;
 use crate::scheduler::pod_info::PodInfo;
 use allocator::{Allocator, Failure};
+use extended::{ExtendedResources, OnNode};
 
 /// What it says when no node will do, and no claim of the pod is in the way.
 pub const POST_FILTER_MESSAGE: &str = "no new claims to deallocate";
@@ -57,6 +57,8 @@ pub struct PodClaims {
     claims: Vec<PodClaim>,
     /// Those that have no devices yet.
     to_allocate: Vec<Arc<Unstructured>>,
+    /// What is asked for as a resource.
+    extended: Option<ExtendedResources>,
     allocator: Allocator,
 }
 
@@ -69,11 +71,12 @@ pub fn pre_enqueue(pod: &PodInfo, manager: &DraManager) -> bool {
 /// Looks up the pod's claims, and what could be given to those that have nothing.
 #[must_use]
 pub fn pre_filter(state: &mut CycleState, handle: Handle<'_>) -> PreFilter {
-    if claim::references(&state.pod.pod).is_empty() {
+    let asks_for_scalars = !state.pod.requests.requests.scalar.is_empty();
+    if claim::references(&state.pod.pod).is_empty() && !asks_for_scalars {
         return PreFilter::Skip;
     }
-    match look_up(&state.pod, &handle.listers.dra, state.now) {
-        Ok(claims) if claims.claims.is_empty() => PreFilter::Skip,
+    match look_up(state, &handle.listers.dra) {
+        Ok(claims) if claims.claims.is_empty() && claims.extended.is_none() => PreFilter::Skip,
         Ok(claims) => {
             state.devices = Some(Arc::new(claims));
             PreFilter::All
@@ -82,12 +85,19 @@ pub fn pre_filter(state: &mut CycleState, handle: Handle<'_>) -> PreFilter {
     }
 }
 
-fn look_up(pod: &PodInfo, manager: &DraManager, now: Option<Time>) -> Result<PodClaims, String> {
-    let mut all = PodClaims { claims: Vec::new(), to_allocate: Vec::new(), allocator: Allocator::default() };
+fn look_up(state: &CycleState, manager: &DraManager) -> Result<PodClaims, String> {
+    let (pod, args) = (&state.pod, state.args().dynamic_resources);
+    let extended = extended::look_up(pod, manager);
+    let (claims, to_allocate) = (Vec::new(), Vec::new());
+    let mut all = PodClaims { claims, to_allocate, extended, allocator: Allocator::default() };
     for claim in manager.claims_of(&pod.pod)? {
         let mut available_on = None;
-        let is_lost = readiness::is_lost(&claim, now);
+        let is_lost = readiness::is_lost(&claim, state.now, args.binding_timeout);
         if let Some(allocation) = claim::allocation(&claim) {
+            let is_full = claim::reserved_for(&claim).len() >= claim::CONSUMERS_MAX;
+            if is_full && !claim::is_reserved_for(&claim, &pod.uid) {
+                return Err("resourceclaim in use".to_owned());
+            }
             let selector = Some(&allocation["nodeSelector"]).filter(|selector| selector.is_object());
             let selector = selector.and_then(|selector| json::from_value::<NodeSelector>(selector).ok());
             available_on = selector.map(|selector| NodeTerms::new(&selector));
@@ -101,8 +111,9 @@ fn look_up(pod: &PodInfo, manager: &DraManager, now: Option<Time>) -> Result<Pod
         }
         all.claims.push(PodClaim { claim, available_on, is_lost });
     }
-    if !all.to_allocate.is_empty() {
+    if !all.to_allocate.is_empty() || all.extended.is_some() {
         all.allocator = manager.allocator();
+        all.allocator.timeout = args.filter_timeout;
     }
     Ok(all)
 }
@@ -124,6 +135,25 @@ fn check_classes(key: &ObjectKey, request: &Value, manager: &DraManager) -> Resu
     alternatives.iter().try_for_each(|asked| check(&format!("{name}/{}", text(asked, "name")), asked))
 }
 
+impl PodClaims {
+    /// Whether a class of devices stands behind a resource that the pod asks for, on a node that has none by itself.
+    #[must_use]
+    pub fn stands_behind(&self, resource: &str, node: &NodeInfo) -> bool {
+        self.extended.as_ref().is_some_and(|extended| extended.stands_behind(resource, node))
+    }
+
+    /// What has to be allocated on a node: the claims without devices, and what is asked for as a resource.
+    fn wanted_on(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(Vec<Arc<Unstructured>>, Option<OnNode>), Rejection> {
+        let mut wanted = self.to_allocate.clone();
+        let extended = match &self.extended {
+            Some(extended) => extended.on_node(pod, node)?,
+            None => None,
+        };
+        wanted.extend(extended.iter().map(|on_node| Arc::clone(&on_node.claim)));
+        Ok((wanted, extended))
+    }
+}
+
 impl PodClaim {
     fn is_available_on(&self, node: &NodeInfo) -> bool {
         !self.is_lost && self.available_on.as_ref().is_none_or(|terms| terms.matches(&node.name, node.labels()))
@@ -136,8 +166,9 @@ impl PodClaim {
 /// The refusal.
 pub fn filter(state: &CycleState, node: &NodeInfo) -> Result<(), Rejection> {
     let Some(devices) = &state.devices else { return Ok(()) };
-    if !devices.to_allocate.is_empty() {
-        match devices.allocator.allocate(node, &devices.to_allocate) {
+    let (wanted, _) = devices.wanted_on(&state.pod, node)?;
+    if !wanted.is_empty() {
+        match devices.allocator.allocate(node, &wanted) {
             Ok(_) => {}
             Err(Failure::None) => {
                 return Err(Rejection::unresolvable(Plugin::DynamicResources, "cannot allocate all claims"));
@@ -161,6 +192,9 @@ pub fn post_filter(
     handle: Handle<'_>,
 ) -> (&'static str, Option<Arc<Unstructured>>) {
     let Some(devices) = &state.devices else { return (POST_FILTER_MESSAGE, None) };
+    if let Some(left) = devices.extended.as_ref().and_then(ExtendedResources::left_over) {
+        return ("deletion of ResourceClaim completed", Some(Arc::clone(left)));
+    }
     let nodes = diagnosis
         .verdicts()
         .enumerate()
@@ -187,14 +221,15 @@ pub fn score(state: &CycleState, nodes: &[&NodeInfo]) -> Vec<i64> {
         |claim: &Arc<Unstructured>| requests(claim).iter().any(|request| !items(request, "firstAvailable").is_empty());
     let devices = state.devices.as_ref().filter(|devices| devices.to_allocate.iter().any(has_alternatives));
     let Some(devices) = devices else { return vec![0; nodes.len()] };
-    let mut scores: Vec<i64> = nodes.iter().map(|node| points(devices, node)).collect();
+    let mut scores: Vec<i64> = nodes.iter().map(|node| points(devices, &state.pod, node)).collect();
     default_normalize_score(false, &mut scores);
     scores
 }
 
 /// `computeScore`.
-fn points(devices: &PodClaims, node: &NodeInfo) -> i64 {
-    let allocations = devices.allocator.allocate(node, &devices.to_allocate).unwrap_or_default();
+fn points(devices: &PodClaims, pod: &PodInfo, node: &NodeInfo) -> i64 {
+    let Ok((wanted, _)) = devices.wanted_on(pod, node) else { return 0 };
+    let allocations = devices.allocator.allocate(node, &wanted).unwrap_or_default();
     let mut points = 0;
     for (claim, allocation) in devices.to_allocate.iter().zip(&allocations) {
         let results = items(&allocation["devices"], "results");
@@ -214,12 +249,17 @@ fn points(devices: &PodClaims, node: &NodeInfo) -> i64 {
 #[must_use]
 pub fn reserve(state: &CycleState, node: &NodeInfo) -> Vec<Reservation> {
     let Some(devices) = &state.devices else { return Vec::new() };
-    let mut allocations = devices.allocator.allocate(node, &devices.to_allocate).unwrap_or_default().into_iter();
-    let reservations = devices.claims.iter().map(|PodClaim { claim, .. }| {
+    let Ok((wanted, extended)) = devices.wanted_on(&state.pod, node) else { return Vec::new() };
+    let mut allocations = devices.allocator.allocate(node, &wanted).unwrap_or_default().into_iter();
+    let mut reservations = Vec::new();
+    for PodClaim { claim, .. } in &devices.claims {
         let allocation = if claim::allocation(claim).is_none() { allocations.next() } else { None };
-        Reservation { claim: Arc::clone(claim), allocation }
-    });
-    reservations.collect()
+        reservations.push(Reservation { claim: Arc::clone(claim), allocation, mappings: Vec::new() });
+    }
+    if let Some(OnNode { claim, mappings }) = extended {
+        reservations.push(Reservation { claim, allocation: allocations.next(), mappings });
+    }
+    reservations
 }
 
 /// Whether an event may help a pod that this plugin refused or holds back.
@@ -227,7 +267,9 @@ pub fn reserve(state: &CycleState, node: &NodeInfo) -> Vec<Reservation> {
 pub fn hint(event: ClusterEvent, pod: &PodInfo, change: &Change, manager: &DraManager) -> Option<QueueingHint> {
     match change {
         Change::ResourceClaim(before, after) => Some(claim_hint(pod, before.as_deref(), after, manager)),
-        Change::Devices => Some(QueueingHint::Queue),
+        // Whoever had the devices of it has them no more.
+        Change::ResourceClaimGone(gone) => Some(QueueingHint::when(claim::allocation(gone).is_some())),
+        Change::Devices | Change::DeviceClass(..) => Some(QueueingHint::Queue),
         Change::Pod(_, Some(new)) if event.is_pod(ActionType::UPDATE_POD_GENERATED_RESOURCE_CLAIM) => {
             Some(QueueingHint::when(new.uid == pod.uid && manager.claims_of(&new.pod).is_ok()))
         }

@@ -10,9 +10,6 @@ use crate::api::Unstructured;
 use crate::api::resource::claim::{self, items, status, text};
 use crate::machinery::time::Time;
 
-/// How long a device may take: `BindingTimeout` of `DynamicResourcesArgs`.
-pub const BINDING_TIMEOUT: Duration = Duration::from_secs(600);
-
 fn results(claim: &Unstructured) -> impl Iterator<Item = &Value> {
     let devices = claim::allocation(claim).map(|allocation| &allocation["devices"]);
     let results = devices.into_iter().flat_map(|devices| items(devices, "results"));
@@ -45,17 +42,17 @@ pub fn is_ready(claim: &Unstructured) -> Result<bool, String> {
 
 /// Whether a claim's devices had their time to become ready.
 #[must_use]
-pub fn is_late(claim: &Unstructured, now: Time) -> bool {
+pub fn is_late(claim: &Unstructured, now: Time, timeout: Duration) -> bool {
     let since = claim::allocation(claim).map_or("", |allocation| text(allocation, "allocationTimestamp"));
     let since = Time::parse(since);
-    results(claim).next().is_some() && since.is_some_and(|since| now > since + BINDING_TIMEOUT)
+    results(claim).next().is_some() && since.is_some_and(|since| now > since + timeout)
 }
 
 /// Whether a claim's devices could not be made ready, or not in time: it is to be given others.
 #[must_use]
-pub fn is_lost(claim: &Unstructured, now: Option<Time>) -> bool {
+pub fn is_lost(claim: &Unstructured, now: Option<Time>, timeout: Duration) -> bool {
     match is_ready(claim) {
-        Ok(is_ready) => !is_ready && now.is_some_and(|now| is_late(claim, now)),
+        Ok(is_ready) => !is_ready && now.is_some_and(|now| is_late(claim, now, timeout)),
         Err(_) => true,
     }
 }
@@ -67,6 +64,8 @@ mod tests {
 
     use super::*;
     use crate::api::Kind;
+
+    const TIMEOUT: Duration = Duration::from_secs(600);
 
     fn claim(conditions: Value) -> Unstructured {
         let device = json!({ "driver": "d", "pool": "p", "device": "x", "conditions": conditions });
@@ -84,8 +83,8 @@ mod tests {
     fn conditions_decide() {
         let waiting = claim(json!([]));
         assert_eq!(is_ready(&waiting), Ok(false));
-        assert!(!is_late(&waiting, Time::DEFAULT_START + BINDING_TIMEOUT));
-        assert!(is_lost(&waiting, Some(Time::DEFAULT_START + BINDING_TIMEOUT * 2)));
+        assert!(!is_late(&waiting, Time::DEFAULT_START + TIMEOUT, TIMEOUT));
+        assert!(is_lost(&waiting, Some(Time::DEFAULT_START + TIMEOUT * 2), TIMEOUT));
         assert_eq!(is_ready(&claim(json!([{ "type": "Attached", "status": "True" }]))), Ok(true));
         let broken = json!([{ "type": "Broken", "status": "True", "reason": "Why", "message": "no" }]);
         assert_eq!(is_ready(&claim(broken)), Err("claim c binding failed: reason=Why, message=\"no\"".to_owned()));

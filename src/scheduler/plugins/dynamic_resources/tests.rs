@@ -1,15 +1,20 @@
 //! The allocator, case by case: what there is, what is asked for, and what is given.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::allocator::{Allocated, Allocator, Failure};
-use crate::api::resource::claim::{items, text};
+use super::extended;
+use crate::api::resource::claim::{self, items, text};
 use crate::api::{Kind, Unstructured};
 use crate::machinery::persistent::OrdMap;
+use crate::machinery::time::Time;
+use crate::scheduler::dra_manager::DraManager;
 use crate::scheduler::node_info::NodeInfo;
+use crate::scheduler::pod_info::PodInfo;
 
 fn object(kind: Kind, name: &str, spec: Value) -> Arc<Unstructured> {
     let metadata = ObjectMeta {
@@ -53,7 +58,7 @@ fn selector(expression: &str) -> Value {
 fn given(slices: Vec<Arc<Unstructured>>, requests: Value, constraints: Value) -> String {
     let claim = json!({ "devices": { "requests": requests, "constraints": constraints } });
     let classes = OrdMap::from_iter([("any".into(), object(Kind::DeviceClass, "any", json!({})))]);
-    let allocator = Allocator { classes, slices, allocated: Allocated::default() };
+    let allocator = Allocator { classes, slices, allocated: Allocated::default(), timeout: Duration::from_secs(10) };
     match allocator.allocate(&node("node-1"), &[object(Kind::ResourceClaim, "c", claim)]) {
         Ok(allocations) => {
             let results = items(&allocations[0]["devices"], "results").iter();
@@ -169,4 +174,73 @@ fn taints_and_counters_hold_devices_back() {
     let slices = || vec![slice(parts.clone(), json!({ "pool": pool })), slice(Value::Null, shared.clone())];
     assert_eq!(given(slices(), json!([one("a", json!({ "count": 2 }))]), json!([])), "a=half a=other");
     assert_eq!(given(slices(), json!([one("a", json!({ "count": 3 }))]), json!([])), "none");
+}
+
+/// What a pod's claim asks for, and which container uses what, when class `gpu` stands behind `example.com/gpu`.
+fn asked_as_resource(init: Value, containers: Value) -> String {
+    let pod = json!({
+        "metadata": { "name": "p", "namespace": "default", "uid": "uid-p" },
+        "spec": { "initContainers": init, "containers": containers },
+    });
+    let pod = PodInfo::new(Arc::new(serde_json::from_value(pod).expect("it is a pod")));
+    let mut manager = DraManager::default();
+    let class = object(Kind::DeviceClass, "gpu", json!({ "extendedResourceName": "example.com/gpu" }));
+    manager.set_class(&class);
+    let Some(extended) = extended::look_up(&pod, &manager) else { return "nothing".to_owned() };
+    let Ok(Some(on_node)) = extended.on_node(&pod, &node("node-1")) else { return "nothing here".to_owned() };
+    let requests = claim::requests(&on_node.claim).iter();
+    let requests = requests.map(|request| format!("{}: {}", text(request, "name"), request["exactly"]["count"]));
+    let mappings = on_node
+        .mappings
+        .iter()
+        .map(|mapping| format!("{} uses {}", text(mapping, "containerName"), text(mapping, "requestName")));
+    requests.chain(mappings).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn init_containers_use_what_later_ones_ask_for() {
+    let asks = |name: &str, count: i64, more: Value| {
+        let mut container =
+            json!({ "name": name, "resources": { "requests": { "example.com/gpu": count.to_string() } } });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            container[field] = value.clone();
+        }
+        container
+    };
+    let none = || json!({});
+    let sidecar = || json!({ "restartPolicy": "Always" });
+    assert_eq!(asked_as_resource(json!([]), json!([{ "name": "c" }])), "nothing");
+    assert_eq!(
+        asked_as_resource(json!([]), json!([asks("a", 1, none()), asks("b", 2, none())])),
+        "container-0-request-0: 1, container-1-request-0: 2, a uses container-0-request-0, b uses container-1-request-0",
+    );
+    // The first needs no more than the last has; the second needs two more.
+    assert_eq!(
+        asked_as_resource(json!([asks("i", 1, none()), asks("j", 3, none())]), json!([asks("c", 1, none())]),),
+        "container-1-request-0: 2, container-2-request-0: 1, c uses container-2-request-0, \
+         i uses container-2-request-0, j uses container-2-request-0, j uses container-1-request-0",
+    );
+    // What ends does not share with a sidecar that runs already; what two of them need beyond the others is shared.
+    assert_eq!(
+        asked_as_resource(
+            json!([asks("s", 1, sidecar()), asks("i", 1, none()), asks("j", 2, none())]),
+            json!([{ "name": "c" }]),
+        ),
+        "container-0-request-0: 1, container-2-request-0: 2, s uses container-0-request-0, \
+         i uses container-2-request-0, j uses container-2-request-0",
+    );
+}
+
+#[test]
+fn the_newest_class_stands_behind_a_resource() {
+    let class = |name: &str, second: u64| {
+        let mut class =
+            Unstructured::clone(&object(Kind::DeviceClass, name, json!({ "extendedResourceName": "example.com/gpu" })));
+        class.metadata.creation_timestamp = Some((Time::DEFAULT_START + Duration::from_secs(second)).to_meta());
+        Arc::new(class)
+    };
+    let behind = |classes: &[Arc<Unstructured>]| extended::class_behind("example.com/gpu", classes.iter());
+    assert_eq!(behind(&[class("old", 1), class("new", 2)]).as_deref(), Some("new"));
+    assert_eq!(behind(&[class("b", 1), class("a", 1), class("c", 1)]).as_deref(), Some("a"));
+    assert_eq!(extended::class_behind("example.com/tpu", [class("old", 1)].iter()), None);
 }

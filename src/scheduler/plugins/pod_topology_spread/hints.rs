@@ -61,7 +61,7 @@ fn node_change_may_help(constraints: &[SpreadConstraint], old: Option<&NodeInfo>
             let moved = constraints
                 .iter()
                 .any(|constraint| old.label(&constraint.topology_key) != new.label(&constraint.topology_key));
-            (counts(old) != counts(new)) || (counts(new) && moved) || old.taints() != new.taints()
+            (counts(old) != counts(new)) || (counts(new) && (moved || old.taints() != new.taints()))
         }
         (Some(node), None) | (None, Some(node)) => counts(node),
         (None, None) => false,

@@ -1,17 +1,24 @@
 //! Names and addresses: how programs find the address of a host, and `nslookup`, `dig`, `host` and `getent`.
 
+mod dig;
+mod nslookup;
+
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::super::host::{CommandPoll, CommandRun, NetworkAnswer, NetworkRequest, Question, Record, RecordKind};
+use super::super::host::{
+    CommandPoll, CommandRun, Flavor, Lookup, NetworkAnswer, NetworkRequest, Question, Record, RecordKind,
+};
 use super::super::io::CommandIo;
 use super::Arguments;
 use crate::machinery::time::Time;
 
+use dig::Printed;
+use nslookup::Nslookup;
+
 /// How long the tools wait for a server.
 const TOOL_SECONDS: u64 = 10;
-/// How long a record may be kept, as the cluster's server says.
-const TTL_SECONDS: u32 = 30;
 
 /// A host that a program wants to connect to: `getaddrinfo`.
 #[derive(Clone, Debug, Default)]
@@ -76,12 +83,36 @@ fn addresses(records: &[Record]) -> impl Iterator<Item = &str> {
     records.iter().filter(of_kind).map(|record| record.data.as_str())
 }
 
+/// One of the tools, as it was called.
 #[derive(Clone, Debug)]
 struct Resolve {
     tool: String,
     question: Option<Question>,
-    short: bool,
-    asked: bool,
+    printed: Printed,
+    /// How `nslookup` goes about it, once that is known.
+    nslookup: Option<Nslookup>,
+    /// What is still to be asked.
+    pending: VecDeque<Question>,
+    /// What was asked last, and when.
+    asked: Option<(Question, Time)>,
+    code: i32,
+}
+
+/// What a server said: its address and port, and the records; none for a name that is unknown.
+struct Said {
+    server: String,
+    records: Option<Vec<Record>>,
+}
+
+impl Said {
+    /// The server's address.
+    fn address(&self) -> &str {
+        self.server.split(':').next().unwrap_or_default()
+    }
+
+    fn records(&self) -> &[Record] {
+        self.records.as_deref().unwrap_or_default()
+    }
 }
 
 /// `nslookup`, `dig`, `host` and `getent hosts`.
@@ -95,18 +126,24 @@ pub(super) fn resolve(tool: &str, arguments: &[String]) -> Box<dyn CommandRun> {
     // `-type=srv`, `-q=srv` and `-t srv` come to the same.
     let kind = parsed.value("t q type").map(|text| text.rsplit('=').next().unwrap_or_default());
     question.kind = kind.and_then(RecordKind::parse).unwrap_or_default();
+    let mut printed = Printed { only_answers: false, short: false, stream_types: false };
     for word in &parsed.rest {
         if let Some(server) = word.strip_prefix('@') {
             question.server = Some(server.to_owned());
-        } else if word == "+search" {
-            question.search = true;
         } else if let Some(kind) = RecordKind::parse(word).filter(|_| tool == "dig") {
             question.kind = kind;
-        } else if !word.starts_with('+') && !matches!(word.as_str(), "hosts" | "ahosts" | "ahostsv4" | "IN") {
-            names.push(word.clone());
+        } else {
+            match word.as_str() {
+                "+search" => question.search = true,
+                "+short" => printed.short = true,
+                "+noall" => printed.only_answers = true,
+                "ahosts" | "ahostsv4" if tool == "getent" => printed.stream_types = true,
+                "hosts" | "IN" | "any" | "ANY" => {}
+                word if word.starts_with('+') => {}
+                word => names.push(word.to_owned()),
+            }
         }
     }
-    let short = parsed.rest.iter().any(|word| word == "+short");
     let mut names = names.into_iter();
     let question = names.next().map(|name| {
         question.server = question.server.take().or_else(|| names.next().filter(|_| tool != "getent"));
@@ -115,7 +152,16 @@ pub(super) fn resolve(tool: &str, arguments: &[String]) -> Box<dyn CommandRun> {
             None => Question { name, ..question },
         }
     });
-    Box::new(Resolve { tool: tool.to_owned(), question, short, asked: false })
+    let nslookup = (tool == "nslookup").then(|| Nslookup::new(kind.is_some()));
+    Box::new(Resolve {
+        tool: tool.to_owned(),
+        pending: question.iter().cloned().collect(),
+        question,
+        printed,
+        nslookup,
+        asked: None,
+        code: 0,
+    })
 }
 
 /// The name under which an address's own name stands: `10.0.96.10.in-addr.arpa`.
@@ -125,66 +171,7 @@ fn reverse_name(address: &str) -> Option<String> {
     Some(format!("{d}.{c}.{b}.{a}.in-addr.arpa"))
 }
 
-impl Resolve {
-    /// What is printed of records, and the exit code.
-    fn print(&self, question: &Question, server: &str, records: &[Record]) -> (String, i32) {
-        let address = server.split(':').next().unwrap_or_default();
-        let lines = |line: &dyn Fn(&Record) -> String| records.iter().map(line).collect::<String>();
-        match self.tool.as_str() {
-            "getent" => {
-                let name = records.last().map_or("", |record| &record.name);
-                let text: String = addresses(records).map(|a| format!("{a:<15}   {name}\n")).collect();
-                let code = if text.is_empty() { 2 } else { 0 };
-                (text, code)
-            }
-            "dig" if self.short => (lines(&|record| format!("{}\n", in_zone_file(record))), 0),
-            "dig" => (dig(question, address, "NOERROR", records), 0),
-            "host" if records.is_empty() => (format!("{} has no {} record\n", question.name, question.kind.name()), 1),
-            "host" => (lines(&host_line), 0),
-            _ if records.is_empty() => (
-                format!("Server:\t\t{address}\nAddress:\t{server}\n\n*** Can't find {}: No answer\n\n", question.name),
-                1,
-            ),
-            _ => (format!("Server:\t\t{address}\nAddress:\t{server}\n\n{}\n", lines(&nslookup_line)), 0),
-        }
-    }
-
-    fn print_unknown(&self, question: &Question, server: &str) -> (String, i32) {
-        let address = server.split(':').next().unwrap_or_default();
-        let name = &question.name;
-        match self.tool.as_str() {
-            "host" => (format!("Host {name} not found: 3(NXDOMAIN)\n"), 1),
-            "getent" => (String::new(), 2),
-            "dig" if self.short => (String::new(), 0),
-            "dig" => (dig(question, address, "NXDOMAIN", &[]), 0),
-            _ => {
-                let head = format!("Server:\t\t{address}\nAddress:\t{server}\n\n");
-                (format!("{head}** server can't find {name}: NXDOMAIN\n\n"), 1)
-            }
-        }
-    }
-}
-
-/// A record's data as a zone file has it, where names end with a dot.
-fn in_zone_file(record: &Record) -> String {
-    match record.kind {
-        RecordKind::A | RecordKind::Aaaa => record.data.clone(),
-        RecordKind::Txt => format!("{:?}", record.data),
-        RecordKind::Cname | RecordKind::Ptr | RecordKind::Srv => format!("{}.", record.data),
-    }
-}
-
-fn nslookup_line(record: &Record) -> String {
-    let Record { name, kind, data } = record;
-    match kind {
-        RecordKind::A | RecordKind::Aaaa => format!("Name:\t{name}\nAddress: {data}\n"),
-        RecordKind::Cname => format!("{name}\tcanonical name = {data}\n"),
-        RecordKind::Ptr => format!("{name}\tname = {data}\n"),
-        RecordKind::Srv => format!("{name}\tservice = {data}\n"),
-        RecordKind::Txt => format!("{name}\ttext = {data:?}\n"),
-    }
-}
-
+/// What `host` prints of a record.
 fn host_line(record: &Record) -> String {
     let Record { name, kind, data } = record;
     match kind {
@@ -197,44 +184,72 @@ fn host_line(record: &Record) -> String {
     }
 }
 
-/// What `dig` prints, without what nobody reads.
-fn dig(question: &Question, server: &str, status: &str, records: &[Record]) -> String {
-    let (name, kind) = (&question.name, question.kind.name());
-    let rows: String = records
-        .iter()
-        .map(|record| {
-            format!("{}.\t{TTL_SECONDS}\tIN\t{}\t{}\n", record.name, record.kind.name(), in_zone_file(record))
-        })
-        .collect();
-    let answers = if rows.is_empty() { rows } else { format!(";; ANSWER SECTION:\n{rows}\n") };
-    format!(
-        ";; ->>HEADER<<- opcode: QUERY, status: {status}\n;; QUERY: 1, ANSWER: {}\n\n;; QUESTION SECTION:\n\
-         ;{name}.\t\tIN\t{kind}\n\n{answers};; SERVER: {server}#53({server}) (UDP)\n",
-        records.len()
-    )
+impl Resolve {
+    /// What `getent` prints: musl's leaves more room than glibc's.
+    fn getent(&self, records: &[Record], is_glibc: bool) -> String {
+        let name = records.last().map_or("", |record| &record.name);
+        let line = |address: &str| match (self.printed.stream_types, is_glibc) {
+            (true, true) => format!("{address:<15} STREAM {name}\n{address:<15} DGRAM  \n{address:<15} RAW    \n"),
+            (false, true) => format!("{address:<15} {name}\n"),
+            (_, false) => format!("{address:<16}  {name}\n"),
+        };
+        addresses(records).map(line).collect()
+    }
+
+    /// What is printed of what a server said, and the exit code.
+    fn print(&mut self, question: &Question, said: &Said, asked_at: Time, io: &mut CommandIo<'_>) -> (String, i32) {
+        let name = &question.name;
+        match self.tool.as_str() {
+            "getent" => {
+                let is_glibc = !matches!(io.host.lookup("sh", &[]), Lookup::Shell(Flavor::Ash));
+                let text = self.getent(said.records(), is_glibc);
+                let code = if text.is_empty() { 2 } else { 0 };
+                (text, code)
+            }
+            "host" => match &said.records {
+                None => (format!("Host {name} not found: 3(NXDOMAIN)\n"), 1),
+                Some(records) if records.is_empty() => (format!("{name} has no {} record\n", question.kind.name()), 1),
+                Some(records) => (records.iter().map(host_line).collect(), 0),
+            },
+            _ => (dig::print(question, said, self.printed, asked_at, io), 0),
+        }
+    }
 }
 
 impl CommandRun for Resolve {
     fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
-        let Some(question) = self.question.clone() else {
+        let Some(question) = &self.question else {
             io.complain("missing operand");
             return CommandPoll::Exited(1);
         };
-        if !std::mem::replace(&mut self.asked, true) {
-            let deadline = io.now() + Duration::from_secs(TOOL_SECONDS);
-            return CommandPoll::Network(NetworkRequest::Resolve(question), Some(deadline));
+        if let Some((question, asked_at)) = self.asked.take() {
+            let said = match io.take_answer() {
+                Some(NetworkAnswer::Resolved { server, records }) => Said { server, records: Some(records) },
+                Some(NetworkAnswer::NameUnknown { server }) => Said { server, records: None },
+                _ if self.tool == "getent" => return CommandPoll::Exited(2),
+                _ => {
+                    io.out(";; connection timed out; no servers could be reached\n\n");
+                    return CommandPoll::Exited(if self.tool == "dig" { 9 } else { 1 });
+                }
+            };
+            let (text, code) = match &mut self.nslookup {
+                Some(nslookup) => nslookup.print(&question, &said, &mut self.pending, io),
+                None => self.print(&question, &said, asked_at, io),
+            };
+            io.out(&text);
+            self.code = self.code.max(code);
+        } else if let Some(nslookup) = &mut self.nslookup {
+            self.pending = nslookup.begin(question, io).into();
         }
-        let (text, code) = match io.take_answer() {
-            Some(NetworkAnswer::Resolved { server, records }) => self.print(&question, &server, &records),
-            Some(NetworkAnswer::NameUnknown { server }) => self.print_unknown(&question, &server),
-            _ if self.tool == "getent" => (String::new(), 2),
-            _ => {
-                let code = if self.tool == "dig" { 9 } else { 1 };
-                (";; connection timed out; no servers could be reached\n\n".to_owned(), code)
+        match self.pending.pop_front() {
+            Some(question) => {
+                let now = io.now();
+                self.asked = Some((question.clone(), now));
+                let deadline = now + Duration::from_secs(TOOL_SECONDS);
+                CommandPoll::Network(NetworkRequest::Resolve(question), Some(deadline))
             }
-        };
-        io.out(&text);
-        CommandPoll::Exited(code)
+            None => CommandPoll::Exited(self.code),
+        }
     }
 
     fn clone_box(&self) -> Box<dyn CommandRun> {
