@@ -279,6 +279,7 @@ macro_rules! transcripts {
 
 transcripts! {
     services,
+    databases,
     tutorials,
     balancing,
     api,

@@ -434,6 +434,9 @@ mod tests {
             nameserver 10.96.0.10
             options ndots:5
             …
+              HTTP/1.1 404 Not Found
+              Server: nginx/1.27
+              Content-Length: 151
             wget: server returned error: HTTP/1.1 404 Not Found
             exit 1
             …

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::arithmetic;
 use super::files::{WriteAt, normalise};
 use super::host::Flavor;
 use super::io::CommandIo;
 use super::pattern;
 use super::shell::{Shell, Substituted, Variable};
 use super::syntax::{List, Operation, Parameter, Part, Word};
+use super::{arithmetic, arrays};
 
 /// How many fields an expansion may give.
 const FIELDS_MAX: usize = 100_000;
@@ -155,7 +155,9 @@ impl<'a, 'b> Expansion<'a, 'b> {
     }
 
     fn double(&mut self, parts: &[Part], fields: &mut Fields) -> Expanded<()> {
-        let only_arguments = matches!(parts, [Part::Parameter(p)] if p.name == "@");
+        let is_arguments = |name: &str| name == "@" || name.ends_with("[@]");
+        let only_arguments =
+            matches!(parts, [Part::Parameter(p)] if is_arguments(&p.name) && p.operation == Operation::Plain);
         if !only_arguments {
             fields.push("");
         }
@@ -163,8 +165,8 @@ impl<'a, 'b> Expansion<'a, 'b> {
             match part {
                 Part::Literal(text) | Part::Quoted(text) => fields.push(&pattern::escape(text)),
                 Part::Parameter(parameter) => match &parameter.operation {
-                    Operation::Plain if parameter.name == "@" => {
-                        let arguments = self.shell.positional.clone();
+                    Operation::Plain if is_arguments(&parameter.name) => {
+                        let arguments = self.list(&parameter.name);
                         for (index, argument) in arguments.iter().enumerate() {
                             if index > 0 {
                                 fields.end();
@@ -194,6 +196,14 @@ impl<'a, 'b> Expansion<'a, 'b> {
             }
         }
         Ok(())
+    }
+
+    /// The texts that a name stands for that stands for several.
+    fn list(&self, name: &str) -> Vec<String> {
+        match name.split_once('[') {
+            Some((array, _)) => arrays::elements(self.io, array),
+            None => self.shell.positional.clone(),
+        }
     }
 
     fn substitution(&mut self, list: &Arc<List>) -> Expanded<String> {
@@ -288,6 +298,7 @@ impl<'a, 'b> Expansion<'a, 'b> {
                 self.io.host.hostname()
             }
             "PWD" if !self.io.process.variables.contains_key(name) => self.io.process.directory.clone(),
+            _ if name.ends_with(']') => return arrays::value(self, name),
             _ => return self.io.process.variables.get(name).map(|held| held.value.clone()),
         };
         Some(value)
@@ -301,8 +312,8 @@ impl<'a, 'b> Expansion<'a, 'b> {
             Some(text) => empty_too && text.is_empty(),
         };
         match &parameter.operation {
-            Operation::Plain if matches!(name, "@" | "*") && split => {
-                for (index, argument) in self.shell.positional.clone().iter().enumerate() {
+            Operation::Plain if is_list(name) && split => {
+                for (index, argument) in self.list(name).iter().enumerate() {
                     if index > 0 {
                         fields.end();
                     }
@@ -333,7 +344,7 @@ impl<'a, 'b> Expansion<'a, 'b> {
             }
             _ => {}
         }
-        let tolerant = matches!(name, "@" | "*")
+        let tolerant = is_list(name)
             || matches!(
                 parameter.operation,
                 Operation::Default { .. } | Operation::Assign { .. } | Operation::Require { .. }
@@ -349,7 +360,7 @@ impl<'a, 'b> Expansion<'a, 'b> {
 
     fn operate(&mut self, name: &str, value: String, operation: &Operation) -> Expanded<String> {
         Ok(match operation {
-            Operation::Length if matches!(name, "@" | "*") => self.shell.positional.len().to_string(),
+            Operation::Length if is_list(name) => self.list(name).len().to_string(),
             Operation::Length => value.chars().count().to_string(),
             Operation::Indirect => self.value(&value).unwrap_or_default(),
             Operation::TrimEnd { longest, pattern } => {
@@ -394,6 +405,11 @@ impl arithmetic::Variables for Expansion<'_, '_> {
     fn set(&mut self, name: &str, value: i64) {
         drop(set_variable(self.shell, self.io, name, value.to_string()));
     }
+}
+
+/// Whether a name stands for several texts: all arguments, or all elements of an array.
+fn is_list(name: &str) -> bool {
+    matches!(name, "@" | "*") || name.ends_with("[@]") || name.ends_with("[*]")
 }
 
 /// Sets a variable of the shell.

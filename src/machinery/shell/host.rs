@@ -405,7 +405,10 @@ impl Question {
     }
 }
 
-/// An HTTP request.
+/// What stands in place of a method when a program sends bytes over a connection and speaks no HTTP.
+const RAW: &str = "TCP";
+
+/// An HTTP request, or bytes that are sent over a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpRequest {
     /// `GET` and the like.
@@ -433,6 +436,18 @@ impl HttpRequest {
     #[must_use]
     pub fn get(host: &str, port: u16, path: &str) -> Self {
         Self { method: "GET".to_owned(), host: host.to_owned(), port, path: path.to_owned(), ..Self::default() }
+    }
+
+    /// Bytes that are sent to a port, in whatever language the server speaks. Its answer is the body of an HTTP answer.
+    #[must_use]
+    pub fn raw(host: &str, port: u16, text: &str) -> Self {
+        Self { method: RAW.to_owned(), body: text.as_bytes().to_vec(), ..Self::get(host, port, "") }
+    }
+
+    /// Whether it is bytes and not HTTP.
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        self.method == RAW
     }
 
     /// A request for a URL; the scheme may be missing.

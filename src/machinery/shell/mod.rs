@@ -9,6 +9,7 @@
 //! other than read-only mounts and the executable bit.
 
 mod arithmetic;
+mod arrays;
 mod braces;
 mod builtins;
 mod escape;
@@ -36,6 +37,7 @@ pub use host::{
 };
 pub use io::{CommandIo, Input, Output, ProcessState, Stream};
 pub use parser::{Aliases, SyntaxError, parse};
+pub use pattern::matches as pattern_matches;
 pub use scripts::Scripts;
 pub use table::{Pid, Poll, ProcessTable, RequestId, Spawn, SpawnError};
 

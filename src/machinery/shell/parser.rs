@@ -296,7 +296,7 @@ impl Parser {
                 }
                 Some("[[") => {
                     self.take()?;
-                    CommandKind::Test(self.test_words()?)
+                    test_of(self.test_words()?, line)
                 }
                 Some(text) if RESERVED.contains(&text) => return Err(self.unexpected(&token)),
                 _ => return self.simple(line),
@@ -328,7 +328,12 @@ impl Parser {
                 Token::Word(word) => {
                     self.take()?;
                     match assignment(&word).filter(|_| words.is_empty()) {
-                        Some(assignment) => assignments.push(assignment),
+                        Some(mut assignment) => {
+                            if assignment.value.parts.is_empty() && self.take_operator("(")? {
+                                assignment.items = Some(self.elements()?);
+                            }
+                            assignments.push(assignment);
+                        }
                         None => words.push(word),
                     }
                 }
@@ -348,6 +353,19 @@ impl Parser {
             }
         }
         Ok(Command { kind: CommandKind::Simple { assignments, words }, redirects, line })
+    }
+
+    /// The elements of an array, up to its parenthesis.
+    fn elements(&mut self) -> Parsed<Vec<Word>> {
+        let mut words = Vec::new();
+        loop {
+            match self.take()? {
+                Token::Word(word) => words.push(word),
+                Token::Newline => {}
+                Token::Operator(")") => return Ok(words),
+                token => return Err(self.expected(&token, ")")),
+            }
+        }
     }
 
     fn redirect(&mut self) -> Parsed<Option<Redirect>> {
@@ -421,5 +439,20 @@ fn assignment(word: &Word) -> Option<Assignment> {
     } else {
         parts[0] = Part::Literal(value.to_owned());
     }
-    Some(Assignment { name: name.to_owned(), append, value: Word { parts } })
+    Some(Assignment { name: name.to_owned(), append, value: Word { parts }, items: None })
+}
+
+/// `[[ a && b ]]` is what `[[ a ]] && [[ b ]]` is: what comes later is only expanded when it counts.
+fn test_of(words: Vec<Word>, line: u32) -> CommandKind {
+    let has = |sign: &str| words.iter().any(|word| word.literal() == Some(sign));
+    if !has("&&") || has("||") || has("(") {
+        return CommandKind::Test(words);
+    }
+    let parts = words.split(|word| word.literal() == Some("&&"));
+    let link = |words: &[Word]| {
+        let command = Command { kind: CommandKind::Test(words.to_vec()), redirects: Vec::new(), line };
+        (Joint::And, Pipeline { negated: false, commands: vec![Arc::new(command)] })
+    };
+    let chain = Arc::new(Chain { links: parts.map(link).collect() });
+    CommandKind::Group(Arc::new(List { items: vec![Item { chain, background: false }] }))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::arrays;
 use super::builtins;
 use super::expand::{Expansion, Stop, set_variable};
 use super::files::{FileError, FileKind, WriteAt};
@@ -165,6 +166,14 @@ pub(super) fn run(shell: &mut Shell, io: &mut CommandIo<'_>, command: Arc<Comman
         let argv = expansion.words(words)?;
         let mut values = Vec::new();
         for assignment in assignments {
+            if let Some(items) = &assignment.items {
+                if expansion.shell.flavor != Flavor::Bash {
+                    return Err(Stop::Fail("syntax error: unexpected \"(\"".to_owned()));
+                }
+                let items = expansion.words(items)?;
+                arrays::set(expansion.io, &assignment.name, items, assignment.append);
+                continue;
+            }
             let mut value = expansion.text(&assignment.value)?;
             if assignment.append {
                 value.insert_str(0, &expansion.value(&assignment.name).unwrap_or_default());

@@ -130,6 +130,8 @@ pub struct Assignment {
     pub append: bool,
     /// The value.
     pub value: Word,
+    /// The elements of `NAME=(value …)`, an array as bash has it.
+    pub items: Option<Vec<Word>>,
 }
 
 /// A redirection.

@@ -5,6 +5,7 @@ use super::files::FileKind;
 use super::io::CommandIo;
 use super::pattern;
 use super::regex::Regex;
+use super::shell::Variable;
 
 /// How deep parentheses may be nested.
 const DEPTH_MAX: u32 = 50;
@@ -158,6 +159,21 @@ impl Expression<'_, '_> {
         }
     }
 
+    /// `=~`, which leaves what its groups matched in `BASH_REMATCH`.
+    fn matches(&mut self, left: &str, right: &str) -> Result<bool, String> {
+        let text: Vec<char> = left.chars().collect();
+        let Some(groups) = Regex::new(right, true, false)?.find(&text, 0) else { return Ok(false) };
+        for (index, group) in groups.iter().enumerate() {
+            let matched: String = group.map_or_else(String::new, |(from, to)| text[from..to].iter().collect());
+            let name = if index == 0 { vec!["BASH_REMATCH".to_owned()] } else { Vec::new() };
+            for name in name.into_iter().chain([format!("BASH_REMATCH[{index}]")]) {
+                let variable = Variable { value: matched.clone(), exported: false, read_only: false };
+                self.io.process.variables.insert(name, variable);
+            }
+        }
+        Ok(true)
+    }
+
     fn binary(&mut self, left: &str, operator: &str, right: &str) -> Result<bool, String> {
         Ok(match operator {
             "=" | "==" if self.extended => pattern::matches(right, left),
@@ -166,7 +182,7 @@ impl Expression<'_, '_> {
             "!=" => left != right,
             "<" => left < right,
             ">" => left > right,
-            "=~" => Regex::new(right, true, false)?.is_match(left),
+            "=~" => self.matches(left, right)?,
             "-nt" | "-ot" | "-ef" => {
                 let paths = [self.io.path(left), self.io.path(right)];
                 let mut times = [None, None];

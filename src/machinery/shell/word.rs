@@ -1,10 +1,29 @@
 //! The parser's second half: words, with their quotes, parameter expansions and substitutions.
 
+use std::sync::Arc;
+
 use super::parser::{Parsed, Parser, Token, is_name};
-use super::syntax::{Operation, Parameter, Part, Word};
+use super::syntax::{Command, CommandKind, List, Operation, Parameter, Part, Word};
 
 /// Characters that end an unquoted word.
 const WORD_ENDS: &str = " \t\r\n;&|<>()";
+
+/// `$(<file)` is what `$(cat <file)` is.
+fn reading(mut list: Arc<List>) -> Arc<List> {
+    let is_single = list.items.len() == 1 && list.items.iter().all(|item| item.chain.links.len() == 1);
+    let only = list.items.first().and_then(|item| item.chain.links.first()).filter(|_| is_single);
+    let command = only.and_then(|(_, pipeline)| pipeline.commands.first()).cloned();
+    if let Some(command) = command
+        && matches!(&command.kind, CommandKind::Simple { assignments, words } if assignments.is_empty() && words.is_empty())
+        && !command.redirects.is_empty()
+    {
+        let words = vec![Word { parts: vec![Part::Quoted("cat".to_owned())] }];
+        let kind = CommandKind::Simple { assignments: Vec::new(), words };
+        let item = &mut Arc::make_mut(&mut list).items[0];
+        Arc::make_mut(&mut item.chain).links[0].1.commands[0] = Arc::new(Command { kind, ..Command::clone(&command) });
+    }
+    list
+}
 
 impl Parser {
     /// A word from the current place.
@@ -210,7 +229,7 @@ impl Parser {
     fn substitution(&mut self) -> Parsed<Part> {
         let list = self.list(&[])?;
         match self.take()? {
-            Token::Operator(")") => Ok(Part::Substitution(list)),
+            Token::Operator(")") => Ok(Part::Substitution(reading(list))),
             Token::End => self.unfinished("unterminated quoted string"),
             token => Err(self.unexpected(&token)),
         }
@@ -275,6 +294,15 @@ impl Parser {
         if name.is_empty() {
             name.extend(self.peek_char().filter(|c| "@*#?-$!".contains(*c)));
             self.at += name.len();
+        }
+        // An element of an array keeps its subscript in its name.
+        if is_name(&name) && self.looking_at("[") {
+            while let Some(c) = self.next_char() {
+                name.push(c);
+                if c == ']' {
+                    return Ok(name);
+                }
+            }
         }
         let numeric = name.chars().all(|c| c.is_ascii_digit());
         if is_name(&name) || (!name.is_empty() && (numeric || name.len() == 1)) {

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, ResourceRequirements, Secret, Volume};
+use k8s_openapi::api::core::v1::{
+    Container, Pod, PodSecurityContext, PodSpec, ResourceRequirements, Secret, SecurityContext, Volume,
+};
 
 use crate::api::{ObjectKey, Resource};
 use crate::client::Client;
@@ -117,6 +119,8 @@ pub(super) fn container(
         user,
         group: own.run_as_group.or(of_pod.run_as_group),
         groups: of_pod.supplemental_groups.iter().flatten().copied().chain(of_pod.fs_group).collect(),
+        seccomp_profile: seccomp_profile(&own, &of_pod),
+        app_armor_profile: app_armor_profile(&own, &of_pod),
         read_only_root: own.read_only_root_filesystem == Some(true),
         stop_signal: container.lifecycle.as_ref().and_then(|hooks| Signal::parse(hooks.stop_signal.as_deref()?)),
         stdin: container.stdin == Some(true),
@@ -125,6 +129,19 @@ pub(super) fn container(
         termination_message_from_log: container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError"),
         environment,
     })
+}
+
+/// The path of the seccomp profile that a container wants of its machine.
+fn seccomp_profile(own: &SecurityContext, of_pod: &PodSecurityContext) -> Option<String> {
+    let profile = own.seccomp_profile.as_ref().or(of_pod.seccomp_profile.as_ref())?;
+    let path = profile.localhost_profile.as_ref().filter(|_| profile.type_ == "Localhost")?;
+    Some(format!("/var/lib/kubelet/seccomp/{path}"))
+}
+
+/// The name of the AppArmor profile that a container wants of its machine.
+fn app_armor_profile(own: &SecurityContext, of_pod: &PodSecurityContext) -> Option<String> {
+    let profile = own.app_armor_profile.as_ref().or(of_pod.app_armor_profile.as_ref())?;
+    profile.localhost_profile.clone().filter(|_| profile.type_ == "Localhost")
 }
 
 /// A container's limits of memory in bytes and of processor time in thousandths. What bounds the pod as a whole bounds each

@@ -116,6 +116,12 @@ pub struct ServerDefinition {
     pub cpu_request: u32,
     /// How it reads its configuration files: `nginx`, or not at all.
     pub config: Option<String>,
+    /// The database that it is, by a name that `store` knows.
+    pub store: Option<String>,
+    /// The version of a database whose image's tag names none.
+    pub version: Option<String>,
+    /// A file whose text is the answer to whatever is sent over a connection.
+    pub gives: Option<String>,
 }
 
 /// Where a server's port comes from: the first of these that is given.
@@ -128,6 +134,8 @@ pub struct PortDefinition {
     pub env: Option<String>,
     /// The port otherwise; 0 for none.
     pub port: u16,
+    /// What an image's tag has in it that has this port.
+    pub tag: Option<String>,
 }
 
 /// What a server answers over HTTP.
@@ -181,6 +189,7 @@ pub struct Catalogue {
     images: BTreeMap<String, Family>,
     unknown: Arc<ImageDefinition>,
     absent: Vec<String>,
+    packages: BTreeMap<String, Program>,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +197,9 @@ pub struct Catalogue {
 struct File {
     /// Repositories that people type by mistake.
     absent: Vec<String>,
+    /// Programs that packages bring, into whatever image they are installed.
+    #[serde(default)]
+    packages: BTreeMap<String, Program>,
     images: BTreeMap<String, ImageDefinition>,
 }
 
@@ -218,18 +230,26 @@ impl Catalogue {
             if let Some(pattern) = &definition.tags {
                 Regex::new(pattern, true, false).map_err(|error| format!("{name}: {error}"))?;
             }
-            let full = ImageReference::parse(&name)?.name();
+            // An image of this last name is the same in whatever registry somebody keeps it.
+            let full = if name.starts_with("*/") { name } else { ImageReference::parse(&name)?.name() };
             images.insert(full, Family::new(definition));
         }
         let absent: Result<Vec<String>, String> =
             file.absent.iter().map(|name| ImageReference::parse(name).map(|reference| reference.name())).collect();
-        Ok(Self { images, unknown: Arc::new(unknown().with_root()), absent: absent? })
+        Ok(Self { images, unknown: Arc::new(unknown().with_root()), absent: absent?, packages: file.packages })
     }
 
     /// What is known of an image, and whether it is known at all.
     #[must_use]
     pub fn find(&self, reference: &ImageReference) -> (Arc<ImageDefinition>, bool) {
-        let Some(family) = self.images.get(&reference.name()) else {
+        let name = reference.name();
+        let last = name.rsplit('/').next().unwrap_or_default();
+        // Somebody's mirror of an image holds what the image holds.
+        let anywhere = || {
+            let places = [format!("*/{last}"), format!("docker.io/library/{last}")];
+            places.iter().find_map(|place| self.images.get(place))
+        };
+        let Some(family) = self.images.get(&name).or_else(anywhere) else {
             return (Arc::clone(&self.unknown), false);
         };
         let tag = reference.tag.as_deref().unwrap_or_default();
@@ -241,6 +261,11 @@ impl Catalogue {
             &family.whole
         };
         (Arc::clone(definition), true)
+    }
+
+    /// A program that a package brings.
+    pub(super) fn packaged(&self, name: &str) -> Option<&Program> {
+        self.packages.get(name)
     }
 
     /// Whether a registry has an image: names that are known to be wrong, and tags that a known image does not have.
@@ -264,7 +289,10 @@ impl Catalogue {
 
     /// The names of all images, for completion in an editor.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.images.keys().map(|name| name.strip_prefix("docker.io/library/").unwrap_or(name))
+        self.images
+            .keys()
+            .filter(|name| !name.starts_with('*'))
+            .map(|name| name.strip_prefix("docker.io/library/").unwrap_or(name))
     }
 }
 
@@ -276,6 +304,15 @@ impl ImageDefinition {
 
     fn with_root(mut self) -> Self {
         let mut tree = base_files(self.base);
+        // Programs are empty executable files, so that they can be seen, moved away and back.
+        let tools = self.tools.iter().map(String::as_str);
+        for name in self.programs.keys().map(String::as_str).chain(tools) {
+            match name.strip_prefix("./") {
+                Some(_) => {}
+                None if name.starts_with('/') => tree.put(name, b"", 0o755, BUILT),
+                None => tree.put(&format!("/usr/bin/{name}"), b"", 0o755, BUILT),
+            }
+        }
         for (path, text) in &self.files {
             tree.put(path, text.as_bytes(), if text.starts_with("#!") { 0o755 } else { 0o644 }, BUILT);
         }
@@ -305,8 +342,10 @@ fn inherit(definition: &mut ImageDefinition, other: &ImageDefinition) {
     if definition.directory.is_empty() {
         definition.directory.clone_from(&other.directory);
     }
-    if definition.tools.is_empty() {
-        definition.tools.clone_from(&other.tools);
+    for tool in &other.tools {
+        if !definition.tools.contains(tool) {
+            definition.tools.push(tool.clone());
+        }
     }
     if definition.base == Base::Full {
         definition.base = other.base;

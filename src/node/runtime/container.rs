@@ -91,6 +91,10 @@ pub struct ContainerConfig {
     pub group: Option<i64>,
     /// `supplementalGroups` and `fsGroup`.
     pub groups: Vec<i64>,
+    /// The path of a seccomp profile that the machine must have.
+    pub seccomp_profile: Option<String>,
+    /// The name of an AppArmor profile that the machine must have.
+    pub app_armor_profile: Option<String>,
     /// `readOnlyRootFilesystem`.
     pub read_only_root: bool,
     /// `lifecycle.stopSignal`; the image's without it.

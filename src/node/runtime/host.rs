@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::machinery::persistent::OrdMap;
 
-use super::catalogue::{Base, ImageDefinition, Program, SERVER};
+use super::catalogue::{Base, Catalogue, ImageDefinition, Program, SERVER};
+use super::client::Client;
 use super::container::{Container, ContainerConfig, Id};
 use super::language::Language;
+use super::packages::Installer;
 use super::server::{Server, Surroundings};
 use crate::machinery::random::Random;
 use crate::machinery::shell::files::{FileSystem, FileTree, Owner, base_name, parent};
@@ -65,8 +67,35 @@ impl ContainerHost<'_> {
     /// The image's own program of a name or path.
     fn program(&self, name: &str) -> Option<&Program> {
         let programs = &self.image.programs;
+        let is_bare = !name.contains('/');
         let inside = PATH.contains(&parent(name)).then(|| programs.get(base_name(name))).flatten();
-        programs.get(name).or(inside)
+        let own = programs.get(name).or(inside).filter(|_| !is_bare || self.has_file(name));
+        own.or_else(|| Catalogue::builtin().packaged(base_name(name)).filter(|_| self.is_installed(name)))
+    }
+
+    /// Whether a program of the image is still where the image has it: somebody may have moved it away.
+    fn has_file(&self, name: &str) -> bool {
+        self.root.get(&format!("/usr/bin/{name}")).is_some()
+    }
+
+    /// Whether a package brought a command, or the image did.
+    fn is_installed(&self, name: &str) -> bool {
+        let is_in_path = !name.contains('/') || PATH.contains(&parent(name));
+        is_in_path && self.has_file(base_name(name))
+    }
+
+    /// A package manager or a database's client.
+    fn tool(&self, name: &str) -> Option<Lookup> {
+        let manager = Installer::named(name).filter(|_| match self.image.base {
+            Base::None | Base::Busybox => false,
+            Base::Alpine => Installer::is_for_alpine(name),
+            Base::Debian | Base::Full => !Installer::is_for_alpine(name),
+        });
+        if let Some(manager) = manager {
+            return Some(Lookup::Run(Box::new(manager)));
+        }
+        let client = Client::named(name, &self.surroundings.tag).filter(|_| self.has_file(name));
+        client.map(|client| Lookup::Run(Box::new(client)))
     }
 
     fn run(&self, name: &str, program: &Program) -> Lookup {
@@ -116,14 +145,21 @@ impl Host for ContainerHost<'_> {
         let has_path = name.contains('/');
         let base = base_name(name);
         if parent(name) == OWN_TOOLS {
+            if let Some(client) = Client::named(base, &self.surroundings.tag) {
+                return Lookup::Run(Box::new(client));
+            }
             return if utilities::exists(base) { Lookup::Utility } else { Lookup::Missing };
         }
         if !has_path || PATH.contains(&parent(name)) {
-            let installed = base == "bash" && self.image.tools.iter().any(|tool| tool == base);
+            let installed = base == "bash" && self.is_installed(base);
             if let Some(flavor) = self.image.base.shell(base).or(installed.then_some(Flavor::Bash)) {
                 return Lookup::Shell(flavor);
             }
-            if self.image.base.has(base) || self.image.tools.iter().any(|tool| tool == base) {
+            if let Some(tool) = self.tool(base) {
+                return tool;
+            }
+            let is_offered = self.image.base.has(base) || self.image.tools.iter().any(|tool| tool == base);
+            if is_offered || (self.has_file(base) && utilities::exists(base)) {
                 return Lookup::Utility;
             }
         }

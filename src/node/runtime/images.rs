@@ -119,6 +119,17 @@ impl Runtime {
             return failed(image, "NotFound", &format!("{image}: not found"));
         }
         let full = reference.to_string();
+        // Names that are reserved for documents stand for registries that are not there.
+        let is_reserved =
+            [".example.com", ".example", ".invalid", ".test"].iter().any(|end| reference.registry.ends_with(end));
+        if is_reserved && !self.profile.answers_everywhere {
+            let host = &reference.registry;
+            let tag = reference.tag.as_deref().or(reference.digest.as_deref()).unwrap_or("latest");
+            let url = format!("https://{host}/v2/{}/manifests/{tag}", reference.repository);
+            let why =
+                format!("failed to do request: Head \"{url}\": dial tcp: lookup {host} on 10.0.0.2:53: no such host");
+            return failed(&full, "Unknown", &why);
+        }
         let is_cut_off = |pattern: &String| *pattern == image || *pattern == full || *pattern == reference.registry;
         if self.unpullable.iter().any(is_cut_off) {
             let host = if reference.registry == "docker.io" { "registry-1.docker.io" } else { &reference.registry };

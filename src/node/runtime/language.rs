@@ -1,11 +1,15 @@
 //! Interpreters of programming languages, of which a simulation knows only appearances.
 //!
 //! A program's text is not run. What it prints as plain string literals is printed, a port it is seen to listen on is
-//! served, an exit code it is seen to give is given, and a loop without end runs for ever. Two things are done for
+//! served, an exit code it is seen to give is given, and a loop without end runs for ever. Of Python, conditions on the
+//! environment are decided, and pauses are kept. Two things are done for
 //! real, since Kubernetes' own documentation uses them: `perl -Mbignum=bpi -wle 'print bpi(2000)'` and
 //! `python -m http.server`.
 
+mod python;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::catalogue::{HttpDefinition, PortDefinition, ServerDefinition};
 use super::server::{Server, Surroundings};
@@ -22,11 +26,13 @@ pub(super) struct Language {
     surroundings: Arc<Surroundings>,
     server: Option<Server>,
     stays: bool,
+    /// What is left of the program after a pause, and when it goes on.
+    later: Option<(Time, String)>,
 }
 
 impl Language {
     pub(super) fn new(name: &str, surroundings: Arc<Surroundings>) -> Self {
-        Self { name: name.to_owned(), surroundings, server: None, stays: false }
+        Self { name: name.to_owned(), surroundings, server: None, stays: false, later: None }
     }
 
     fn is_python(&self) -> bool {
@@ -71,7 +77,29 @@ impl Language {
                 None => return CommandPoll::Exited(0),
             },
         };
+        if self.is_python() {
+            let decided = python::decided(&source, &|name| io.variable(name));
+            return self.run(&decided, io);
+        }
         self.run(&source, io)
+    }
+
+    /// Runs a program up to its first pause, if it goes straight on from there.
+    fn run_to_pause(&mut self, source: &str, io: &mut CommandIo<'_>) -> Option<CommandPoll> {
+        let (before, after) = source.split_once("time.sleep(").filter(|_| self.is_python())?;
+        let (seconds, rest) = after.split_once(')')?;
+        let seconds: f64 = seconds.trim().parse().ok()?;
+        let has_loop = ["for ", "while ", "def "].iter().any(|word| source.contains(word));
+        let ends = ["exit(", "raise "].iter().any(|sign| before.contains(sign));
+        if has_loop || ends || !(0.0..1e9).contains(&seconds) {
+            return None;
+        }
+        for line in printed(before) {
+            io.out(&format!("{line}\n"));
+        }
+        let until = io.now() + Duration::from_secs_f64(seconds);
+        self.later = Some((until, rest.to_owned()));
+        Some(CommandPoll::Until(until))
     }
 
     fn read(&self, file: &str, io: &mut CommandIo<'_>) -> Result<String, i32> {
@@ -104,6 +132,9 @@ impl Language {
         if let Some(digits) = number_after(source, "bpi(") {
             io.out(&format!("{}\n", pi(usize::try_from(digits).unwrap_or(0).min(PI_DIGITS_MAX))));
             return CommandPoll::Exited(0);
+        }
+        if let Some(poll) = self.run_to_pause(source, io) {
+            return poll;
         }
         for line in printed(source) {
             io.out(&format!("{line}\n"));
@@ -273,6 +304,13 @@ impl CommandRun for Language {
         }
         if self.stays {
             return CommandPoll::Forever;
+        }
+        if let Some((until, source)) = self.later.take() {
+            if until > io.now() {
+                self.later = Some((until, source));
+                return CommandPoll::Until(until);
+            }
+            return self.run(&source, io);
         }
         self.begin(io)
     }

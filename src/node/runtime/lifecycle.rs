@@ -17,7 +17,7 @@ use super::reference::ImageReference;
 use super::server::Surroundings;
 use super::written::Written;
 use super::{Runtime, RuntimeEvent};
-use crate::machinery::shell::files::{FileKind, FileTree};
+use crate::machinery::shell::files::{FileKind, FileTree, base_name};
 use crate::machinery::shell::{ProcessTable, Signal, Spawn, SpawnError};
 use crate::machinery::time::Time;
 
@@ -94,6 +94,36 @@ impl Runtime {
         self.sandboxes.get(sandbox).map(|held| held.containers.clone()).unwrap_or_default()
     }
 
+    /// Profiles of seccomp and AppArmor lie on the machine before pods use them; none does here.
+    fn verify_profiles(&self, config: &ContainerConfig) -> Result<(), String> {
+        if self.profile.answers_everywhere {
+            return Ok(());
+        }
+        if let Some(name) = &config.app_armor_profile {
+            return Err(format!(
+                "failed to get container spec opts: failed to generate apparmor spec opts: apparmor profile not found {name}"
+            ));
+        }
+        match &config.seccomp_profile {
+            Some(path) => Err(format!(
+                "failed to create containerd container: cannot load seccomp profile \"{path}\": open {path}: no such file or directory"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// A directory of a volume that a mount names is made when it is not there.
+    fn make_sub_paths(&mut self, config: &ContainerConfig, now: Time) {
+        for mount in config.mounts.iter().filter(|mount| !mount.sub_path.is_empty()) {
+            let path = format!("/{}", mount.sub_path.trim_matches('/'));
+            if let Some(files) = self.volumes.get(&mount.volume).filter(|files| files.get(&path).is_none()) {
+                let mut files = files.clone();
+                files.put_directories(&path, now);
+                self.volumes.insert(mount.volume.clone(), files);
+            }
+        }
+    }
+
     /// Makes a container in a sandbox.
     ///
     /// # Errors
@@ -115,6 +145,8 @@ impl Runtime {
         {
             return Err("failed to generate container spec: failed to generate spec: no command specified".to_owned());
         }
+        self.verify_profiles(&config)?;
+        self.make_sub_paths(&config, now);
         let mut root = image.root().clone();
         root.put("/etc/hostname", format!("{}\n", held.config.hostname).as_bytes(), 0o644, now);
         for (path, text) in std::mem::take(&mut config.files) {
@@ -395,6 +427,12 @@ impl Runtime {
     }
 }
 
+/// Words that begin a command and never the arguments of a server.
+const COMMANDS: [&str; 18] = [
+    "sh", "bash", "ash", "dash", "sleep", "echo", "cat", "tail", "env", "printenv", "ls", "date", "curl", "wget",
+    "python", "python3", "node", "perl",
+];
+
 /// What a container runs: `command` in place of the image's entrypoint, `args` in place of its command.
 fn main_command(container: &Container) -> Vec<String> {
     let (config, image) = (&container.config, &container.image);
@@ -403,8 +441,10 @@ fn main_command(container: &Container) -> Vec<String> {
     }
     let rest = if config.args.is_empty() { &image.command } else { &config.args };
     let mut argv = [image.entrypoint.as_slice(), rest].concat();
-    // Nobody knows the entrypoint of somebody's own image: arguments are arguments to its server.
-    if !container.known_image && !config.args.is_empty() {
+    // Nobody knows the entrypoint of somebody's own image: arguments are arguments to its server, unless they are
+    // plainly a command.
+    let is_command = |word: &String| COMMANDS.contains(&base_name(word));
+    if !container.known_image && !config.args.is_empty() && !config.args.first().is_some_and(is_command) {
         argv.insert(0, SERVER.to_owned());
     }
     argv

@@ -13,6 +13,7 @@
 
 mod agenda;
 pub mod catalogue;
+mod client;
 mod container;
 mod directive;
 mod exec;
@@ -24,10 +25,12 @@ mod log;
 mod meter;
 mod network;
 mod nginx;
+mod packages;
 mod profile;
 mod reference;
 mod server;
 mod step;
+mod store;
 mod usage;
 mod written;
 
@@ -35,6 +38,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use client::program as client_program;
 pub use container::{
     ContainerConfig, ContainerState, ContainerStats, ContainerStatus, End, EndReason, Id, Sandbox, SandboxConfig,
 };

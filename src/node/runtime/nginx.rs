@@ -1,10 +1,16 @@
-//! As much of nginx's configuration as lessons use: `listen`, `server_name`, `root`, `location`, `return`, `proxy_pass`.
+//! As much of nginx's configuration as lessons use: servers, locations with `root`, `try_files`, `return` and `proxy_pass`, upstreams,
+//! included files; and the errors with which nginx refuses what it cannot read.
+
+mod files;
 
 use super::server::stamp;
 use crate::machinery::order::Order as _;
 use crate::machinery::shell::files::{FileError, Owner};
+use crate::machinery::shell::regex::Regex;
 use crate::machinery::shell::{CommandIo, HttpAnswer, HttpRequest, NetworkAnswer, utilities};
 use crate::machinery::time::Time;
+
+pub(super) use files::load;
 
 /// How deep blocks may be nested.
 const DEPTH_MAX: u32 = 10;
@@ -16,6 +22,10 @@ const ROOT: &str = "/usr/share/nginx/html";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Config {
     servers: Vec<ServerBlock>,
+    /// The servers behind a name.
+    upstreams: Vec<(String, Vec<String>)>,
+    /// The hosts that must have an address when nginx starts, each with its place in the files.
+    hosts: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +45,8 @@ struct Rules {
     proxy: Option<String>,
     kind: Option<String>,
     lists: bool,
+    tries: Vec<String>,
+    tells_status: bool,
 }
 
 /// A directive with its block, if it has one.
@@ -42,6 +54,13 @@ struct Rules {
 struct Directive {
     words: Vec<String>,
     block: Option<Vec<Self>>,
+    /// File and line, as in messages.
+    place: String,
+}
+
+/// The host of an address with a port.
+fn host_of(address: &str) -> &str {
+    address.split(['/', ':']).next().unwrap_or_default()
 }
 
 /// What makes it give up, as it stands in its log and before the eyes of who started it.
@@ -84,39 +103,43 @@ fn may_write(io: &mut CommandIo<'_>, folder: &str) -> Result<(), (u16, FileError
     if may { Ok(()) } else { Err((13, FileError::Denied)) }
 }
 
-/// Reads the configuration files of a container.
-pub(super) fn load(io: &mut CommandIo<'_>) -> Result<Config, String> {
-    let mut texts = Vec::new();
-    let main = "/etc/nginx/nginx.conf";
-    if let Ok(bytes) = io.files(|files| files.read(main)) {
-        texts.push((main.to_owned(), bytes));
-    }
-    let included = texts.first().is_none_or(|(_, bytes)| String::from_utf8_lossy(bytes).contains("conf.d"));
-    let names = io.files(|files| files.list("/etc/nginx/conf.d")).unwrap_or_default();
-    for name in names.iter().filter(|name| name.ends_with(".conf") && included) {
-        let path = format!("/etc/nginx/conf.d/{name}");
-        if let Ok(bytes) = io.files(|files| files.read(&path)) {
-            texts.push((path, bytes));
-        }
-    }
-    let mut config = Config::default();
-    for (path, bytes) in &texts {
-        let directives = parse(&String::from_utf8_lossy(bytes), path)?;
-        collect(&directives, &mut config);
-    }
-    Ok(config)
-}
-
 fn collect(directives: &[Directive], config: &mut Config) {
     for directive in directives {
         let Some(block) = &directive.block else {
             continue;
         };
         match directive.words.first().map(String::as_str) {
-            Some("server") => config.servers.push(server(block)),
+            Some("server") => {
+                config.servers.push(server(block));
+                note_hosts(block, config);
+            }
+            Some("upstream") => {
+                let servers = block.iter().filter(|inner| inner.words.first().is_some_and(|word| word == "server"));
+                let mut addresses = Vec::new();
+                for server in servers {
+                    let address = server.words.get(1).cloned().unwrap_or_default();
+                    config.hosts.push((host_of(&address).to_owned(), server.place.clone()));
+                    addresses.push(address);
+                }
+                config.upstreams.push((directive.words.get(1).cloned().unwrap_or_default(), addresses));
+            }
             Some("http") => collect(block, config),
             _ => {}
         }
+    }
+}
+
+/// Notes the hosts that a server's locations pass requests on to.
+fn note_hosts(block: &[Directive], config: &mut Config) {
+    for directive in block {
+        if let [word, url, ..] = directive.words.as_slice()
+            && word == "proxy_pass"
+            && !url.contains('$')
+        {
+            let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            config.hosts.push((host_of(rest).to_owned(), directive.place.clone()));
+        }
+        note_hosts(directive.block.as_deref().unwrap_or_default(), config);
     }
 }
 
@@ -155,6 +178,8 @@ fn rules(block: &[Directive]) -> Rules {
             ["default_type", kind] => rules.kind = Some((*kind).to_owned()),
             ["add_header", "Content-Type", kind, ..] => rules.kind = Some((*kind).to_owned()),
             ["autoindex", "on"] => rules.lists = true,
+            ["try_files", tries @ ..] => rules.tries = tries.iter().map(|path| (*path).to_owned()).collect(),
+            ["stub_status", ..] => rules.tells_status = true,
             _ => {}
         }
     }
@@ -175,8 +200,12 @@ fn parse(text: &str, path: &str) -> Result<Vec<Directive>, String> {
 }
 
 impl Parser<'_> {
+    fn place(&self) -> String {
+        format!("{}:{}", self.path, self.line)
+    }
+
     fn fail<T>(&self, message: &str) -> Result<T, String> {
-        Err(format!("{message} in {}:{}", self.path, self.line))
+        Err(format!("{message} in {}", self.place()))
     }
 
     fn next(&mut self) -> Option<char> {
@@ -207,15 +236,17 @@ impl Parser<'_> {
                     if words.is_empty() {
                         return self.fail("unexpected \";\"");
                     }
-                    directives.push(Directive { words: std::mem::take(&mut words), block: None });
+                    let place = self.place();
+                    directives.push(Directive { words: std::mem::take(&mut words), block: None, place });
                 }
                 Some('{') => {
                     self.next();
                     if words.is_empty() {
                         return self.fail("unexpected \"{\"");
                     }
+                    let place = self.place();
                     let block = self.block()?;
-                    directives.push(Directive { words: std::mem::take(&mut words), block: Some(block) });
+                    directives.push(Directive { words: std::mem::take(&mut words), block: Some(block), place });
                 }
                 Some('}') => {
                     self.next();
@@ -275,6 +306,14 @@ impl Config {
         ports
     }
 
+    /// The hosts that must have an address when it starts, each with its place in the files.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_upstream = |host: &str| self.upstreams.iter().any(|(name, _)| name == host);
+        let is_address = |host: &str| host.parse::<std::net::IpAddr>().is_ok() || host.starts_with("unix");
+        let named = self.hosts.iter().filter(move |(host, _)| !is_upstream(host) && !is_address(host));
+        named.map(|(host, place)| (host.as_str(), place.as_str()))
+    }
+
     /// What it answers; nothing when the image's own files are to be served.
     pub(super) fn answer(&self, request: &HttpRequest, io: &mut CommandIo<'_>) -> Option<NetworkAnswer> {
         let on_port = |server: &&ServerBlock| server.ports.contains(&request.port);
@@ -286,19 +325,28 @@ impl Config {
         let location = server.location(path);
         let empty = Rules::default();
         let rules = location.map_or(&empty, |(_, rules)| rules);
+        if rules.tells_status {
+            let text =
+                "Active connections: 1 \nserver accepts handled requests\n 1 1 1 \nReading: 0 Writing: 1 Waiting: 0 \n";
+            return Some(NetworkAnswer::Http(HttpAnswer::text(200, text)));
+        }
         if let Some((status, text)) = rules.returns.as_ref().or(server.rules.returns.as_ref()) {
             return Some(NetworkAnswer::Http(returned(*status, text, request, rules, io)));
         }
         if let Some(url) = &rules.proxy {
             let prefix = location.map_or("/", |(path, _)| path);
-            return Some(forward(url, prefix, request));
+            return Some(self.forward(url, prefix, request, io));
         }
         let root = rules.root.as_ref().or(server.rules.root.as_ref());
+        let tries = if rules.tries.is_empty() { &server.rules.tries } else { &rules.tries };
         match (&rules.alias, root) {
             (Some(alias), _) => {
                 let prefix = location.map_or("/", |(path, _)| path);
                 let rest = path.strip_prefix(prefix).unwrap_or(path);
                 Some(NetworkAnswer::Http(utilities::serve_files(io, alias, rest, rules.lists)))
+            }
+            (None, root) if !tries.is_empty() => {
+                Some(NetworkAnswer::Http(tried(tries, root.map_or(ROOT, String::as_str), path, io)))
             }
             (None, Some(root)) if root != ROOT || rules.lists => {
                 Some(NetworkAnswer::Http(utilities::serve_files(io, root, path, rules.lists)))
@@ -306,6 +354,36 @@ impl Config {
             _ => None,
         }
         .map(with_error_page)
+    }
+
+    /// Passes a request on, to one of the servers of an upstream if it names one.
+    fn forward(&self, url: &str, prefix: &str, request: &HttpRequest, io: &mut CommandIo<'_>) -> NetworkAnswer {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let (name, base) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let servers = self.upstreams.iter().find(|(known, _)| known == name).map(|(_, servers)| servers.as_slice());
+        match servers {
+            Some(servers) if !servers.is_empty() => {
+                let at = if servers.len() == 1 { 0 } else { io.host.random() % servers.len() as u64 };
+                let server = &servers[usize::try_from(at).unwrap_or(0)];
+                forward(&format!("{scheme}://{server}{base}"), prefix, request)
+            }
+            _ => forward(url, prefix, request),
+        }
+    }
+}
+
+/// `try_files`: the first that is there, or what stands last.
+fn tried(tries: &[String], root: &str, path: &str, io: &mut CommandIo<'_>) -> HttpAnswer {
+    let Some((last, first)) = tries.split_last() else { return HttpAnswer::text(404, "") };
+    for candidate in first {
+        let answer = utilities::serve_files(io, root, &candidate.replace("$uri", path), false);
+        if answer.status == 200 {
+            return answer;
+        }
+    }
+    match last.strip_prefix('=') {
+        Some(code) => HttpAnswer::text(code.parse().unwrap_or(404), ""),
+        None => utilities::serve_files(io, root, &last.replace("$uri", path), false),
     }
 }
 
@@ -326,18 +404,31 @@ fn with_error_page(answer: NetworkAnswer) -> NetworkAnswer {
 }
 
 impl ServerBlock {
-    /// The location that a path belongs to: an exact one, else the longest prefix.
+    /// The location that a path belongs to: an exact one, else an expression that fits, else the longest prefix.
     fn location<'a>(&'a self, path: &'a str) -> Option<(&'a str, &'a Rules)> {
         let exact = self.locations.iter().find(|(pattern, _)| pattern.strip_prefix("= ") == Some(path));
         if let Some((_, rules)) = exact {
             return Some((path, rules));
         }
         let plain = |pattern: &'_ str| pattern.strip_prefix("^~ ").unwrap_or(pattern).to_owned();
-        self.locations
-            .iter()
-            .filter(|(pattern, _)| !pattern.starts_with(['=', '~']) && path.starts_with(&plain(pattern)))
-            .max_by_key(|(pattern, _)| pattern.len())
-            .map(|(pattern, rules)| (pattern.strip_prefix("^~ ").unwrap_or(pattern), rules))
+        let prefixes = self.locations.iter().filter(|(pattern, _)| !pattern.starts_with(['=', '~', '@']));
+        let longest = prefixes
+            .filter(|(pattern, _)| path.starts_with(&plain(pattern)))
+            .max_by_key(|(pattern, _)| plain(pattern).len());
+        if !longest.is_some_and(|(pattern, _)| pattern.starts_with("^~")) {
+            let fits = |(pattern, _): &&(String, Rules)| {
+                let (ignores_case, expression) = match (pattern.strip_prefix("~* "), pattern.strip_prefix("~ ")) {
+                    (Some(expression), _) => (true, expression),
+                    (None, Some(expression)) => (false, expression),
+                    (None, None) => return false,
+                };
+                Regex::new(expression, true, ignores_case).is_ok_and(|regex| regex.is_match(path))
+            };
+            if let Some((_, rules)) = self.locations.iter().find(fits) {
+                return Some((path, rules));
+            }
+        }
+        longest.map(|(pattern, rules)| (pattern.strip_prefix("^~ ").unwrap_or(pattern), rules))
     }
 }
 
@@ -383,7 +474,9 @@ mod tests {
 
     fn config(text: &str) -> Result<Config, String> {
         let mut config = Config::default();
-        collect(&parse(text, "default.conf")?, &mut config);
+        let directives = parse(text, "default.conf")?;
+        files::check(&directives)?;
+        collect(&directives, &mut config);
         Ok(config)
     }
 
@@ -391,8 +484,9 @@ mod tests {
     fn servers_and_locations() {
         let config = config(
             "http { server { listen 8080; # a comment\n server_name a.example; location / { return 200 'hi\\n'; }\n\
-             location /api/ { proxy_pass http://api:3000/v1/; } location = /x { root /srv; } } }\n\
-             server { listen [::]:9090 default_server; }",
+             location /api/ { proxy_pass http://api:3000/v1/; } location = /x { root /srv; }\n\
+             location ~ \\.php$ { return 404; } location ^~ /raw { root /raw; } } }\n\
+             upstream back { server one:81; }\nserver { listen [::]:9090 default_server; location / { proxy_pass http://back; } }",
         )
         .unwrap();
         assert_eq!(config.ports(), [8080, 9090]);
@@ -400,6 +494,9 @@ mod tests {
         assert_eq!(server.location("/api/users").unwrap().0, "/api/");
         assert_eq!(server.location("/x").unwrap().1.root.as_deref(), Some("/srv"));
         assert_eq!(server.location("/y").unwrap().1.returns, Some((200, "hi\n".to_owned())));
+        assert_eq!(server.location("/a.php").unwrap().1.returns, Some((404, String::new())));
+        assert_eq!(server.location("/raw/a.php").unwrap().1.root.as_deref(), Some("/raw"));
+        assert_eq!(config.hosts().collect::<Vec<_>>(), [("api", "default.conf:3"), ("one", "default.conf:5")]);
         let request = HttpRequest::get("web", 8080, "/api/users");
         let NetworkAnswer::Forward(onward) = forward("http://api:3000/v1/", "/api/", &request) else {
             panic!("a proxy passes on");
@@ -413,6 +510,7 @@ mod tests {
             ("server {\n listen 80\n}", "unexpected \"}\" in default.conf:3"),
             ("server {\n listen 80;\n", "unexpected end of file, expecting \"}\" in default.conf:3"),
             ("}", "unexpected \"}\" in default.conf:1"),
+            ("server {\n lisen 80;\n}", "unknown directive \"lisen\" in default.conf:2"),
             ("a", "unexpected end of file, expecting \";\" or \"}\" in default.conf:1"),
         ] {
             assert_eq!(config(text).unwrap_err(), message);

@@ -1,11 +1,14 @@
 //! Servers of the catalogue as running programs.
 
+mod talk;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalogue::{PortDefinition, ServerDefinition};
 use super::nginx;
+use super::store::Store;
 use crate::machinery::order::Order as _;
 use crate::machinery::shell::{
     CommandIo, CommandPoll, CommandRun, HttpAnswer, HttpRequest, NetworkAnswer, Signal, SignalAction, utilities,
@@ -52,6 +55,26 @@ pub(super) struct Server {
     /// Processor time of all requests, in milliseconds.
     spent: u64,
     nginx: Option<Arc<nginx::Config>>,
+    /// What it keeps, when it is a database.
+    store: Option<Arc<Store>>,
+    /// What it asks the server that it follows.
+    follows: Following,
+    /// Hosts whose addresses nginx wants to know before it listens, each with its place in the files; the last is asked for.
+    hosts: Vec<(String, String)>,
+    /// Whether it is told to read its configuration anew.
+    reloads: bool,
+}
+
+/// Where a replica is with asking its leader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Following {
+    /// It asks next.
+    #[default]
+    Due,
+    /// It waits for the answer, until then at most.
+    Asked(Time),
+    /// It asks again then.
+    Rests(Time),
 }
 
 impl Server {
@@ -69,6 +92,10 @@ impl Server {
             load: VecDeque::new(),
             spent: 0,
             nginx: None,
+            store: None,
+            follows: Following::Due,
+            hosts: Vec::new(),
+            reloads: false,
         }
     }
 
@@ -88,9 +115,21 @@ impl Server {
     /// Reads ports and configuration; the exit code when it cannot start.
     fn begin(&mut self, io: &mut CommandIo<'_>) -> Option<i32> {
         let arguments = io.arguments();
-        self.ports =
-            self.definition.ports.iter().map(|port| port_of(port, &arguments, io)).filter(|port| *port > 0).collect();
+        self.ports = self
+            .definition
+            .ports
+            .iter()
+            .filter(|port| self.has_port(port))
+            .map(|port| port_of(port, &arguments, io))
+            .filter(|port| *port > 0)
+            .collect();
+        if self.definition.config.as_deref() == Some("porter") {
+            let names = io.environment().into_iter().map(|(name, _)| name);
+            let served = names.filter(|name| name.starts_with("SERVE_PORT_") || name.starts_with("SERVE_TLS_PORT_"));
+            self.ports = served.filter_map(|name| name.rsplit('_').next().and_then(|port| port.parse().ok())).collect();
+        }
         if self.definition.config.as_deref() == Some("nginx") {
+            let tests = arguments.iter().any(|word| word == "-t");
             if !self.surroundings.instant && self.is_official_nginx() {
                 let warnings = nginx::warnings(io);
                 io.write(2, warnings.as_bytes());
@@ -100,9 +139,24 @@ impl Server {
                 }
             }
             match nginx::load(io) {
+                Ok(_) if tests => {
+                    io.write(2, b"nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\nnginx: configuration file /etc/nginx/nginx.conf test is successful\n");
+                    return Some(0);
+                }
                 Ok(config) => {
                     self.ports = config.ports();
+                    self.hosts = config.hosts().map(|(host, place)| (host.to_owned(), place.to_owned())).collect();
                     self.nginx = Some(Arc::new(config));
+                }
+                Err(message) if tests => {
+                    io.write(
+                        2,
+                        format!(
+                            "nginx: [emerg] {message}\nnginx: configuration file /etc/nginx/nginx.conf test failed\n"
+                        )
+                        .as_bytes(),
+                    );
+                    return Some(1);
                 }
                 Err(message) => {
                     io.write(2, nginx::emergency(&message, io.now()).as_bytes());
@@ -110,7 +164,18 @@ impl Server {
                 }
             }
         }
-        if self.definition.ports.is_empty() && self.nginx.is_none() {
+        if let Some(mut store) = self.definition.store.as_deref().and_then(Store::named) {
+            if let Err(words) = store.begin(&self.version(""), io) {
+                io.write(2, format!("{words}\n").as_bytes());
+                return Some(1);
+            }
+            if let Some(port) = store.port() {
+                self.ports = vec![port];
+            }
+            self.store = Some(Arc::new(store));
+        }
+        let is_porter = self.definition.config.as_deref() == Some("porter");
+        if self.definition.ports.is_empty() && self.nginx.is_none() && !is_porter {
             self.ports.clone_from(&self.surroundings.declared);
             self.any_port = self.ports.is_empty();
         }
@@ -160,6 +225,24 @@ impl Server {
         out
     }
 
+    /// Whether images of this tag have a port.
+    fn has_port(&self, port: &PortDefinition) -> bool {
+        port.tag.as_ref().is_none_or(|tag| self.surroundings.tag.contains(tag.as_str()))
+    }
+
+    /// The version that the image's tag names.
+    fn version(&self, default: &str) -> String {
+        let tag = &self.surroundings.tag;
+        let end = tag.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(tag.len());
+        let usual = self.definition.version.as_deref().unwrap_or(default);
+        // A tag that names only the beginning of a version stands for the newest that begins so.
+        if end == 0 || usual.starts_with(&format!("{}.", &tag[..end])) {
+            usual.to_owned()
+        } else {
+            tag[..end].to_owned()
+        }
+    }
+
     fn field(&self, name: &str, request: Option<(&HttpRequest, u16, usize)>, io: &CommandIo<'_>) -> Option<String> {
         let now = io.now();
         if let Some(variable) = name.strip_prefix("env.") {
@@ -170,14 +253,24 @@ impl Server {
             return Some(flag_value(&io.arguments(), flag).unwrap_or_else(|| default.to_owned()));
         }
         if let Some(("version", default)) = name.split_once('|').or((name == "version").then_some((name, "1.0"))) {
-            let tag = &self.surroundings.tag;
-            let end = tag.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(tag.len());
-            return Some(if end == 0 { default.to_owned() } else { tag[..end].to_owned() });
+            return Some(self.version(default));
+        }
+        if let Some(key) = name.strip_prefix("query.") {
+            let query = request?.0.path.split_once('?').map_or("", |(_, query)| query);
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            return Some(pairs.filter(|(name, _)| *name == key).map(|(_, value)| value.replace('+', " ")).collect());
         }
         if let Some(pattern) = name.strip_prefix("date:") {
             return Some(utilities::format_time(now, pattern));
         }
         let text = match name {
+            "configured" if io.arguments().is_empty() => "# Warning: no config file specified, using the default config. In order to specify a config file use redis-server /path/to/redis.conf".to_owned(),
+            "configured" => "* Configuration loaded".to_owned(),
+            "served" => {
+                let port = request?.0.port;
+                let given = ["SERVE_PORT", "SERVE_TLS_PORT"].iter().find_map(|name| io.variable(&format!("{name}_{port}")));
+                given.unwrap_or_default()
+            }
             "hostname" => io.host.hostname(),
             "address" => self.surroundings.address.clone(),
             "image" => self.surroundings.image.clone(),
@@ -317,13 +410,28 @@ impl CommandRun for Server {
         if let Some(code) = self.stopping {
             let lines = self.definition.stop.clone();
             self.print(&lines, None, io);
+            if let Some(store) = &self.store {
+                store.end(io);
+            }
             return CommandPoll::Exited(code);
+        }
+        if self.reloads {
+            self.reload(io);
+        }
+        if self.store.as_ref().is_some_and(|store| store.ends()) {
+            self.stopping = Some(0);
+            return CommandPoll::Again;
         }
         let started = match self.started {
             Some(started) => started,
             None => {
-                if let Some(code) = self.begin(io) {
+                if self.nginx.is_none()
+                    && let Some(code) = self.begin(io)
+                {
                     return CommandPoll::Exited(code);
+                }
+                if let Some(poll) = self.look_up(io) {
+                    return poll;
                 }
                 let lines = self.definition.logs.clone();
                 self.print(&lines, None, io);
@@ -340,7 +448,7 @@ impl CommandRun for Server {
             let lines = self.definition.ready.clone();
             self.print(&lines, None, io);
         }
-        CommandPoll::Forever
+        self.follow(io)
     }
 
     fn clone_box(&self) -> Box<dyn CommandRun> {
@@ -349,6 +457,10 @@ impl CommandRun for Server {
 
     fn signal(&mut self, signal: Signal) -> SignalAction {
         match (signal, self.definition.term) {
+            (Signal::Hangup, _) if self.nginx.is_some() => {
+                self.reloads = true;
+                SignalAction::Wake
+            }
             (Signal::Hangup | Signal::User1 | Signal::User2 | Signal::Pipe, Some(_)) => SignalAction::Ignore,
             // Its last words are printed at its next step.
             (Signal::Terminate | Signal::Interrupt | Signal::Quit, Some(code)) if !self.definition.stop.is_empty() => {
@@ -363,6 +475,7 @@ impl CommandRun for Server {
     fn memory(&self, now: Time) -> u64 {
         let full = (self.definition.memory * 1_048_576.0) as u64;
         // Memory fills up while the server starts.
+        let full = full + self.store.as_ref().map_or(0, |store| store.memory());
         let Some(started) = self.started else { return full / 8 };
         let total = self.ready_at(started).since(started).as_micros().max(1);
         let passed = now.since(started).as_micros().min(total);
@@ -407,7 +520,7 @@ impl CommandRun for Server {
         while self.load.front().is_some_and(|(held, _)| held + LOAD_SECONDS < second) {
             self.load.pop_front();
         }
-        let mut answer = self.respond(request, io);
+        let mut answer = if request.is_raw() { self.respond_raw(request, io) } else { self.respond(request, io) };
         if let NetworkAnswer::Http(answer) = &mut answer {
             answer.latency += self.latency(answer.processor_time, io);
         }

@@ -2,5 +2,6 @@
 
 mod catalogue;
 mod connections;
+mod databases;
 mod life;
 mod world;

@@ -14,6 +14,7 @@ use super::super::bootstrap::{API_SERVER, API_SERVER_PORT};
 use super::super::cluster::Cluster;
 use super::super::processes::{ProcessId, Program};
 use super::super::queue::Event;
+use super::internet;
 use super::packet::{Flow, Hop, INGRESS_POD, Packet, Requester, Source, party};
 
 /// How long the kernel tries to connect: `tcp_syn_retries` of 6.
@@ -189,7 +190,20 @@ impl Cluster {
         }
         match self.outer_node(address, port) {
             Some(node) => self.hop(flow, node, address, port),
-            None => self.lose(flow),
+            None => self.leave(flow, address),
+        }
+    }
+
+    /// A request leaves the cluster for somebody in the world, if there is anybody.
+    #[inline(never)]
+    fn leave(&mut self, flow: Flow, address: Ipv4Addr) {
+        let is_reachable = self.is_reachable(flow.source.node.as_ref());
+        match internet::answer(&flow.request, address, OUTSIDE).filter(|_| is_reachable) {
+            Some(NetworkAnswer::TimedOut { .. }) | None => self.lose(flow),
+            Some(answer) => {
+                let latency = self.profile.latencies.packet_outside() * 2;
+                self.finish(flow, answer, latency);
+            }
         }
     }
 

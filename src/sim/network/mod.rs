@@ -6,12 +6,13 @@
 //! answer travels back. What is lost on its way (a machine that is off or cut off, an address that nobody has, a policy)
 //! is never told to the sender: its own patience ends.
 //!
-//! Not simulated: the internet, IPv6, UDP but for names, connections that stay open, bandwidth.
+//! Not simulated: the internet but for a few hosts that answer (`internet`), IPv6, UDP but for names, connections that stay open, bandwidth.
 
 mod api;
 mod carry;
 mod gateway;
 mod ingress;
+mod internet;
 mod names;
 mod packet;
 mod traffic;

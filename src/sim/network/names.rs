@@ -7,13 +7,14 @@ use crate::node::network::{ClusterDns, DNS_ADDRESS, Found, Lookup, Party};
 
 use super::super::cluster::Cluster;
 use super::super::processes::{ProcessId, Program};
+use super::internet;
 use super::packet::{DNS_POD, Flow, Packet};
 
 /// How long a program waits for a name: two attempts of five seconds.
 const NAME_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the DNS server thinks.
 const DNS_TIME: Duration = Duration::from_micros(100);
-/// The resolver that machines have from their surroundings. It knows no name.
+/// The resolver that machines have from their surroundings. It knows the world outside.
 const NODE_RESOLVER: &str = "10.0.0.2";
 
 impl Cluster {
@@ -22,8 +23,15 @@ impl Cluster {
         let latency = self.profile.latencies.packet();
         let is_there = self.processes.contains_key(&ProcessId::ClusterDns);
         if !is_there || lookup.server == NODE_RESOLVER {
-            let answer = NetworkAnswer::NameUnknown { server: format!("{}:53", lookup.server) };
-            return self.finish(flow, answer, latency);
+            let server = format!("{}:53", lookup.server);
+            let answer = match internet::find(&lookup.names, lookup.kind) {
+                Some(records) => NetworkAnswer::Resolved { server, records },
+                None => NetworkAnswer::NameUnknown { server },
+            };
+            return match flow.request {
+                NetworkRequest::Resolve(_) => self.finish(flow, answer, latency),
+                _ => self.arrive_resolved(flow, answer),
+            };
         }
         let target = Party { pod: Some(&self.network.dns_pod), address: DNS_POD };
         let is_allowed =
@@ -55,6 +63,10 @@ impl Cluster {
             if !records.is_empty() {
                 break;
             }
+        }
+        // What it does not know it asks the resolver of its machine.
+        if !is_known && let Some(found) = internet::find(&lookup.names, lookup.kind) {
+            (is_known, records) = (true, found);
         }
         // The server's `loadbalance` shuffles addresses.
         let aliases = records.iter().take_while(|record| record.kind == RecordKind::Cname).count();

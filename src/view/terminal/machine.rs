@@ -11,6 +11,7 @@ use crate::machinery::shell::{
     Flavor, Host, Lookup, NetworkAnswer, NetworkRequest, Record, RecordKind, User, utilities,
 };
 use crate::machinery::time::Time;
+use crate::node::runtime::client_program;
 use crate::session::Session;
 
 use super::{HOME, NOTES, programs, why};
@@ -113,7 +114,7 @@ impl Host for Machine<'_> {
                 let config = Config { namespace: namespace(self.root), file: config_file(), ..Config::default() };
                 Lookup::Run(Box::new(Program::<Session>::new(config, Duration::ZERO)))
             }
-            other => match programs::find(other, argv) {
+            other => match programs::find(other, argv).or_else(|| client_program(other)) {
                 Some(program) => Lookup::Run(program),
                 None if utilities::exists(other) => Lookup::Utility,
                 None => Lookup::Missing,

@@ -110,7 +110,12 @@ fn begin_compound(shell: &mut Shell, io: &mut CommandIo<'_>, command: Arc<Comman
             shell.functions.insert(name.clone(), Arc::clone(body));
             shell.status = 0;
         }
-        CommandKind::Test(_) => shell.status = test::evaluate(io, "[[", &words),
+        CommandKind::Test(_) => {
+            if shell.options.trace {
+                io.write(2, format!("+ [[ {} ]]\n", words.join(" ")).as_bytes());
+            }
+            shell.status = test::evaluate(io, "[[", &words);
+        }
         CommandKind::Arithmetic(_) => shell.status = i32::from(words[0] == "0"),
         CommandKind::Simple { .. } => unreachable!("simple commands have a room of their own"),
     }

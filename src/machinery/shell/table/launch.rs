@@ -100,6 +100,12 @@ pub(in super::super) fn resolve(directory: &str, host: &mut dyn Host, argv: &[St
                 if entry.mode & 0o111 == 0 {
                     return Err(SpawnError::Denied);
                 }
+                // An empty executable file stands for a program that the host knows, if it knows one of that name.
+                let known =
+                    bytes.is_empty().then(|| host.lookup(name, argv)).filter(|known| !matches!(known, Lookup::Missing));
+                if let Some(known) = known {
+                    return from_lookup(host, known, argv);
+                }
                 let text = String::from_utf8(bytes.to_vec()).map_err(|_| SpawnError::BadFormat)?;
                 return script(host, &text, name, argv);
             }

@@ -464,3 +464,33 @@ fn globs() {
     "#]],
     );
 }
+
+#[test]
+fn arrays_as_bash_has_them() {
+    check(
+        r#"bash -c 'a=(one "two words" three); i=2; echo ${a[0]} ${a[$i]} ${a[i-1]} ${#a[@]} ${a[-1]}; a+=(four); for x in "${a[@]}"; do echo "<$x>"; done; echo $a'"#,
+        expect![[r#"
+            one three two words 3 three
+            <one>
+            <two words>
+            <three>
+            <four>
+            one
+        "#]],
+    );
+    check(
+        r#"bash -c '[[ web-12 =~ ^(.*)-([0-9]+)$ ]] && echo ${BASH_REMATCH[1]} ${BASH_REMATCH[2]}; echo text > f; echo "$(<f)"; [[ -f none && $(echo never >&2) = x ]] || echo lazily'"#,
+        expect![[r#"
+            web 12
+            text
+            lazily
+        "#]],
+    );
+    check(
+        "printf 'abc\\ndef\\n' > f; rev f",
+        expect![[r#"
+        cba
+        fed
+    "#]],
+    );
+}

@@ -1,8 +1,8 @@
-//! `nc` and `ping`.
+//! `nc`, which sends its input and shows the answer, and `ping`.
 
 use std::time::Duration;
 
-use super::super::host::{CommandPoll, CommandRun, HttpRequest, NetworkAnswer, NetworkRequest};
+use super::super::host::{CommandPoll, CommandRun, HttpAnswer, HttpRequest, NetworkAnswer, NetworkRequest};
 use super::super::io::{CommandIo, Input};
 use super::Arguments;
 use super::resolve::{Found, Target};
@@ -38,7 +38,7 @@ struct Netcat {
 
 /// `nc`.
 pub(super) fn netcat(arguments: &[String]) -> Box<dyn CommandRun> {
-    let parsed = Arguments::parse(arguments, "p w e i s q");
+    let parsed = Arguments::parse(arguments, "p w e i s q c max-conns wait");
     let target = Target::new(parsed.rest.first().map_or("", String::as_str));
     Box::new(Netcat { parsed, target, asked: false, input: Vec::new(), ended: false, served: false })
 }
@@ -47,6 +47,22 @@ impl Netcat {
     fn port(&self) -> Option<u16> {
         let given = self.parsed.value("p").map(str::to_owned);
         given.or_else(|| self.parsed.rest.last().cloned()).and_then(|text| text.parse().ok())
+    }
+
+    /// Reads what is to be sent; a poll while there is more to come.
+    fn read_input(&mut self, io: &mut CommandIo<'_>) -> Option<CommandPoll> {
+        let line_by_line = io.is_terminal(0);
+        while !self.ended && !self.parsed.has("z recv-only") {
+            match io.read(0, 16 << 10) {
+                Input::Data(bytes) => self.input.extend_from_slice(&bytes),
+                Input::End => self.ended = true,
+                Input::Pending => return Some(CommandPoll::Readable(0)),
+            }
+            if line_by_line && self.input.ends_with(b"\n") {
+                break;
+            }
+        }
+        None
     }
 
     fn listen(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
@@ -64,7 +80,7 @@ impl Netcat {
                 io.write(2, format!("listening on [::]:{port} ...\n").as_bytes());
             }
         }
-        if self.served && !self.parsed.has("k") {
+        if self.served && !self.parsed.has("k keep-open") {
             return CommandPoll::Exited(0);
         }
         while !self.ended {
@@ -80,7 +96,7 @@ impl Netcat {
 
 impl CommandRun for Netcat {
     fn step(&mut self, io: &mut CommandIo<'_>) -> CommandPoll {
-        if self.parsed.has("l") {
+        if self.parsed.has("l listen") {
             return self.listen(io);
         }
         let (Some(host), Some(port)) = (self.parsed.rest.first().cloned(), self.port()) else {
@@ -96,10 +112,20 @@ impl CommandRun for Netcat {
                     return CommandPoll::Exited(1);
                 }
             };
+            if let Some(poll) = self.read_input(io) {
+                return poll;
+            }
             self.asked = true;
             let seconds = self.parsed.value("w").and_then(|text| text.parse().ok()).unwrap_or(CONNECT_SECONDS);
             let deadline = io.now() + Duration::from_secs(seconds);
-            return CommandPoll::Network(NetworkRequest::Connect { host: address, port }, Some(deadline));
+            let sends = self.parsed.has("recv-only") || !self.input.is_empty();
+            let request = if sends {
+                let text = String::from_utf8_lossy(&std::mem::take(&mut self.input)).into_owned();
+                NetworkRequest::Http(HttpRequest { address, ..HttpRequest::raw(&host, port, &text) })
+            } else {
+                NetworkRequest::Connect { host: address, port }
+            };
+            return CommandPoll::Network(request, Some(deadline));
         }
         let answer = io.take_answer();
         if let Some(problem) = failure(&answer, &host, port) {
@@ -109,10 +135,21 @@ impl CommandRun for Netcat {
             }
             return CommandPoll::Exited(1);
         }
-        if self.parsed.has("v")
-            && let Some(NetworkAnswer::Connected { address }) = answer
-        {
+        let address = match &answer {
+            Some(NetworkAnswer::Connected { address }) => address,
+            Some(NetworkAnswer::Http(answer)) => &answer.address,
+            _ => &host,
+        };
+        if self.parsed.has("v") {
             io.write(2, format!("{host} ({address}:{port}) open\n").as_bytes());
+        }
+        if let Some(NetworkAnswer::Http(answer)) = &answer {
+            io.write(1, &answer.body);
+        }
+        // A terminal's lines are sent one after another.
+        if !self.ended && !self.parsed.has("z recv-only") && io.is_terminal(0) {
+            self.asked = false;
+            return CommandPoll::Again;
         }
         CommandPoll::Exited(0)
     }
@@ -122,15 +159,19 @@ impl CommandRun for Netcat {
     }
 
     fn ports(&self) -> Vec<u16> {
-        self.port().filter(|_| self.parsed.has("l")).into_iter().collect()
+        self.port().filter(|_| self.parsed.has("l listen")).into_iter().collect()
     }
 
     fn listens(&self, port: u16, _now: Time) -> bool {
-        self.asked && (!self.served || self.parsed.has("k")) && self.ports().contains(&port)
+        self.asked && (!self.served || self.parsed.has("k keep-open")) && self.ports().contains(&port)
     }
 
     fn connect(&mut self, request: &HttpRequest, io: &mut CommandIo<'_>) -> NetworkAnswer {
         self.served = true;
+        if request.is_raw() {
+            io.write(1, &request.body);
+            return NetworkAnswer::Http(HttpAnswer { status: 200, body: self.input.clone(), ..HttpAnswer::default() });
+        }
         if !request.method.is_empty() {
             io.out(&format!("{} {} HTTP/1.1\nHost: {}\n\n", request.method, request.path, request.host));
         }

@@ -52,8 +52,9 @@ pub(super) fn cat(arguments: &[String]) -> Box<dyn CommandRun> {
 }
 
 /// `nl`.
-pub(super) fn number_lines() -> Box<dyn CommandRun> {
-    Filter::run(Box::new(Cat { number: Some(0), mark_ends: false }), Vec::new())
+pub(super) fn number_lines(arguments: &[String]) -> Box<dyn CommandRun> {
+    let parsed = Arguments::parse(arguments, "b s w v");
+    Filter::run(Box::new(Cat { number: Some(0), mark_ends: false }), parsed.rest)
 }
 
 #[derive(Clone, Debug)]
@@ -72,8 +73,8 @@ impl Lines for Reverse {
 }
 
 /// `rev`.
-pub(super) fn reverse() -> Box<dyn CommandRun> {
-    Filter::run(Box::new(Reverse), Vec::new())
+pub(super) fn reverse(arguments: &[String]) -> Box<dyn CommandRun> {
+    Filter::run(Box::new(Reverse), arguments.to_vec())
 }
 
 #[derive(Clone, Debug)]

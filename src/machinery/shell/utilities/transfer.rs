@@ -160,6 +160,12 @@ impl Wget {
         let address = &request.address;
         let problem = match answer {
             Some(NetworkAnswer::Http(answer)) => {
+                if self.parsed.has("S server-response") {
+                    let heads: String =
+                        answer.headers.iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
+                    let text = format!("  HTTP/1.1 {} {}\n{heads}", answer.status, answer.reason());
+                    io.write(2, text.as_bytes());
+                }
                 if let Some(next) = redirected(&answer, &request).filter(|_| self.redirects < REDIRECTS_MAX) {
                     self.redirects += 1;
                     return self.send(io, next);

@@ -34,6 +34,7 @@ fn every_image_runs_as_it_is() {
         docker.io/bitnami/kubectl: 1 Error [] 0Mi
         docker.io/bitnami/nginx: Running [8080] 6Mi
         docker.io/bitnami/redis: Running [6379] 8Mi
+        docker.io/bprashanth/nginxhttps: Running [80] 6Mi
         docker.io/byrnedo/alpine-curl: 2 Error [] 0Mi
         docker.io/containous/whoami: Running [80] 5Mi
         docker.io/curlimages/curl: 2 Error [] 0Mi
@@ -44,10 +45,12 @@ fn every_image_runs_as_it_is() {
         docker.io/envoyproxy/envoy: Running [9901, 10000] 25Mi
         docker.io/fluent/fluent-bit: Running [2020] 12Mi
         docker.io/fluent/fluentd: Running [24224] 45Mi
+        docker.io/giantswarm/tiny-tools: 0 Completed [] 0Mi
         docker.io/grafana/grafana: Running [3000] 90Mi
         docker.io/hashicorp/consul: Running [8500] 40Mi
         docker.io/hashicorp/http-echo: Running [5678] 5Mi
         docker.io/hashicorp/vault: Running [8200] 70Mi
+        docker.io/infoblox/dnstools: 0 Completed [] 0Mi
         docker.io/jenkins/jenkins: Running [8080] 600Mi
         docker.io/jmalloc/echo-server: Running [8080] 6Mi
         docker.io/jocatalin/kubernetes-bootcamp: Running [8080] 25Mi
@@ -74,7 +77,7 @@ fn every_image_runs_as_it_is() {
         mariadb: 1 Error [] 0Mi
         memcached: Running [11211] 3Mi
         mongo: Running [27017] 120Mi
-        mongo-express: Running [8081] 60Mi
+        mongo-express: 1 Error [] 0Mi
         mysql: 1 Error [] 0Mi
         nextcloud: Running [80] 45Mi
         nginx: Running [80] 6Mi
@@ -108,8 +111,10 @@ fn every_image_runs_as_it_is() {
         docker.io/progrium/stress: 0 Completed [] 0Mi
         docker.io/prom/node-exporter: Running [9100] 12Mi
         docker.io/prom/prometheus: Running [9090] 60Mi
+        docker.io/radial/busyboxplus: 0 Completed [] 0Mi
         docker.io/stefanprodan/podinfo: Running [9898] 18Mi
         docker.io/traefik/whoami: Running [80] 5Mi
+        docker.io/tutum/dnsutils: 0 Completed [] 0Mi
         docker.io/valkey/valkey: Running [6379] 8Mi
         docker.io/vish/stress: Running [] 0Mi
         docker.io/wbitt/network-multitool: Running [80] 6Mi
@@ -121,12 +126,18 @@ fn every_image_runs_as_it_is() {
         gcr.io/google-samples/cassandra: Running [7000, 9042] 900Mi
         gcr.io/google-samples/gb-frontend: Running [80] 25Mi
         gcr.io/google-samples/gb-redis-follower: Running [6379] 8Mi
+        gcr.io/google-samples/gb-redisslave: Running [6379] 8Mi
         gcr.io/google-samples/hello-app: Running [8080] 5Mi
+        gcr.io/google-samples/hello-frontend: Running [80] 6Mi
+        gcr.io/google-samples/hello-go-gke: Running [80] 6Mi
         gcr.io/google-samples/kubernetes-bootcamp: Running [8080] 25Mi
         gcr.io/google-samples/node-hello: Running [8080] 25Mi
+        gcr.io/google-samples/xtrabackup: 0 Completed [] 0Mi
         gcr.io/google_containers/busybox: 0 Completed [] 0Mi
         gcr.io/google_containers/echoserver: Running [8080] 10Mi
         gcr.io/google_samples/gb-frontend: Running [80] 25Mi
+        gcr.io/google_samples/gb-redis-follower: Running [6379] 8Mi
+        gcr.io/google_samples/gb-redisslave: Running [6379] 8Mi
         gcr.io/google_samples/k8szk: Running [2181, 2888, 3888] 300Mi
         ghcr.io/stefanprodan/podinfo: Running [9898] 18Mi
         k8s.gcr.io/busybox: 0 Completed [] 0Mi
@@ -141,12 +152,16 @@ fn every_image_runs_as_it_is() {
         registry.k8s.io/e2e-test-images/busybox: 0 Completed [] 0Mi
         registry.k8s.io/e2e-test-images/jessie-dnsutils: Running [] 0Mi
         registry.k8s.io/echoserver: Running [8080] 10Mi
+        registry.k8s.io/etcd: Running [2379, 2380] 35Mi
+        registry.k8s.io/goproxy: Running [8080] 6Mi
         registry.k8s.io/hpa-example: Running [80] 10Mi
         registry.k8s.io/kubernetes-zookeeper: Running [2181, 2888, 3888] 300Mi
         registry.k8s.io/liveness: Running [8080] 10Mi
         registry.k8s.io/nginx-slim: Running [80] 6Mi
         registry.k8s.io/pause: Running [] 0Mi
         registry.k8s.io/redis: Running [6379] 8Mi
+        registry.k8s.io/serve_hostname: Running [9376] 10Mi
+        registry.k8s.io/test-webserver: Running [80] 10Mi
         us-docker.pkg.dev/google-samples/containers/gke/gb-frontend: Running [80] 25Mi
         us-docker.pkg.dev/google-samples/containers/gke/gb-redis-follower: Running [6379] 8Mi
         us-docker.pkg.dev/google-samples/containers/gke/hello-app: Running [8080] 5Mi

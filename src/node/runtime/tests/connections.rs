@@ -346,3 +346,63 @@ fn redis_keeps_keys() {
     }
     assert_eq!(text, "PONG\nOK\n2\n2\nPONG\n");
 }
+
+#[test]
+fn nginx_refuses_what_it_does_not_know() {
+    for (file, text) in [
+        ("/conf.d/default.conf", "server {\n  lisen 80;\n}\n"),
+        ("/conf.d/default.conf", "server { listen 443 ssl; ssl_certificate /etc/tls.crt; }\n"),
+        ("/nginx.conf", "http { server { listen 80; } }\n"),
+        ("/nginx.conf", "events {}\nhttp { include extra.conf; }\n"),
+    ] {
+        let mut world = World::new();
+        let mut files = FileTree::new();
+        files.put("/nginx.conf", b"events {}\nhttp { include conf.d/*.conf; }\n", 0o644, world.now);
+        files.put(file, text.as_bytes(), 0o644, world.now);
+        world.runtime.put_volume("conf", files, world.now);
+        let web = world.start(ContainerConfig {
+            mounts: vec![mount("/etc/nginx", "conf", false)],
+            ..container("nginx:1.27", &["nginx", "-g", "daemon off;"])
+        });
+        world.pass(1.0);
+        let log = world.log(&web);
+        let last = log.lines().last().unwrap_or_default();
+        let expected = match (file, text.len()) {
+            ("/nginx.conf", 31) => "! nginx: [emerg] no \"events\" section in configuration",
+            ("/nginx.conf", _) => {
+                "! nginx: [emerg] open() \"/etc/nginx/extra.conf\" failed (2: No such file or directory) in /etc/nginx/nginx.conf:2"
+            }
+            (_, 23) => "! nginx: [emerg] unknown directive \"lisen\" in /etc/nginx/conf.d/default.conf:2",
+            _ => {
+                "! nginx: [emerg] cannot load certificate \"/etc/tls.crt\": BIO_new_file() failed (SSL: error:80000002:system library::No such file or directory:calling fopen(/etc/tls.crt, r) error:10000080:BIO routines::no such file)"
+            }
+        };
+        assert_eq!(last, expected);
+        assert_eq!(world.end(&web), "1 Error");
+    }
+}
+
+#[test]
+fn nginx_reads_its_configuration_anew_when_it_is_told() {
+    let mut world = World::new();
+    let write = |world: &mut World, text: &str| {
+        let mut files = FileTree::new();
+        files.put("/default.conf", text.as_bytes(), 0o644, world.now);
+        world.runtime.put_volume("conf", files, world.now);
+    };
+    write(&mut world, "server { listen 80; return 200 one; }");
+    let web = world.start(ContainerConfig {
+        mounts: vec![mount("/etc/nginx/conf.d", "conf", false)],
+        ..container("nginx:1.27", &[])
+    });
+    world.pass(1.0);
+    write(&mut world, "server { listen 80; return 200 two; }");
+    assert_eq!(world.get(80, "/"), "200 one");
+    assert!(world.exec(&web, &["nginx", "-t"]).contains("test is successful"));
+    world.exec(&web, &["nginx", "-s", "reload"]);
+    assert_eq!(world.get(80, "/"), "200 two");
+    write(&mut world, "server { lisen 80; return 200 three; }");
+    assert!(world.exec(&web, &["nginx", "-t"]).contains("test failed"));
+    world.exec(&web, &["nginx", "-s", "reload"]);
+    assert_eq!(world.get(80, "/"), "200 two");
+}

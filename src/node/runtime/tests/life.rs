@@ -484,3 +484,28 @@ fn standard_input() {
     let lines = world.runtime.logs_after(&id, 0);
     assert!(lines.0.iter().all(|line| line.stream == Stream::Error));
 }
+
+#[test]
+fn what_the_machine_lacks_and_what_it_makes() {
+    let mut world = World::new();
+    let seccomp = Some("/var/lib/kubelet/seccomp/profiles/audit.json".to_owned());
+    let error = world.create(ContainerConfig { seccomp_profile: seccomp, ..script("true") }).unwrap_err();
+    assert!(error.starts_with("failed to create containerd container: cannot load seccomp profile"), "{error}");
+    let profile = Some("deny-write".to_owned());
+    let error = world.create(ContainerConfig { app_armor_profile: profile, ..script("true") }).unwrap_err();
+    assert!(error.ends_with("apparmor profile not found deny-write"), "{error}");
+    world.runtime.put_volume("data", FileTree::new(), world.now);
+    let mut below = mount("/data", "data", false);
+    "mysql/1".clone_into(&mut below.sub_path);
+    let groups = vec![2000, 4000];
+    let config = ContainerConfig {
+        mounts: vec![below],
+        user: Some(1000),
+        group: Some(3000),
+        groups,
+        ..script("cd /data && id")
+    };
+    let id = world.start(config);
+    world.pass(1.0);
+    assert!(world.log(&id).ends_with("uid=1000 gid=3000 groups=2000,3000,4000\n"), "{}", world.log(&id));
+}
