@@ -89,7 +89,7 @@ function inTwo(bytes, needed, texts) {
 /** The longest texts that programs carry; those that nothing needs first come late. */
 async function longTexts() {
   const all = async (folder) => (await readdir(folder)).map((name) => path.join(folder, name));
-  const files = ["assets/images.yaml", "assets/gateway-api.yaml", "assets/time-zones.txt", "src/api/internal.txt", "src/apiserver/authorization/roles.txt",
+  const files = ["assets/images.yaml", "assets/gateway-api.yaml", "assets/time-zones.txt", "assets/nginx-directives.txt", "assets/redis-settings.txt", "src/api/internal.txt", "src/apiserver/authorization/roles.txt",
     "src/kubectl/help/commands.txt", "src/kubectl/help/flags.txt", ...(await all("src/machinery/schema/types")), ...(await all("assets/scenarios"))];
   return Promise.all(files.map((file) => readFile(file)));
 }

@@ -71,7 +71,7 @@ fn pods_of_a_dead_node_move_after_their_toleration() {
         let stopped_at = clock(&tab).await;
         tab.click("#break").await;
         tab.click("#stop-node-1").await;
-        tab.until_text(".notices", "node/node-1 stopped").await;
+        tab.until_text(".notices", "You cut the power of node-1.").await;
         let lost = "[...document.querySelectorAll('[data-kind=Pod][data-node=node-1]')]";
         assert_eq!(tab.evaluate(&format!("{lost}.length")).await, 1);
         speed(&tab, "30").await;
@@ -104,7 +104,7 @@ fn a_crash_a_failing_probe_and_a_broken_image_are_seen() {
         let pod = format!("[data-kind=Pod][data-name={name}]");
         select(&tab, &pod).await;
         tab.click(&format!("#inspector #crash-{name}")).await;
-        tab.until_text(".notices", &format!("pod/{name} crashed")).await;
+        tab.until_text(".notices", &format!("You crashed a container of {name}.")).await;
         let restarts = "document.querySelector('.containers tbody td:nth-child(3)')?.innerText === '1'";
         tab.until("its container was started again", restarts).await;
         until_running(&tab, 3).await;

@@ -11,7 +11,7 @@ const ENGINE_BYTES_MAX: usize = 700_000;
 /// The rest of the page's wasm, loaded after its first paint.
 const PAGE_LATE_BYTES_MAX: usize = 150_000;
 /// The rest of the engine's wasm, loaded when the cluster lives.
-const ENGINE_LATE_BYTES_MAX: usize = 2_000_000;
+const ENGINE_LATE_BYTES_MAX: usize = 2_100_000;
 /// Editor: CodeMirror, loaded after the first paint.
 const EDITOR_BYTES_MAX: usize = 140_000;
 /// What gzip adds around the compressed bytes: header and checksum.

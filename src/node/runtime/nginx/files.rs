@@ -13,7 +13,7 @@ const OWN_FILES: [&str; 6] =
 const DEPTH_MAX: u32 = 5;
 
 /// Directives of nginx's own modules; those that begin like one of `FAMILIES` are known, too.
-const KNOWN: &str = "absolute_redirect accept_mutex access_log add_header add_trailer aio alias allow auth_basic auth_basic_user_file auth_request auth_request_set autoindex autoindex_exact_size autoindex_format autoindex_localtime break charset client_body_buffer_size client_body_temp_path client_body_timeout client_header_buffer_size client_header_timeout client_max_body_size connection_pool_size daemon debug_connection default_type deny directio env error_log error_page etag events expires fail_timeout flv geo hash http http2 http3 if if_modified_since ignore_invalid_headers image_filter include index internal ip_hash keepalive keepalive_disable keepalive_requests keepalive_time keepalive_timeout large_client_header_buffers least_conn limit_conn limit_conn_status limit_conn_zone limit_except limit_rate limit_req limit_req_log_level limit_req_status limit_req_zone lingering_close lingering_time lingering_timeout listen load_module location log_format log_not_found log_subrequest mail map map_hash_bucket_size map_hash_max_size master_process max_fails merge_slashes mirror mp4 msie_padding multi_accept mux open_file_cache output_buffers perl pid port_in_redirect random real_ip_header real_ip_recursive recursive_error_pages referer_hash_max_size request_pool_size reset_timedout_connection resolver resolver_timeout return rewrite rewrite_log root satisfy secure_link send_timeout sendfile sendfile_max_chunk server server_name server_name_in_redirect server_names_hash_bucket_size server_names_hash_max_size server_tokens set set_real_ip_from slice split_clients stream stub_status sub_filter sub_filter_once sub_filter_types tcp_nodelay tcp_nopush thread_pool timer_resolution try_files types types_hash_bucket_size types_hash_max_size underscores_in_headers upstream use user userid valid_referers variables_hash_bucket_size variables_hash_max_size working_directory worker_aio_requests worker_connections worker_cpu_affinity worker_priority worker_processes worker_rlimit_nofile worker_shutdown_timeout xslt_stylesheet zone js_import js_content js_set otel_exporter";
+const KNOWN: &str = include_str!("../../../../assets/nginx-directives.txt");
 const FAMILIES: [&str; 13] = [
     "proxy_",
     "fastcgi_",
@@ -37,7 +37,7 @@ pub(super) fn check(directives: &[Directive]) -> Result<(), String> {
     for directive in directives {
         let name = directive.words.first().map_or("", String::as_str);
         let is_known =
-            KNOWN.split(' ').any(|known| known == name) || FAMILIES.iter().any(|family| name.starts_with(family));
+            KNOWN.lines().any(|known| known == name) || FAMILIES.iter().any(|family| name.starts_with(family));
         if !is_known {
             return Err(format!("unknown directive \"{name}\" in {}", directive.place));
         }

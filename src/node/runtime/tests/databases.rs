@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 
-use super::world::{World, check, container, mount};
+use super::world::{World, container, mount};
 use crate::machinery::shell::files::FileTree;
 use crate::node::runtime::{ContainerConfig, Id};
 
@@ -305,23 +305,6 @@ fn mongo_and_rabbitmq_and_memcached() {
             Command 'nope' not found. 
             exit 1
         "#]],
-    );
-    check(
-        with(container("postgres", &[]), &[]),
-        2.0,
-        expect![[r#"
-        [0.00s]
-        ! Error: Database is uninitialized and superuser password is not specified.
-        !        You must specify POSTGRES_PASSWORD to a non-empty value for the
-        !        superuser. For example, "-e POSTGRES_PASSWORD=password" on "docker run".
-        ! 
-        !        You may also use "POSTGRES_HOST_AUTH_METHOD=trust" to allow all
-        !        connections without a password. This is *not* recommended.
-        ! 
-        !        See PostgreSQL documentation about "trust":
-        !        https://www.postgresql.org/docs/current/auth-trust.html
-        1 Error
-    "#]],
     );
 }
 

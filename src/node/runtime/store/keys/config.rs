@@ -32,7 +32,7 @@ const DEFAULTS: [(&str, &str); 22] = [
 ];
 
 /// Directives that are only taken.
-const TAKEN: &str = "acl-pubsub-default aclfile active-defrag-cycle-max activedefrag activerehashing always-show-logo aof-load-truncated aof-use-rdb-preamble appenddirname appendfilename auto-aof-rewrite-min-size auto-aof-rewrite-percentage client-output-buffer-limit cluster-announce-ip cluster-config-file cluster-enabled cluster-node-timeout cluster-require-full-coverage crash-log-enabled daemonize dynamic-hz enable-debug-command hash-max-listpack-entries hash-max-ziplist-entries hll-sparse-max-bytes include io-threads jemalloc-bg-thread latency-monitor-threshold lazyfree-lazy-eviction list-max-listpack-size loadmodule logfile lua-time-limit masteruser min-replicas-max-lag min-replicas-to-write no-appendfsync-on-rewrite notify-keyspace-events oom-score-adj pidfile proc-title-template rdb-save-incremental-fsync rdbchecksum rdbcompression rename-command repl-backlog-size repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync repl-diskless-sync-delay repl-ping-replica-period repl-timeout replica-announce-ip replica-announce-port replica-lazy-flush replica-priority replica-read-only replica-serve-stale-data set-max-intset-entries slaveof slowlog-max-len stop-writes-on-bgsave-error stream-node-max-bytes supervised syslog-enabled tcp-backlog tls-port unixsocket unixsocketperm user zset-max-listpack-entries zset-max-ziplist-entries";
+const TAKEN: &str = include_str!("../../../../../assets/redis-settings.txt");
 
 /// The names of all that can be asked for.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -47,7 +47,7 @@ pub(super) fn default(name: &str) -> &'static str {
 /// Whether there is such a directive.
 pub(super) fn is_known(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    DEFAULTS.iter().any(|(known, _)| *known == name) || TAKEN.split(' ').any(|known| known == name)
+    DEFAULTS.iter().any(|(known, _)| *known == name) || TAKEN.lines().any(|known| known == name)
 }
 
 /// A value as redis keeps it: sizes are bytes.
