@@ -94,6 +94,13 @@ pub struct Kubelet {
     shutdown: Shutdown,
 }
 
+/// Has the status told again in a while when the API says something else: somebody else wrote.
+fn reconcile_soon(worker: &Worker, pod: &Pod, host: &mut Host, now: Time) {
+    if pod.status.as_ref().is_some_and(|reported| worker.needs_reconcile(reported)) {
+        host.agenda.set_sooner(Work::Reconcile(worker.id), now + status_manager::SYNC_PERIOD, false);
+    }
+}
+
 impl Kubelet {
     /// A kubelet on a machine on which nothing runs yet.
     #[must_use]
@@ -208,9 +215,7 @@ impl Kubelet {
             if same {
                 worker.pod = pod.clone();
                 worker.status.share(pod);
-                if pod.status.as_ref().is_some_and(|reported| worker.needs_reconcile(reported)) {
-                    host.agenda.set_sooner(Work::Reconcile(id), client.now + status_manager::SYNC_PERIOD, false);
-                }
+                reconcile_soon(worker, pod, host, client.now);
                 if worker.stage == Stage::Sync && status::needs_readiness(pod) {
                     worker.trigger = Some(event.revision);
                     worker.request_sync(host, client.now);
@@ -228,6 +233,8 @@ impl Kubelet {
                 worker.write_status(host, client);
             } else {
                 worker.update(pod, host, client);
+                // Whoever was cut off may hear of several changes at once, another's word on the status among them.
+                reconcile_soon(worker, pod, host, client.now);
             }
         });
     }
