@@ -4,7 +4,8 @@
 //! server. Watches Services, EndpointSlices and Namespaces. Follows CoreDNS's `plugin/kubernetes` as kubeadm configures
 //! it (`pods insecure`, nothing of the cluster's own is kept).
 //!
-//! Not simulated: the pods that CoreDNS runs in, names outside of the cluster (they are unknown), IPv6.
+//! Not simulated: the pods that CoreDNS runs in, IPv6. Names outside of the cluster are not its own: those few that are
+//! known stand in `sim/network/internet.rs`.
 
 use std::net::Ipv4Addr;
 
